@@ -1,0 +1,54 @@
+"""What every dataset offers, whatever its files look like."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable
+from pathlib import Path
+
+from torch.utils.data import Dataset
+
+from mtlbench.data.batch import Sample
+from mtlbench.tasks import Task
+
+
+class ImageDataset(Dataset[Sample], ABC):
+    """One split of a dataset in a fixed order.
+
+    Attributes:
+        name: as in conf/dataset, for example ``nyuv2``.
+        split: ``train`` or ``test``.
+        root: the folder that every file must lie in.
+        tasks: the tasks it has targets for.
+    """
+
+    name: str
+    split: str
+    root: Path
+    tasks: tuple[Task, ...]
+
+    @abstractmethod
+    def __len__(self) -> int: ...
+
+    @abstractmethod
+    def sample(self, index: int, draw: int | None = None) -> Sample:
+        """Decode image `index`.
+
+        Args:
+            index: position in the split.
+            draw: None for the test form. A number gives the augmented training form; the same
+                (seed of the dataset, index, draw) always gives the same sample, in any process.
+
+        Raises:
+            DataError: a file is missing, damaged or out of range; the message names the file.
+        """
+
+    @abstractmethod
+    def files(self, index: int) -> Iterable[Path]:
+        """Absolute paths of the files that image `index` is read from, image first."""
+
+    @abstractmethod
+    def settings(self) -> dict[str, object]:
+        """The options that change what a sample holds (resolution, normals, ...); part of every result's key."""
+
+    def __getitem__(self, key: int | tuple[int, int]) -> Sample:
+        """`sample(key)`, or `sample(index, draw)` for a pair: what a training sampler yields."""
+        return self.sample(*key) if isinstance(key, tuple) else self.sample(key)
