@@ -1,0 +1,29 @@
+"""Random numbers that belong to an image, not to a batch: the seed and the image's name decide them."""
+
+import hashlib
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+
+class PerImage:
+    """A stream of draws for each of B images.
+
+    Args:
+        seed: of the run.
+        names: B image names.
+    """
+
+    def __init__(self, seed: int, names: Sequence[str]) -> None:
+        self._streams = [np.random.Generator(np.random.Philox(_key(seed, name))) for name in names]
+
+    def uniform(self, like: Tensor) -> Tensor:
+        """Uniform numbers in [-1, 1) of the shape [B, ...] of `like`, on its device."""
+        draws = [2 * s.random(tuple(like.shape[1:]), np.float32) - 1 for s in self._streams]
+        return torch.from_numpy(np.stack(draws)).to(like.device)
+
+
+def _key(seed: int, name: str) -> int:
+    return int.from_bytes(hashlib.blake2b(f"{seed}/{name}".encode(), digest_size=8).digest(), "big")

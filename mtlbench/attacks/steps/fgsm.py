@@ -1,0 +1,19 @@
+"""FGSM (Goodfellow et al. 2015, arXiv 1412.6572): one step of the full radius."""
+
+from torch import Tensor
+
+from mtlbench.attacks.ball import Ball
+from mtlbench.attacks.objectives.base import Losses, Objective
+from mtlbench.attacks.random import PerImage
+from mtlbench.attacks.steps.base import Step
+
+
+class FGSM(Step):
+    """x + eps sign(direction)."""
+
+    name = "fgsm"
+    steps = 1
+
+    def run(self, losses: Losses, objective: Objective, ball: Ball, random: PerImage) -> Tensor:
+        """One gradient."""
+        return ball.x + ball.eps * objective.ascent(losses, ball.x).direction.sign()

@@ -1,0 +1,51 @@
+"""What a backbone is: five block builders and a head builder. The tree model decides how often each is built."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+
+from torch import Tensor, nn
+
+from mtlbench.models.sharing import BLOCKS
+
+
+class Head(nn.Module, ABC):
+    """A task's own decoder: features of its path, one per block -> [B, channels, h, w]."""
+
+    @abstractmethod
+    def forward(self, features: Sequence[Tensor]) -> Tensor:
+        """Decode the outputs of the five blocks on the task's path, first block first."""
+
+
+class Backbone(ABC):
+    """A recipe for modules; it holds no weights itself.
+
+    Attributes:
+        name: as in conf/model, for example ``deeplab_resnet34``.
+        blocks: number of blocks, five throughout.
+    """
+
+    name: str
+    blocks: int = BLOCKS
+
+    @abstractmethod
+    def block(self, index: int) -> nn.Module:
+        """A fresh copy of block `index`, 0 taking the image, each next one the output of the one before."""
+
+    @abstractmethod
+    def head(self, channels: int) -> Head:
+        """A fresh head with `channels` outputs."""
+
+
+def conv_bn_relu(inputs: int, outputs: int, stride: int = 1, dilation: int = 1) -> nn.Sequential:
+    """A 3x3 convolution that keeps the size (at stride 1), batch normalisation, ReLU."""
+    return nn.Sequential(
+        nn.Conv2d(inputs, outputs, 3, stride, padding=dilation, dilation=dilation, bias=False),
+        nn.BatchNorm2d(outputs),
+        nn.ReLU(),
+    )
+
+
+def to_bgr_255(first: nn.Conv2d) -> None:
+    """Turn a first convolution trained on RGB of unit variance (ImageNet) into one for BGR on a 0..255 scale."""
+    std = first.weight.new_tensor((0.229, 0.224, 0.225)) * 255
+    first.weight.data.copy_((first.weight.data / std[None, :, None, None]).flip(1))

@@ -1,0 +1,93 @@
+"""Weights on disk: safetensors, or a pickle that holds nothing but tensors. Never runs code from a file."""
+
+import hashlib
+import json
+import pickle
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor
+
+from mtlbench.errors import CheckpointError
+from mtlbench.files import write_atomically
+from mtlbench.models.tree_model import TreeModel
+
+
+def weights_hash(model: TreeModel) -> str:
+    """sha256 over names, shapes, types and values of the state; the identity of the weights in a result's key."""
+    digest = hashlib.sha256()
+    for name, tensor in sorted(model.state_dict().items()):
+        digest.update(f"{name} {tuple(tensor.shape)} {tensor.dtype}\n".encode())
+        digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()
+
+
+def describe(model: TreeModel) -> dict[str, str]:
+    """What a file must agree on to be loaded into `model`."""
+    channels = {name: _outputs(model, name) for name in model.order}
+    return {"model": model.backbone.name, "tree": str(model.tree), "tasks": json.dumps(channels)}
+
+
+def save_weights(model: TreeModel, path: Path) -> None:
+    """Write the state of `model` to `path` (safetensors), whole or not at all."""
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
+    write_atomically(path, save(tensors, metadata=describe(model)))
+
+
+def load_weights(model: TreeModel, path: Path) -> None:
+    """Fill `model` from `path`.
+
+    Raises:
+        CheckpointError: the file is missing, no weights file, damaged, or of another model, tree or task set.
+    """
+    tensors, metadata = _read(path)
+    expected = describe(model)
+    for field, right in expected.items():
+        if field in metadata and metadata[field] != right:
+            raise CheckpointError(f"{path}: holds weights of {field} {metadata[field]}; expected {field} {right}")
+    state = model.state_dict()
+    missing, unexpected = sorted(state.keys() - tensors.keys()), sorted(tensors.keys() - state.keys())
+    if missing or unexpected:
+        raise CheckpointError(
+            f"{path}: weights of another model or tree: {len(missing)} names are missing "
+            f"(first: {missing[:1]}), {len(unexpected)} are unknown (first: {unexpected[:1]}); expected {expected}"
+        )
+    wrong = [n for n in state if state[n].shape != tensors[n].shape]
+    if wrong:
+        name = wrong[0]
+        raise CheckpointError(
+            f"{path}: {name} has shape {tuple(tensors[name].shape)}, expected {tuple(state[name].shape)}"
+        )
+    model.load_state_dict(tensors)
+
+
+def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    if not path.is_file():
+        raise CheckpointError(f"{path}: no such file; expected a weights file (.safetensors, .pt or .pth)")
+    with path.open("rb") as file:
+        head = file.read(512).lstrip().lower()
+    if head.startswith((b"<!doctype", b"<html", b"<?xml")):
+        raise CheckpointError(f"{path}: this is a web page, not weights; the download went wrong, fetch it again")
+    if path.suffix == ".safetensors":
+        try:
+            with safe_open(path, framework="pt") as file:
+                return {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}  # noqa: SIM118
+        except (SafetensorError, OSError) as error:
+            raise CheckpointError(f"{path}: not a readable safetensors file ({error})") from error
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, OSError) as error:
+        reason = str(error).splitlines()[0]
+        raise CheckpointError(
+            f"{path}: not a file of plain tensors ({reason}); code inside weights is never run, "
+            "convert it to safetensors where you trust it"
+        ) from error
+    if not isinstance(state, dict) or not all(isinstance(v, Tensor) for v in state.values()):
+        raise CheckpointError(f"{path}: expected a dictionary of name -> tensor")
+    return state, {}
+
+
+def _outputs(model: TreeModel, task: str) -> int:
+    return [p.shape[0] for p in model.heads[task].parameters()][-1]

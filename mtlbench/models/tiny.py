@@ -1,0 +1,68 @@
+"""A small backbone for CPUs: a stem and four stages, output stride 4, trained on rooms in about a minute."""
+
+from collections.abc import Sequence
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from mtlbench.models.backbone import Backbone, Head, conv_bn_relu
+
+WIDTHS = (16, 16, 32, 48, 64)
+STRIDES = (2, 1, 2, 1, 1)
+DILATIONS = (1, 1, 1, 1, 2)
+HEAD_WIDTH = 48
+
+
+class Residual(nn.Module):
+    """Two 3x3 convolutions beside a shortcut."""
+
+    def __init__(self, inputs: int, outputs: int, stride: int = 1, dilation: int = 1) -> None:
+        super().__init__()
+        self.main = nn.Sequential(
+            conv_bn_relu(inputs, outputs, stride, dilation),
+            nn.Conv2d(outputs, outputs, 3, padding=dilation, dilation=dilation, bias=False),
+            nn.BatchNorm2d(outputs),
+        )
+        same = inputs == outputs and stride == 1
+        self.shortcut = nn.Identity() if same else nn.Conv2d(inputs, outputs, 1, stride, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[B, inputs, H, W] -> [B, outputs, H / stride, W / stride]."""
+        return F.relu(self.main(x) + self.shortcut(x))
+
+
+class TinyHead(Head):
+    """A local branch that also sees the stem (fine structure), a global branch, and a 1x1 classifier."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.fine = nn.Conv2d(WIDTHS[0], HEAD_WIDTH, 2, stride=2, bias=False)
+        self.local = nn.Conv2d(WIDTHS[-1], HEAD_WIDTH, 3, padding=1, bias=False)
+        self.norm = nn.BatchNorm2d(HEAD_WIDTH)
+        self.whole = nn.Linear(WIDTHS[-1], HEAD_WIDTH)
+        self.classify = nn.Conv2d(HEAD_WIDTH, channels, 1)
+
+    def forward(self, features: Sequence[Tensor]) -> Tensor:
+        """Features at strides 2, 2, 4, 4, 4 -> [B, channels, H / 4, W / 4]."""
+        stem, last = features[0], features[-1]
+        stem = F.pad(stem, (0, stem.shape[-1] % 2, 0, stem.shape[-2] % 2))
+        local = self.norm(self.local(last) + self.fine(stem))
+        whole = self.whole(last.mean((2, 3)))
+        return self.classify(F.relu(local + whole[:, :, None, None]))
+
+
+class Tiny(Backbone):
+    """Widths 16, 16, 32, 48, 64. Source: none, it serves the embedded default."""
+
+    name = "tiny"
+
+    def block(self, index: int) -> nn.Module:
+        """The stem for index 0, a residual stage otherwise."""
+        if index == 0:
+            return conv_bn_relu(3, WIDTHS[0], STRIDES[0])
+        return Residual(WIDTHS[index - 1], WIDTHS[index], STRIDES[index], DILATIONS[index])
+
+    def head(self, channels: int) -> Head:
+        """A `TinyHead`."""
+        return TinyHead(channels)
+
