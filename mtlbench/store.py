@@ -1,0 +1,127 @@
+"""Results on disk: one file per cell, named by the hash of everything that can change it.
+
+A *cell* is one attack at one epsilon on one model and split. Its file is a NumPy archive of per-image statistics with
+a JSON header; scores are derived from it later and never stored. Files are written whole or not at all, so "done"
+is a fact on disk and a killed run loses only what it had not finished.
+"""
+
+import hashlib
+import io
+import json
+import zipfile
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mtlbench.errors import DataError
+from mtlbench.files import write_atomically
+
+RESULT_VERSION = 1
+"""Raise it whenever the code would compute other numbers for the same cell."""
+
+SCHEMA = 1
+HEADER = "header"
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One stored result.
+
+    Attributes:
+        identity: everything that can change the result, JSON values only; `key` is its hash.
+        provenance: when, where and how it was computed; not part of the key.
+        tasks: what each task is, in order: name, metrics.
+        arrays: ``<task>/<statistic>`` -> per-image rows [N, k] or pooled [k]; ``losses`` [N, T] and others.
+    """
+
+    identity: Mapping[str, Any]
+    provenance: Mapping[str, Any]
+    tasks: Mapping[str, list[str]]
+    arrays: Mapping[str, np.ndarray]
+
+    @property
+    def key(self) -> str:
+        """Content key of `identity`."""
+        return content_key(self.identity)
+
+
+def content_key(identity: Mapping[str, Any]) -> str:
+    """First 20 hex digits of the sha256 of the canonical JSON of `identity` and the result version."""
+    text = json.dumps({"result_version": RESULT_VERSION, **identity}, sort_keys=True, allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()[:20]
+
+
+class Store:
+    """A folder of cells.
+
+    Args:
+        folder: created on first use.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def path(self, key: str) -> Path:
+        """Where the cell called `key` is or would be."""
+        return self.folder / f"{key}.npz"
+
+    def __contains__(self, key: str) -> bool:
+        return self.path(key).is_file()
+
+    def save(self, cell: Cell) -> Path:
+        """Write `cell`; its path."""
+        header = {
+            "schema": SCHEMA,
+            "key": cell.key,
+            "identity": cell.identity,
+            "provenance": cell.provenance,
+            "tasks": cell.tasks,
+            "sha256": _checksum(cell.arrays),
+        }
+        buffer = io.BytesIO()
+        text = np.frombuffer(json.dumps(header, allow_nan=False).encode(), np.uint8)
+        np.savez_compressed(buffer, allow_pickle=False, **{HEADER: text}, **cell.arrays)
+        path = self.path(cell.key)
+        write_atomically(path, buffer.getvalue())
+        return path
+
+    def load(self, key: str) -> Cell:
+        """Read one cell.
+
+        Raises:
+            DataError: the file is missing, damaged, or not what its name says.
+        """
+        path = self.path(key)
+        try:
+            with np.load(path, allow_pickle=False) as archive:
+                arrays = {name: archive[name] for name in archive.files}
+            header = json.loads(arrays.pop(HEADER).tobytes())
+        except FileNotFoundError as error:
+            raise DataError(f"{path}: no such cell") from error
+        except (ValueError, KeyError, OSError, EOFError, zipfile.BadZipFile) as error:
+            raise DataError(f"{path}: damaged cell ({error}); delete it and run the attack again") from error
+        if header.get("schema") != SCHEMA:
+            raise DataError(f"{path}: cell of schema {header.get('schema')}, this version reads {SCHEMA}")
+        cell = Cell(header["identity"], header["provenance"], header["tasks"], arrays)
+        if header["sha256"] != _checksum(arrays) or cell.key != key:
+            raise DataError(f"{path}: content does not match its checksum; delete it and run the attack again")
+        return cell
+
+    def keys(self) -> list[str]:
+        """Keys of all finished cells, sorted."""
+        return sorted(path.stem for path in self.folder.glob("*.npz") if not path.name.startswith("."))
+
+    def __iter__(self) -> Iterator[Cell]:
+        return map(self.load, self.keys())
+
+
+def _checksum(arrays: Mapping[str, np.ndarray]) -> str:
+    digest = hashlib.sha256()
+    for name in sorted(arrays):
+        array = np.ascontiguousarray(arrays[name])
+        digest.update(f"{name} {array.dtype.str} {array.shape}\n".encode())
+        digest.update(array.tobytes())
+    return digest.hexdigest()

@@ -1,0 +1,205 @@
+"""Training of a multi-task model: a recipe, a loop that can be killed at any moment, and nothing else.
+
+The loop of arXiv 2305.12066, section 3: Adam on the sum of the task losses, weight 1 each. Our batch loss of a task
+is the mean of its per-image losses, where the reference pools the pixels of the batch.
+"""
+
+import logging
+import math
+import pickle
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from mtlbench.data.base import ImageDataset
+from mtlbench.data.batch import Batch
+from mtlbench.data.loader import shuffled
+from mtlbench.errors import MtlbenchError, UsageError
+from mtlbench.files import write_atomically
+from mtlbench.losses import TaskLosses
+from mtlbench.models.tree_model import TreeModel
+from mtlbench.progress import Progress, silent
+from mtlbench.tasks import Task
+
+STATE_VERSION = 1
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How a model is trained; every field changes the weights.
+
+    Args:
+        iterations: number of optimiser steps.
+        batch_size: images per step.
+        lr: learning rate of Adam; the peak under ``one_cycle``.
+        schedule: ``one_cycle`` (up for 30 % of the steps, then down to 0, by cosines) or ``halve`` (halved every
+            `halve_every` steps).
+        halve_every: see `schedule`.
+        betas: of Adam.
+        weight_decay: of Adam.
+        seed: of the initial weights, the order of images and their augmentation.
+    """
+
+    iterations: int
+    batch_size: int
+    lr: float
+    schedule: str = "halve"
+    halve_every: int = 4000
+    betas: tuple[float, float] = (0.5, 0.999)
+    weight_decay: float = 1e-4
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name in ("iterations", "batch_size", "halve_every"):
+            if getattr(self, name) < 1:
+                raise UsageError(f"training.{name}={getattr(self, name)}: expected a whole number of at least 1")
+        if self.schedule not in ("one_cycle", "halve"):
+            raise UsageError(f"training.schedule={self.schedule}: expected one_cycle or halve")
+        if not self.lr > 0:
+            raise UsageError(f"training.lr={self.lr}: expected a positive number")
+
+    def rate(self, iteration: int) -> float:
+        """Learning rate of an iteration, counted from 0; a pure function, so that resuming needs no state."""
+        if self.schedule == "halve":
+            return self.lr * 0.5 ** (iteration // self.halve_every)
+        share = (iteration + 1) / self.iterations
+        if share < 0.3:
+            return self.lr * (0.04 + 0.96 * (1 - math.cos(math.pi * share / 0.3)) / 2)
+        return self.lr * (1 + math.cos(math.pi * (share - 0.3) / 0.7)) / 2
+
+
+Perturb = Callable[[TreeModel, Batch, int], Tensor]
+"""(model, batch, iteration) -> attacked images, for adversarial training."""
+
+
+@dataclass
+class Curve:
+    """Training losses of each task, one row per iteration."""
+
+    tasks: tuple[str, ...]
+    rows: list[list[float]]
+
+    def csv(self) -> str:
+        """The curve as text with a header."""
+        lines = [",".join(("iteration", *self.tasks))]
+        lines += [",".join((str(i), *(f"{v:.6g}" for v in row))) for i, row in enumerate(self.rows)]
+        return "\n".join(lines) + "\n"
+
+
+def train(
+    model: TreeModel,
+    dataset: ImageDataset,
+    recipe: Recipe,
+    device: torch.device,
+    state: Path,
+    save_every: int = 100,
+    workers: int = 0,
+    progress: Progress = silent,
+    perturb: Perturb | None = None,
+) -> Curve:
+    """Train `model` in place and return its curve.
+
+    Args:
+        model: freshly built from `recipe.seed`, on `device`.
+        dataset: training split.
+        recipe: how.
+        device: where.
+        state: file that holds the training's state every `save_every` iterations; where it exists the training
+            continues from it and ends, on CPU, with the same bits as if it had never stopped.
+        save_every: see `state`.
+        workers: decoding processes.
+        progress: told after every iteration.
+        perturb: makes adversarial images; each iteration then takes a clean and an adversarial step.
+    """
+    optimiser = torch.optim.Adam(
+        model.parameters(), lr=recipe.lr, betas=recipe.betas, weight_decay=recipe.weight_decay
+    )
+    curve = Curve(model.order, [])
+    done = _resume(state, model, optimiser, curve)
+    loader = shuffled(dataset, recipe.batch_size, recipe.seed, done, recipe.iterations, workers)
+    for iteration, batch in enumerate(loader, start=done):
+        batch = batch.to(device)
+        for group in optimiser.param_groups:
+            group["lr"] = recipe.rate(iteration)
+        for images in _images(model, batch, iteration, perturb):
+            losses = _step(model, optimiser, dataset.tasks, batch, images, recipe.seed, iteration)
+        curve.rows.append(_finite(losses.tolist(), model.order, iteration))
+        if (iteration + 1) % save_every == 0 and iteration + 1 < recipe.iterations:
+            _save(state, model, optimiser, curve)
+        progress(iteration + 1, recipe.iterations, _note(curve))
+    return curve
+
+
+def _images(model: TreeModel, batch: Batch, iteration: int, perturb: Perturb | None) -> Iterator[Tensor]:
+    yield batch.image
+    if perturb is not None:
+        yield perturb(model, batch, iteration)
+
+
+def _step(
+    model: TreeModel,
+    optimiser: torch.optim.Optimizer,
+    tasks: Sequence[Task],
+    batch: Batch,
+    images: Tensor,
+    seed: int,
+    iteration: int,
+) -> Tensor:
+    """One optimiser step; the task losses [T] before it."""
+    # Dropout draws from the global generator: seeding it per step is what makes a resumed training bit-equal.
+    torch.manual_seed(seed * 1_000_003 + iteration)
+    model.train()
+    losses = TaskLosses(model, tasks, batch.targets, batch.masks)(images).mean(1)
+    optimiser.zero_grad(set_to_none=True)
+    losses.sum().backward()
+    optimiser.step()
+    return losses.detach()
+
+
+def _finite(losses: list[float], tasks: Sequence[str], iteration: int) -> list[float]:
+    for task, value in zip(tasks, losses, strict=True):
+        if not math.isfinite(value):
+            raise MtlbenchError(
+                f"training diverged: the {task} loss is {value} at iteration {iteration}; try a smaller training.lr"
+            )
+    return losses
+
+
+def _note(curve: Curve) -> str:
+    recent = torch.tensor(curve.rows[-20:]).mean(0).tolist()
+    return "  ".join(f"{name} {value:.3f}" for name, value in zip(curve.tasks, recent, strict=True))
+
+
+def _save(path: Path, model: TreeModel, optimiser: torch.optim.Optimizer, curve: Curve) -> None:
+    buffer = BytesIO()
+    state = {
+        "version": STATE_VERSION,
+        "model": model.state_dict(),
+        "optimiser": optimiser.state_dict(),
+        "rows": curve.rows,
+    }
+    torch.save(state, buffer)
+    write_atomically(path, buffer.getvalue())
+
+
+def _resume(path: Path, model: TreeModel, optimiser: torch.optim.Optimizer, curve: Curve) -> int:
+    """Restore a training; the number of iterations done, 0 where there is nothing usable to restore."""
+    if not path.exists():
+        return 0
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError) as error:
+        log.warning("%s: damaged (%s); the training starts from the beginning", path, error)
+        return 0
+    if state["version"] != STATE_VERSION:
+        log.warning("%s: written by another version; the training starts from the beginning", path)
+        return 0
+    model.load_state_dict(state["model"])
+    optimiser.load_state_dict(state["optimiser"])
+    curve.rows = state["rows"]
+    return len(curve.rows)
