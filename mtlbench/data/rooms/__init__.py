@@ -1,0 +1,21 @@
+"""rooms: rendered indoor scenes, the dataset that needs no download.
+
+A box-shaped room with furniture, a camera and a light is drawn at random (`layout`), described (`scene`),
+ray-cast (`raycast`, `solids`, `textures`) and written the way NYUv2 or Tiny-Taxonomy lie on the disk
+(`write`), so the readers of those two serve rooms as well.
+"""
+
+from mtlbench.data.rooms.make import VERSION, default_root, make, split_sizes
+from mtlbench.data.rooms.picture import Picture, class_weights, render
+from mtlbench.data.rooms.scene import CLASSES
+
+__all__ = [
+    "CLASSES",
+    "VERSION",
+    "Picture",
+    "class_weights",
+    "default_root",
+    "make",
+    "render",
+    "split_sizes",
+]

@@ -1,0 +1,285 @@
+"""Furnish a room at random: the only place that draws the numbers of a `Scene`.
+
+Texture tells something about the class and colour nothing, so a model has to look at shape and place.
+"""
+
+import colorsys
+import math
+from collections.abc import Callable
+
+import numpy as np
+
+from mtlbench.data.rooms.scene import Camera, Colour, Light, Material, Patch, Point, Scene, Thing
+from mtlbench.data.rooms.solids import Ball, Box, Frustum, Solid
+
+MAX_OBJECTS = 8
+
+# class: patterns to choose from, range of the period in metres, glow
+_LOOKS: dict[str, tuple[tuple[str, ...], tuple[float, float], float]] = {
+    "wall": (("plain", "plain", "noise", "stripes"), (0.4, 0.9), 0.0),
+    "floor": (("checks", "grid", "noise", "stripes"), (0.3, 0.8), 0.0),
+    "ceiling": (("plain", "plain", "grid"), (0.6, 1.2), 0.0),
+    "window": (("grid",), (0.4, 0.7), 0.5),
+    "door": (("plain", "grid", "grid"), (0.5, 0.8), 0.0),
+    "picture": (("noise", "noise", "checks"), (0.2, 0.5), 0.0),
+    "rug": (("stripes", "checks", "noise"), (0.15, 0.4), 0.0),
+    "table": (("plain", "noise"), (0.2, 0.4), 0.0),
+    "cabinet": (("plain", "grid", "noise"), (0.3, 0.6), 0.0),
+    "box": (("plain", "grid", "checks"), (0.15, 0.3), 0.0),
+    "ball": (("plain", "stripes", "checks"), (0.1, 0.25), 0.0),
+    "column": (("plain", "stripes", "noise"), (0.1, 0.3), 0.0),
+    "lamp": (("plain",), (1.0, 1.0), 0.6),
+}
+
+
+class _Room:
+    """A room while it is being furnished."""
+
+    def __init__(self, rng: np.random.Generator):
+        self.rng = rng
+        self.size: Point = (self.between(3.2, 6.0), self.between(3.2, 6.0), self.between(2.3, 3.1))
+        self.camera = self._camera()
+        self.taken = [(*self.camera.position[:2], 0.55)]
+        self.patches: list[Patch] = []
+        self.things: list[Thing] = []
+
+    def between(self, low: float, high: float) -> float:
+        return low + (high - low) * self.rng.random()
+
+    def pick(self, options: tuple[str, ...]) -> str:
+        return options[int(self.rng.random() * len(options))]
+
+    def _camera(self) -> Camera:
+        """Somewhere not too close to a wall, looking across the room."""
+        fov, pitch = math.radians(self.between(60, 70)), self.between(-0.32, 0.0)
+        while True:
+            x, y = (self.between(0.4, side - 0.4) for side in self.size[:2])
+            aim_x, aim_y = (side * self.between(0.2, 0.8) for side in self.size[:2])
+            camera = Camera((x, y, self.between(1.1, 1.7)), math.atan2(aim_y - y, aim_x - x), pitch, fov)
+            if self._wall_ahead(camera, camera.yaw)[0] > 2.2:
+                return camera
+
+    def _wall_ahead(self, camera: Camera, angle: float) -> tuple[float, int]:
+        """Distance in metres from the camera to the wall at `angle`, and that wall's face."""
+        walls = []
+        for axis, step in enumerate((math.cos(angle), math.sin(angle))):
+            gap = (self.size[axis] if step > 0 else 0.0) - camera.position[axis]
+            walls.append((gap / step if abs(step) > 1e-6 else math.inf, 2 * axis + (step > 0)))
+        return min(walls)
+
+    def material(self, label: str) -> Material:
+        patterns, period, glow = _LOOKS[label]
+        first = self._colour()
+        return Material(
+            pattern=self.pick(patterns),
+            period=self.between(*period),
+            colours=(first, self._partner(first)),
+            offset=(self.rng.random(), self.rng.random()),
+            glow=glow * self.between(0.7, 1.3),
+            noise_seed=int(self.rng.random() * 2**31),
+        )
+
+    def _colour(self) -> Colour:
+        return colorsys.hsv_to_rgb(self.rng.random(), self.between(0.05, 0.55), self.between(0.45, 0.95))
+
+    def _partner(self, colour: Colour) -> Colour:
+        """A darker or lighter colour of about the same hue."""
+        hue, saturation, value = colorsys.rgb_to_hsv(*colour)
+        value *= self.between(0.55, 0.75) if value > 0.6 else self.between(1.3, 1.6)
+        return colorsys.hsv_to_rgb((hue + self.between(-0.1, 0.1)) % 1, saturation, min(value, 1.0))
+
+    def look(self) -> tuple[float, float, float, int, float]:
+        """A direction inside the view and the wall it ends on.
+
+        Returns:
+            cosine and sine of the direction, distance to the wall in metres, the wall's face, and where
+            along the wall.
+        """
+        angle = self.camera.yaw + self.camera.fov * self.between(-0.45, 0.45)
+        step = (math.cos(angle), math.sin(angle))
+        reach, face = self._wall_ahead(self.camera, angle)
+        along = 1 - face // 2
+        return *step, reach, face, self.camera.position[along] + reach * step[along]
+
+    def claim(self, x: float, y: float, radius: float) -> bool:
+        """Reserve a round place on the floor, unless it is taken or leaves the room."""
+        inside = radius <= x <= self.size[0] - radius and radius <= y <= self.size[1] - radius
+        if not inside or any(math.hypot(x - a, y - b) < radius + r for a, b, r in self.taken):
+            return False
+        self.taken.append((x, y, radius))
+        return True
+
+    def spot(self, radius: float) -> tuple[float, float] | None:
+        """A free round place on the floor in view."""
+        cosine, sine, reach, _, _ = self.look()
+        away = self.between(1.2, max(1.2, reach - radius))
+        x, y = self.camera.position[0] + away * cosine, self.camera.position[1] + away * sine
+        return (x, y) if self.claim(x, y, radius) else None
+
+    def add(self, label: str, *solids: Solid) -> None:
+        """Add one object made of several solids of one look."""
+        material = self.material(label)
+        self.things.extend(Thing(label, solid, material) for solid in solids)
+
+    def paint(self, label: str, face: int, low: tuple[float, float], high: tuple[float, float]) -> bool:
+        """Add a patch unless it leaves the face or touches another one there."""
+        axes = [axis for axis in range(3) if axis != face // 2]
+        if any(low[i] < 0 or high[i] > self.size[axis] for i, axis in enumerate(axes)):
+            return False
+        for other in self.patches:
+            if other.face == face and all(low[i] < other.high[i] and high[i] > other.low[i] for i in (0, 1)):
+                return False
+        self.patches.append(Patch(label, face, low, high, self.material(label)))
+        return True
+
+
+def _on_wall(room: _Room, label: str, width: float, bottom: float, height: float) -> bool:
+    _, _, _, face, along = room.look()
+    return room.paint(label, face, (along - width / 2, bottom), (along + width / 2, bottom + height))
+
+
+def _window(room: _Room) -> bool:
+    return _on_wall(
+        room, "window", room.between(0.8, 1.6), room.between(0.8, 1.0), room.between(0.9, 1.2)
+    )
+
+
+def _door(room: _Room) -> bool:
+    return _on_wall(room, "door", room.between(0.75, 1.0), 0.0, room.between(1.9, 2.1))
+
+
+def _picture(room: _Room) -> bool:
+    return _on_wall(
+        room, "picture", room.between(0.4, 0.9), room.between(1.1, 1.4), room.between(0.4, 0.7)
+    )
+
+
+def _rug(room: _Room) -> bool:
+    cosine, sine, reach, _, _ = room.look()
+    away = reach * room.between(0.4, 0.8)
+    middle = (room.camera.position[0] + away * cosine, room.camera.position[1] + away * sine)
+    half = (room.between(0.5, 1.1), room.between(0.5, 1.1))
+    low = (max(middle[0] - half[0], 0.05), max(middle[1] - half[1], 0.05))
+    high = (min(middle[0] + half[0], room.size[0] - 0.05), min(middle[1] + half[1], room.size[1] - 0.05))
+    return room.paint("rug", 4, low, high)
+
+
+def _table(room: _Room) -> bool:
+    half_x, half_y = room.between(0.4, 0.75), room.between(0.3, 0.45)
+    place = room.spot(math.hypot(half_x, half_y))
+    if place is None:
+        return False
+    height, yaw = room.between(0.65, 0.8), room.between(0, math.pi)
+    x, y = place
+    leg_x, leg_y = math.cos(yaw) * (half_x - 0.08), math.sin(yaw) * (half_x - 0.08)
+    leg = (0.03, half_y - 0.05, height / 2 - 0.03)
+    room.add(
+        "table",
+        Box((x, y, height - 0.03), (half_x, half_y, 0.03), yaw),
+        Box((x + leg_x, y + leg_y, leg[2]), leg, yaw),
+        Box((x - leg_x, y - leg_y, leg[2]), leg, yaw),
+    )
+    return True
+
+
+def _cabinet(room: _Room) -> bool:
+    """Stands with its back to a wall."""
+    _, _, _, face, along = room.look()
+    axis = face // 2
+    depth, width, height = room.between(0.3, 0.55), room.between(0.6, 1.3), room.between(0.7, 2.0)
+    centre = [along, along, height / 2]
+    centre[axis] = room.size[axis] - depth / 2 if face % 2 else depth / 2
+    half = [width / 2, width / 2, height / 2]
+    half[axis] = depth / 2
+    fits = width / 2 <= along <= room.size[1 - axis] - width / 2
+    radius = math.hypot(width, depth) / 2
+    if not fits or any(math.hypot(centre[0] - a, centre[1] - b) < radius + r for a, b, r in room.taken):
+        return False
+    room.taken.append((centre[0], centre[1], radius))
+    room.add("cabinet", Box((centre[0], centre[1], centre[2]), (half[0], half[1], half[2])))
+    return True
+
+
+def _box(room: _Room) -> bool:
+    half = (room.between(0.15, 0.35), room.between(0.15, 0.35), room.between(0.12, 0.3))
+    place = room.spot(math.hypot(half[0], half[1]))
+    if place is None:
+        return False
+    room.add("box", Box((*place, half[2]), half, room.between(0, math.pi)))
+    return True
+
+
+def _ball(room: _Room) -> bool:
+    radius = room.between(0.15, 0.4)
+    place = room.spot(radius)
+    if place is None:
+        return False
+    room.add("ball", Ball((*place, radius), radius))
+    return True
+
+
+def _column(room: _Room) -> bool:
+    radius = room.between(0.1, 0.22)
+    place = room.spot(radius)
+    if place is None:
+        return False
+    room.add("column", Frustum((*place, 0.0), room.size[2], radius, radius))
+    return True
+
+
+def _lamp(room: _Room) -> bool:
+    radius = room.between(0.18, 0.28)
+    place = room.spot(radius)
+    if place is None:
+        return False
+    height, shade = room.between(1.1, 1.6), room.between(0.25, 0.4)
+    room.add(
+        "lamp",
+        Frustum((*place, 0.0), 0.04, radius * 0.8, radius * 0.8),
+        Frustum((*place, 0.0), height, 0.04, 0.04),
+        Frustum((*place, height), shade, radius, radius * 0.55),
+    )
+    return True
+
+
+_OBJECTS: tuple[Callable[[_Room], bool], ...] = (
+    _window,
+    _door,
+    _picture,
+    _rug,
+    _table,
+    _cabinet,
+    _box,
+    _ball,
+    _column,
+    _lamp,
+)
+
+
+def draw(rng: np.random.Generator) -> Scene:
+    """A random room with a camera and up to 8 objects in front of it."""
+    room = _Room(rng)
+    wall, floor, ceiling = (room.material(label) for label in ("wall", "floor", "ceiling"))
+    for _ in range(4 + int(rng.random() * (MAX_OBJECTS - 3))):
+        place = _OBJECTS[int(rng.random() * len(_OBJECTS))]
+        for _attempt in range(8):
+            if place(room):
+                break
+    light = Light(
+        position=(
+            room.size[0] * room.between(0.25, 0.75),
+            room.size[1] * room.between(0.25, 0.75),
+            room.size[2] - 0.25,
+        ),
+        colour=(1.0, room.between(0.9, 1.0), room.between(0.8, 1.0)),
+        strength=room.between(0.9, 1.3),
+        ambient=room.between(0.25, 0.4),
+    )
+    return Scene(
+        size=room.size,
+        faces=(wall, wall, wall, wall, floor, ceiling),
+        patches=tuple(room.patches),
+        things=tuple(room.things),
+        camera=room.camera,
+        light=light,
+    )

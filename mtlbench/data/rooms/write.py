@@ -1,0 +1,109 @@
+"""The two on-disk forms of rooms: the AdaShare packings of NYUv2 and of Tiny-Taxonomy.
+
+A form writes one picture at a time and says which paths its entry in the list has; it finishes with the
+list itself. PNGs are always encoded with the same settings, so the same picture gives the same file.
+"""
+
+import json
+from abc import ABC, abstractmethod
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from mtlbench.data.rooms.derived import edge_texture, keypoints2d
+from mtlbench.data.rooms.picture import Picture, class_weights
+
+Entries = dict[str, list[list[str]]]
+
+DEPTH_UNIT = 512
+"""Steps of a depth_zbuffer file per metre."""
+
+
+class Form(ABC):
+    """How pictures lie on the disk."""
+
+    @abstractmethod
+    def write(self, root: Path, split: str, index: int, picture: Picture) -> list[str]:
+        """Write the files of one picture; return its entry of the list."""
+
+    @abstractmethod
+    def finish(self, root: Path, entries: Entries) -> None:
+        """Write the list of all pictures and what else belongs to the dataset."""
+
+
+class NYUv2Form(Form):
+    """img, seg, normal_mask, depth; classes 0..12; normals x right, y away, z up; metres."""
+
+    def write(self, root: Path, split: str, index: int, picture: Picture) -> list[str]:
+        """File names start with the split, so they depend neither on the other split nor on its size."""
+        stem = f"{split}_{index:05d}"
+        entry = [f"img/{stem}.png", f"seg/{stem}.png", f"normal_mask/{stem}.png", f"depth/{stem}.npy"]
+        right, down, away = picture.normal
+        axes = np.stack([right, away, -down], axis=-1)
+        # 255 in all channels means invalid, so the largest valid value is 254.
+        normal = np.clip(np.floor(127.5 * axes + 127.5), 0, 254).astype(np.uint8)
+        images = (picture.rgb, picture.label, normal)
+        for path, image in zip(entry[:3], images, strict=True):
+            _png(root / path, image)
+        depth = _ready(root / entry[3])
+        np.save(depth, np.asfortranarray(picture.depth))
+        return entry
+
+    def finish(self, root: Path, entries: Entries) -> None:
+        """The list is nyu_v2_3task.json."""
+        _json(root / "nyu_v2_3task.json", entries)
+
+
+class TinyTaxonomyForm(Form):
+    """Six domains in a folder per building; classes 1..13; normals x right, y down, z away; 1/512 m."""
+
+    per_building = 100
+
+    def write(self, root: Path, split: str, index: int, picture: Picture) -> list[str]:
+        """A hundred pictures make a building; the point is the picture's index."""
+        normal = np.rint(127.5 * picture.normal + 127.5).clip(0, 255).astype(np.uint8)
+        images = {
+            "rgb": picture.rgb,
+            "segment_semantic": picture.label + np.uint8(1),
+            "normal": normal.transpose(1, 2, 0),
+            "depth_zbuffer": np.rint(picture.depth * DEPTH_UNIT).astype(np.uint16),
+            "keypoints2d": keypoints2d(picture.rgb),
+            "edge_texture": edge_texture(picture.rgb),
+        }
+        building = f"{split}_{index // self.per_building:03d}"
+        entry = []
+        for domain, image in images.items():
+            suffix = "segmentsemantic" if domain == "segment_semantic" else domain
+            path = f"{building}/{domain}/point_{index}_view_0_domain_{suffix}.png"
+            _png(root / split / path, image)
+            entry.append(path)
+        return entry
+
+    def finish(self, root: Path, entries: Entries) -> None:
+        """The list is taskonomy.json; the class weights lie beside it."""
+        np.save(root / "semseg_prior_factor.npy", class_weights())
+        _json(root / "taskonomy.json", entries)
+
+
+FORMS: dict[str, Form] = {"nyuv2": NYUv2Form(), "tiny_taxonomy": TinyTaxonomyForm()}
+
+
+def _ready(path: Path) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return path
+
+
+def _png(path: Path, image: NDArray[Any]) -> None:
+    """Write [H, W] grey or [H, W, 3] RGB of 8 or 16 bits."""
+    stored = np.ascontiguousarray(image[..., ::-1]) if image.ndim == 3 else image
+    good, data = cv2.imencode(".png", stored, [cv2.IMWRITE_PNG_COMPRESSION, 3])
+    if not good:
+        raise OSError(f"{path}: OpenCV could not encode an image of {image.dtype} {image.shape}")
+    _ready(path).write_bytes(data.tobytes())
+
+
+def _json(path: Path, value: object) -> None:
+    path.write_text(json.dumps(value, indent=1) + "\n", encoding="utf-8")
