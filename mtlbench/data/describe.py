@@ -1,0 +1,88 @@
+"""Summarise a dataset: how many images, which classes, which depths, how much is masked."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from mtlbench.data.base import ImageDataset
+from mtlbench.data.batch import Sample
+from mtlbench.data.files import Array
+from mtlbench.tasks import DEPTH, SEGMENTATION
+
+# NYUv2 ends at 10 m; the last bin takes whatever lies beyond.
+METRES = (*np.arange(0, 10.5, 0.5).tolist(), float("inf"))
+LOG_UNITS = tuple(np.linspace(0, 1, 21).tolist())
+
+
+@dataclass(frozen=True)
+class Description:
+    """What `describe` counted, in the test form, over all images.
+
+    Attributes:
+        name: of the dataset.
+        split: of the dataset.
+        images: number of images.
+        size: height and width of a sample.
+        class_share: per class, its share of the valid segmentation pixels, 0..1; empty without that task.
+        depth_edges: n + 1 bin edges, in metres (the last is infinite) or in log units 0..1.
+        depth_counts: n numbers of valid pixels; a bin includes its lower edge, and the last finite one both.
+        valid_share: task name -> share of pixels that its mask keeps, 0..1.
+    """
+
+    name: str
+    split: str
+    images: int
+    size: tuple[int, int]
+    class_share: tuple[float, ...]
+    depth_edges: tuple[float, ...]
+    depth_counts: tuple[int, ...]
+    valid_share: dict[str, float]
+
+
+def describe(dataset: ImageDataset, progress: Callable[[int, int], None] | None = None) -> Description:
+    """Decode every image of `dataset` once and count.
+
+    Args:
+        dataset: at least one image.
+        progress: called with (images done, images in all) after each image.
+
+    Raises:
+        DataError: a file is missing, damaged or out of range.
+    """
+    tasks = {task.name: task for task in dataset.tasks}
+    classes = np.zeros(tasks[SEGMENTATION].channels if SEGMENTATION in tasks else 0, np.int64)
+    edges = LOG_UNITS if DEPTH in tasks and "log_depth_err" in tasks[DEPTH].metrics else METRES
+    depths = np.zeros(len(edges) - 1, np.int64)
+    valid, pixels, size = dict.fromkeys(tasks, 0), 0, (0, 0)
+    for index in range(len(dataset)):
+        sample = dataset.sample(index)
+        size = (sample.image.shape[1], sample.image.shape[2])
+        pixels += size[0] * size[1]
+        for task in tasks:
+            valid[task] += int(sample.masks[task].sum())
+        if SEGMENTATION in tasks:
+            classes += torch.bincount(_valid(sample, SEGMENTATION).long(), minlength=len(classes)).numpy()
+        if DEPTH in tasks:
+            depths += _histogram(_valid(sample, DEPTH).numpy(), edges)
+        if progress is not None:
+            progress(index + 1, len(dataset))
+    return Description(
+        name=dataset.name,
+        split=dataset.split,
+        images=len(dataset),
+        size=size,
+        class_share=tuple((classes / max(int(classes.sum()), 1)).tolist()),
+        depth_edges=edges,
+        depth_counts=tuple(depths.tolist()),
+        valid_share={task: count / max(pixels, 1) for task, count in valid.items()},
+    )
+
+
+def _valid(sample: Sample, task: str) -> torch.Tensor:
+    return sample.targets[task][sample.masks[task]]
+
+
+def _histogram(values: Array, edges: Sequence[float]) -> Array:
+    return np.histogram(values, np.asarray(edges))[0]

@@ -1,0 +1,88 @@
+"""One string that changes when a dataset's content does: part of every result's key."""
+
+import hashlib
+import json
+import os
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from mtlbench.data.base import ImageDataset
+from mtlbench.errors import DataError
+
+_Known = dict[str, list[Any]]
+
+
+def fingerprint(dataset: ImageDataset, cache: Path | None = None) -> str:
+    """Hash the settings, the relative names and the bytes of every file that `dataset` reads.
+
+    The same files in another folder give the same fingerprint.
+
+    Args:
+        dataset: its `settings`, and the `files` of its images, in order.
+        cache: a file that remembers the hash of each (path, size, modification time in ns), so that a
+            second call reads no image. It is replaced atomically; a damaged one is ignored and rebuilt.
+
+    Returns:
+        64 hexadecimal digits (SHA-256).
+
+    Raises:
+        DataError: a file is missing or cannot be read.
+    """
+    known = _load(cache)
+    changed = False
+    total = hashlib.sha256(json.dumps(dataset.settings(), sort_keys=True).encode())
+    for index in range(len(dataset)):
+        for path in dataset.files(index):
+            digest, is_new = _file_hash(path, known)
+            changed |= is_new
+            total.update(f"\0{path.relative_to(dataset.root).as_posix()}\0{digest}".encode())
+    if cache is not None and changed:
+        _store(cache, known)
+    return total.hexdigest()
+
+
+def _file_hash(path: Path, known: _Known) -> tuple[str, bool]:
+    """The file's hash, and whether it had to be computed."""
+    try:
+        status = path.stat()
+        entry = known.get(str(path))
+        if entry is not None and entry[:2] == [status.st_size, status.st_mtime_ns]:
+            return entry[2], False
+        with path.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror})") from error
+    known[str(path)] = [status.st_size, status.st_mtime_ns, digest]
+    return digest, True
+
+
+def _load(cache: Path | None) -> _Known:
+    """The remembered hashes; none where the cache is absent or damaged."""
+    if cache is None:
+        return {}
+    try:
+        known = json.loads(cache.read_bytes())
+    except (OSError, ValueError):
+        return {}
+    if not isinstance(known, dict) or not all(map(_is_entry, known.values())):
+        return {}
+    return known
+
+
+def _is_entry(entry: object) -> bool:
+    return (
+        isinstance(entry, list) and [type(part) for part in entry] == [int, int, str] and len(entry[2]) == 64
+    )
+
+
+def _store(cache: Path, known: _Known) -> None:
+    """Write beside the cache, then replace it. Two writers at once lose hashes, never correctness."""
+    cache.parent.mkdir(parents=True, exist_ok=True)
+    temporary = cache.with_name(f"{cache.name}.{os.getpid()}.tmp")
+    try:
+        temporary.write_text(json.dumps(known))
+        temporary.replace(cache)
+    finally:
+        with suppress(FileNotFoundError):
+            temporary.unlink()

@@ -1,0 +1,222 @@
+"""What the on-disk formats share: a list of entries, each naming the files of one image."""
+
+import json
+from abc import abstractmethod
+from collections import Counter
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from mtlbench.data.augment import Augment, View, squash
+from mtlbench.data.base import ImageDataset
+from mtlbench.data.batch import Sample
+from mtlbench.data.files import Array, check_relative, inside
+from mtlbench.errors import DataError, UsageError
+
+Entry = tuple[str, ...]
+
+
+class ListedDataset(ImageDataset):
+    """Images whose files are named, relative to the root, by a list.
+
+    A subclass sets `tasks` and `readers` and says how decoded arrays become a sample.
+
+    Args:
+        name: as in conf/dataset.
+        root: the folder of the dataset.
+        split: the part of it.
+        listed_in: the list file, or the folder that the list was built from; named in messages.
+        entries: per image, relative paths: the image first, then one file per task, in the order of `tasks`.
+        names: per image, a name unique within the split.
+        resolution: height and width of every sample.
+        augment: the training form; None makes it equal to the test form.
+        seed: of the augmentation.
+        limit: keep the first so many images; None keeps all.
+
+    Attributes:
+        readers: per file of an entry, the function that decodes and checks it.
+        away_axis: the component of a stored normal vector that points away from the camera, so that it is
+            negative on what the camera sees; None where the format leaves it open.
+
+    Raises:
+        UsageError: an option is out of range.
+        DataError: two images of the split would have the same name.
+    """
+
+    readers: tuple[Callable[[Path], Array], ...]
+    away_axis: int | None = None
+
+    def __init__(
+        self,
+        *,
+        name: str,
+        root: Path,
+        split: str,
+        listed_in: Path,
+        entries: Sequence[Entry],
+        names: Sequence[str],
+        resolution: Sequence[int],
+        augment: Augment | None,
+        seed: int,
+        limit: int | None,
+    ) -> None:
+        if len(resolution) != 2 or min(resolution) < 1:
+            raise UsageError(
+                f"dataset.resolution={list(resolution)}: expected height and width, both at least 1"
+            )
+        if limit is not None and limit < 1:
+            raise UsageError(f"limit={limit}: expected at least 1 image, or null for all")
+        if seed < 0:
+            raise UsageError(f"dataset.seed={seed}: expected 0 or more")
+        repeated = [name for name, count in Counter(names).items() if count > 1]
+        if repeated:
+            raise DataError(
+                f"{listed_in}: {len(repeated)} images of split {split!r} are listed twice: {repeated[:3]}"
+            )
+        self.name, self.root, self.split = name, root, split
+        self.resolution = (int(resolution[0]), int(resolution[1]))
+        self.augment, self.seed = augment, seed
+        self._listed_in = listed_in
+        self._entries, self._names = list(entries[:limit]), list(names[:limit])
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def files(self, index: int) -> tuple[Path, ...]:
+        """Absolute paths of the files of image `index`, image first, then one per task.
+
+        Raises:
+            DataError: an entry leaves the root through a symbolic link.
+        """
+        return tuple(inside(self.root, relative, self._listed_in) for relative in self._entry(index))
+
+    def sample(self, index: int, draw: int | None = None) -> Sample:
+        """Decode image `index`; see `ImageDataset.sample`."""
+        arrays = self.decode(index)
+        if draw is None or self.augment is None:
+            view = squash(self.resolution)
+        else:
+            view = self.augment.view(arrays[0].shape[:2], self.resolution, self.seed, index, draw)
+        return self.assemble(arrays, view, self._names[index])
+
+    def decode(self, index: int) -> list[Array]:
+        """The checked arrays of image `index`, all of one height and width.
+
+        Raises:
+            DataError: a file is missing, damaged or out of range, or differs from the image in size.
+        """
+        files = self.files(index)
+        arrays = [read(file) for read, file in zip(self.readers, files, strict=True)]
+        for file, array in zip(files, arrays, strict=True):
+            if array.shape[:2] != arrays[0].shape[:2]:
+                raise DataError(
+                    f"{file}: {_size(array)} pixels, but its image {files[0]} has {_size(arrays[0])}"
+                )
+        return arrays
+
+    @abstractmethod
+    def assemble(self, arrays: Sequence[Array], view: View, name: str) -> Sample:
+        """Turn decoded arrays into the sample that `view` shows."""
+
+    @abstractmethod
+    def stored_normals(self, index: int) -> Array:
+        """The valid normals of image `index` as stored, before any normalisation: float32 [N, 3]."""
+
+    def problems(self, index: int) -> list[tuple[Path, str]]:
+        """Everything that is wrong with the files of image `index`: (file, problem) pairs."""
+        found = []
+        for relative, read in zip(self._entry(index), self.readers, strict=True):
+            try:
+                read(inside(self.root, relative, self._listed_in))
+            except DataError as error:
+                found.append((self.root / relative, str(error)))
+        if not found:
+            try:
+                self.decode(index)
+            except DataError as error:
+                found.append((self.root / self._entry(index)[0], str(error)))
+        return [(file, text.removeprefix(f"{file}: ")) for file, text in found]
+
+    def settings(self) -> dict[str, object]:
+        """Resolution, and the augmentation where there is one."""
+        settings: dict[str, object] = {"resolution": list(self.resolution)}
+        if self.augment is not None:
+            settings |= {"augment": self.augment.settings(), "seed": self.seed}
+        return settings
+
+    def _entry(self, index: int) -> Entry:
+        if not 0 <= index < len(self._entries):
+            raise IndexError(f"image {index} of {len(self._entries)}")
+        return self._entries[index]
+
+
+def read_split(list_file: Path, split: str, width: int) -> list[Entry]:
+    """Read one split of a JSON list file ``{"train": [[path, ...], ...], "test": ...}``.
+
+    Args:
+        list_file: the file, which lies in the dataset's root.
+        split: the key.
+        width: paths in an entry.
+
+    Returns:
+        At least one entry of `width` relative paths, none of which may leave the root by its spelling.
+
+    Raises:
+        DataError: unreadable, not of this form, without the split, or with an unsafe path.
+    """
+    try:
+        lists = json.loads(list_file.read_bytes())
+    except OSError as error:
+        raise DataError(f"{list_file}: cannot be read ({error.strerror})") from error
+    except (ValueError, RecursionError) as error:
+        raise DataError(f"{list_file}: not valid JSON ({error})") from error
+    if not isinstance(lists, dict):
+        raise DataError(
+            f"{list_file}: holds a {type(lists).__name__}; expected an object with the splits as keys"
+        )
+    entries = lists.get(split)
+    if entries is None:
+        raise DataError(f"{list_file}: no split {split!r}; it has {', '.join(map(repr, lists)) or 'none'}")
+    if not isinstance(entries, list) or not entries:
+        raise DataError(f"{list_file}: split {split!r} is {str(entries)[:40]}; expected a list of images")
+    for number, entry in enumerate(entries):
+        if not isinstance(entry, list) or len(entry) != width or not all(isinstance(p, str) for p in entry):
+            raise DataError(
+                f"{list_file}: entry {number} of {split!r} is {str(entry)[:120]}; "
+                f"expected {width} relative paths"
+            )
+        for relative in entry:
+            check_relative(relative, list_file.parent, list_file)
+    return [tuple(entry) for entry in entries]
+
+
+def existing_root(root: Path | str, name: str) -> Path:
+    """The dataset's folder, made absolute.
+
+    Raises:
+        DataError: there is no such folder.
+    """
+    path = Path(root).expanduser()
+    if not path.is_dir():
+        raise DataError(f"dataset.root={root}: no such folder; expected the folder of the {name} files")
+    return path.resolve()
+
+
+def contents(folder: Path) -> str:
+    """The first names in a folder, for messages."""
+    names = sorted(child.name + "/" * child.is_dir() for child in folder.iterdir())
+    return ", ".join(names[:8]) + (", ..." if len(names) > 8 else "") or "nothing"
+
+
+def channels_first(array: Array) -> Tensor:
+    """[H, W] or [H, W, C] to a tensor [C, H, W] (C = 1 for the former) of the same type."""
+    if array.ndim == 2:
+        array = array[..., None]
+    return torch.from_numpy(np.ascontiguousarray(array.transpose(2, 0, 1)))
+
+
+def _size(array: Array) -> str:
+    return f"{array.shape[0]}x{array.shape[1]}"

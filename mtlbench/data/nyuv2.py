@@ -1,0 +1,194 @@
+"""NYUv2 in the packing of AdaShare, TreeMTL and MTLAttack-DGBA (the reference): three tasks, 40 classes.
+
+<root>/nyu_v2_3task.json         {"train": [[img, seg, normal, depth], ...], "test": [...]}
+<root>/img/0061.png              RGB
+<root>/seg/0061.png              class ids, 255 = ignore
+<root>/normal_mask/0061.png      normals as RGB bytes, (255, 255, 255) = invalid
+<root>/depth/0061.npy            metres, float
+"""
+
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path, PurePosixPath
+
+import numpy as np
+
+from mtlbench.data.augment import Augment, View
+from mtlbench.data.batch import Sample
+from mtlbench.data.files import Array, read_gray8, read_npy, read_rgb
+from mtlbench.data.listed import ListedDataset, channels_first, contents, existing_root, read_split
+from mtlbench.errors import DataError, UsageError
+from mtlbench.tasks import DEPTH, NORMALS, SEGMENTATION, three_tasks
+
+LIST_FILE = "nyu_v2_3task.json"
+IGNORE = 255
+MIN_DEPTH = 3e-5  # metres; the reference's threshold
+
+
+class NYUv2(ListedDataset):
+    """One split of NYUv2 as the reference reads it; the generated rooms use the same packing.
+
+    Test form: image and labels are squashed to `resolution` (bilinear on uint8, labels nearest). Training
+    form: scaled, mirrored, cropped (`Augment`) from the stored size; depth is *not* divided by the scale, as
+    in the reference and the paper's recipe. Padding is black and masked.
+
+    Normals: the file holds n = (x right, y away from the camera, z up) as bytes v = floor(127.5 n + 127.5).
+    ``raw`` gives the bytes, uncentred, as the reference trains and scores them, uint8 in the file's order
+    (x, y, z); the reference has the same bytes in the order (z, y, x), which changes no cosine as long as
+    predictions are compared in one order. A pixel is invalid where a channel is 255, and the zero vector
+    (127, 127, 127) counts as valid. ``decoded`` gives unit vectors (v - 127) / 127.5, float32, and masks zero
+    vectors too.
+
+    Deviation: mirroring negates the x component, as geometry asks. The reference forgets it on NYUv2.
+
+    Args:
+        root: the folder with nyu_v2_3task.json.
+        split: a key of that file: ``train``, ``test``, or AdaShare's ``train1``, ``train2``.
+        resolution: height and width of a sample.
+        classes: segmentation classes; ids from `classes` to 254 are an error.
+        normals: ``raw`` or ``decoded``.
+        augment: the training form; None makes it equal to the test form.
+        seed: of the augmentation.
+        limit: keep the first so many images.
+        name: as in conf/dataset.
+
+    Raises:
+        UsageError: an option is out of range.
+        DataError: the folder or its list is missing or malformed.
+    """
+
+    away_axis = 1
+
+    def __init__(
+        self,
+        root: Path | str,
+        split: str,
+        resolution: Sequence[int] = (321, 321),
+        classes: int = 40,
+        normals: str = "raw",
+        augment: Augment | None = None,
+        seed: int = 0,
+        limit: int | None = None,
+        name: str = "nyuv2",
+    ) -> None:
+        if normals not in ("raw", "decoded"):
+            raise UsageError(f"dataset.normals={normals}: expected raw or decoded")
+        if not 1 < classes < IGNORE:
+            raise UsageError(f"dataset.classes={classes}: expected 2 to {IGNORE - 1}")
+        folder = existing_root(root, name)
+        if not (folder / LIST_FILE).is_file():
+            raise DataError(_missing_list(folder))
+        entries = read_split(folder / LIST_FILE, split, width=4)
+        super().__init__(
+            name=name,
+            root=folder,
+            split=split,
+            listed_in=folder / LIST_FILE,
+            entries=entries,
+            names=[PurePosixPath(entry[0]).name for entry in entries],
+            resolution=resolution,
+            augment=augment,
+            seed=seed,
+            limit=limit,
+        )
+        self.classes, self.normals = classes, normals
+        self.tasks = three_tasks(classes)
+        self.readers = (read_rgb, partial(read_classes, classes=classes), read_rgb, read_depth)
+
+    def assemble(self, arrays: Sequence[Array], view: View, name: str) -> Sample:
+        """Apply `view` to image, classes, normal bytes and depth."""
+        image, classes, normals, depth = arrays
+        classes = view.labels(classes, IGNORE)
+        normals = view.labels(normals, IGNORE)
+        depth = view.labels(depth, 0)
+        valid = normals.max(axis=2) < IGNORE
+        if view.mirrored:
+            normals[..., 0] = np.where(valid, 254 - normals[..., 0], normals[..., 0])
+        if self.normals == "decoded":
+            normals, valid = unit_vectors(decode_normals(normals), valid)
+        return Sample(
+            image=channels_first(view.image(image)).float().div_(255),
+            targets={
+                SEGMENTATION: channels_first(classes),
+                NORMALS: channels_first(normals),
+                DEPTH: channels_first(depth),
+            },
+            masks={
+                SEGMENTATION: channels_first(classes != IGNORE),
+                NORMALS: channels_first(valid),
+                DEPTH: channels_first(depth > MIN_DEPTH),
+            },
+            name=name,
+        )
+
+    def stored_normals(self, index: int) -> Array:
+        """Decoded vectors of valid, non-zero pixels, float32 [N, 3]."""
+        raw = read_rgb(self.files(index)[2])
+        vectors = decode_normals(raw[raw.max(axis=2) < IGNORE])
+        return vectors[vectors.any(axis=1)]
+
+    def settings(self) -> dict[str, object]:
+        """Resolution, classes, normals; the augmentation where there is one."""
+        return {"format": "adashare", "classes": self.classes, "normals": self.normals, **super().settings()}
+
+
+def decode_normals(raw: Array) -> Array:
+    """Bytes [..., 3] to vectors (v - 127) / 127.5, float32: the unbiased inverse of the file's truncation."""
+    return (raw.astype(np.float32) - 127) / np.float32(127.5)
+
+
+def unit_vectors(vectors: Array, valid: Array) -> tuple[Array, Array]:
+    """Normalise vectors [H, W, 3]; zero vectors become invalid, and invalid vectors become zero.
+
+    Returns:
+        Vectors of length 1 or 0, float32 [H, W, 3], and the mask [H, W] of those of length 1.
+    """
+    length = np.sqrt(np.einsum("hwc,hwc->hw", vectors, vectors))
+    valid = valid & (length > 1e-3)
+    scale = np.divide(1, length, out=np.zeros_like(length), where=valid)
+    return (vectors * scale[..., None]).astype(np.float32), valid
+
+
+def read_classes(path: Path, classes: int) -> Array:
+    """Class ids, uint8 [H, W], each below `classes` or 255 = ignore.
+
+    Raises:
+        DataError: not an 8-bit grey-scale PNG, or with other values.
+    """
+    ids = read_gray8(path)
+    wrong = (ids >= classes) & (ids != IGNORE)
+    if wrong.any():
+        raise DataError(
+            f"{path}: class ids {np.unique(ids[wrong])[:10].tolist()}; expected 0..{classes - 1} or 255"
+        )
+    return ids
+
+
+def read_depth(path: Path) -> Array:
+    """Depth in metres, float32 [H, W].
+
+    Raises:
+        DataError: not a .npy file of finite floating-point values with two axes, or with negative values.
+    """
+    depth = read_npy(path, ndim=2)
+    if depth.dtype.kind != "f":
+        raise DataError(f"{path}: depth of type {depth.dtype}; expected float32 metres")
+    if depth.min() < 0:
+        raise DataError(f"{path}: depth down to {depth.min():g}; expected metres, 0 or more")
+    return np.ascontiguousarray(depth, dtype=np.float32)
+
+
+def _missing_list(root: Path) -> str:
+    """Say what the folder seems to be instead."""
+    parts = [part for part in ("img", "seg", "normal_mask", "depth") if (root / part).is_dir()]
+    if (root / "train" / "image").is_dir() or (root / "val" / "image").is_dir():
+        hint = "this looks like the MTAN packing (train/image/0.npy): use dataset=nyuv2_mtan"
+    elif (root / "gt_sets").is_dir():
+        hint = "this looks like NYUD_MT (gt_sets, images, ...), which is not supported"
+    elif (root / "nyu_depth_v2_labeled.mat").is_file():
+        hint = "the .mat file holds no normals and is not read; get the packing of AdaShare or MTAN"
+    elif parts:
+        hint = f"{', '.join(parts)} are here, only the list of splits is missing; it comes with the download"
+    else:
+        hint = f"expected also img/, seg/, normal_mask/ and depth/; the folder holds {contents(root)}"
+    return f"{root / LIST_FILE}: no such file; {hint}"

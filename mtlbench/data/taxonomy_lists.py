@@ -1,0 +1,136 @@
+"""Which images a Tiny-Taxonomy folder holds: from its list file, or from the folders themselves.
+
+Two packings exist. AdaShare, TreeMTL and MTLAttack-DGBA (the reference):
+
+    <root>/taskonomy.json                                  {"train": [[six paths], ...], "test": [...]}
+    <root>/{train,test}/<building>/<domain>/point_<p>_view_<v>_domain_<suffix>.png
+
+and the official download (omnidata-tools), whose split is a published list of buildings:
+
+    <root>/<domain>/taskonomy/<building>/point_<p>_view_<v>_domain_<suffix>.png
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from mtlbench.data.listed import Entry, contents, read_split
+from mtlbench.errors import DataError
+
+LIST_FILE = "taskonomy.json"
+DOMAINS = ("rgb", "segment_semantic", "normal", "depth_zbuffer", "keypoints2d", "edge_texture")
+
+# The "tiny" subset of Taxonomy: 25 / 5 / 5 buildings (woodbine can no longer be downloaded).
+_TRAIN = """
+    hanson merom klickitat onaga leonardo marstons newfields pinesdale lakeville cosmos benevolence pomaria
+    tolstoy shelbyville allensville wainscott beechwood coffeen stockman hiteman woodbine lindenwood forkland
+    mifflinburg ranchester
+"""
+BUILDINGS = {
+    "train": tuple(_TRAIN.split()),
+    "val": ("wiconisco", "corozal", "collierville", "markleeville", "darden"),
+    "test": ("ihlen", "muleshoe", "uvalda", "noxapater", "mcdade"),
+}
+
+KNOWN_BAD = {
+    ("newfields", "point_1070_view_8"): "published rgb file fails its checksum (omnidata issue 7)",
+    ("muleshoe", "point_399_view_5"): "damaged in the published download; other loaders leave it out too",
+}
+
+
+@dataclass(frozen=True)
+class Listing:
+    """The images of one split.
+
+    Attributes:
+        source: the list file, or the folder that was searched.
+        entries: per image, six paths relative to the root, in the order of `DOMAINS`.
+        names: per image, its first path as listed, with ``-`` for ``/``, as in the reference.
+        skipped: what was left out, and why.
+    """
+
+    source: Path
+    entries: list[Entry]
+    names: list[str]
+    skipped: list[tuple[str, str]]
+
+
+def list_images(root: Path, split: str) -> Listing:
+    """List the images of `split` in whichever packing `root` has.
+
+    A list file is taken as it is, apart from `KNOWN_BAD`; a folder without one is searched, and an image
+    counts if all six files exist. Searched images are sorted by path.
+
+    Raises:
+        DataError: no packing is recognised, the list is malformed, or no image is found.
+    """
+    if (root / LIST_FILE).is_file():
+        folder = _entry_folder(root, split, entries := read_split(root / LIST_FILE, split, len(DOMAINS)))
+        return _without_known_bad(root / LIST_FILE, folder, entries)
+    if (root / split).is_dir():
+        buildings = sorted(child.name for child in (root / split).iterdir() if child.is_dir())
+        return _searched(root, split, {b: {d: f"{split}/{b}/{d}" for d in DOMAINS} for b in buildings})
+    if (root / "rgb" / "taskonomy").is_dir():
+        if split not in BUILDINGS:
+            raise DataError(f"dataset.split={split}: the official download has {', '.join(BUILDINGS)}")
+        present = sorted(b for b in BUILDINGS[split] if (root / "rgb" / "taskonomy" / b).is_dir())
+        listing = _searched(root, split, {b: {d: f"{d}/taskonomy/{b}" for d in DOMAINS} for b in present})
+        absent = [(b, "building not downloaded") for b in BUILDINGS[split] if b not in present]
+        listing.skipped.extend(absent)
+        return listing
+    raise DataError(
+        f"{root}: neither {LIST_FILE}, nor {split}/<building>/rgb/, nor rgb/taskonomy/<building>/ is here; "
+        f"the folder holds {contents(root)}"
+    )
+
+
+def _entry_folder(root: Path, split: str, entries: list[Entry]) -> str:
+    """The folder that entries are relative to: ``train`` or ``test`` in the reference, the root in AdaShare."""
+    candidates = ["train/" if split.startswith("train") else "test/", f"{split}/", ""]
+    for entry in entries:
+        for folder in candidates:
+            if (root / folder / entry[0]).is_file():
+                return folder
+    tried = " nor ".join(str(root / folder / entries[0][0]) for folder in dict.fromkeys(candidates))
+    raise DataError(f"{root / LIST_FILE}: not one image of split {split!r} exists; neither {tried}")
+
+
+def _without_known_bad(source: Path, folder: str, entries: list[Entry]) -> Listing:
+    listing = Listing(source, [], [], [])
+    for entry in entries:
+        parts = PurePosixPath(entry[0]).parts
+        view = parts[-1].partition("_domain_")[0]
+        reason = next((KNOWN_BAD[b, view] for b in parts[:-1] if (b, view) in KNOWN_BAD), None)
+        if reason:
+            listing.skipped.append((entry[0], reason))
+        else:
+            listing.entries.append(tuple(folder + path for path in entry))
+            listing.names.append(entry[0].replace("/", "-"))
+    return listing
+
+
+def _searched(root: Path, split: str, folders: dict[str, dict[str, str]]) -> Listing:
+    """List the complete images of `folders`: building -> domain -> folder relative to the root."""
+    listing = Listing(root, [], [], [])
+    for building, domains in folders.items():
+        files = {domain: dict(_views(root / folder)) for domain, folder in domains.items()}
+        for view in sorted(files["rgb"]):
+            missing = [domain for domain in DOMAINS if view not in files[domain]]
+            reason = f"no {', '.join(missing)} file" if missing else KNOWN_BAD.get((building, view))
+            if reason:
+                listing.skipped.append((f"{building}/{view}", reason))
+            else:
+                listing.entries.append(tuple(f"{domains[d]}/{files[d][view]}" for d in DOMAINS))
+                listing.names.append(f"{building}-rgb-{files['rgb'][view]}")
+    if not listing.entries:
+        detail = f"; {listing.skipped[0][0]}: {listing.skipped[0][1]}" if listing.skipped else ""
+        raise DataError(f"{root}: no image of split {split!r} has all of {', '.join(DOMAINS)}{detail}")
+    return listing
+
+
+def _views(folder: Path) -> Iterator[tuple[str, str]]:
+    """(``point_<p>_view_<v>``, file name) of the images in a folder; nothing where there is no folder."""
+    for path in folder.iterdir() if folder.is_dir() else ():
+        view, found, _ = path.name.partition("_domain_")
+        if found and path.suffix == ".png":
+            yield view, path.name
