@@ -1,0 +1,81 @@
+"""Which cells a configuration asks for, and what each one's identity is."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from mtlbench.evaluate import Attack, PlannedCell
+from mtlbench.parts import Config
+from mtlbench.store import content_key
+
+CLEAN = "none"
+EVERY_TASK = "all"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A cell to be computed.
+
+    Attributes:
+        identity: everything that can change its result.
+        attack: None for the clean cell.
+        eps: in grey levels of 255.
+    """
+
+    identity: Mapping[str, Any]
+    attack: Attack | None
+    eps: float
+
+    @property
+    def key(self) -> str:
+        """Content key."""
+        return content_key(self.identity)
+
+    @property
+    def label(self) -> str:
+        """A few words for messages."""
+        names = self.identity
+        target = "" if names["target"] == EVERY_TASK else f":{names['target']}"
+        return f"{names['dataset']} {names['model']} {names['sharing']} {names['attack']}{target} eps {names['eps']:g}"
+
+    def planned(self) -> PlannedCell:
+        """The form that `evaluate` takes."""
+        return PlannedCell(self.key, self.attack, self.eps)
+
+
+def clean_plan(model: Mapping[str, Any]) -> Plan:
+    """The cell without an attack, which every relative score of the same model joins."""
+    nothing = {"attack": CLEAN, "objective": {}, "target": EVERY_TASK, "tasks": []}
+    return Plan({**model, **nothing, "step": "-", "steps": 0, "step_options": {}, "eps": 0.0}, None, 0.0)
+
+
+def plans(
+    config: Config, model: Mapping[str, Any], attacks: Mapping[str, Attack], epsilons: list[float]
+) -> list[Plan]:
+    """The clean cell, then every target at every epsilon.
+
+    Args:
+        config: its ``attack`` group says the options of objective and step.
+        model: the part of the identity that all cells of a model and split share.
+        attacks: target -> attack.
+        epsilons: grey levels of 255.
+    """
+    chosen = config["attack"]
+    found = [clean_plan(model)]
+    for target, attack in attacks.items():
+        how = {
+            "attack": chosen["name"],
+            "objective": decisive(chosen["objective"]),
+            "target": target,
+            "tasks": [task.name for task in attack.tasks],
+            "step": attack.step.name,
+            "steps": attack.step.steps,
+            "step_options": decisive(chosen["step"]),
+        }
+        found += [Plan({**model, **how, "eps": eps}, attack, eps) for eps in epsilons]
+    return found
+
+
+def decisive(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Options that are set: null and false are neutral, so that a new option keeps old results valid."""
+    return {key: value for key, value in options.items() if value is not None and value is not False}

@@ -1,0 +1,78 @@
+"""Trained models in outputs/checkpoints: their names, and whether one was trained by the recipe asked for.
+
+A folder ``<dataset>-<model>-<sharing>-<training>-s<seed>`` holds model.safetensors, recipe.yaml (everything that
+decided the weights), clean_metrics.csv and curve.csv. A model trained by another recipe under the same name (other
+iterations, other rooms) is never mistaken for it: it gets, and keeps, a folder with a hash behind the name.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from mtlbench.errors import CheckpointError
+from mtlbench.files import write_atomically
+
+WEIGHTS, RECIPE, CLEAN_METRICS, CURVE, STATE = (
+    "model.safetensors",
+    "recipe.yaml",
+    "clean_metrics.csv",
+    "curve.csv",
+    "state.pt",
+)
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A folder for one trained model; it may be empty yet.
+
+    Attributes:
+        folder: where its files are.
+        recipe: what decides its weights, as in its recipe.yaml.
+    """
+
+    folder: Path
+    recipe: Mapping[str, Any]
+
+    @property
+    def weights(self) -> Path:
+        """The weights file; it exists once the training is done."""
+        return self.folder / WEIGHTS
+
+    @property
+    def state(self) -> Path:
+        """What an interrupted training continues from."""
+        return self.folder / STATE
+
+    @property
+    def trained(self) -> bool:
+        """Whether the weights are there."""
+        return self.weights.is_file()
+
+    def write_recipe(self) -> None:
+        """Write recipe.yaml, so that the folder's name now means this recipe."""
+        write_atomically(self.folder / RECIPE, yaml.safe_dump(json.loads(json.dumps(self.recipe)), sort_keys=False))
+
+
+def find(outputs: Path, name: str, recipe: Mapping[str, Any]) -> Checkpoint:
+    """The checkpoint called `name` that `recipe` makes, trained or not.
+
+    Raises:
+        CheckpointError: a recipe.yaml in the way cannot be read.
+    """
+    plain = json.loads(json.dumps(recipe))
+    suffix = hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()[:8]
+    first, other = (outputs / "checkpoints" / folder for folder in (name, f"{name}-{suffix}"))
+    taken = (first / RECIPE).is_file() and _read(first / RECIPE) != plain
+    return Checkpoint(other if taken else first, plain)
+
+
+def _read(path: Path) -> object:
+    try:
+        return yaml.safe_load(path.read_text())
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise CheckpointError(f"{path}: not a readable recipe ({error}); delete its folder to train again") from error

@@ -1,0 +1,47 @@
+"""The commands. This module imports neither torch nor Hydra, so that `mtlbench --help` answers at once."""
+
+import sys
+from difflib import get_close_matches
+
+COMMANDS = {
+    "attack": "attack trained models over a list of epsilons; write ARP and transferability tables",
+    "train": "train a model; resumes where it was killed",
+    "report": "rebuild every table from the stored results",
+    "data": "action=make | verify | info: generate rooms; check a dataset; describe it",
+    "layouts": "list the sharing trees of some tasks with index, level and picture",
+}
+EXAMPLES = (
+    "mtlbench attack                                  # generated rooms, tiny model, DGBA: nothing needed",
+    "mtlbench attack experiment=quickstart            # three attacks on two sharing levels",
+    "mtlbench attack -m attack=single,total,dgba sharing=independent,all_shared",
+    "mtlbench attack --help                           # the options of a command",
+)
+
+
+def usage() -> str:
+    """The text of `mtlbench --help`."""
+    lines = [f"  mtlbench {name:8} {about}" for name, about in COMMANDS.items()]
+    head = "mtlbench measures how multi-task vision models break under adversarial attack."
+    return "\n".join([head, "", *lines, "", "Examples:", *(f"  {example}" for example in EXAMPLES)])
+
+
+def main() -> None:
+    """Entry point of the console script; leaves with the exit status of DESIGN.md section 1."""
+    arguments = sys.argv[1:]
+    command = arguments[0] if arguments else "--help"
+    if command in ("-h", "--help", "help"):
+        print(usage())
+        sys.exit(0)
+    if command == "--version":
+        from mtlbench import __version__
+
+        print(f"mtlbench {__version__}")
+        sys.exit(0)
+    if command not in COMMANDS:
+        near = get_close_matches(command, COMMANDS, 1)
+        hint = f"; did you mean {near[0]}?" if near else ""
+        print(f"mtlbench: unknown command {command!r}{hint}\n\n{usage()}", file=sys.stderr)
+        sys.exit(2)
+    from mtlbench.app import run
+
+    sys.exit(run(command, arguments[1:]))

@@ -1,0 +1,69 @@
+"""One batch of predictions to the statistics that the metrics of its tasks need."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+import torch
+from torch import Tensor
+
+from mtlbench.metrics import statistics_of
+from mtlbench.metrics.statistics import STATISTICS, PixelMap
+from mtlbench.tasks import Task
+
+
+@dataclass(frozen=True)
+class Measured:
+    """Statistics of N images, keyed ``<task>/<statistic>``.
+
+    Attributes:
+        per_image: [N, k] each.
+        pooled: [k] each, summed over the images.
+    """
+
+    per_image: dict[str, Tensor]
+    pooled: dict[str, Tensor]
+
+    @staticmethod
+    def join(parts: Sequence["Measured"]) -> "Measured":
+        """The statistics of consecutive batches as one."""
+        first = parts[0]
+        return Measured(
+            per_image={key: torch.cat([part.per_image[key] for part in parts]) for key in first.per_image},
+            pooled={key: torch.stack([part.pooled[key] for part in parts]).sum(0) for key in first.pooled},
+        )
+
+
+@torch.no_grad()
+def measure(
+    tasks: Sequence[Task],
+    predictions: Mapping[str, Tensor],
+    targets: Mapping[str, Tensor],
+    masks: Mapping[str, Tensor],
+) -> Measured:
+    """Every statistic that the metrics of `tasks` need, each once, on the device of the predictions.
+
+    Args:
+        tasks: what to measure.
+        predictions: task name -> [B, C, h, w], of any size and floating type.
+        targets: task name -> [B, c, H, W], as in `Batch`.
+        masks: task name -> [B, 1, H, W] bool.
+    """
+    measured = Measured({}, {})
+    for task in tasks:
+        prediction, target, mask = predictions[task.name], targets[task.name], masks[task.name]
+        weights = _class_weights(task.class_weights, prediction.device)
+        maps: dict[PixelMap, Tensor] = {}
+        for name in statistics_of(task):
+            statistic = STATISTICS[name]
+            if statistic.map not in maps:
+                maps[statistic.map] = statistic.map(prediction, target, mask)
+            result = statistic.reduce(maps[statistic.map], target, mask, prediction.shape[1], weights)
+            (measured.pooled if statistic.pooled else measured.per_image)[f"{task.name}/{name}"] = result
+    return measured
+
+
+@lru_cache(maxsize=16)
+def _class_weights(weights: tuple[float, ...], device: torch.device) -> Tensor | None:
+    """The weights on `device`; kept, because a copy to the device for every batch would wait for it."""
+    return torch.tensor(weights).to(device, non_blocking=True) if weights else None

@@ -1,0 +1,170 @@
+"""From a composed configuration to the parts of an experiment: dataset, tree, backbone, recipe, attacks, device.
+
+Every function checks what it reads and names the option when it is wrong. Nothing here loads weights or computes.
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from mtlbench.build import build
+from mtlbench.data.augment import Augment
+from mtlbench.data.base import ImageDataset
+from mtlbench.data.rooms import default_root, make
+from mtlbench.errors import DataError, MachineError, UsageError
+from mtlbench.evaluate import Attack
+from mtlbench.models.backbone import Backbone
+from mtlbench.models.sharing import Tree, by_index, level, parse
+from mtlbench.progress import Progress, silent
+from mtlbench.tasks import Task, select
+from mtlbench.training import Recipe
+
+Config = Mapping[str, Any]
+LARGEST_EPS = 255.0
+
+
+def resolution(value: object) -> tuple[int, int]:
+    """(height, width) from ``64``, ``480x640`` or ``[480, 640]``."""
+    parts = value.lower().split("x") if isinstance(value, str) else value
+    try:
+        sides = [int(part) for part in parts] if isinstance(parts, Sequence) else [int(parts)] * 2  # type: ignore[call-overload]
+    except (TypeError, ValueError):
+        sides = []
+    if len(sides) == 1:
+        sides *= 2
+    if len(sides) != 2 or min(sides) < 1:
+        raise UsageError(f"dataset.resolution={value}: expected a number of pixels such as 64, or HEIGHTxWIDTH")
+    return sides[0], sides[1]
+
+
+def dataset_root(config: Config, progress: Progress = silent) -> Path:
+    """The dataset's folder; generated rooms are made on first use.
+
+    Raises:
+        DataError: the folder does not exist.
+    """
+    dataset = config["dataset"]
+    generator = dataset.get("make")
+    if dataset.get("root") is None and generator is not None:
+        size, outputs = resolution(dataset["resolution"]), Path(config["outputs"])
+        options = {"form": generator["form"], "images": dataset["images"], "seed": dataset["seed"]}
+        root = default_root(outputs, resolution=size, **options)
+        make(root, resolution=size, progress=lambda done, total: progress(done, total, "images"), **options)
+        return root
+    root = Path(str(dataset["root"])).expanduser()
+    if not root.is_dir():
+        raise DataError(f"dataset.root={root}: no such folder; expected the folder of dataset={dataset['name']}")
+    return root
+
+
+def open_dataset(
+    config: Config, split: str, root: Path, limit: int | None = None, augmented: bool = False
+) -> ImageDataset:
+    """One split of the configured dataset."""
+    dataset = config["dataset"]
+    if limit is not None and (isinstance(limit, bool) or not isinstance(limit, int) or limit < 1):
+        raise UsageError(f"limit={limit}: expected a number of images of at least 1, or null for all")
+    opened: ImageDataset = build(
+        dataset["reader"],
+        config["plugins"],
+        root=root,
+        split=split,
+        resolution=resolution(dataset["resolution"]),
+        augment=Augment(**dataset["augment"]) if augmented else None,
+        seed=config["seed"],
+        limit=limit,
+        name=dataset["name"],
+    )
+    return opened
+
+
+def dataset_identity(config: Config, root: Path) -> dict[str, Any]:
+    """What decides the training images, without the place they lie in."""
+    generated = config["dataset"]["make"] is not None and config["dataset"]["root"] is None
+    settings = open_dataset(config, "train", root, augmented=True).settings()
+    return {"name": config["dataset"]["name"], "settings": settings} | ({"generated": root.name} if generated else {})
+
+
+def tree(config: Config, tasks: int) -> Tree:
+    """The sharing tree of the configuration for `tasks` tasks."""
+    sharing = config["sharing"]
+    if "shared_blocks" in sharing:
+        return level(tasks, sharing["shared_blocks"])
+    index, partitions = sharing["index"], sharing["partitions"]
+    if (index is None) == (partitions is None):
+        raise UsageError(
+            f"sharing.index={index} sharing.partitions={partitions}: give exactly one of them; "
+            "`mtlbench layouts` lists the trees"
+        )
+    return parse(str(partitions), tasks) if index is None else by_index(int(index), tasks)
+
+
+def backbone(config: Config) -> Backbone:
+    """The backbone of the configuration."""
+    built: Backbone = build(config["model"], config["plugins"])
+    return built
+
+
+def recipe(config: Config) -> Recipe:
+    """How the model is trained."""
+    training = config["training"]
+    return Recipe(
+        iterations=training["iterations"],
+        batch_size=training["batch_size"],
+        lr=training["lr"],
+        schedule=training["schedule"],
+        halve_every=training["halve_every"],
+        betas=tuple(training["betas"]),
+        weight_decay=training["weight_decay"],
+        seed=config["seed"],
+    )
+
+
+def attacks(config: Config, tasks: Sequence[Task]) -> dict[str, Attack]:
+    """Target -> attack: one entry ``all``, or for `single` one per attacked task. Empty for attack=none."""
+    chosen = config["attack"]
+    targets = select(tasks, chosen["tasks"], "attack.tasks")
+    if chosen["objective"] is None:
+        return {}
+    objective = build(chosen["objective"], config["plugins"])
+    step = build(chosen["step"], config["plugins"])
+    if chosen["name"] == "single":
+        return {task.name: Attack(objective, step, (task,)) for task in targets}
+    return {"all": Attack(objective, step, targets)}
+
+
+def epsilons(config: Config) -> list[float]:
+    """The list of radii in grey levels of 255, ascending and without repeats."""
+    given = config["eps"]
+    values = list(given) if isinstance(given, (list, tuple)) else [given]
+    unit = "eps counts grey levels of 255: write eps=4 for 4/255, or eps=[1,2,4,8]"
+    if not values:
+        raise UsageError(f"eps={given}: the list is empty; {unit}")
+    for value in values:
+        if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= LARGEST_EPS:
+            raise UsageError(f"eps={value}: expected a number from 0 to 255; {unit}")
+    return sorted({float(value) for value in values})
+
+
+def device(config: Config) -> torch.device:
+    """Where to compute.
+
+    Raises:
+        MachineError: the device is not there.
+    """
+    name = str(config["device"])
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        chosen = torch.device(name)
+    except RuntimeError:
+        chosen = torch.device("meta")
+    if chosen.type not in ("cpu", "cuda"):
+        raise UsageError(f"device={name}: expected auto, cpu, cuda or cuda:N")
+    if chosen.type == "cuda" and (chosen.index or 0) >= torch.cuda.device_count():
+        raise MachineError(
+            f"device={name}: PyTorch sees {torch.cuda.device_count()} GPUs; use device=cpu or device=auto"
+        )
+    return chosen

@@ -1,0 +1,62 @@
+"""Where a number comes from: commit, versions, device. Recorded beside results, never part of their key."""
+
+import platform
+import subprocess
+from datetime import UTC, datetime
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+PACKAGES = ("mtlbench", "torch", "torchvision", "numpy", "pandas", "hydra-core", "opencv-python-headless", "safetensors")
+
+
+@cache
+def versions() -> dict[str, str]:
+    """Installed version of each package that can move a number."""
+    found = {"python": platform.python_version()}
+    for package in PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            found[package] = "not installed as a package"
+    return found
+
+
+@cache
+def commit() -> str:
+    """The git commit of the code, ``+changes`` behind it where the work tree differs; ``unknown`` outside git."""
+    folder = Path(__file__).resolve().parent
+
+    def git(*arguments: str) -> str:
+        done = subprocess.run(
+            ["git", "-C", str(folder), *arguments], capture_output=True, text=True, check=True, timeout=10
+        )
+        return done.stdout.strip()
+
+    try:
+        if Path(git("rev-parse", "--show-toplevel")) != folder.parent:
+            return "unknown"  # installed below somebody else's repository
+        return git("rev-parse", "HEAD") + ("+changes" if git("status", "--porcelain", "-uno") else "")
+    except (OSError, subprocess.SubprocessError):
+        return "unknown"
+
+
+def device_name(device: object) -> str:
+    """Human name of a torch device."""
+    import torch
+
+    if str(device).startswith("cuda"):
+        return torch.cuda.get_device_name(device)  # type: ignore[arg-type]
+    return f"{platform.processor() or platform.machine()}, {torch.get_num_threads()} threads"
+
+
+def record(device: object) -> dict[str, object]:
+    """All of it, with the time."""
+    return {
+        "time": datetime.now(UTC).isoformat(timespec="seconds"),
+        "commit": commit(),
+        "versions": versions(),
+        "device": str(device),
+        "device_name": device_name(device),
+        "host": platform.node(),
+    }

@@ -1,0 +1,46 @@
+"""The four tidy tables as CSV, Markdown and LaTeX files."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import pandas as pd
+
+from mtlbench.files import write_atomically
+
+DIGITS = 4
+
+
+def write_tables(frames: Mapping[str, pd.DataFrame], folder: Path) -> list[Path]:
+    """Write ``<name>.csv`` (full precision), ``.md`` and ``.tex`` (rounded) for each frame; the paths written."""
+    written = []
+    for name, frame in frames.items():
+        texts = {
+            "csv": frame.to_csv(index=False),
+            "md": markdown(frame),
+            "tex": latex(frame),
+        }
+        for suffix, text in texts.items():
+            path = folder / f"{name}.{suffix}"
+            write_atomically(path, text)
+            written.append(path)
+    return written
+
+
+def markdown(frame: pd.DataFrame) -> str:
+    """A GitHub table; numbers right-aligned."""
+    numeric = [pd.api.types.is_numeric_dtype(frame[column]) for column in frame.columns]
+    rule = ["---:" if number else "---" for number in numeric]
+    rows = [map(str, frame.columns), rule, *(map(_text, row) for row in frame.itertuples(index=False))]
+    return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in rows) + "\n"
+
+
+def latex(frame: pd.DataFrame) -> str:
+    """A booktabs tabular."""
+    rounded = frame.map(_text)
+    return rounded.to_latex(index=False, escape=True)
+
+
+def _text(value: object) -> str:
+    if isinstance(value, float):
+        return "" if pd.isna(value) else f"{value:.{DIGITS}g}" if abs(value) < 1e-3 else f"{value:.{DIGITS}f}".rstrip("0").rstrip(".")
+    return str(value)

@@ -1,0 +1,51 @@
+"""Stored cells to the wide frame of metrics that `scores` starts from: one row per cell, task, metric and score set."""
+
+from collections.abc import Iterable
+from itertools import product
+
+import numpy as np
+import pandas as pd
+
+from mtlbench.metrics import PAPER_BATCH, Scores, values
+from mtlbench.scores import IDENTITY, SAME_MODEL, bootstrap_weights
+from mtlbench.store import Cell
+from mtlbench.tasks import Task
+
+SCORE_SETS: tuple[Scores, ...] = ("standard", "paper")
+REPLICATES = 1000
+LEVELS = tuple(dict.fromkeys((*IDENTITY, *SAME_MODEL, "cell")))
+
+
+def metrics_frame(
+    cells: Iterable[Cell], replicates: int = REPLICATES, paper_batch: int = PAPER_BATCH, seed: int = 0
+) -> pd.DataFrame:
+    """Every metric of every cell in both score sets.
+
+    Args:
+        cells: what the store holds.
+        replicates: bootstrap samples of the images; the same for all cells with as many images, so that
+            differences between attacks are paired.
+        paper_batch: images per batch of the paper's batch means.
+        seed: of the bootstrap.
+
+    Returns:
+        A wide frame: index levels `LEVELS`, ``task``, ``metric``; columns 0 (the value) to `replicates`.
+    """
+    weights: dict[int, np.ndarray] = {}
+    index, rows = [], []
+    for cell, scores in product(cells, SCORE_SETS):
+        images = int(cell.identity["n_images"])
+        if images not in weights:
+            weights[images] = bootstrap_weights(images, replicates, seed)
+        identity = cell.identity | {"scores": scores, "cell": cell.key}
+        tasks = [Task(name, 0, "", tuple(metrics)) for name, metrics in cell.tasks.items()]
+        for (task, metric), value in values(tasks, cell.arrays, weights[images], scores, paper_batch).items():
+            index.append((*(identity[level] for level in LEVELS), task, metric))
+            rows.append(value)
+    levels = pd.MultiIndex.from_tuples(index, names=(*LEVELS, "task", "metric")) if index else _nothing()
+    return pd.DataFrame(np.array(rows).reshape(len(rows), 1 + replicates), index=levels)
+
+
+def _nothing() -> pd.MultiIndex:
+    names = (*LEVELS, "task", "metric")
+    return pd.MultiIndex.from_arrays([[] for _ in names], names=names)
