@@ -39,7 +39,7 @@ def run(command: str, arguments: Sequence[str]) -> int:
     os.environ["HYDRA_FULL_ERROR"] = "1"
     OmegaConf.register_new_resolver("process_id", os.getpid, replace=True, use_cache=True)
     sys.argv = [f"mtlbench {command}", *arguments]
-    action = commands.COMMANDS[command]
+    action = commands.command(command)
     try:
         _refuse_paths(arguments)
         _hydra(command, _job(action.job, statuses))()

@@ -6,17 +6,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mtlbench import report
-from mtlbench.errors import CellsFailed, DataError, UsageError
+from mtlbench import provenance, report
+from mtlbench.errors import UsageError
 from mtlbench.files import write_atomically
+from mtlbench.models.sharing import all_trees, picture
 from mtlbench.report.terminal import console, screen
 
 Config = Mapping[str, Any]
-_touched: list[str] = []
-_last: dict[str, Any] = {}
 
 
-@dataclass(frozen=True)
+@dataclass
 class Command:
     """A command line verb.
 
@@ -26,39 +25,87 @@ class Command:
     """
 
     job: Callable[[Config], None]
-    finish: Callable[[], None] = lambda: None
+    finish: Callable[[], None]
 
 
-def attack(config: Config) -> None:
-    """Compute what is missing."""
-    from mtlbench.experiment import run_attack
+class Attack:
+    """Compute what is missing, then rebuild the tables and show those of this invocation."""
 
-    _last.update(config)
-    _write_provenance(config)
-    _touched.extend(run_attack(config, screen))
+    def __init__(self) -> None:
+        self.keys: set[str] = set()
+        self.config: Config | None = None
 
+    def job(self, config: Config) -> None:
+        """One point of a sweep."""
+        from mtlbench.experiment import run_attack
 
-def attack_finish() -> None:
-    """Rebuild the tables, show those of this invocation."""
-    if _last:
-        _report(_last, only=set(_touched))
+        self.config = config
+        _record_run(config)
+        self.keys.update(run_attack(config, screen))
+
+    def finish(self) -> None:
+        """Tables of the whole store to files, of this invocation's cells to the terminal."""
+        if self.config is not None and self.keys:
+            wide = report.rebuild(Path(self.config["outputs"]), self.config["scores"]["paper_batch"])
+            report.show(wide[wide.index.get_level_values("cell").isin(self.keys)], self.config["scores"]["name"])
 
 
 def train(config: Config) -> None:
     """Train a model."""
     from mtlbench.experiment import run_training
 
-    _write_provenance(config)
+    _record_run(config)
     checkpoint = run_training(config, screen)
-    console().print(f"{checkpoint.weights} (clean metrics beside it)", soft_wrap=True)
+    console().print(f"{checkpoint.weights} is trained; its clean metrics stand beside it", soft_wrap=True)
 
 
 def rebuild(config: Config) -> None:
-    """Rebuild the tables from the store and show them."""
-    _report(config, only=None)
+    """Rebuild the tables from the store and show them all."""
+    report.show(report.rebuild(Path(config["outputs"]), config["scores"]["paper_batch"]), config["scores"]["name"])
 
 
-def _report(config: Config, only: set[str] | None) -> None:
-    frames = report.build(Path(config["outputs"]), config["scores"]["paper_batch"])
-    shown = frames if only is None else report.build_shown(frames, only)
-    report.show(shown, config["scores"]["name"])
+def data(config: Config) -> None:
+    """Generate, verify or describe a dataset."""
+    from mtlbench import datasets
+
+    actions = {"make": datasets.make, "verify": datasets.verify, "info": datasets.info}
+    if config["action"] not in actions:
+        raise UsageError(f"action={config['action']}: expected {', '.join(actions)}")
+    actions[config["action"]](config)
+
+
+def layouts(config: Config) -> None:
+    """Draw the sharing trees."""
+    tasks, blocks = config["tasks"], config["blocks"]
+    if not (isinstance(tasks, int) and 1 <= tasks <= 5):
+        raise UsageError(f"tasks={tasks}: expected a whole number from 1 to 5")
+    if not (isinstance(blocks, int) and 1 <= blocks <= 6):
+        raise UsageError(f"blocks={blocks}: expected a whole number from 1 to 6")
+    names = ("segmentation", "normals", "depth", "keypoints2d", "edge_texture")[:tasks]
+    trees = all_trees(tasks, blocks)
+    out = console()
+    for index, tree in list(enumerate(trees))[: config["limit"]]:
+        level = f"  {tree.name}" if tree.is_level else ""
+        out.print(f"[bold]{index}[/bold]{level}  {tree}  ({tree.copies} blocks)", soft_wrap=True)
+        out.print(picture(tree, names), markup=False)
+    if config["limit"] is not None and len(trees) > config["limit"]:
+        out.print(f"{len(trees) - config['limit']} more trees; limit=null shows all {len(trees)}")
+
+
+def _record_run(config: Config) -> None:
+    """Versions, commit and device beside the configuration of this run."""
+    text = json.dumps(provenance.record(config["device"]), indent=2)
+    write_atomically(Path(config["run_dir"]) / "provenance.json", text + "\n")
+
+
+def _nothing() -> None:
+    """No work after the last job."""
+
+
+def command(name: str) -> Command:
+    """The command called `name`."""
+    if name == "attack":
+        state = Attack()
+        return Command(state.job, state.finish)
+    jobs = {"train": train, "report": rebuild, "data": data, "layouts": layouts}
+    return Command(jobs[name], _nothing)

@@ -1,0 +1,50 @@
+"""Terminal views of what `mtlbench data` found."""
+
+from rich.table import Table
+
+from mtlbench.data.describe import Description
+from mtlbench.data.verify import Verification
+from mtlbench.report.terminal import console
+
+BAR = 30
+
+
+def show_verification(name: str, split: str, found: Verification) -> None:
+    """A summary, every bad file, every oddity."""
+    out = console()
+    table = Table(title=f"{name}, {split}", title_justify="left")
+    for column in ("images", "files decoded", "bad files", *(f"{task} masked" for task in found.invalid_share)):
+        table.add_column(column, justify="right")
+    shares = [f"{100 * share:.1f} %" for share in found.invalid_share.values()]
+    table.add_row(str(found.images), str(found.files), str(len(found.problems)), *shares)
+    out.print(table)
+    for problem in found.problems:
+        out.print(f"bad: {problem.problem}", markup=False, soft_wrap=True)
+    for note in found.notes:
+        out.print(f"note: {note.note}" if note.file is None else f"note: {note.file}: {note.note}", markup=False, soft_wrap=True)
+
+
+def show_description(found: Description) -> None:
+    """Counts, class frequencies and depths as bars."""
+    out = console()
+    height, width = found.size
+    out.print(f"[bold]{found.name}, {found.split}[/bold]: {found.images} images of {height}x{width} pixels")
+    for task, share in found.valid_share.items():
+        out.print(f"  {task}: {100 * share:.1f} % of the pixels are valid")
+    _bars("class", [str(i) for i in range(len(found.class_share))], found.class_share)
+    total = max(sum(found.depth_counts), 1)
+    edges = [f"{low:.2f} to {high:.2f}" for low, high in zip(found.depth_edges, found.depth_edges[1:], strict=False)]
+    _bars("depth", edges, [count / total for count in found.depth_counts])
+
+
+def _bars(title: str, labels: list[str], shares: tuple[float, ...] | list[float]) -> None:
+    if not shares:
+        return
+    table = Table(box=None, padding=(0, 1))
+    table.add_column(title, justify="right")
+    table.add_column("%", justify="right")
+    table.add_column("")
+    largest = max(*shares, 1e-9)
+    for label, share in zip(labels, shares, strict=True):
+        table.add_row(label, f"{100 * share:.1f}", "█" * round(BAR * share / largest))
+    console().print(table)
