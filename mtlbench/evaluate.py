@@ -13,7 +13,7 @@ from mtlbench.attacks.random import PerImage
 from mtlbench.attacks.steps import Step
 from mtlbench.data.batch import Batch
 from mtlbench.losses import TaskLosses
-from mtlbench.metrics.statistics import Measured, measure
+from mtlbench.metrics.measure import Measured, measure
 from mtlbench.models.tree_model import TreeModel
 from mtlbench.progress import Progress, silent
 from mtlbench.tasks import Task

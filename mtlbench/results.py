@@ -7,7 +7,8 @@ import numpy as np
 import pandas as pd
 
 from mtlbench.metrics import PAPER_BATCH, Scores, values
-from mtlbench.scores import IDENTITY, SAME_MODEL, bootstrap_weights
+from mtlbench.scores import bootstrap_weights
+from mtlbench.scores.wide import IDENTITY, SAME_MODEL
 from mtlbench.store import Cell
 from mtlbench.tasks import Task
 

@@ -62,16 +62,18 @@ def _bar(title: str) -> Iterator[Progress]:
 
 @contextmanager
 def _lines(title: str) -> Iterator[Progress]:
-    started = spoken = time.monotonic()
-    first = 0
+    spoken = time.monotonic()
+    start: tuple[float, int] | None = None
 
     def progress(done: int, total: int, note: str) -> None:
-        nonlocal spoken, first
+        nonlocal spoken, start
         now = time.monotonic()
+        if start is None:
+            start = now, done  # a resumed training starts at its last state, not at 0
         if done < total and now - spoken < SECONDS_BETWEEN_LINES:
             return
         spoken = now
-        left = (total - done) * (now - started) / max(done - first, 1)
+        left = (total - done) * (now - start[0]) / max(done - start[1], 1)
         clock = time.strftime("%H:%M:%S")
         words = f"{clock} {title}: {done}/{total} ({100 * done // total} %), {left:.0f} s left"
         print(f"{words}  {note}".rstrip(), file=sys.stderr, flush=True)
