@@ -89,7 +89,7 @@ class NYUv2MTAN(ListedDataset):
             normals[..., 0] *= -1
         normals, valid = unit_vectors(normals, view.covered())
         return Sample(
-            image=channels_first(view.image(image)).clamp_(0, 1),
+            image=channels_first(np.clip(view.image(image), 0, 1)),
             targets={
                 SEGMENTATION: channels_first(label),
                 NORMALS: channels_first(normals),
@@ -140,7 +140,7 @@ def _read_float(path: Path, channels: int) -> Array:
     values = read_npy(path, ndim=3, channels=channels)
     if values.dtype.kind != "f":
         raise DataError(f"{path}: values of type {values.dtype}; expected floating point")
-    return np.ascontiguousarray(values, dtype=np.float32)
+    return np.array(values, dtype=np.float32, order="C")
 
 
 def _read_image(path: Path) -> Array:

@@ -67,7 +67,7 @@ def list_images(root: Path, split: str) -> Listing:
     if (root / LIST_FILE).is_file():
         folder = _entry_folder(root, split, entries := read_split(root / LIST_FILE, split, len(DOMAINS)))
         return _without_known_bad(root / LIST_FILE, folder, entries)
-    if (root / split).is_dir():
+    if split in BUILDINGS and (root / split).is_dir():
         buildings = sorted(child.name for child in (root / split).iterdir() if child.is_dir())
         return _searched(root, split, {b: {d: f"{split}/{b}/{d}" for d in DOMAINS} for b in buildings})
     if (root / "rgb" / "taskonomy").is_dir():
@@ -85,7 +85,7 @@ def list_images(root: Path, split: str) -> Listing:
 
 
 def _entry_folder(root: Path, split: str, entries: list[Entry]) -> str:
-    """The folder that entries are relative to: ``train`` or ``test`` in the reference, the root in AdaShare."""
+    """The folder that entries are relative to: train or test in the reference, the root in AdaShare."""
     candidates = ["train/" if split.startswith("train") else "test/", f"{split}/", ""]
     for entry in entries:
         for folder in candidates:
