@@ -39,7 +39,7 @@ _OTHER_FORMATS = {
 _NPY_FIELDS = (
     rb"'descr': *'([<>|=]?[A-Za-z]\d{0,4})'",
     rb"'fortran_order': *(True|False)",
-    rb"'shape': *\(((?:\d{1,12}L?,? ?)*)\)",
+    rb"'shape': *\(([\dL, ]{0,100})\)",
 )
 
 # Decoding is parallel over images, in worker processes; OpenCV's own threads do not survive a fork.

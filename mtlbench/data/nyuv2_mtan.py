@@ -14,7 +14,7 @@ from mtlbench.data.batch import Sample
 from mtlbench.data.files import Array, read_npy
 from mtlbench.data.listed import ListedDataset, channels_first, contents, existing_root
 from mtlbench.data.nyuv2 import unit_vectors
-from mtlbench.errors import DataError
+from mtlbench.errors import DataError, UsageError
 from mtlbench.tasks import DEPTH, NORMALS, SEGMENTATION, three_tasks
 
 CLASSES = 13
@@ -58,7 +58,7 @@ class NYUv2MTAN(ListedDataset):
     ) -> None:
         folder = existing_root(root, name)
         if split not in FOLDERS:
-            raise DataError(f"dataset.split={split}: expected {' or '.join(FOLDERS)}")
+            raise UsageError(f"dataset.split={split}: expected {' or '.join(FOLDERS)}")
         part = FOLDERS[split]
         numbers = _numbers(folder, part)
         super().__init__(

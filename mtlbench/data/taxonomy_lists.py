@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from mtlbench.data.listed import Entry, contents, read_split
-from mtlbench.errors import DataError
+from mtlbench.errors import DataError, UsageError
 
 LIST_FILE = "taskonomy.json"
 DOMAINS = ("rgb", "segment_semantic", "normal", "depth_zbuffer", "keypoints2d", "edge_texture")
@@ -63,6 +63,7 @@ def list_images(root: Path, split: str) -> Listing:
 
     Raises:
         DataError: no packing is recognised, the list is malformed, or no image is found.
+        UsageError: the official download has no such split.
     """
     if (root / LIST_FILE).is_file():
         folder = _entry_folder(root, split, entries := read_split(root / LIST_FILE, split, len(DOMAINS)))
@@ -72,7 +73,7 @@ def list_images(root: Path, split: str) -> Listing:
         return _searched(root, split, {b: {d: f"{split}/{b}/{d}" for d in DOMAINS} for b in buildings})
     if (root / "rgb" / "taskonomy").is_dir():
         if split not in BUILDINGS:
-            raise DataError(f"dataset.split={split}: the official download has {', '.join(BUILDINGS)}")
+            raise UsageError(f"dataset.split={split}: the official download has {', '.join(BUILDINGS)}")
         present = sorted(b for b in BUILDINGS[split] if (root / "rgb" / "taskonomy" / b).is_dir())
         listing = _searched(root, split, {b: {d: f"{d}/taskonomy/{b}" for d in DOMAINS} for b in present})
         absent = [(b, "building not downloaded") for b in BUILDINGS[split] if b not in present]
