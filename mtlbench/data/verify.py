@@ -87,7 +87,9 @@ def verify(dataset: ImageDataset, progress: Callable[[int, int], None] | None = 
 
 def _problems(dataset: ImageDataset, index: int, error: DataError) -> list[Problem]:
     if isinstance(dataset, ListedDataset):
-        return [Problem(file, text) for file, text in dataset.problems(index)]
+        found = [Problem(file, text) for file, text in dataset.problems(index)]
+        if found:
+            return found
     return [Problem(dataset.root, str(error))]
 
 

@@ -214,7 +214,10 @@ def test_depth_files_that_are_something_else(make_nyuv2: Maker, depth: np.ndarra
         ('{"test": ["abcd"]}', "expected 4 relative paths"),
         ('{"test": [["a", "b", "c", "../d"]]}', "entry '../d' may leave the root"),
         ('{"test": [["/a", "b", "c", "d"]]}', "entry '/a' may leave the root"),
-        ('{"test": [["a/1", "b", "c", "d"], ["b/1", "b", "c", "d"]]}', r"1 images .* listed twice: \['1'\]"),
+        (
+            '{"test": [["a/1", "b", "c", "d"], ["b/1", "b", "c", "d"]]}',
+            r"names of split 'test' occur more than once: \['1'\]",
+        ),
     ],
 )
 def test_malformed_lists(tmp_path: Path, text: str, message: str) -> None:

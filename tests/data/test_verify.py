@@ -59,7 +59,7 @@ def test_a_second_fingerprint_reads_no_image(
 
 
 @pytest.mark.parametrize(
-    "text", ["", "{", "[]", '{"a": 1}', '{"a": [1, 2]}', '{"a": [1, 2, "short"]}', "\xff"]
+    "text", ["", "{", "[]", "[" * 100_000, '{"a": 1}', '{"a": [1, 2]}', '{"a": [1, 2, "short"]}', "\xff"]
 )
 def test_a_damaged_cache_is_rebuilt(make_nyuv2: Maker, tmp_path: Path, text: str) -> None:
     dataset, cache = nyuv2(make_nyuv2(images=1)), tmp_path / "hashes.json"
