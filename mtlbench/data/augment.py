@@ -1,4 +1,4 @@
-"""Scale, mirror, crop: the training recipe of the reference (MTLAttack-DGBA), after AdaShare, arXiv 1911.12423.
+"""Scale, mirror, crop: the recipe of the reference (MTLAttack-DGBA), after AdaShare, arXiv 1911.12423.
 
 All randomness of a sample comes from a generator of its own, so that it does not depend on the worker,
 the order or the batch. (The reference mixes two global generators and seeds one of them.)

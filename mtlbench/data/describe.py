@@ -27,7 +27,7 @@ class Description:
         size: height and width of a sample.
         class_share: per class, its share of the valid segmentation pixels, 0..1; empty without that task.
         depth_edges: n + 1 bin edges, in metres (the last is infinite) or in log units 0..1.
-        depth_counts: n numbers of valid pixels; a bin includes its lower edge, and the last finite one both.
+        depth_counts: n numbers of valid pixels; a bin includes its lower edge, the last one both.
         valid_share: task name -> share of pixels that its mask keeps, 0..1.
     """
 

@@ -63,7 +63,7 @@ def _load(cache: Path | None) -> _Known:
         return {}
     try:
         known = json.loads(cache.read_bytes())
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return {}
     if not isinstance(known, dict) or not all(map(_is_entry, known.values())):
         return {}

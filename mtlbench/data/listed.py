@@ -74,7 +74,7 @@ class ListedDataset(ImageDataset):
         repeated = [name for name, count in Counter(names).items() if count > 1]
         if repeated:
             raise DataError(
-                f"{listed_in}: {len(repeated)} images of split {split!r} are listed twice: {repeated[:3]}"
+                f"{listed_in}: image names of split {split!r} occur more than once: {repeated[:3]}"
             )
         self.name, self.root, self.split = name, root, split
         self.resolution = (int(resolution[0]), int(resolution[1]))

@@ -101,13 +101,13 @@ class NYUv2(ListedDataset):
         classes = view.labels(classes, IGNORE)
         normals = view.labels(normals, IGNORE)
         depth = view.labels(depth, 0)
-        valid = normals.max(axis=2) < IGNORE
+        valid = is_normal(normals)
         if view.mirrored:
             normals[..., 0] = np.where(valid, 254 - normals[..., 0], normals[..., 0])
         if self.normals == "decoded":
             normals, valid = unit_vectors(decode_normals(normals), valid)
         return Sample(
-            image=channels_first(view.image(image)).float().div_(255),
+            image=channels_first(np.divide(view.image(image), 255, dtype=np.float32)),
             targets={
                 SEGMENTATION: channels_first(classes),
                 NORMALS: channels_first(normals),
@@ -124,12 +124,18 @@ class NYUv2(ListedDataset):
     def stored_normals(self, index: int) -> Array:
         """Decoded vectors of valid, non-zero pixels, float32 [N, 3]."""
         raw = read_rgb(self.files(index)[2])
-        vectors = decode_normals(raw[raw.max(axis=2) < IGNORE])
+        vectors = decode_normals(raw[is_normal(raw)])
         return vectors[vectors.any(axis=1)]
 
     def settings(self) -> dict[str, object]:
         """Resolution, classes, normals; the augmentation where there is one."""
         return {"format": "adashare", "classes": self.classes, "normals": self.normals, **super().settings()}
+
+
+def is_normal(raw: Array) -> Array:
+    """Where bytes [H, W, 3] hold a normal, by the reference's rule that no channel is 255: bool [H, W]."""
+    x, y, z = raw[..., 0], raw[..., 1], raw[..., 2]
+    return (x != IGNORE) & (y != IGNORE) & (z != IGNORE)
 
 
 def decode_normals(raw: Array) -> Array:
@@ -175,7 +181,7 @@ def read_depth(path: Path) -> Array:
         raise DataError(f"{path}: depth of type {depth.dtype}; expected float32 metres")
     if depth.min() < 0:
         raise DataError(f"{path}: depth down to {depth.min():g}; expected metres, 0 or more")
-    return np.ascontiguousarray(depth, dtype=np.float32)
+    return np.array(depth, dtype=np.float32, order="C")
 
 
 def _missing_list(root: Path) -> str:

@@ -14,7 +14,7 @@ from mtlbench.data.batch import Sample
 from mtlbench.data.files import Array, read_npy
 from mtlbench.data.listed import ListedDataset, channels_first, contents, existing_root
 from mtlbench.data.nyuv2 import unit_vectors
-from mtlbench.errors import DataError
+from mtlbench.errors import DataError, UsageError
 from mtlbench.tasks import DEPTH, NORMALS, SEGMENTATION, three_tasks
 
 CLASSES = 13
@@ -58,7 +58,7 @@ class NYUv2MTAN(ListedDataset):
     ) -> None:
         folder = existing_root(root, name)
         if split not in FOLDERS:
-            raise DataError(f"dataset.split={split}: expected {' or '.join(FOLDERS)}")
+            raise UsageError(f"dataset.split={split}: expected {' or '.join(FOLDERS)}")
         part = FOLDERS[split]
         numbers = _numbers(folder, part)
         super().__init__(
@@ -89,7 +89,7 @@ class NYUv2MTAN(ListedDataset):
             normals[..., 0] *= -1
         normals, valid = unit_vectors(normals, view.covered())
         return Sample(
-            image=channels_first(view.image(image)).clamp_(0, 1),
+            image=channels_first(np.clip(view.image(image), 0, 1)),
             targets={
                 SEGMENTATION: channels_first(label),
                 NORMALS: channels_first(normals),
@@ -140,7 +140,7 @@ def _read_float(path: Path, channels: int) -> Array:
     values = read_npy(path, ndim=3, channels=channels)
     if values.dtype.kind != "f":
         raise DataError(f"{path}: values of type {values.dtype}; expected floating point")
-    return np.ascontiguousarray(values, dtype=np.float32)
+    return np.array(values, dtype=np.float32, order="C")
 
 
 def _read_image(path: Path) -> Array:

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from mtlbench.data.listed import Entry, contents, read_split
-from mtlbench.errors import DataError
+from mtlbench.errors import DataError, UsageError
 
 LIST_FILE = "taskonomy.json"
 DOMAINS = ("rgb", "segment_semantic", "normal", "depth_zbuffer", "keypoints2d", "edge_texture")
@@ -63,16 +63,17 @@ def list_images(root: Path, split: str) -> Listing:
 
     Raises:
         DataError: no packing is recognised, the list is malformed, or no image is found.
+        UsageError: the official download has no such split.
     """
     if (root / LIST_FILE).is_file():
         folder = _entry_folder(root, split, entries := read_split(root / LIST_FILE, split, len(DOMAINS)))
         return _without_known_bad(root / LIST_FILE, folder, entries)
-    if (root / split).is_dir():
+    if split in BUILDINGS and (root / split).is_dir():
         buildings = sorted(child.name for child in (root / split).iterdir() if child.is_dir())
         return _searched(root, split, {b: {d: f"{split}/{b}/{d}" for d in DOMAINS} for b in buildings})
     if (root / "rgb" / "taskonomy").is_dir():
         if split not in BUILDINGS:
-            raise DataError(f"dataset.split={split}: the official download has {', '.join(BUILDINGS)}")
+            raise UsageError(f"dataset.split={split}: the official download has {', '.join(BUILDINGS)}")
         present = sorted(b for b in BUILDINGS[split] if (root / "rgb" / "taskonomy" / b).is_dir())
         listing = _searched(root, split, {b: {d: f"{d}/taskonomy/{b}" for d in DOMAINS} for b in present})
         absent = [(b, "building not downloaded") for b in BUILDINGS[split] if b not in present]
@@ -85,7 +86,7 @@ def list_images(root: Path, split: str) -> Listing:
 
 
 def _entry_folder(root: Path, split: str, entries: list[Entry]) -> str:
-    """The folder that entries are relative to: ``train`` or ``test`` in the reference, the root in AdaShare."""
+    """The folder that entries are relative to: train or test in the reference, the root in AdaShare."""
     candidates = ["train/" if split.startswith("train") else "test/", f"{split}/", ""]
     for entry in entries:
         for folder in candidates:

@@ -87,7 +87,9 @@ def verify(dataset: ImageDataset, progress: Callable[[int, int], None] | None = 
 
 def _problems(dataset: ImageDataset, index: int, error: DataError) -> list[Problem]:
     if isinstance(dataset, ListedDataset):
-        return [Problem(file, text) for file, text in dataset.problems(index)]
+        found = [Problem(file, text) for file, text in dataset.problems(index)]
+        if found:
+            return found
     return [Problem(dataset.root, str(error))]
 
 
@@ -143,6 +145,6 @@ class _Normals:
         if mean[axis] > 0:
             yield Note(
                 None,
-                f"the mean normal is ({mean[0]:.2f}, {mean[1]:.2f}, {mean[2]:.2f}), but channel {axis} should "
-                "point away from the camera and be negative on what it sees: are the channels in another order?",
+                f"the mean normal is ({mean[0]:.2f}, {mean[1]:.2f}, {mean[2]:.2f}), but channel {axis} "
+                "points away from the camera, so should be negative: are the channels in another order?",
             )
