@@ -197,7 +197,7 @@ def test_a_common_weight_changes_nothing(tasks, scores):
 
 @pytest.mark.parametrize("tasks", SETS.values(), ids=SETS)
 def test_weights_count_images(tasks):
-    """Zero drops an image, two repeats it; the median only nearly, as its replicates come from coarse bins."""
+    """Zero drops an image, two repeats it; the median only nearly, because it comes from coarse bins."""
     parts = scene(tasks, size=(40, 60))
     weights = np.array([1, 0, 2, 1, 1, 3, 0, 1, 1])
     found = score(tasks, parts, weights=weights)

@@ -5,6 +5,7 @@ from functools import cache
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 
 from mtlbench.metrics import values
 from mtlbench.metrics.measure import Measured, measure
@@ -22,7 +23,16 @@ from tests.golden import (
     golden_tasks,
 )
 
-pytestmark = pytest.mark.usefixtures("shared")
+pytestmark = pytest.mark.usefixtures("shared", "one_thread")
+
+
+@pytest.fixture(scope="module")
+def one_thread():
+    """Tiny tensors: on a busy machine threads cost a hundred times what they save."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 @cache
