@@ -9,7 +9,16 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from mtlbench.tasks import DEPTH, EDGE_TEXTURE, KEYPOINTS2D, NORMALS, SEGMENTATION, Task, five_tasks, three_tasks
+from mtlbench.tasks import (
+    DEPTH,
+    EDGE_TEXTURE,
+    KEYPOINTS2D,
+    NORMALS,
+    SEGMENTATION,
+    Task,
+    five_tasks,
+    three_tasks,
+)
 
 DATASETS = ("nyuv2", "tiny_taxonomy")
 BATCH = 3  # images in a batch of the golden run: 3, then 2
@@ -118,7 +127,7 @@ def _batch(ds: str, prefix: str) -> GoldenBatch:
 
 
 def golden_perturbations(ds: str, attack: str) -> list[Tensor]:
-    """x_adv - x in grey levels for each batch; `attack` is ``<step>/<objective>`` in the reference's names."""
+    """x_adv - x in grey levels for each batch; `attack` is ``<step>/<objective>`` in its names."""
     return [torch.from_numpy(_arrays()[f"{ds}/adv{i}/{attack}"]) for i in range(2)]
 
 

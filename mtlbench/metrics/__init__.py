@@ -4,8 +4,8 @@
 split into numbers, for the whole split or for bootstrap samples of its images, in two score sets: ``paper``
 follows the reference implementation, ``standard`` accumulates over all pixels of the split.
 
-To add a metric, add it to a ``METRICS`` tuple of this package and name it in `mtlbench.tasks`; what it sums, if
-that is new, goes into `layout` and `statistics`.
+To add a metric, add it to a ``METRICS`` tuple of this package and name it in `mtlbench.tasks`; what it sums,
+if that is new, goes into `layout` and `statistics`.
 """
 
 from collections.abc import Sequence

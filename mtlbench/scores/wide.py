@@ -1,0 +1,81 @@
+"""Wide frames: a row for each cell, task and metric, identified by its index levels.
+
+The columns 0..R are floats: 0 the value itself, 1..R its bootstrap replicates. The index levels of the input
+are those of `IDENTITY`, ``task``, ``metric``, ``cell`` (the cell's key: two cells are never averaged), and
+others; those named in `SAME_MODEL` and `SHARING` help to match cells. Derived frames add a level ``status``.
+"""
+
+from collections.abc import Callable, Iterable
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+Block = NDArray[np.float64]
+
+IDENTITY = (
+    *("dataset", "model", "training", "sharing", "shared_blocks", "attack", "step", "steps", "target", "eps"),
+    *("seed", "n_images", "scores"),
+)
+"""The columns that every table starts with."""
+
+SAME_MODEL = (
+    *("dataset", "split", "fingerprint", "model", "training", "sharing", "tree", "weights", "seed"),
+    *("n_images", "scores"),
+)
+"""Levels in which, where present, an attacked cell and its clean cell agree."""
+
+SHARING = ("sharing", "shared_blocks", "tree", "weights", "cell")
+"""Levels in which a cell and its independent counterpart may differ; in all others they agree."""
+
+OK = "ok"
+
+
+def block(frame: pd.DataFrame) -> Block:
+    """The float columns [rows, 1 + R]; NaN instead of infinity."""
+    values = frame.to_numpy(np.float64)
+    return np.where(np.isinf(values), np.nan, values)
+
+
+def levels(frame: pd.DataFrame) -> pd.DataFrame:
+    """The index levels as columns, numbered from 0."""
+    return frame.index.to_frame(index=False)
+
+
+def with_status(frame: pd.DataFrame, status: Iterable[str]) -> pd.DataFrame:
+    """The frame with `status` as its last index level."""
+    keys = levels(frame)
+    keys["status"] = pd.Series(list(status), dtype=object)
+    return frame.set_axis(pd.MultiIndex.from_frame(keys))
+
+
+def match(
+    rows: pd.DataFrame, others: pd.DataFrame, on: list[str], value: str
+) -> tuple[Block, NDArray[np.intp]]:
+    """For each of `rows` the `value` of the first of `others` that agrees in `on`, and how many do."""
+    known = others.groupby(on, dropna=False, sort=False)[value].agg(["first", "size"]).reset_index()
+    matched = rows[on].merge(known, how="left", on=on)
+    return matched["first"].to_numpy(np.float64), matched["size"].fillna(0).to_numpy(np.intp)
+
+
+def mean_over(level: str, frame: pd.DataFrame, say: Callable[[str, str], str], between: str) -> pd.DataFrame:
+    """The mean of the rows that agree in all levels but `level`: NaN if one of them is.
+
+    Args:
+        level: the level that disappears.
+        frame: with the level ``status``.
+        say: (value of `level`, status) -> what the new status says of a row whose status is not ok.
+        between: joins what is said of several rows.
+    """
+    keys = levels(frame)
+    rest = keys.drop(columns=[level, "status"])
+    group = rest.groupby(list(rest), dropna=False, sort=False).ngroup().to_numpy()
+    order = np.argsort(group, kind="stable")
+    _, starts, sizes = np.unique(group[order], return_index=True, return_counts=True)
+    means = np.add.reduceat(block(frame)[order], starts, axis=0) / sizes[:, None]
+    reasons: list[list[str]] = [[] for _ in starts]
+    for row in np.flatnonzero(keys["status"] != OK):
+        reasons[group[row]].append(say(keys[level].iloc[row], keys["status"].iloc[row]))
+    index = pd.MultiIndex.from_frame(rest.iloc[order[starts]])
+    result = pd.DataFrame(means, index=index, columns=frame.columns)
+    return with_status(result, (between.join(sorted(texts)) or OK for texts in reasons))
