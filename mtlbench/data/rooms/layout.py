@@ -14,22 +14,25 @@ from mtlbench.data.rooms.solids import Ball, Box, Frustum, Solid
 
 MAX_OBJECTS = 8
 
-# class: patterns to choose from, range of the period in metres, glow
-_LOOKS: dict[str, tuple[tuple[str, ...], tuple[float, float], float]] = {
-    "wall": (("plain", "plain", "noise", "stripes"), (0.4, 0.9), 0.0),
-    "floor": (("checks", "grid", "noise", "stripes"), (0.3, 0.8), 0.0),
-    "ceiling": (("plain", "plain", "grid"), (0.6, 1.2), 0.0),
-    "window": (("grid",), (0.4, 0.7), 0.5),
-    "door": (("plain", "grid", "grid"), (0.5, 0.8), 0.0),
-    "picture": (("noise", "noise", "checks"), (0.2, 0.5), 0.0),
-    "rug": (("stripes", "checks", "noise"), (0.15, 0.4), 0.0),
-    "table": (("plain", "noise"), (0.2, 0.4), 0.0),
-    "cabinet": (("plain", "grid", "noise"), (0.3, 0.6), 0.0),
-    "box": (("plain", "grid", "checks"), (0.15, 0.3), 0.0),
-    "ball": (("plain", "stripes", "checks"), (0.1, 0.25), 0.0),
-    "column": (("plain", "stripes", "noise"), (0.1, 0.3), 0.0),
-    "lamp": (("plain",), (1.0, 1.0), 0.6),
+# class: patterns to choose from, range of the period in metres, usual hue, usual saturation, glow
+_LOOKS: dict[str, tuple[tuple[str, ...], tuple[float, float], float, float, float]] = {
+    "wall": (("plain", "plain", "noise", "stripes"), (0.5, 0.9), 0.15, 0.15, 0.0),
+    "floor": (("plain", "grid", "noise", "checks"), (0.5, 0.9), 0.08, 0.35, 0.0),
+    "ceiling": (("plain", "plain", "grid"), (0.6, 1.2), 0.15, 0.05, 0.0),
+    "window": (("grid",), (0.4, 0.7), 0.55, 0.3, 0.5),
+    "door": (("plain", "grid", "grid"), (0.5, 0.8), 0.05, 0.5, 0.0),
+    "picture": (("noise", "checks"), (0.2, 0.4), 0.85, 0.6, 0.0),
+    "rug": (("stripes", "checks"), (0.2, 0.35), 0.95, 0.6, 0.0),
+    "table": (("plain", "noise"), (0.2, 0.4), 0.1, 0.5, 0.0),
+    "cabinet": (("plain", "grid", "noise"), (0.3, 0.6), 0.07, 0.4, 0.0),
+    "box": (("plain", "grid", "checks"), (0.2, 0.3), 0.3, 0.6, 0.0),
+    "ball": (("plain", "stripes"), (0.15, 0.25), 0.0, 0.8, 0.0),
+    "column": (("plain", "stripes", "noise"), (0.1, 0.3), 0.6, 0.2, 0.0),
+    "lamp": (("plain",), (1.0, 1.0), 0.17, 0.3, 0.6),
 }
+
+USUAL = 0.6
+"""Share of surfaces in their class's usual hue; the others have any hue."""
 
 
 class _Room:
@@ -68,8 +71,8 @@ class _Room:
         return min(walls)
 
     def material(self, label: str) -> Material:
-        patterns, period, glow = _LOOKS[label]
-        first = self._colour()
+        patterns, period, hue, saturation, glow = _LOOKS[label]
+        first = self._colour(hue, saturation)
         return Material(
             pattern=self.pick(patterns),
             period=self.between(*period),
@@ -79,8 +82,13 @@ class _Room:
             noise_seed=int(self.rng.random() * 2**31),
         )
 
-    def _colour(self) -> Colour:
-        return colorsys.hsv_to_rgb(self.rng.random(), self.between(0.05, 0.55), self.between(0.45, 0.95))
+    def _colour(self, hue: float, saturation: float) -> Colour:
+        """Around the usual hue and saturation, or anything."""
+        if self.rng.random() < USUAL:
+            hue, saturation = hue + self.between(-0.08, 0.08), saturation * self.between(0.7, 1.2)
+        else:
+            hue, saturation = self.rng.random(), self.between(0.05, 0.55)
+        return colorsys.hsv_to_rgb(hue % 1, saturation, self.between(0.45, 0.95))
 
     def _partner(self, colour: Colour) -> Colour:
         """A darker or lighter colour of about the same hue."""
@@ -150,7 +158,7 @@ def _door(room: _Room) -> bool:
 
 def _picture(room: _Room) -> bool:
     return _on_wall(
-        room, "picture", room.between(0.4, 0.9), room.between(1.1, 1.4), room.between(0.4, 0.7)
+        room, "picture", room.between(0.5, 1.0), room.between(1.1, 1.4), room.between(0.5, 0.8)
     )
 
 
@@ -201,7 +209,7 @@ def _cabinet(room: _Room) -> bool:
 
 
 def _box(room: _Room) -> bool:
-    half = (room.between(0.15, 0.35), room.between(0.15, 0.35), room.between(0.12, 0.3))
+    half = (room.between(0.2, 0.38), room.between(0.2, 0.38), room.between(0.18, 0.32))
     place = room.spot(math.hypot(half[0], half[1]))
     if place is None:
         return False
@@ -210,7 +218,7 @@ def _box(room: _Room) -> bool:
 
 
 def _ball(room: _Room) -> bool:
-    radius = room.between(0.15, 0.4)
+    radius = room.between(0.2, 0.42)
     place = room.spot(radius)
     if place is None:
         return False
