@@ -35,7 +35,9 @@ def resolve(path: str, plugins: Sequence[str] = ()) -> type:
     """
     roots = ("mtlbench", *plugins)
     module_name, _, name = path.rpartition(".")
-    refusal = UsageError(f"_target_={path}: expected a class of {' or '.join(roots)}; name your module in plugins=[...]")
+    refusal = UsageError(
+        f"_target_={path}: expected a class of {' or '.join(roots)}; name your module in plugins=[...]"
+    )
     if not _inside(module_name, roots):
         raise refusal
     try:

@@ -139,4 +139,7 @@ def _measured(
         predictions = model(image)
         losses = TaskLosses(model, tasks, batch.targets, batch.masks).of(predictions)
         moved = (image - batch.image).abs().flatten(1).amax(1)
-    return measure(tasks, predictions, batch.targets, batch.masks), {"losses": losses.T, "moved": moved * GREY}
+    return measure(tasks, predictions, batch.targets, batch.masks), {
+        "losses": losses.T,
+        "moved": moved * GREY,
+    }

@@ -33,7 +33,17 @@ from mtlbench.training import Recipe, train
 Screen = Callable[[str], AbstractContextManager[Progress]]
 """Opens a progress display with a title; see `report.terminal`."""
 
-ONLY_ATTACK = ("attack", "eps", "limit", "checkpoint", "scores", "force", "fail_fast", "experiment", "batch_size")
+ONLY_ATTACK = (
+    "attack",
+    "eps",
+    "limit",
+    "checkpoint",
+    "scores",
+    "force",
+    "fail_fast",
+    "experiment",
+    "batch_size",
+)
 log = logging.getLogger(__name__)
 
 
@@ -213,5 +223,7 @@ def _model_identity(setup: Setup, model: TreeModel, dataset: ImageDataset) -> di
 
 def _train_line(config: Config) -> str:
     """The command that trains the missing model: the overrides that were given, less those of the attack."""
-    kept = [o for o in config["overrides"] if o.lstrip("+~").split("=")[0].split(".")[0].split("/")[0] not in ONLY_ATTACK]
+    kept = [
+        o for o in config["overrides"] if o.lstrip("+~").split("=")[0].split(".")[0].split("/")[0] not in ONLY_ATTACK
+    ]
     return shlex.join(["mtlbench", "train", *kept])

@@ -7,7 +7,16 @@ from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-PACKAGES = ("mtlbench", "torch", "torchvision", "numpy", "pandas", "hydra-core", "opencv-python-headless", "safetensors")
+PACKAGES = (
+    "mtlbench",
+    "torch",
+    "torchvision",
+    "numpy",
+    "pandas",
+    "hydra-core",
+    "opencv-python-headless",
+    "safetensors",
+)
 
 
 @cache

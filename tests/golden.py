@@ -110,9 +110,7 @@ def golden_batches(ds: str) -> list[GoldenBatch]:
 def _batch(ds: str, prefix: str) -> GoldenBatch:
     arrays = _arrays()
     targets = {
-        ours: torch.from_numpy(arrays[prefix + theirs])
-        for theirs, ours in NAMES.items()
-        if prefix + theirs in arrays
+        ours: torch.from_numpy(arrays[prefix + theirs]) for theirs, ours in NAMES.items() if prefix + theirs in arrays
     }
     if ds == "tiny_taxonomy":
         targets[SEGMENTATION] = targets[SEGMENTATION].long()

@@ -30,9 +30,7 @@ def scene(tasks, n=N, size=(12, 20), seed=0):
         predictions[task.name] = torch.randn(n, task.channels, size[0] // 2, size[1] // 2, generator=g)
         targets[task.name] = torch.randn(n, task.channels, *size, generator=g)
         # As many valid pixels as the image's number is high: batch means and pixel means differ.
-        masks[task.name] = (
-            torch.rand(n, 1, *size, generator=g) < torch.linspace(0.2, 1, n)[:, None, None, None]
-        )
+        masks[task.name] = torch.rand(n, 1, *size, generator=g) < torch.linspace(0.2, 1, n)[:, None, None, None]
         masks[task.name][HIDDEN % n] = n == 1
     labels = torch.randint(0, CLASSES - 1, (n, 1, *size), generator=g)  # the last class never occurs
     targets["segmentation"] = torch.where(masks["segmentation"], labels, 255).to(torch.uint8)
@@ -294,9 +292,7 @@ def test_every_metric_declares_what_exists():
 def test_statistics_have_their_declared_shapes_and_are_additive():
     task = Task("all", CLASSES, "", tuple(METRICS))
     for name, statistic in STATISTICS.items():
-        source = {"depth_sums": "depth", "l1_sums": "depth"}.get(
-            name, "normals" if "ang" in name else "segmentation"
-        )
+        source = {"depth_sums": "depth", "l1_sums": "depth"}.get(name, "normals" if "ang" in name else "segmentation")
         if name == "cosine_sums":
             source = "normals"
         prediction, target, mask = (part[source] for part in scene(THREE))

@@ -96,6 +96,4 @@ def test_the_score_sets_differ_where_the_reference_is_peculiar():
     by_batches = metrics("tiny_taxonomy", attack)["segmentation", "cross_entropy"]
     at_once = metrics("tiny_taxonomy", attack, batch=5)["segmentation", "cross_entropy"]
     assert by_batches != at_once
-    assert at_once == pytest.approx(
-        metrics("tiny_taxonomy", attack, "standard")["segmentation", "cross_entropy"]
-    )
+    assert at_once == pytest.approx(metrics("tiny_taxonomy", attack, "standard")["segmentation", "cross_entropy"])

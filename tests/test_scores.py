@@ -61,9 +61,7 @@ def wide(*parts):
     """A wide frame of the rows of several cells."""
     every = [row for part in parts for row in part]
     keys = pd.DataFrame([{k: v for k, v in row.items() if k != "values"} for row in every])
-    return pd.DataFrame(
-        np.array([row["values"] for row in every], dtype=float), index=pd.MultiIndex.from_frame(keys)
-    )
+    return pd.DataFrame(np.array([row["values"] for row in every], dtype=float), index=pd.MultiIndex.from_frame(keys))
 
 
 def by(frame, *names):
@@ -76,9 +74,7 @@ def damages(values, **identity):
     """Rows of damage in percent, through metrics whose clean value is 1 and whose lower value is worse."""
     names = {"segmentation": "miou", "depth": "delta_1.25", "normals": "cosine_similarity"}
     attacked = {(task, names[task]): 1 - percent / 100 for task, percent in values.items()}
-    return rows(dict.fromkeys(attacked, 1.0), **(identity | NONE | {"target": "all"})) + rows(
-        attacked, **identity
-    )
+    return rows(dict.fromkeys(attacked, 1.0), **(identity | NONE | {"target": "all"})) + rows(attacked, **identity)
 
 
 def ratios(*parts):
@@ -128,9 +124,7 @@ def test_every_attacked_row_meets_the_clean_row_of_its_own_model():
 def test_sign_and_scale(clean, change, scale):
     """Identical metrics give 0; worse is positive in both directions; a unit changes nothing."""
     clean = {("t" + name[0], name): value for name, value in clean.items()}
-    worse = {
-        key: v * (1 - change if METRICS[key[1]].higher_is_better else 1 + change) for key, v in clean.items()
-    }
+    worse = {key: v * (1 - change if METRICS[key[1]].higher_is_better else 1 + change) for key, v in clean.items()}
 
     def score(attacked, unit=1.0):
         parts = [{key: v * unit for key, v in part.items()} for part in (clean, attacked)]
@@ -226,9 +220,7 @@ def test_transferability_names_what_else_is_undefined():
         assert row["status"] == "undefined: normals (cosine_similarity: no attacked value)"
 
     found = ratios(damages({"depth": 50.0, "normals": 5.0}, attack="single", target="segmentation"))
-    assert found["all_shared", "segmentation", "mean"]["status"] == (
-        "undefined: no damage of segmentation itself"
-    )
+    assert found["all_shared", "segmentation", "mean"]["status"] == ("undefined: no damage of segmentation itself")
     found = ratios(damages({"depth": 50.0, "normals": 5.0}, attack="single", target="depth"))
     assert found["all_shared", "depth", "mean"]["status"] == "gain undefined: no independent result"
 
@@ -303,9 +295,7 @@ def study():
         for attack, target in (("dgba", "all"), ("single", "depth"), ("single", "segmentation")):
             for size in (0.1, 0.25):
                 better = {k: METRICS[k[1]].higher_is_better for k in CLEAN}
-                worse = {
-                    k: v * rng.uniform(*((0.5, 0.9) if better[k] else (1.2, 2)), 21) for k, v in CLEAN.items()
-                }
+                worse = {k: v * rng.uniform(*((0.5, 0.9) if better[k] else (1.2, 2)), 21) for k, v in CLEAN.items()}
                 parts.append(rows(worse, **same, attack=attack, target=target, step_size=size))
     return wide(*parts)
 

@@ -71,9 +71,7 @@ def _load(cache: Path | None) -> _Known:
 
 
 def _is_entry(entry: object) -> bool:
-    return (
-        isinstance(entry, list) and [type(part) for part in entry] == [int, int, str] and len(entry[2]) == 64
-    )
+    return isinstance(entry, list) and [type(part) for part in entry] == [int, int, str] and len(entry[2]) == 64
 
 
 def _store(cache: Path, known: _Known) -> None:

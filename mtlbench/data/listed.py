@@ -64,18 +64,14 @@ class ListedDataset(ImageDataset):
         limit: int | None,
     ) -> None:
         if len(resolution) != 2 or min(resolution) < 1:
-            raise UsageError(
-                f"dataset.resolution={list(resolution)}: expected height and width, both at least 1"
-            )
+            raise UsageError(f"dataset.resolution={list(resolution)}: expected height and width, both at least 1")
         if limit is not None and limit < 1:
             raise UsageError(f"limit={limit}: expected at least 1 image, or null for all")
         if seed < 0:
             raise UsageError(f"dataset.seed={seed}: expected 0 or more")
         repeated = [name for name, count in Counter(names).items() if count > 1]
         if repeated:
-            raise DataError(
-                f"{listed_in}: image names of split {split!r} occur more than once: {repeated[:3]}"
-            )
+            raise DataError(f"{listed_in}: image names of split {split!r} occur more than once: {repeated[:3]}")
         self.name, self.root, self.split = name, root, split
         self.resolution = (int(resolution[0]), int(resolution[1]))
         self.augment, self.seed = augment, seed
@@ -112,9 +108,7 @@ class ListedDataset(ImageDataset):
         arrays = [read(file) for read, file in zip(self.readers, files, strict=True)]
         for file, array in zip(files, arrays, strict=True):
             if array.shape[:2] != arrays[0].shape[:2]:
-                raise DataError(
-                    f"{file}: {_size(array)} pixels, but its image {files[0]} has {_size(arrays[0])}"
-                )
+                raise DataError(f"{file}: {_size(array)} pixels, but its image {files[0]} has {_size(arrays[0])}")
         return arrays
 
     @abstractmethod
@@ -174,9 +168,7 @@ def read_split(list_file: Path, split: str, width: int) -> list[Entry]:
     except (ValueError, RecursionError) as error:
         raise DataError(f"{list_file}: not valid JSON ({error})") from error
     if not isinstance(lists, dict):
-        raise DataError(
-            f"{list_file}: holds a {type(lists).__name__}; expected an object with the splits as keys"
-        )
+        raise DataError(f"{list_file}: holds a {type(lists).__name__}; expected an object with the splits as keys")
     entries = lists.get(split)
     if entries is None:
         raise DataError(f"{list_file}: no split {split!r}; it has {', '.join(map(repr, lists)) or 'none'}")
@@ -185,8 +177,7 @@ def read_split(list_file: Path, split: str, width: int) -> list[Entry]:
     for number, entry in enumerate(entries):
         if not isinstance(entry, list) or len(entry) != width or not all(isinstance(p, str) for p in entry):
             raise DataError(
-                f"{list_file}: entry {number} of {split!r} is {str(entry)[:120]}; "
-                f"expected {width} relative paths"
+                f"{list_file}: entry {number} of {split!r} is {str(entry)[:120]}; expected {width} relative paths"
             )
         for relative in entry:
             check_relative(relative, list_file.parent, list_file)

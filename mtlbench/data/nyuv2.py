@@ -164,9 +164,7 @@ def read_classes(path: Path, classes: int) -> Array:
     ids = read_gray8(path)
     wrong = (ids >= classes) & (ids != IGNORE)
     if wrong.any():
-        raise DataError(
-            f"{path}: class ids {np.unique(ids[wrong])[:10].tolist()}; expected 0..{classes - 1} or 255"
-        )
+        raise DataError(f"{path}: class ids {np.unique(ids[wrong])[:10].tolist()}; expected 0..{classes - 1} or 255")
     return ids
 
 

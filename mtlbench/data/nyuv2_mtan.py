@@ -123,11 +123,7 @@ def _numbers(root: Path, part: str) -> list[int]:
     names = [path.stem for path in folder.glob("*.npy")] if folder.is_dir() else []
     if not names:
         adashare = (root / "nyu_v2_3task.json").is_file()
-        hint = (
-            "this is the packing of AdaShare: use dataset=nyuv2"
-            if adashare
-            else f"{root} holds {contents(root)}"
-        )
+        hint = "this is the packing of AdaShare: use dataset=nyuv2" if adashare else f"{root} holds {contents(root)}"
         raise DataError(f"{folder}: no 0.npy, 1.npy, ... here; {hint}")
     strange = [name for name in names if not name.isdecimal() or name != str(int(name))]
     if strange:

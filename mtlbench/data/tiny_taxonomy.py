@@ -155,8 +155,7 @@ def read_uncertain_classes(path: Path, classes: int) -> Array:
     if ids.max() > classes:
         wrong = np.unique(ids[ids > classes])[:10].tolist()
         raise DataError(
-            f"{path}: class ids {wrong}; expected 0 (uncertain) to {classes}, "
-            f"one class per entry of {WEIGHTS_FILE}"
+            f"{path}: class ids {wrong}; expected 0 (uncertain) to {classes}, one class per entry of {WEIGHTS_FILE}"
         )
     return ids
 
@@ -167,9 +166,7 @@ def _class_weights(root: Path) -> tuple[float, ...]:
         return CLASS_WEIGHTS
     weights = read_npy(inside(root, WEIGHTS_FILE, path), ndim=1)
     if not 2 <= len(weights) < IGNORE or weights.min() <= 0:
-        raise DataError(
-            f"{path}: {len(weights)} weights from {weights.min():g}; expected one above 0 for each class"
-        )
+        raise DataError(f"{path}: {len(weights)} weights from {weights.min():g}; expected one above 0 for each class")
     return tuple(float(weight) for weight in weights)
 
 

@@ -38,9 +38,7 @@ class Metric(ABC):
         """Names of the statistics that `value` reads."""
 
     @abstractmethod
-    def value(
-        self, statistics: Statistics, weights: Floats, scores: Scores, batch: int = PAPER_BATCH
-    ) -> Floats:
+    def value(self, statistics: Statistics, weights: Floats, scores: Scores, batch: int = PAPER_BATCH) -> Floats:
         """The metric, once for each row of `weights`.
 
         Args:
@@ -80,9 +78,7 @@ class PixelMean(Metric):
         """The one statistic."""
         return (self.statistic,)
 
-    def value(
-        self, statistics: Statistics, weights: Floats, scores: Scores, batch: int = PAPER_BATCH
-    ) -> Floats:
+    def value(self, statistics: Statistics, weights: Floats, scores: Scores, batch: int = PAPER_BATCH) -> Floats:
         """See `Metric.value`."""
         total = self.paper_total or self.total if scores == "paper" else self.total
         sums = statistics[self.statistic]

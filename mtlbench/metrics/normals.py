@@ -19,9 +19,7 @@ class AngleMedian(Metric):
 
     statistics = ("angle_histogram", "angle_histogram_fine")
 
-    def value(
-        self, statistics: Statistics, weights: Floats, scores: Scores, batch: int = PAPER_BATCH
-    ) -> Floats:
+    def value(self, statistics: Statistics, weights: Floats, scores: Scores, batch: int = PAPER_BATCH) -> Floats:
         """See `Metric.value`; both score sets agree."""
         coarse = statistics["angle_histogram"]
         exact = fine_median(statistics["angle_histogram_fine"])

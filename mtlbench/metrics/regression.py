@@ -11,9 +11,7 @@ def _error(name: str, unit: str, statistic: str, total: str) -> Metric:
 
 def _delta(name: str) -> Metric:
     """Percentage of pixels with max(p/g, g/p) within the threshold; the reference lets a negative p pass."""
-    return PixelMean(
-        name, "%", True, statistic="depth_sums", total=f"positive_{name}", paper_total=name, scale=100
-    )
+    return PixelMean(name, "%", True, statistic="depth_sums", total=f"positive_{name}", paper_total=name, scale=100)
 
 
 METRICS: tuple[Metric, ...] = (

@@ -27,9 +27,7 @@ class MeanIoU(Metric):
 
     statistics = ("class_counts",)
 
-    def value(
-        self, statistics: Statistics, weights: Floats, scores: Scores, batch: int = PAPER_BATCH
-    ) -> Floats:
+    def value(self, statistics: Statistics, weights: Floats, scores: Scores, batch: int = PAPER_BATCH) -> Floats:
         """See `Metric.value`; a fraction."""
         correct, truth, predicted = np.split(weights @ statistics["class_counts"], 3, axis=1)
         iou = divide(correct, truth + predicted - correct)
@@ -43,9 +41,7 @@ class PixelAccuracy(Metric):
 
     statistics = ("class_counts",)
 
-    def value(
-        self, statistics: Statistics, weights: Floats, scores: Scores, batch: int = PAPER_BATCH
-    ) -> Floats:
+    def value(self, statistics: Statistics, weights: Floats, scores: Scores, batch: int = PAPER_BATCH) -> Floats:
         """See `Metric.value`; a fraction."""
         correct, truth, _ = np.split(statistics["class_counts"], 3, axis=1)
         mean = batch_mean if scores == "paper" else pixel_mean

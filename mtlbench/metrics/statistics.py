@@ -158,9 +158,7 @@ def _class_counts(classes: Tensor, target: Tensor, mask: Tensor, channels: int, 
     return torch.where(broken, torch.nan, counts)
 
 
-def _cross_entropy(
-    loss: Tensor, target: Tensor, mask: Tensor, channels: int, weights: Tensor | None
-) -> Tensor:
+def _cross_entropy(loss: Tensor, target: Tensor, mask: Tensor, channels: int, weights: Tensor | None) -> Tensor:
     """Weights [C] multiply the pixels of their class and, in the denominator, count them."""
     weight = torch.ones_like(loss) if weights is None else weights[_class_index(target, mask)]
     return _columns("cross_entropy", {"weight": _sum(weight, mask), "loss": _sum(weight * loss, mask)})
@@ -196,18 +194,14 @@ def _histogram(degrees: Tensor, name: str) -> Tensor:
     return torch.where(degrees.isnan(), last, index)
 
 
-def _angle_histogram(
-    degrees: Tensor, target: Tensor, mask: Tensor, channels: int, _: Tensor | None
-) -> Tensor:
+def _angle_histogram(degrees: Tensor, target: Tensor, mask: Tensor, channels: int, _: Tensor | None) -> Tensor:
     """[B, 181] int64."""
     index = _histogram(degrees, "angle_histogram").flatten(1)
     zeros = torch.zeros(len(mask), bins("angle_histogram") + 1, dtype=torch.int64, device=mask.device)
     return zeros.scatter_add_(1, index, mask.long().flatten(1))
 
 
-def _angle_histogram_fine(
-    degrees: Tensor, target: Tensor, mask: Tensor, channels: int, _: Tensor | None
-) -> Tensor:
+def _angle_histogram_fine(degrees: Tensor, target: Tensor, mask: Tensor, channels: int, _: Tensor | None) -> Tensor:
     """[92161] int64 over all images."""
     index = _histogram(degrees, "angle_histogram_fine").flatten()
     zeros = torch.zeros(bins("angle_histogram_fine") + 1, dtype=torch.int64, device=mask.device)

@@ -62,9 +62,7 @@ class DeepLabResNet34(Backbone):
 
 
 def _stem() -> nn.Sequential:
-    return nn.Sequential(
-        nn.Conv2d(3, 64, 7, 2, 3, bias=False), nn.BatchNorm2d(64), nn.ReLU(), nn.MaxPool2d(3, 2, 1)
-    )
+    return nn.Sequential(nn.Conv2d(3, 64, 7, 2, 3, bias=False), nn.BatchNorm2d(64), nn.ReLU(), nn.MaxPool2d(3, 2, 1))
 
 
 def _group(index: int) -> nn.Sequential:

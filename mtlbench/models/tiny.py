@@ -65,4 +65,3 @@ class Tiny(Backbone):
     def head(self, channels: int) -> Head:
         """A `TinyHead`."""
         return TinyHead(channels)
-

@@ -73,11 +73,7 @@ class TreeModel(nn.Module):
         """The parameters on one task's path, its head included, by their name in the model."""
         number = self.order.index(task)
         path = {_block_name(i, self.tree.group_of(number, i)) for i in range(self.tree.blocks)}
-        return {
-            name: parameter
-            for name, parameter in self.named_parameters()
-            if name.split(".")[1] in path | {task}
-        }
+        return {name: parameter for name, parameter in self.named_parameters() if name.split(".")[1] in path | {task}}
 
 
 def _block_name(index: int, group: Group) -> str:

@@ -13,7 +13,12 @@ def show_verification(name: str, split: str, found: Verification) -> None:
     """A summary, every bad file, every oddity."""
     out = console()
     table = Table(title=f"{name}, {split}", title_justify="left")
-    for column in ("images", "files decoded", "bad files", *(f"{task} masked" for task in found.invalid_share)):
+    for column in (
+        "images",
+        "files decoded",
+        "bad files",
+        *(f"{task} masked" for task in found.invalid_share),
+    ):
         table.add_column(column, justify="right")
     shares = [f"{100 * share:.1f} %" for share in found.invalid_share.values()]
     table.add_row(str(found.images), str(found.files), str(len(found.problems)), *shares)
@@ -21,7 +26,11 @@ def show_verification(name: str, split: str, found: Verification) -> None:
     for problem in found.problems:
         out.print(f"bad: {problem.problem}", markup=False, soft_wrap=True)
     for note in found.notes:
-        out.print(f"note: {note.note}" if note.file is None else f"note: {note.file}: {note.note}", markup=False, soft_wrap=True)
+        out.print(
+            f"note: {note.note}" if note.file is None else f"note: {note.file}: {note.note}",
+            markup=False,
+            soft_wrap=True,
+        )
 
 
 def show_description(found: Description) -> None:

@@ -42,5 +42,11 @@ def latex(frame: pd.DataFrame) -> str:
 
 def _text(value: object) -> str:
     if isinstance(value, float):
-        return "" if pd.isna(value) else f"{value:.{DIGITS}g}" if abs(value) < 1e-3 else f"{value:.{DIGITS}f}".rstrip("0").rstrip(".")
+        return (
+            ""
+            if pd.isna(value)
+            else f"{value:.{DIGITS}g}"
+            if abs(value) < 1e-3
+            else f"{value:.{DIGITS}f}".rstrip("0").rstrip(".")
+        )
     return str(value)

@@ -109,7 +109,9 @@ def transferability_table(frame: pd.DataFrame, scores: str) -> Table:
 def _by_eps(frame: pd.DataFrame, rows: Sequence[str], title: str) -> Table:
     constant = [name for name in rows if frame[name].nunique() <= 1]
     shown = [name for name in rows if name not in constant] or list(rows[-3:])
-    caption = ", ".join(f"{name} {frame[name].iloc[0]}" for name in constant if name not in shown) if len(frame) else ""
+    caption = (
+        ", ".join(f"{name} {frame[name].iloc[0]}" for name in constant if name not in shown) if len(frame) else ""
+    )
     table = Table(title=title, caption=caption, title_justify="left", caption_justify="left")
     for name in shown:
         table.add_column(name)

@@ -43,9 +43,7 @@ def _metrics(points: pd.DataFrame) -> pd.DataFrame:
     return _sorted(table, keys=["task", "metric"], values=values)
 
 
-def _percent(
-    frame: pd.DataFrame, name: str, keys: Sequence[str] = (), further: Sequence[str] = ()
-) -> pd.DataFrame:
+def _percent(frame: pd.DataFrame, name: str, keys: Sequence[str] = (), further: Sequence[str] = ()) -> pd.DataFrame:
     table = levels(frame)
     table[name] = block(frame)[:, 0]
     table[["ci_low", "ci_high"]] = interval(frame).to_numpy()

@@ -49,9 +49,7 @@ def with_status(frame: pd.DataFrame, status: Iterable[str]) -> pd.DataFrame:
     return frame.set_axis(pd.MultiIndex.from_frame(keys))
 
 
-def match(
-    rows: pd.DataFrame, others: pd.DataFrame, on: list[str], value: str
-) -> tuple[Block, NDArray[np.intp]]:
+def match(rows: pd.DataFrame, others: pd.DataFrame, on: list[str], value: str) -> tuple[Block, NDArray[np.intp]]:
     """For each of `rows` the `value` of the first of `others` that agrees in `on`, and how many do."""
     known = others.groupby(on, dropna=False, sort=False)[value].agg(["first", "size"]).reset_index()
     matched = rows[on].merge(known, how="left", on=on)

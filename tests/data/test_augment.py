@@ -81,12 +81,8 @@ def test_image_and_labels_show_the_same_place(draw: int) -> None:
         assert difference.max() <= max(1, 1 / view.scale) + 0.01
 
 
-@pytest.mark.parametrize(
-    ("stored", "wanted"), [((480, 640), (321, 321)), ((512, 512), (256, 256)), ((7, 5), (9, 11))]
-)
-def test_labels_are_sampled_at_floor_of_i_in_over_out(
-    stored: tuple[int, int], wanted: tuple[int, int]
-) -> None:
+@pytest.mark.parametrize(("stored", "wanted"), [((480, 640), (321, 321)), ((512, 512), (256, 256)), ((7, 5), (9, 11))])
+def test_labels_are_sampled_at_floor_of_i_in_over_out(stored: tuple[int, int], wanted: tuple[int, int]) -> None:
     array = np.arange(stored[0] * stored[1], dtype=np.int32).reshape(stored).astype(np.float32)
     rows, columns = (np.arange(n) * m // n for n, m in zip(wanted, stored, strict=True))
     np.testing.assert_array_equal(resize_nearest(array, wanted), array[rows][:, columns])

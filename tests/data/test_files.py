@@ -160,9 +160,7 @@ def test_npy_with_other_channels_or_a_huge_claimed_shape(tmp_path: Path) -> None
         read_npy(npy(np.zeros((2, 2, 4)), tmp_path), ndim=3, channels=3)
     path = npy(np.zeros((2, 2)), tmp_path)
     path.write_bytes(path.read_bytes().replace(b"(2, 2), }      ", b"(2000000, 2), }"))
-    with pytest.raises(
-        DataError, match=r"holds 32 bytes of values; shape \(2000000, 2\) of float64 needs 32000000"
-    ):
+    with pytest.raises(DataError, match=r"holds 32 bytes of values; shape \(2000000, 2\) of float64 needs 32000000"):
         read_npy(path, ndim=2)
     path.write_bytes(path.read_bytes().replace(b"(2000000, 2)", b"(2000000, 9)").replace(b"9)", b"99)", 1))
     with pytest.raises(DataError, match="expected at most 64000000 pixels"):

@@ -70,9 +70,7 @@ def test_taxonomy_equals_the_reference(taxonomy: Batch, shared: Path) -> None:
     golden = np.load(shared / "golden" / "tiny_taxonomy_loader.npz")
     stride = (..., slice(None, None, 9), slice(None, None, 9))
     np.testing.assert_allclose(reference_input(taxonomy)[stride], golden["input"], rtol=0, atol=1e-4)
-    np.testing.assert_array_equal(
-        taxonomy.targets["segmentation"].numpy()[stride], golden["segment_semantic"]
-    )
+    np.testing.assert_array_equal(taxonomy.targets["segmentation"].numpy()[stride], golden["segment_semantic"])
     names = {
         "normals": "normal",
         "depth": "depth_zbuffer",

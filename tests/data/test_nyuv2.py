@@ -156,9 +156,7 @@ def test_limit_keeps_the_first_images(make_nyuv2: Maker) -> None:
 def test_worker_processes_give_the_same_samples(make_nyuv2: Maker) -> None:
     dataset = open_native(make_nyuv2(), augment=Augment())
     assert same(pickle.loads(pickle.dumps(dataset)).sample(1, 4), dataset.sample(1, 4))
-    loader = DataLoader(
-        dataset, batch_size=3, sampler=[(0, 7), (1, 7), (2, 7)], num_workers=1, collate_fn=collate
-    )
+    loader = DataLoader(dataset, batch_size=3, sampler=[(0, 7), (1, 7), (2, 7)], num_workers=1, collate_fn=collate)
     (batch,) = loader
     assert torch.equal(batch.image, torch.stack([dataset.sample(i, 7).image for i in range(3)]))
 
@@ -227,9 +225,7 @@ def test_malformed_lists(tmp_path: Path, text: str, message: str) -> None:
     assert "nyu_v2_3task.json" in str(error.value)
 
 
-def test_a_missing_list_says_what_the_folder_is_instead(
-    make_nyuv2: Maker, make_mtan: Maker, tmp_path: Path
-) -> None:
+def test_a_missing_list_says_what_the_folder_is_instead(make_nyuv2: Maker, make_mtan: Maker, tmp_path: Path) -> None:
     root = make_nyuv2()
     (root / "nyu_v2_3task.json").unlink()
     shutil.rmtree(root / "depth")

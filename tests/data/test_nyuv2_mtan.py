@@ -19,9 +19,7 @@ SIZE = (24, 32)
 def test_a_sample_holds_the_stored_values(make_mtan: Maker) -> None:
     root = make_mtan(images=12)
     dataset = NYUv2MTAN(root, "test", SIZE)
-    assert [dataset.sample(i).name for i in range(12)] == [
-        str(i) for i in range(12)
-    ]  # 10 after 9, not after 1
+    assert [dataset.sample(i).name for i in range(12)] == [str(i) for i in range(12)]  # 10 after 9, not after 1
     sample = dataset.sample(10)
     stored = {kind: np.load(root / "val" / kind / "10.npy") for kind in ("image", "label", "depth", "normal")}
     np.testing.assert_array_equal(sample.image.permute(1, 2, 0), stored["image"])

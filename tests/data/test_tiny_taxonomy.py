@@ -57,21 +57,15 @@ def test_a_list_file_with_and_without_the_split_folder(
 def test_without_a_list_the_folders_are_searched(make_taxonomy: Maker, template: str) -> None:
     dataset = open_native(make_taxonomy(VIEWS, template))
     assert [dataset.sample(i).name for i in range(3)] == NAMES
-    assert [file.parent.name for file in dataset.files(0)][:1] == (
-        ["ihlen"] if template == OFFICIAL else ["rgb"]
-    )
-    assert [path.name for path in dataset.files(0)] == [
-        Path(p).name for p in entry("ihlen", "point_1_view_0")
-    ]
+    assert [file.parent.name for file in dataset.files(0)][:1] == (["ihlen"] if template == OFFICIAL else ["rgb"])
+    assert [path.name for path in dataset.files(0)] == [Path(p).name for p in entry("ihlen", "point_1_view_0")]
 
 
 def test_official_download_is_split_by_building(make_taxonomy: Maker) -> None:
     root = make_taxonomy(VIEWS | {"hanson": ["point_0_view_0"], "corozal": ["point_0_view_0"]}, OFFICIAL)
     assert [len(open_native(root, split)) for split in ("train", "val", "test")] == [1, 1, 3]
     assert ("muleshoe", "building not downloaded") in open_native(root).skipped
-    with pytest.raises(
-        UsageError, match=r"dataset\.split=test_small: the official download has train, val, test"
-    ):
+    with pytest.raises(UsageError, match=r"dataset\.split=test_small: the official download has train, val, test"):
         open_native(root, "test_small")
 
 
@@ -97,17 +91,13 @@ def test_incomplete_images_are_left_out_visibly(make_taxonomy: Maker) -> None:
 
 
 def test_unknown_folders_and_lists_without_images_are_explained(make_taxonomy: Maker, tmp_path: Path) -> None:
-    with pytest.raises(
-        DataError, match=r"neither taskonomy.json, nor test/<building>/rgb/, nor .* holds nothing"
-    ):
+    with pytest.raises(DataError, match=r"neither taskonomy.json, nor test/<building>/rgb/, nor .* holds nothing"):
         open_native(tmp_path)
     with pytest.raises(DataError, match=r"neither taskonomy\.json"):
         open_native(make_taxonomy(VIEWS), "../test")
     root = make_taxonomy(VIEWS)
     (root / "taskonomy.json").write_text(json.dumps({"test": [entry("gone", "point_0_view_0")]}))
-    with pytest.raises(
-        DataError, match=r"not one image of split 'test' exists; neither .*/test/gone/rgb.* nor"
-    ):
+    with pytest.raises(DataError, match=r"not one image of split 'test' exists; neither .*/test/gone/rgb.* nor"):
         open_native(root)
     (tmp_path / "empty" / "test").mkdir(parents=True)
     with pytest.raises(DataError, match="no image of split 'test' has all of rgb"):
@@ -131,9 +121,7 @@ def test_targets_follow_the_reference_formulas(make_taxonomy: Maker) -> None:
     assert [task.name for task in dataset.tasks] == list(sample.targets)
     for task, values in expected.items():
         target = sample.targets[task].numpy()
-        np.testing.assert_allclose(
-            target if task == "normals" else target[0], values, atol=1e-6, err_msg=task
-        )
+        np.testing.assert_allclose(target if task == "normals" else target[0], values, atol=1e-6, err_msg=task)
         assert target.dtype == (np.uint8 if task == "segmentation" else np.float32)
     np.testing.assert_allclose(sample.image.permute(1, 2, 0) * 255, image[..., ::-1], atol=1e-4)
     for task in ("normals", "depth"):
@@ -180,9 +168,7 @@ def test_class_weights_come_from_the_file_or_the_published_table(make_taxonomy: 
     dataset = open_native(root)
     assert dataset.tasks[0].class_weights == tuple(weights)
     assert dataset.tasks[0].channels == 9
-    with pytest.raises(
-        DataError, match=r"class ids \[10, .*expected 0 \(uncertain\) to 9, one class per entry"
-    ):
+    with pytest.raises(DataError, match=r"class ids \[10, .*expected 0 \(uncertain\) to 9, one class per entry"):
         dataset.sample(0)
     np.save(root / "semseg_prior_factor.npy", weights - 1)
     with pytest.raises(DataError, match=r"9 weights from 0; expected one above 0"):

@@ -142,9 +142,7 @@ def test_describe_counts_what_the_files_hold(make_nyuv2: Maker) -> None:
     assert found.valid_share == pytest.approx({"segmentation": 22 / 24, "normals": 22 / 24, "depth": 1})
 
 
-def test_describe_counts_depth_beyond_the_last_edge_and_in_log_units(
-    make_nyuv2: Maker, make_taxonomy: Maker
-) -> None:
+def test_describe_counts_depth_beyond_the_last_edge_and_in_log_units(make_nyuv2: Maker, make_taxonomy: Maker) -> None:
     root = make_nyuv2(images=1)
     np.save(root / "depth/0000.npy", np.full((24, 32), 50, np.float32))
     assert describe(nyuv2(root)).depth_counts[-1] == 24 * 32

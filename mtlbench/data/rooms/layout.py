@@ -147,9 +147,7 @@ def _on_wall(room: _Room, label: str, width: float, bottom: float, height: float
 
 
 def _window(room: _Room) -> bool:
-    return _on_wall(
-        room, "window", room.between(0.8, 1.6), room.between(0.8, 1.0), room.between(0.9, 1.2)
-    )
+    return _on_wall(room, "window", room.between(0.8, 1.6), room.between(0.8, 1.0), room.between(0.9, 1.2))
 
 
 def _door(room: _Room) -> bool:
@@ -157,9 +155,7 @@ def _door(room: _Room) -> bool:
 
 
 def _picture(room: _Room) -> bool:
-    return _on_wall(
-        room, "picture", room.between(0.5, 1.0), room.between(1.1, 1.4), room.between(0.5, 0.8)
-    )
+    return _on_wall(room, "picture", room.between(0.5, 1.0), room.between(1.1, 1.4), room.between(0.5, 0.8))
 
 
 def _rug(room: _Room) -> bool:

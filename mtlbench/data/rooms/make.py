@@ -24,9 +24,7 @@ Progress = Callable[[int, int], None]
 Parameters = dict[str, object]
 
 
-def default_root(
-    outputs: Path, form: str, images: int, resolution: tuple[int, int] | int, seed: int
-) -> Path:
+def default_root(outputs: Path, form: str, images: int, resolution: tuple[int, int] | int, seed: int) -> Path:
     """Where the dataset with these parameters belongs below the folder `outputs`."""
     wanted = _parameters(form, images, resolution, seed)
     height, width = _size(resolution)
