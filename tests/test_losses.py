@@ -160,10 +160,21 @@ def test_unmasked_losses_match_torch():
 
 
 @given(st.tuples(*[st.integers(1, 70)] * 4))
-def test_at_size_is_nearest_interpolation(sizes):
+def test_at_size_samples_at_the_floor(sizes):
     height, width, h, w = sizes
-    labels = torch.rand(2, 1, height, width, generator=torch.Generator().manual_seed(0))
-    assert torch.equal(at_size(labels, (h, w)), F.interpolate(labels, size=(h, w), mode="nearest"))
+    labels = torch.arange(2 * height * width).reshape(2, 1, height, width)
+    small = at_size(labels, (h, w))
+    assert small.shape == (2, 1, h, w)
+    for row, column in [(0, 0), (h // 2, w // 2), (h - 1, w - 1)]:
+        assert torch.equal(small[..., row, column], labels[..., row * height // h, column * width // w])
+
+
+@pytest.mark.parametrize("stride", [4, 8, 16])
+@pytest.mark.parametrize("side", [61, 64, 65, 128, 224, 240, 256, 288, 320, 321, 384, 480, 512, 640])
+def test_at_size_is_nearest_interpolation(side, stride):
+    """PyTorch computes the ratio in float32, so that odd pairs such as 62 to 14 differ in one row; these do not."""
+    labels, size = torch.arange(float(side))[None, None, :, None], (-(-side // stride), 1)
+    assert torch.equal(at_size(labels, size), F.interpolate(labels, size=size, mode="nearest"))
 
 
 @pytest.mark.parametrize("dtype", [torch.bool, torch.uint8, torch.int64, torch.float32])
