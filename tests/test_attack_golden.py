@@ -102,4 +102,4 @@ def test_total_of_the_reference_in_its_batch_form(ds, attack):
         pooled = perturb(step, Total(), pooled_losses(golden(ds), batch), batch)
         assert differing(pooled, batch, expected) < 1e-3
         ours = perturb(step, Total(), golden(ds).losses(batch), batch)
-        assert 0 < differing(ours, batch, expected) < 0.1
+        assert 0 < differing(ours, batch, expected) < 0.25
