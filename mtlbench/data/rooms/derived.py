@@ -40,7 +40,9 @@ def keypoints2d(rgb: NDArray[np.uint8]) -> NDArray[np.uint16]:
     The scales are those of `keypoint_sigmas`.
     """
     image = grey(rgb)
-    return _encode(np.max([hessian_matrix_det(image, sigma=s) for s in keypoint_sigmas(min(image.shape))], axis=0))
+    return _encode(
+        np.max([hessian_matrix_det(image, sigma=s) for s in keypoint_sigmas(min(image.shape))], axis=0)
+    )
 
 
 def edge_texture(rgb: NDArray[np.uint8]) -> NDArray[np.uint16]:

@@ -1,0 +1,15 @@
+"""Fixtures that every test may use."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The folder of reference material: golden numbers and sample images; tests skip where it is absent."""
+    folder = Path(os.environ.get("MTLBENCH_SHARED", Path(__file__).resolve().parents[1].parent / "shared"))
+    if not (folder / "golden").is_dir():
+        pytest.skip(f"no reference material at {folder} (set MTLBENCH_SHARED)")
+    return folder
