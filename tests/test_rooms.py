@@ -57,7 +57,7 @@ def pictures():
 
 
 def normals_from_depth(scene, height, width):
-    """Given normals, those of the back-projected points, where both are on one surface, where on furniture."""
+    """Given normals, those of the back-projected points, where the surface is smooth, where furniture."""
     view = View(scene.camera, height, width)
     hits = trace(scene, view)
     across = (np.arange(width) + 0.5 - width / 2) / view.focal
