@@ -18,7 +18,7 @@ class Power(Potential):
 
     def __init__(self, alpha: float = 1.0) -> None:
         if isinstance(alpha, bool) or not isinstance(alpha, (int, float)) or not abs(alpha) < 100:
-            raise UsageError(f"attack.objective.alpha={alpha}: expected a number, 0 (total) to 1 (dgba) and beyond")
+            raise UsageError(f"attack.alpha={alpha}: expected a number, 0 (total) to 1 (dgba) and beyond")
         self.alpha = float(alpha)
 
     def score(self, losses: Tensor) -> Tensor:

@@ -41,7 +41,7 @@ class WeightedTotal(Static):
     def __init__(self, grid: int = 3) -> None:
         super().__init__()
         if isinstance(grid, bool) or not isinstance(grid, int) or grid < 1:
-            raise UsageError(f"attack.objective.grid={grid}: expected a whole number of at least 1")
+            raise UsageError(f"attack.grid={grid}: expected a whole number of at least 1")
         self.grid = grid
 
     def bind(self, losses: Losses, x: Tensor) -> "WeightedTotal":
