@@ -1,4 +1,4 @@
-"""Stored cells to the wide frame of metrics that `scores` starts from: one row per cell, task, metric and score set."""
+"""Stored cells to the wide frame of metrics that `scores` starts from: a row per cell, task, metric and score set."""
 
 from collections.abc import Iterable
 from itertools import product
