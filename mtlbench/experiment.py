@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from mtlbench import parts, provenance
+from mtlbench import parts, precision, provenance
 from mtlbench.cells import Plan, clean_plan, plans
 from mtlbench.checkpoints import CLEAN_METRICS, CURVE, Checkpoint, find
 from mtlbench.data.base import ImageDataset
@@ -80,10 +80,12 @@ class Setup:
 def run_attack(config: Config, screen: Screen) -> list[str]:
     """Compute the cells of one configuration that are not stored yet; the keys of all of them, clean cell first."""
     epsilons, engine = parts.epsilons(config), parts.engine(config)
+    precision.check(config["precision"])
     setup = prepare(config, screen)
     attacks = parts.attacks(config, engine, setup.test.tasks)
     model = trained_model(setup)
-    wanted = plans(config, _model_identity(setup, model, setup.test), attacks, epsilons)
+    precision.apply(model, config["precision"], setup.device)
+    wanted = plans(config, _model_identity(setup, model, setup.test, config["precision"]), attacks, epsilons)
     missing = [plan for plan in wanted if config["force"] or plan.key not in setup.store]
     if missing:
         _compute(setup, model, setup.test, missing)
@@ -198,7 +200,7 @@ def _compute(setup: Setup, model: TreeModel, dataset: ImageDataset, missing: Seq
         setup.store.save(Cell(plan.identity, origin | cost, described, records[plan.key].arrays()))
 
 
-def _model_identity(setup: Setup, model: TreeModel, dataset: ImageDataset) -> dict[str, Any]:
+def _model_identity(setup: Setup, model: TreeModel, dataset: ImageDataset, arithmetic: str = "fp32") -> dict[str, Any]:
     """What all cells of one model on one split share."""
     cache = Path(setup.config["outputs"]) / "datasets" / "fingerprints.json"
     return {
@@ -213,7 +215,7 @@ def _model_identity(setup: Setup, model: TreeModel, dataset: ImageDataset) -> di
         "training": setup.config["training"]["name"],
         "weights": weights_hash(model),
         "seed": setup.config["seed"],
-    }
+    } | ({} if arithmetic == "fp32" else {"precision": arithmetic})
 
 
 def _train_line(config: Config) -> str:

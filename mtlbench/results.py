@@ -38,7 +38,7 @@ def metrics_frame(
         images = int(cell.identity["n_images"])
         if images not in weights:
             weights[images] = bootstrap_weights(images, replicates, seed)
-        identity = {**cell.identity, "scores": scores, "cell": cell.key}
+        identity = {"precision": "fp32", **cell.identity, "scores": scores, "cell": cell.key}
         tasks = [Task(name, 0, "", tuple(metrics)) for name, metrics in cell.tasks.items()]
         for (task, metric), value in values(tasks, cell.arrays, weights[images], scores, paper_batch).items():
             index.append((*(identity[level] for level in LEVELS), task, metric))
