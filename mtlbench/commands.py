@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from mtlbench import provenance, report
-from mtlbench.errors import UsageError
+from mtlbench.errors import DataError, UsageError
 from mtlbench.files import write_atomically
 from mtlbench.models.sharing import all_trees, picture
 from mtlbench.report.terminal import console, screen
@@ -60,8 +60,15 @@ def train(config: Config) -> None:
 
 
 def rebuild(config: Config) -> None:
-    """Rebuild the tables from the store and show them all."""
-    report.show(report.rebuild(Path(config["outputs"]), config["scores"]["paper_batch"]), config["scores"]["name"])
+    """Rebuild the tables from the store and show them all.
+
+    Raises:
+        DataError: the store is empty.
+    """
+    wide = report.rebuild(Path(config["outputs"]), config["scores"]["paper_batch"])
+    if wide.empty:
+        raise DataError(f"{config['outputs']}/store: no results yet; `mtlbench attack` makes some")
+    report.show(wide, config["scores"]["name"])
 
 
 def data(config: Config) -> None:
@@ -94,7 +101,9 @@ def layouts(config: Config) -> None:
 
 def _record_run(config: Config) -> None:
     """Versions, commit and device beside the configuration of this run."""
-    text = json.dumps(provenance.record(config["device"]), indent=2)
+    from mtlbench.parts import device
+
+    text = json.dumps(provenance.record(device(config)), indent=2)
     write_atomically(Path(config["run_dir"]) / "provenance.json", text + "\n")
 
 

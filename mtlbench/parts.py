@@ -64,8 +64,6 @@ def open_dataset(
 ) -> ImageDataset:
     """One split of the configured dataset."""
     dataset = config["dataset"]
-    if limit is not None and (isinstance(limit, bool) or not isinstance(limit, int) or limit < 1):
-        raise UsageError(f"limit={limit}: expected a number of images of at least 1, or null for all")
     opened: ImageDataset = build(
         dataset["reader"],
         config["plugins"],
@@ -94,11 +92,12 @@ def tree(config: Config, tasks: int) -> Tree:
         return level(tasks, sharing["shared_blocks"])
     index, partitions = sharing["index"], sharing["partitions"]
     if (index is None) == (partitions is None):
+        found = "neither" if index is None else "both"
         raise UsageError(
-            f"sharing.index={index} sharing.partitions={partitions}: give exactly one of them; "
-            "`mtlbench layouts` lists the trees"
+            f"sharing=tree: {found} of sharing.index and sharing.partitions given; expected one of them, "
+            f"for example sharing.index=17; `mtlbench layouts tasks={tasks}` lists the trees"
         )
-    return parse(str(partitions), tasks) if index is None else by_index(int(index), tasks)
+    return parse(str(partitions), tasks) if index is None else by_index(index, tasks)
 
 
 def backbone(config: Config) -> Backbone:
@@ -125,7 +124,8 @@ def recipe(config: Config) -> Recipe:
 def attacks(config: Config, tasks: Sequence[Task]) -> dict[str, Attack]:
     """Target -> attack: one entry ``all``, or for `single` one per attacked task. Empty for attack=none."""
     chosen = config["attack"]
-    targets = select(tasks, chosen["tasks"], "attack.tasks")
+    names = chosen["tasks"]
+    targets = select(tasks, [names] if isinstance(names, str) else names, "attack.tasks")
     if chosen["objective"] is None:
         return {}
     objective = build(chosen["objective"], config["plugins"])
