@@ -40,6 +40,8 @@ def run(command: str, arguments: Sequence[str]) -> int:
         action.finish()
     except HydraException as error:
         return _say(UsageError(_explain(error, command, arguments)))
+    except OmegaConfBaseException as error:
+        return _say(_misresolved(error))
     except (MtlbenchError, OSError) as error:
         return max(_say(error), *statuses, 0)
     failed = [status for status in statuses if status]
@@ -66,7 +68,8 @@ def _job(action: Job, statuses: list[int]) -> Callable[[DictConfig], None]:
 
     def job(composed: DictConfig) -> None:
         settings = HydraConfig.get()
-        overrides = [str(text) for text in OmegaConf.to_container(settings.overrides.task, resolve=False)]
+        overrides = OmegaConf.to_container(settings.overrides.task, resolve=False)
+        assert isinstance(overrides, list)
         if composed.get("fail_fast") is True and any(statuses):
             print(f"mtlbench: left out after the failure: {shlex.join(overrides)}", file=sys.stderr)
             return
@@ -88,14 +91,18 @@ def _plain(composed: DictConfig, overrides: list[str]) -> dict[str, Any]:
     """The configuration as plain values, resolved and checked, with its overrides and the folder of the run."""
     try:
         plain = OmegaConf.to_container(composed, resolve=True, throw_on_missing=True)
-    except MissingMandatoryValue as error:
-        raise UsageError(f"{error.full_key} is missing: give {error.full_key}=...") from error
     except OmegaConfBaseException as error:
-        raise UsageError(f"{error.full_key}: {error.msg}") from error
+        raise _misresolved(error) from error
     assert isinstance(plain, dict)
     config = {str(key): value for key, value in plain.items()}
     check_values(config)
     return config | {"overrides": overrides, "run_dir": HydraConfig.get().runtime.output_dir}
+
+
+def _misresolved(error: OmegaConfBaseException) -> UsageError:
+    if isinstance(error, MissingMandatoryValue):
+        return UsageError(f"{error.full_key} is missing: give {error.full_key}=...")
+    return UsageError(f"{error.full_key or 'configuration'}: {str(error).splitlines()[0]}")
 
 
 def _say(error: MtlbenchError | OSError) -> int:
