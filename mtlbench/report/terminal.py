@@ -11,9 +11,10 @@ from math import isnan, nan
 import pandas as pd
 from rich.box import SIMPLE
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, ProgressColumn, Task, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bar
-from rich.table import Table
+from rich.table import Column, Table
+from rich.text import Text
 
 from mtlbench.progress import Progress
 
@@ -38,16 +39,22 @@ def screen(title: str) -> Iterator[Progress]:
         yield progress
 
 
+class _Note(ProgressColumn):
+    """The words behind the bar, cut off where the terminal ends; everything else keeps its width."""
+
+    def render(self, task: Task) -> Text:
+        return Text(f"left  {task.fields['note']}", style="dim", no_wrap=True, overflow="ellipsis")
+
+
 @contextmanager
 def _bar(title: str) -> Iterator[Progress]:
+    whole = Column(no_wrap=True)
     bar = Bar(
         TextColumn("{task.description}"),
-        BarColumn(bar_width=24),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TextColumn("left"),
-        TimeRemainingColumn(),
-        TextColumn("{task.fields[note]}", style="dim"),
+        BarColumn(bar_width=12, table_column=whole),
+        MofNCompleteColumn(table_column=whole),
+        TimeRemainingColumn(table_column=whole),
+        _Note(),
         console=console(stderr=True),
     )
     work = None
