@@ -72,7 +72,9 @@ def test_a_wrong_option_as_a_process(run: Callable, tmp_path: Path) -> None:
 
 def test_the_first_attack_writes_what_is_promised(outputs: Path) -> None:
     assert {path.name for path in outputs.iterdir()} == {"checkpoints", "datasets", "runs", "store", "tables"}
-    assert {p.name for p in (outputs / "tables").iterdir()} == {f"{t}.{s}" for t in COLUMNS for s in ("csv", "md", "tex")}
+    assert {p.name for p in (outputs / "tables").iterdir()} == {
+        f"{t}.{s}" for t in COLUMNS for s in ("csv", "md", "tex")
+    }
     for table, further in COLUMNS.items():
         header = (outputs / "tables" / f"{table}.csv").read_text().splitlines()[0]
         assert header.split(",") == FIRST + further
@@ -85,7 +87,9 @@ def test_the_rows_are_those_asked_for(outputs: Path) -> None:
     assert {(row["attack"], row["target"], row["eps"]) for row in metrics} == {
         *(("none", "all", "0.0"), ("dgba", "all", "2.0"), ("dgba", "all", "8.0"))
     }
-    assert {(row["eps"], row["scores"]) for row in arp} == {(e, s) for e in ("2.0", "8.0") for s in ("standard", "paper")}
+    assert {(row["eps"], row["scores"]) for row in arp} == {
+        (e, s) for e in ("2.0", "8.0") for s in ("standard", "paper")
+    }
     assert {row["task"] for row in metrics} == {"segmentation", "normals", "depth"}
     assert {row["n_images"] for row in metrics} == {"3"}
     assert {(row["sharing"], row["shared_blocks"], row["step"], row["steps"]) for row in arp} == {
