@@ -66,8 +66,6 @@ def open_dataset(
 ) -> ImageDataset:
     """One split of the configured dataset."""
     dataset = config["dataset"]
-    if limit is not None and (isinstance(limit, bool) or not isinstance(limit, int) or limit < 1):
-        raise UsageError(f"limit={limit}: expected a number of images of at least 1, or null for all")
     opened: ImageDataset = build(
         dataset["reader"],
         config["plugins"],
@@ -96,11 +94,12 @@ def tree(config: Config, tasks: int) -> Tree:
         return level(tasks, sharing["shared_blocks"])
     index, partitions = sharing["index"], sharing["partitions"]
     if (index is None) == (partitions is None):
+        found = "neither" if index is None else "both"
         raise UsageError(
-            f"sharing.index={index} sharing.partitions={partitions}: give exactly one of them; "
-            "`mtlbench layouts` lists the trees"
+            f"sharing=tree: {found} of sharing.index and sharing.partitions given; expected one of them, "
+            f"for example sharing.index=17; `mtlbench layouts tasks={tasks}` lists the trees"
         )
-    return parse(str(partitions), tasks) if index is None else by_index(int(index), tasks)
+    return parse(str(partitions), tasks) if index is None else by_index(index, tasks)
 
 
 def backbone(config: Config) -> Backbone:
@@ -136,7 +135,8 @@ def engine(config: Config) -> tuple[Objective, Step] | None:
 def attacks(config: Config, built: tuple[Objective, Step] | None, tasks: Sequence[Task]) -> dict[str, Attack]:
     """Target -> attack: one entry ``all``, or for `single` one per attacked task. Empty for attack=none."""
     chosen = config["attack"]
-    targets = select(tasks, chosen["tasks"], "attack.tasks")
+    names = chosen["tasks"]
+    targets = select(tasks, [names] if isinstance(names, str) else names, "attack.tasks")
     if built is None:
         return {}
     starts = {"random_start": chosen["random_start"], "restarts": chosen["restarts"]}
