@@ -34,8 +34,10 @@ class Tree:
     def __post_init__(self) -> None:
         everyone = tuple(range(self.tasks))
         for block, partition in enumerate(self.partitions):
-            if tuple(sorted(t for group in partition for t in group)) != everyone:
-                raise UsageError(f"sharing.partitions={self}: block {block} must hold each of {everyone} once")
+            if tuple(sorted(t for group in partition for t in group)) != everyone or () in partition:
+                raise UsageError(
+                    f"sharing.partitions={self}: block {block} must hold each of {everyone} once and no empty group"
+                )
             if block and not _refines(partition, self.partitions[block - 1]):
                 raise UsageError(
                     f"sharing.partitions={self}: block {block} joins tasks that parted before; "
