@@ -138,6 +138,7 @@ class Pass:
             low, high = image.flatten(1).amin(1), image.flatten(1).amax(1)
             outside = torch.stack([moved - eps, -low, high - 1]).amax(0).clamp_min(0)
             seen = visibility(batch.image, image)
+            seen["training_mode"] = eps.new_full(eps.shape, any(m.training for m in self.model.modules()))
         return {name: value[:, None] for name, value in {"rise": rise, "outside": outside * GREY, **seen}.items()}
 
     def _gradients(self, batch: Batch) -> Mapping[str, Tensor]:

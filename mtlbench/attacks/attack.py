@@ -58,9 +58,7 @@ class Attack:
         ball = Ball(x, eps, random)
         with torch.no_grad():
             judge = self.objective.bind(losses, x)
-            found = {
-                name: self._best_start(losses, one, ball) for name, one in judge.candidates(len(self.tasks)).items()
-            }
+            found = {name: self._best_start(losses, one, ball) for name, one in judge.candidates().items()}
             if len(found) > 1:
                 found[""] = best_of(list(found.values()), losses, judge)
         return found

@@ -1,6 +1,6 @@
 """`mtlbench bench`: the cost table of a model, tree and batch size, in the terminal and as CSV."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ from mtlbench import parts, precision, provenance
 from mtlbench.attacks.attack import Attack
 from mtlbench.attacks.objectives import DGBA
 from mtlbench.attacks.steps import APGD
-from mtlbench.bench.measure import ENGINE, NAIVE, peak_memory_mib, run, whole_pass
+from mtlbench.bench.measure import ENGINE, NAIVE, Timing, peak_memory_mib, run, whole_pass
 from mtlbench.build import build
 from mtlbench.data.loader import in_order
 from mtlbench.errors import UsageError
@@ -58,7 +58,7 @@ def bench(config: Mapping[str, Any]) -> None:
     folder = Path(config["outputs"]) / "bench"
     write_atomically(folder / f"{name}.csv", frame.to_csv(index=False))
     write_atomically(folder / f"{name}-pass.csv", pd.DataFrame([about | summary]).to_csv(index=False))
-    _show(about, frame, summary)
+    _show(about, timings, summary)
 
 
 def _attacks(config: Mapping[str, Any], tasks: tuple[Task, ...]) -> dict[str, Attack]:
@@ -72,20 +72,17 @@ def _attacks(config: Mapping[str, Any], tasks: tuple[Task, ...]) -> dict[str, At
     return found
 
 
-def _show(about: Mapping[str, Any], frame: pd.DataFrame, summary: Mapping[str, float]) -> None:
+def _show(about: Mapping[str, Any], timings: Sequence[Timing], summary: Mapping[str, float]) -> None:
     out = console()
     out.print(", ".join(f"{key} {value}" for key, value in about.items()), soft_wrap=True)
     table = Table()
     for column in ("item", "steps", "seconds", "per step", "x floor"):
         table.add_column(column, justify="left" if column == "item" else "right")
-    rows = frame.set_index("item")
-    for item, row in rows.iterrows():
-        table.add_row(
-            str(item), str(row["steps"]), f"{row['seconds']:.3f}", f"{row['per_step']:.4f}", f"{row['floors']:.2f}"
-        )
+    for row in timings:
+        table.add_row(row.item, str(row.steps), f"{row.seconds:.3f}", f"{row.per_step:.4f}", f"{row.floors:.2f}")
     out.print(table)
-    ratio = rows.loc[NAIVE, "seconds"] / rows.loc[ENGINE, "seconds"]
-    out.print(f"dgba with APGD-10: {ratio:.2f} times faster than the naive form")
+    seconds = {row.item: row.seconds for row in timings}
+    out.print(f"dgba with APGD-10: {seconds[NAIVE] / seconds[ENGINE]:.2f} times faster than the naive form")
     out.print(
         f"whole pass, dgba with APGD-10: {summary['images_per_second']:.2f} images/s, "
         f"loading {100 * summary['loading_share']:.1f} %, metrics {100 * summary['metrics_share']:.1f} %; "

@@ -15,7 +15,7 @@ from mtlbench.attacks.random import PerImage
 from mtlbench.attacks.steps import APGD
 from mtlbench.bench.naive import NaiveDGBA
 from mtlbench.data.batch import Batch
-from mtlbench.evaluate import GREY, PlannedCell, Pass, evaluate, frozen
+from mtlbench.evaluate import GREY, Pass, PlannedCell, evaluate, frozen
 from mtlbench.losses import TaskLosses
 from mtlbench.metrics.measure import measure
 from mtlbench.models.tree_model import TreeModel
@@ -83,13 +83,19 @@ def run(
                 progress(done, len(items) * (repeats + 1), item)
     floor = median(seconds[FLOOR])
     return [
-        Timing(item, steps, median(seconds[item]), median(seconds[item]) / steps, median(seconds[item]) / steps / floor)
+        Timing(
+            item, steps, median(seconds[item]), median(seconds[item]) / steps, median(seconds[item]) / steps / floor
+        )
         for item, (steps, _) in items.items()
     ]
 
 
 def whole_pass(
-    model: TreeModel, tasks: Sequence[Task], loader: Callable[[], Sequence[Batch]], attack: Attack, device: torch.device
+    model: TreeModel,
+    tasks: Sequence[Task],
+    loader: Callable[[], Sequence[Batch]],
+    attack: Attack,
+    device: torch.device,
 ) -> dict[str, float]:
     """Throughput of a whole pass and the shares of loading and metrics.
 

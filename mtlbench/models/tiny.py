@@ -33,7 +33,7 @@ class Residual(nn.Module):
 
 
 class TinyHead(Head):
-    """A local branch that also sees the blocks at stride 2 (keypoints need them), a global branch, a 1x1 classifier."""
+    """A local branch that also sees the blocks at stride 2 (keypoints need them), a global branch, a classifier."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()

@@ -34,7 +34,7 @@ class Objective(ABC):
         """The objective for one batch of clean images `x`; overridden where it depends on their clean losses."""
         return self
 
-    def candidates(self, tasks: int) -> Mapping[str, "Objective"]:
+    def candidates(self) -> Mapping[str, "Objective"]:
         """What to climb in turn; more than one where the objective is the best of several."""
         return {"": self}
 

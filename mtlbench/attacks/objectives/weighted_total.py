@@ -51,11 +51,12 @@ class WeightedTotal(Static):
         bound.grid = self.grid
         return bound
 
-    def candidates(self, tasks: int) -> Mapping[str, Objective]:
+    def candidates(self) -> Mapping[str, Objective]:
         """One `Weighted` per grid point, named like ``w1/0/2`` (thirds)."""
+        assert self.clean is not None, "bind the objective to a batch first"
         return {
             "w" + "/".join(map(str, point)): Weighted([count / self.grid for count in point])
-            for point in simplex(tasks, self.grid)
+            for point in simplex(len(self.clean), self.grid)
         }
 
     def runs(self, tasks: int) -> int:
