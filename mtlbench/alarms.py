@@ -36,8 +36,8 @@ def checks(cells: Iterable[Cell]) -> pd.DataFrame:
 
     Columns: ``not_risen`` share of images, ``outside`` grey levels beyond ball or box, ``nonfinite`` share of images
     with a loss that is no number, ``tiny_loss`` share of images on which the guard of 1 / L acts, ``training_mode``;
-    ``zero_gradient`` and ``nonfinite_gradient`` of the clean images, worst task; ``l2`` (grey levels), ``psnr`` (dB) and
-    ``ssim`` of the perturbation, means over the images.
+    ``zero_gradient`` and ``nonfinite_gradient`` of the clean images, worst task; ``l2`` (grey levels), ``psnr`` (dB)
+    and ``ssim`` of the perturbation, means over the images.
     """
     rows = pd.DataFrame([_numbers(cell) for cell in cells])
     return rows if rows.empty else rows.sort_values([*SAME_ATTACK, "eps", "how"], kind="stable", ignore_index=True)
