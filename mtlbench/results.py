@@ -51,7 +51,7 @@ def metrics_frame(
 
 
 def variants(arrays: Mapping[str, np.ndarray]) -> dict[str, dict[str, np.ndarray]]:
-    """The statistics of a cell's result under ``""``, and of each weighting that it tried under the weighting's name."""
+    """The statistics of the result under ``""``, and of each weighting that was tried under its name."""
     found: dict[str, dict[str, np.ndarray]] = {"": {}}
     for name, array in arrays.items():
         variant, _, statistic = name.rpartition(":")
