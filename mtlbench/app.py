@@ -2,61 +2,52 @@
 
 import logging
 import os
-import signal
+import shlex
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from difflib import get_close_matches
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
-from hydra.errors import ConfigCompositionException, HydraException, MissingConfigException
+from hydra.errors import HydraException, MissingConfigException, OverrideParseException
+from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
 from mtlbench import commands
-from mtlbench.errors import MtlbenchError, UsageError
+from mtlbench.checks import check_overrides, check_values, near
+from mtlbench.errors import MachineError, MtlbenchError, UsageError
 
 log = logging.getLogger(__name__)
-INTERRUPTED, TERMINATED = 128 + signal.SIGINT, 128 + signal.SIGTERM
-
-
-class Terminated(BaseException):
-    """SIGTERM arrived. No `Exception`, so that nothing on the way swallows it."""
-
-
-class JobFailed(Exception):
-    """A job of a sweep failed; its message has been shown."""
+Job = Callable[[Mapping[str, Any]], None]
 
 
 def run(command: str, arguments: Sequence[str]) -> int:
-    """Run one command; its exit status."""
+    """Run one command; its exit status.
+
+    A sweep leaves with 1 where some of its points failed, and with the highest status where all did.
+    """
     statuses: list[int] = []
-    signal.signal(signal.SIGTERM, _terminate)
     # Hydra would print a traceback of its own and leave with 1 whatever the error was.
     os.environ["HYDRA_FULL_ERROR"] = "1"
     OmegaConf.register_new_resolver("process_id", os.getpid, replace=True, use_cache=True)
     sys.argv = [f"mtlbench {command}", *arguments]
     action = commands.command(command)
     try:
-        _refuse_paths(arguments)
+        check_overrides(arguments, conf_dir())
         _hydra(command, _job(action.job, statuses))()
         action.finish()
-    except MtlbenchError as error:
-        statuses.append(_say(error))
-    except JobFailed:
-        action.finish()
     except HydraException as error:
-        statuses.append(_say(UsageError(_explain(error, command, arguments))))
-    except KeyboardInterrupt:
-        print("mtlbench: interrupted; what was finished is kept, the same command continues", file=sys.stderr)
-        return INTERRUPTED
-    except Terminated:
-        print("mtlbench: terminated; what was finished is kept, the same command continues", file=sys.stderr)
-        return TERMINATED
-    return max(statuses, default=0)
+        return _say(UsageError(_explain(error, command, arguments)))
+    except OmegaConfBaseException as error:
+        return _say(_misresolved(error))
+    except (MtlbenchError, OSError) as error:
+        return max(_say(error), *statuses, 0)
+    failed = [status for status in statuses if status]
+    if failed and len(statuses) > 1:
+        print(f"mtlbench: {len(failed)} of {len(statuses)} points of the sweep failed", file=sys.stderr)
+    return max(failed, default=0) if len(failed) == len(statuses) else min(len(failed), 1)
 
 
 def conf_dir() -> Path:
@@ -71,72 +62,78 @@ def _hydra(command: str, job: Callable[[DictConfig], None]) -> Callable[[], None
     return decorate(job)
 
 
-def _job(action: Callable[[Mapping[str, Any]], None], statuses: list[int]) -> Callable[[DictConfig], None]:
-    """What Hydra calls once per point of a sweep. A failure is shown at once; the other jobs still run."""
+def _job(action: Job, statuses: list[int]) -> Callable[[DictConfig], None]:
+    """What Hydra calls once per point of a sweep. A failure is shown at once; the other points still run."""
+    process = os.getpid()
 
     def job(composed: DictConfig) -> None:
         settings = HydraConfig.get()
+        overrides = OmegaConf.to_container(settings.overrides.task, resolve=False)
+        assert isinstance(overrides, list)
+        if composed.get("fail_fast") is True and any(statuses):
+            print(f"mtlbench: left out after the failure: {shlex.join(overrides)}", file=sys.stderr)
+            return
         try:
-            action(_plain(composed, list(settings.overrides.task)))
-        except MtlbenchError as error:
+            action(_plain(composed, overrides))
+            statuses.append(0)
+        except (MtlbenchError, OSError) as error:
             log.info("failed", exc_info=error)
             statuses.append(_say(error))
-            if settings.mode == hydra.types.RunMode.MULTIRUN:
-                raise JobFailed from error
+            if settings.mode == RunMode.MULTIRUN:
+                print(f"  in point {settings.job.num} of the sweep: {shlex.join(overrides)}", file=sys.stderr)
+            if os.getpid() != process:  # a parallel launcher's worker: only an exception reaches the sweep
+                raise
 
     return job
 
 
 def _plain(composed: DictConfig, overrides: list[str]) -> dict[str, Any]:
-    """The configuration as plain values, resolved, with the overrides that made it and the folder of the run."""
+    """The configuration as plain values, resolved and checked, with its overrides and the folder of the run."""
     try:
         plain = OmegaConf.to_container(composed, resolve=True, throw_on_missing=True)
-    except MissingMandatoryValue as error:
-        raise UsageError(f"{error.full_key} is missing: give {error.full_key}=...") from error
     except OmegaConfBaseException as error:
-        raise UsageError(f"{error.full_key}: {error.msg}") from error
+        raise _misresolved(error) from error
     assert isinstance(plain, dict)
-    return {str(k): v for k, v in plain.items()} | {
-        "overrides": overrides,
-        "run_dir": HydraConfig.get().runtime.output_dir,
-    }
+    config = {str(key): value for key, value in plain.items()}
+    check_values(config)
+    return config | {"overrides": overrides, "run_dir": HydraConfig.get().runtime.output_dir}
 
 
-def _say(error: MtlbenchError) -> int:
+def _misresolved(error: OmegaConfBaseException) -> UsageError:
+    if isinstance(error, MissingMandatoryValue):
+        return UsageError(f"{error.full_key} is missing: give {error.full_key}=...")
+    return UsageError(f"{error.full_key or 'configuration'}: {str(error).splitlines()[0]}")
+
+
+def _say(error: MtlbenchError | OSError) -> int:
+    """Show one message; the exit status it stands for."""
+    if isinstance(error, BrokenPipeError):
+        # The reader of our output has gone; nothing may be written to it at exit either.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return MachineError.status
+    if isinstance(error, OSError):
+        error = MachineError(f"{error.filename or 'a file'}: cannot be read or written ({error.strerror or error})")
     print(f"mtlbench: {error}", file=sys.stderr, flush=True)
     return error.status
-
-
-def _terminate(number: int, frame: FrameType | None) -> None:
-    raise Terminated
-
-
-def _refuse_paths(arguments: Sequence[str]) -> None:
-    """Group choices are names: Hydra itself would load any yaml file that a path leads to."""
-    for argument in arguments:
-        key, _, value = argument.lstrip("+~").partition("=")
-        group = conf_dir() / key.split("@")[0]
-        if group.is_dir() and any(part in ("..", "") or "\\" in part for part in value.split("/") if value):
-            raise UsageError(f"{argument}: expected the name of an option in conf/{key}, not a path")
 
 
 def _explain(error: HydraException, command: str, arguments: Sequence[str]) -> str:
     """Hydra's message, shortened, with the nearest name that exists."""
     if isinstance(error, MissingConfigException) and error.options:
-        wrong = (error.missing_cfg_file or "").split("/")[-1]
-        return f"{error.missing_cfg_file}: no such option{_near(wrong, error.options)}; there are {', '.join(error.options)}"
+        wrong = error.missing_cfg_file or ""
+        hint = near(wrong.split("/")[-1], error.options)
+        return f"{wrong}: no such option{hint}; there are {', '.join(error.options)}"
     text = str(error)
-    cause = str(error.__cause__) if error.__cause__ else ""
+    if isinstance(error, OverrideParseException):
+        return f"{error.override}: expected key=value such as eps=4, or a list such as eps=[1,2]"
     for argument in arguments:
-        key = argument.lstrip("+~").split("=")[0]
-        if isinstance(error, ConfigCompositionException) and f"'{key}'" in text.splitlines()[0]:
-            return f"{argument}: no such option{_near(key, _known_keys(command))}; see mtlbench {command} --cfg job"
-    return "\n".join(line for line in (text, cause) if line)
-
-
-def _near(wrong: str, known: Sequence[str]) -> str:
-    found = get_close_matches(wrong, known, 1, cutoff=0.5)
-    return f"; did you mean {found[0]}?" if found else ""
+        key, _, value = argument.lstrip("+").partition("=")
+        if text.startswith(f"Ambiguous value for argument '{argument}'"):
+            return f"{argument}: a list is written {key}=[{value}]; a sweep over the values needs -m"
+        if text.startswith(f"Could not override '{key}'"):
+            known = [name for name in _known_keys(command) if not key.startswith(f"{name}.")]
+            return f"{argument}: no such option{near(key, known)}; see mtlbench {command} --cfg job"
+    return "\n".join(filter(None, (text, str(error.__cause__ or ""))))
 
 
 def _known_keys(command: str) -> list[str]:
@@ -146,10 +143,10 @@ def _known_keys(command: str) -> list[str]:
     keys: list[str] = []
 
     def collect(node: object, prefix: str) -> None:
-        for key in node if isinstance(node, DictConfig) else ():
-            keys.append(f"{prefix}{key}")
-            if not OmegaConf.is_missing(node, key) and OmegaConf.is_dict(node._get_node(key)):  # type: ignore[union-attr]
-                collect(node._get_node(key), f"{prefix}{key}.")  # type: ignore[union-attr]
+        if isinstance(node, dict):
+            for key, value in node.items():
+                keys.append(f"{prefix}{key}")
+                collect(value, f"{prefix}{key}.")
 
-    collect(config, "")
+    collect(OmegaConf.to_container(config, resolve=False), "")
     return [*keys, "attack/step"]

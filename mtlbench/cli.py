@@ -1,13 +1,16 @@
 """The commands. This module imports neither torch nor Hydra, so that `mtlbench --help` answers at once."""
 
+import signal
 import sys
 from difflib import get_close_matches
+from types import FrameType
 
 COMMANDS = {
     "attack": "attack trained models over a list of epsilons; write ARP and transferability tables",
     "train": "train a model; resumes where it was killed",
     "report": "rebuild every table from the stored results",
     "data": "action=make | verify | info: generate rooms; check a dataset; describe it",
+    "bench": "cost of one attack step against its floor and against the naive form",
     "layouts": "list the sharing trees of some tasks with index, level and picture",
 }
 EXAMPLES = (
@@ -16,6 +19,11 @@ EXAMPLES = (
     "mtlbench attack -m attack=single,total,dgba sharing=independent,all_shared",
     "mtlbench attack --help                           # the options of a command",
 )
+KEPT = "what was finished is kept, the same command continues"
+
+
+class Terminated(BaseException):
+    """SIGTERM arrived. No `Exception`, so that nothing on the way swallows it."""
 
 
 def usage() -> str:
@@ -26,22 +34,39 @@ def usage() -> str:
 
 
 def main() -> None:
-    """Entry point of the console script; leaves with the exit status of DESIGN.md section 1."""
-    arguments = sys.argv[1:]
+    """Entry point of the console script; leaves with one of the exit statuses of `mtlbench.errors`."""
+    try:
+        signal.signal(signal.SIGTERM, _terminate)
+        status = dispatch(sys.argv[1:])
+    except KeyboardInterrupt:
+        print(f"mtlbench: interrupted; {KEPT}", file=sys.stderr)
+        status = 128 + signal.SIGINT
+    except Terminated:
+        print(f"mtlbench: terminated; {KEPT}", file=sys.stderr)
+        status = 128 + signal.SIGTERM
+    sys.exit(status)
+
+
+def dispatch(arguments: list[str]) -> int:
+    """Run what the command line asks for; its exit status."""
     command = arguments[0] if arguments else "--help"
     if command in ("-h", "--help", "help"):
         print(usage())
-        sys.exit(0)
+        return 0
     if command == "--version":
         from mtlbench import __version__
 
         print(f"mtlbench {__version__}")
-        sys.exit(0)
+        return 0
     if command not in COMMANDS:
         near = get_close_matches(command, COMMANDS, 1)
         hint = f"; did you mean {near[0]}?" if near else ""
         print(f"mtlbench: unknown command {command!r}{hint}\n\n{usage()}", file=sys.stderr)
-        sys.exit(2)
+        return 2
     from mtlbench.app import run
 
-    sys.exit(run(command, arguments[1:]))
+    return run(command, arguments[1:])
+
+
+def _terminate(number: int, frame: FrameType | None) -> None:
+    raise Terminated

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from mtlbench import provenance, report
-from mtlbench.errors import UsageError
+from mtlbench.errors import DataError, UsageError
 from mtlbench.files import write_atomically
 from mtlbench.models.sharing import all_trees, picture
 from mtlbench.report.terminal import console, screen
@@ -46,8 +46,8 @@ class Attack:
     def finish(self) -> None:
         """Tables of the whole store to files, of this invocation's cells to the terminal."""
         if self.config is not None and self.keys:
-            wide = report.rebuild(Path(self.config["outputs"]), self.config["scores"]["paper_batch"])
-            report.show(wide[wide.index.get_level_values("cell").isin(self.keys)], self.config["scores"]["name"])
+            scores = self.config["scores"]
+            report.rebuild(Path(self.config["outputs"]), scores["paper_batch"]).show(scores["name"], self.keys)
 
 
 def train(config: Config) -> None:
@@ -60,8 +60,15 @@ def train(config: Config) -> None:
 
 
 def rebuild(config: Config) -> None:
-    """Rebuild the tables from the store and show them all."""
-    report.show(report.rebuild(Path(config["outputs"]), config["scores"]["paper_batch"]), config["scores"]["name"])
+    """Rebuild the tables from the store and show them all.
+
+    Raises:
+        DataError: the store is empty.
+    """
+    found = report.rebuild(Path(config["outputs"]), config["scores"]["paper_batch"])
+    if found.metrics.empty:
+        raise DataError(f"{config['outputs']}/store: no results yet; `mtlbench attack` makes some")
+    found.show(config["scores"]["name"])
 
 
 def data(config: Config) -> None:
@@ -72,6 +79,13 @@ def data(config: Config) -> None:
     if config["action"] not in actions:
         raise UsageError(f"action={config['action']}: expected {', '.join(actions)}")
     actions[config["action"]](config)
+
+
+def bench(config: Config) -> None:
+    """Time attack steps."""
+    from mtlbench.bench.command import bench as measure
+
+    measure(config)
 
 
 def layouts(config: Config) -> None:
@@ -94,7 +108,9 @@ def layouts(config: Config) -> None:
 
 def _record_run(config: Config) -> None:
     """Versions, commit and device beside the configuration of this run."""
-    text = json.dumps(provenance.record(config["device"]), indent=2)
+    from mtlbench.parts import device
+
+    text = json.dumps(provenance.record(device(config)), indent=2)
     write_atomically(Path(config["run_dir"]) / "provenance.json", text + "\n")
 
 
@@ -107,5 +123,5 @@ def command(name: str) -> Command:
     if name == "attack":
         state = Attack()
         return Command(state.job, state.finish)
-    jobs = {"train": train, "report": rebuild, "data": data, "layouts": layouts}
+    jobs = {"train": train, "report": rebuild, "data": data, "layouts": layouts, "bench": bench}
     return Command(jobs[name], _nothing)

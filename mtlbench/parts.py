@@ -9,12 +9,14 @@ from typing import Any
 
 import torch
 
+from mtlbench.attacks.attack import Attack
+from mtlbench.attacks.objectives import Objective
+from mtlbench.attacks.steps import Step
 from mtlbench.build import build
 from mtlbench.data.augment import Augment
 from mtlbench.data.base import ImageDataset
 from mtlbench.data.rooms import default_root, make
 from mtlbench.errors import DataError, MachineError, UsageError
-from mtlbench.evaluate import Attack
 from mtlbench.models.backbone import Backbone
 from mtlbench.models.sharing import Tree, by_index, level, parse
 from mtlbench.progress import Progress, silent
@@ -64,8 +66,6 @@ def open_dataset(
 ) -> ImageDataset:
     """One split of the configured dataset."""
     dataset = config["dataset"]
-    if limit is not None and (isinstance(limit, bool) or not isinstance(limit, int) or limit < 1):
-        raise UsageError(f"limit={limit}: expected a number of images of at least 1, or null for all")
     opened: ImageDataset = build(
         dataset["reader"],
         config["plugins"],
@@ -94,11 +94,12 @@ def tree(config: Config, tasks: int) -> Tree:
         return level(tasks, sharing["shared_blocks"])
     index, partitions = sharing["index"], sharing["partitions"]
     if (index is None) == (partitions is None):
+        found = "neither" if index is None else "both"
         raise UsageError(
-            f"sharing.index={index} sharing.partitions={partitions}: give exactly one of them; "
-            "`mtlbench layouts` lists the trees"
+            f"sharing=tree: {found} of sharing.index and sharing.partitions given; expected one of them, "
+            f"for example sharing.index=17; `mtlbench layouts tasks={tasks}` lists the trees"
         )
-    return parse(str(partitions), tasks) if index is None else by_index(int(index), tasks)
+    return parse(str(partitions), tasks) if index is None else by_index(index, tasks)
 
 
 def backbone(config: Config) -> Backbone:
@@ -122,17 +123,26 @@ def recipe(config: Config) -> Recipe:
     )
 
 
-def attacks(config: Config, tasks: Sequence[Task]) -> dict[str, Attack]:
+def engine(config: Config) -> tuple[Objective, Step] | None:
+    """Objective and step rule of the configuration, None for attack=none; needs no dataset."""
+    chosen = config["attack"]
+    if chosen["objective"] is None:
+        return None
+    step = chosen.get("fixed_step") or chosen["step"]
+    return build(chosen["objective"], config["plugins"]), build(step, config["plugins"])
+
+
+def attacks(config: Config, built: tuple[Objective, Step] | None, tasks: Sequence[Task]) -> dict[str, Attack]:
     """Target -> attack: one entry ``all``, or for `single` one per attacked task. Empty for attack=none."""
     chosen = config["attack"]
-    targets = select(tasks, chosen["tasks"], "attack.tasks")
-    if chosen["objective"] is None:
+    names = chosen["tasks"]
+    targets = select(tasks, [names] if isinstance(names, str) else names, "attack.tasks")
+    if built is None:
         return {}
-    objective = build(chosen["objective"], config["plugins"])
-    step = build(chosen["step"], config["plugins"])
+    starts = {"random_start": chosen["random_start"], "restarts": chosen["restarts"]}
     if chosen["name"] == "single":
-        return {task.name: Attack(objective, step, (task,)) for task in targets}
-    return {"all": Attack(objective, step, targets)}
+        return {task.name: Attack(*built, (task,), **starts) for task in targets}
+    return {"all": Attack(*built, targets, **starts)}
 
 
 def epsilons(config: Config) -> list[float]:

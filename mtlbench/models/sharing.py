@@ -116,7 +116,7 @@ def parse(text: str, tasks: int, blocks: int = BLOCKS) -> Tree:
 @cache
 def all_trees(tasks: int, blocks: int = BLOCKS) -> tuple[Tree, ...]:
     """Every tree, from independent (index 0) to all-shared (last): by block copies, most first, then by text."""
-    chains = [(partition,) for partition in set_partitions(tasks)]
+    chains: list[tuple[Partition, ...]] = [(partition,) for partition in set_partitions(tasks)]
     for _ in range(blocks - 1):
         chains = [(*chain, finer) for chain in chains for finer in refinements(chain[-1])]
     return tuple(sorted(map(Tree, chains), key=lambda tree: (-tree.copies, str(tree))))

@@ -4,17 +4,23 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from math import isnan, nan
 
 import pandas as pd
+from rich.box import SIMPLE
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, ProgressColumn, Task, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bar
-from rich.table import Table
+from rich.table import Column, Table
+from rich.text import Text
 
 from mtlbench.progress import Progress
 
 SECONDS_BETWEEN_LINES = 10.0
-WIDTH_WITHOUT_TERMINAL = 140
+WIDTH_WITHOUT_TERMINAL = 1000
+MOST_REMARKS = 5
 
 
 def console(stderr: bool = False) -> Console:
@@ -33,16 +39,22 @@ def screen(title: str) -> Iterator[Progress]:
         yield progress
 
 
+class _Note(ProgressColumn):
+    """The words behind the bar, cut off where the terminal ends; everything else keeps its width."""
+
+    def render(self, task: Task) -> Text:
+        return Text(f"left  {task.fields['note']}", style="dim", no_wrap=True, overflow="ellipsis")
+
+
 @contextmanager
 def _bar(title: str) -> Iterator[Progress]:
+    whole = Column(no_wrap=True)
     bar = Bar(
         TextColumn("{task.description}"),
-        BarColumn(bar_width=24),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TextColumn("left"),
-        TimeRemainingColumn(),
-        TextColumn("{task.fields[note]}", style="dim"),
+        BarColumn(bar_width=12, table_column=whole),
+        MofNCompleteColumn(table_column=whole),
+        TimeRemainingColumn(table_column=whole),
+        _Note(),
         console=console(stderr=True),
     )
     work = None
@@ -83,50 +95,100 @@ def _lines(title: str) -> Iterator[Progress]:
 
 def show_summary(frames: dict[str, pd.DataFrame], scores: str) -> None:
     """Print the ARP and the transferability table of one score set."""
-    out = console()
-    out.print(arp_table(frames["arp"], scores))
+    _show(arp_grid(frames["arp"], scores))
     if len(frames["transferability"]):
-        out.print(transferability_table(frames["transferability"], scores))
+        _show(transferability_grid(frames["transferability"], scores))
 
 
-def arp_table(frame: pd.DataFrame, scores: str) -> Table:
+@dataclass(frozen=True)
+class Grid:
+    """A table for the terminal, one column per epsilon.
+
+    Attributes:
+        title: what it shows.
+        constants: the names that all rows share, with their values.
+        names: headers of the columns that tell the rows apart.
+        epsilons: in grey levels of 255, ascending.
+        rows: names of a row -> eps -> text.
+        remarks: why values are undefined or doubtful, each reason once.
+    """
+
+    title: str
+    constants: str
+    names: tuple[str, ...]
+    epsilons: tuple[float, ...]
+    rows: dict[tuple[str, ...], dict[float, str]]
+    remarks: tuple[str, ...]
+
+
+def arp_grid(frame: pd.DataFrame, scores: str) -> Grid:
     """Rows model x training x sharing x attack x step, columns eps; ARP in percent with half its 95 % interval."""
     frame = frame[frame["scores"] == scores].copy()
     frame["attack"] = frame["attack"].where(frame["target"] == "all", frame["attack"] + ":" + frame["target"])
-    frame["text"] = [_value(row.arp_percent, row.ci_low, row.ci_high, row.status) for row in frame.itertuples()]
-    rows = ["dataset", "model", "training", "seed", "sharing", "attack", "step", "steps"]
-    return _by_eps(frame, rows, f"ARP, percent of the clean metrics lost ({scores} scores; ± half the 95 % interval)")
+    half = (frame["ci_high"] - frame["ci_low"]) / 2
+    frame["text"] = list(map(_text, frame["arp_percent"], frame["status"], half))
+    names = ("dataset", "model", "training", "seed", "sharing", "attack", "step", "steps")
+    return _grid(frame, names, f"ARP: percent of the clean metrics lost ({scores} scores; ± half the 95 % interval)")
 
 
-def transferability_table(frame: pd.DataFrame, scores: str) -> Table:
+def transferability_grid(frame: pd.DataFrame, scores: str) -> Grid:
     """Rows sharing x source, columns eps: the transferability ratio of each attacked task."""
     frame = frame[(frame["scores"] == scores) & (frame["destination"] == "mean")].copy()
-    frame["text"] = [_value(row.ratio, None, None, row.status, digits=2) for row in frame.itertuples()]
-    rows = ["dataset", "model", "training", "seed", "sharing", "source", "step", "steps"]
-    return _by_eps(frame, rows, "Transferability ratio: damage to the other tasks / damage to the attacked task")
+    # The gain is not shown here, so neither is the reason why it is undefined.
+    frame["status"] = frame["status"].where(~frame["status"].str.startswith("gain undefined"), "ok")
+    frame["text"] = list(map(partial(_text, digits=2), frame["ratio"], frame["status"]))
+    names = ("dataset", "model", "training", "seed", "sharing", "source", "step", "steps")
+    return _grid(frame, names, "Transferability ratio: damage to the other tasks / damage to the attacked task")
 
 
-def _by_eps(frame: pd.DataFrame, rows: Sequence[str], title: str) -> Table:
-    constant = [name for name in rows if frame[name].nunique() <= 1]
-    shown = [name for name in rows if name not in constant] or list(rows[-3:])
-    caption = (
-        ", ".join(f"{name} {frame[name].iloc[0]}" for name in constant if name not in shown) if len(frame) else ""
+def _grid(frame: pd.DataFrame, names: Sequence[str], title: str) -> Grid:
+    constant = [name for name in names if frame[name].nunique() <= 1]
+    shown = tuple(name for name in names if name not in constant) or tuple(names[-3:])
+    frame = frame.sort_values("shared_blocks", kind="stable")
+    rows: dict[tuple[str, ...], dict[float, str]] = {}
+    for *row, eps, text in zip(*(frame[name] for name in (*shown, "eps", "text")), strict=True):
+        texts = rows.setdefault(tuple(map(str, row)), {})
+        # Cells may differ in an option that no table names, such as the step size.
+        texts[eps] = f"{texts[eps]} / {text}" if eps in texts else text
+    return Grid(
+        title,
+        ", ".join(f"{name} {frame[name].iloc[0]}" for name in constant if name not in shown and len(frame)),
+        shown,
+        tuple(sorted(set(frame["eps"]))),
+        rows,
+        tuple(sorted(set(frame["status"]) - {"ok"})),
     )
-    table = Table(title=title, caption=caption, title_justify="left", caption_justify="left")
-    for name in shown:
-        table.add_column(name)
-    epsilons = sorted(frame["eps"].unique())
-    for eps in epsilons:
-        table.add_column(f"eps {eps:g}", justify="right")
-    frame = frame.sort_values(["shared_blocks"], kind="stable")
-    for names, group in frame.groupby(shown, sort=False):
-        texts = {row.eps: row.text for row in group.itertuples()}
-        table.add_row(*map(str, names), *(texts.get(eps, "") for eps in epsilons))
-    return table
 
 
-def _value(value: float, low: float | None, high: float | None, status: str, digits: int = 1) -> str:
-    if pd.isna(value):
+def _show(grid: Grid) -> None:
+    out = console()
+    out.print(f"\n{grid.title}")
+    for epsilons in _blocks(grid, out.width):
+        table = Table(box=SIMPLE, pad_edge=False)
+        for name in grid.names:
+            table.add_column(name, overflow="fold")
+        for eps in epsilons:
+            table.add_column(f"eps {eps:g}", justify="right")
+        for names, texts in grid.rows.items():
+            table.add_row(*names, *(texts.get(eps, "") for eps in epsilons))
+        out.print(table)
+    for line in (grid.constants, *grid.remarks[:MOST_REMARKS]):
+        out.print(line, markup=False)
+    if len(grid.remarks) > MOST_REMARKS:
+        out.print(f"{len(grid.remarks) - MOST_REMARKS} more reasons in the column `status` of the tables")
+
+
+def _blocks(grid: Grid, width: int) -> list[tuple[float, ...]]:
+    """The epsilons, so many at a time that no number is cut off in `width` characters."""
+    gap = 3
+    left = 2 + sum(max(len(row[i]) for row in (grid.names, *grid.rows)) + gap for i in range(len(grid.names)))
+    widest = max((len(text) for texts in grid.rows.values() for text in texts.values()), default=0)
+    fitting = max(1, (width - left) // (max(widest, len("eps 255")) + gap))
+    return [grid.epsilons[start : start + fitting] for start in range(0, len(grid.epsilons), fitting)]
+
+
+def _text(value: float, status: str, half: float = nan, digits: int = 1) -> str:
+    if isnan(value):
         return "undefined"
-    half = "" if low is None or high is None or pd.isna(low) else f" ±{(high - low) / 2:.{digits}f}"
-    return f"{value:.{digits}f}{half}" + ("" if status == "ok" else " !")
+    interval = "" if isnan(half) else f" ±{half:.{digits}f}"
+    return f"{value:.{digits}f}{interval}{'' if status == 'ok' else ' !'}"

@@ -1,0 +1,78 @@
+"""Whatever lies in conf/ composes, resolves and builds: a new yaml is tested unasked."""
+
+from pathlib import Path
+from typing import Any
+
+import hydra
+import pytest
+import yaml
+from omegaconf import OmegaConf
+
+from mtlbench import parts
+from mtlbench.app import conf_dir
+from mtlbench.checks import check_values
+from mtlbench.cli import COMMANDS
+from mtlbench.tasks import three_tasks
+
+CONF = conf_dir()
+# common.yaml is what the commands share, not a command.
+PRIMARY = sorted(file.stem for file in CONF.glob("*.yaml") if file.stem != "common")
+OPTIONS = sorted(str(file.relative_to(CONF).with_suffix("")) for file in CONF.glob("*/**/*.yaml"))
+
+
+def compose(command: str, *overrides: str) -> dict[str, Any]:
+    with hydra.initialize_config_dir(str(CONF), version_base="1.3"):
+        config = hydra.compose(command, overrides=["+dataset.root=/data", *overrides])
+    plain = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
+    assert isinstance(plain, dict)
+    check_values(plain)
+    return plain
+
+
+def test_every_command_has_a_file_and_every_file_a_command() -> None:
+    assert sorted(COMMANDS) == PRIMARY
+
+
+@pytest.mark.parametrize("command", PRIMARY)
+def test_a_command_composes(command: str) -> None:
+    with hydra.initialize_config_dir(str(CONF), version_base="1.3"):
+        config = hydra.compose(command)
+    check_values(OmegaConf.to_container(config, resolve=True, throw_on_missing=True))
+
+
+@pytest.mark.parametrize("option", OPTIONS)
+def test_an_option_composes_and_builds(option: str) -> None:
+    group, _, name = option.rpartition("/")
+    config = compose("attack", f"{group}={name}")
+    tasks = three_tasks()
+    assert parts.attacks(config, tasks) or config["attack"]["name"] == "none"
+    assert parts.backbone(config).name
+    assert parts.recipe(config).iterations > 0
+    assert parts.epsilons(config)
+    assert min(parts.resolution(config["dataset"]["resolution"])) > 0
+    if option != "sharing/tree":
+        assert parts.tree(config, len(tasks)).tasks == len(tasks)
+
+
+@pytest.mark.parametrize("option", OPTIONS)
+def test_an_option_says_what_it_is(option: str) -> None:
+    first, *_ = (CONF / f"{option}.yaml").read_text().splitlines()
+    assert first.startswith("# "), f"conf/{option}.yaml: the first line is a comment"
+
+
+@pytest.mark.parametrize("option", [option for option in OPTIONS if option.startswith("experiment/")])
+def test_an_experiment_begins_with_its_command(option: str) -> None:
+    text = (CONF / f"{option}.yaml").read_text()
+    assert f"# mtlbench attack {option.replace('/', '=', 1)}" in text
+
+
+@pytest.mark.parametrize("option", [option for option in OPTIONS if option.startswith("experiment/")])
+def test_the_values_of_an_experiment_win(option: str) -> None:
+    given = yaml.safe_load((CONF / f"{option}.yaml").read_text())
+    config = compose("attack", option.replace("/", "=", 1))
+    own = {key: value for key, value in given.items() if key not in ("defaults", "hydra")}
+    assert {key: config[key] for key in own} == own
+
+
+def test_the_configuration_folder_is_the_checkouts() -> None:
+    assert Path(__file__).resolve().parents[2] / "conf" == CONF
