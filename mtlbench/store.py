@@ -96,7 +96,7 @@ class Store:
         """
         path = self.path(key)
         try:
-            with np.load(path, allow_pickle=False) as archive:
+            with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
                 arrays = {name: archive[name] for name in archive.files}
             header = json.loads(arrays.pop(HEADER).tobytes())
         except FileNotFoundError as error:
