@@ -57,10 +57,10 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Result]:
     """Start ``mtlbench ARGUMENTS`` as a process in an unrelated folder and wait for it."""
     elsewhere = tmp_path_factory.mktemp("elsewhere")
 
-    def start(*arguments: str | Path, folder: Path = elsewhere) -> Result:
+    def start(*arguments: str | Path) -> Result:
         done = subprocess.run(
             [*command(), *map(str, arguments)],
-            cwd=folder,
+            cwd=elsewhere,
             env=environment(),
             capture_output=True,
             text=True,
