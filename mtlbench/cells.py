@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from mtlbench.evaluate import Attack, PlannedCell
+from mtlbench.attacks.attack import Attack
+from mtlbench.evaluate import PlannedCell
 from mtlbench.parts import Config
 from mtlbench.store import content_key
 
@@ -70,7 +71,8 @@ def plans(
             "tasks": [task.name for task in attack.tasks],
             "step": attack.step.name,
             "steps": attack.step.steps,
-            "step_options": decisive(chosen["step"]),
+            "step_options": decisive(chosen.get("fixed_step") or chosen["step"]),
+            "starts": decisive({"random_start": attack.random_start, "restarts": attack.restarts}),
         }
         found += [Plan({**model, **how, "eps": eps}, attack, eps) for eps in epsilons]
     return found

@@ -10,6 +10,7 @@ COMMANDS = {
     "train": "train a model; resumes where it was killed",
     "report": "rebuild every table from the stored results",
     "data": "action=make | verify | info: generate rooms; check a dataset; describe it",
+    "bench": "cost of one attack step against its floor and against the naive form",
     "layouts": "list the sharing trees of some tasks with index, level and picture",
 }
 EXAMPLES = (

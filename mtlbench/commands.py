@@ -46,8 +46,8 @@ class Attack:
     def finish(self) -> None:
         """Tables of the whole store to files, of this invocation's cells to the terminal."""
         if self.config is not None and self.keys:
-            wide = report.rebuild(Path(self.config["outputs"]), self.config["scores"]["paper_batch"])
-            report.show(wide[wide.index.get_level_values("cell").isin(self.keys)], self.config["scores"]["name"])
+            scores = self.config["scores"]
+            report.rebuild(Path(self.config["outputs"]), scores["paper_batch"]).show(scores["name"], self.keys)
 
 
 def train(config: Config) -> None:
@@ -65,10 +65,10 @@ def rebuild(config: Config) -> None:
     Raises:
         DataError: the store is empty.
     """
-    wide = report.rebuild(Path(config["outputs"]), config["scores"]["paper_batch"])
-    if wide.empty:
+    found = report.rebuild(Path(config["outputs"]), config["scores"]["paper_batch"])
+    if found.metrics.empty:
         raise DataError(f"{config['outputs']}/store: no results yet; `mtlbench attack` makes some")
-    report.show(wide, config["scores"]["name"])
+    found.show(config["scores"]["name"])
 
 
 def data(config: Config) -> None:
@@ -79,6 +79,13 @@ def data(config: Config) -> None:
     if config["action"] not in actions:
         raise UsageError(f"action={config['action']}: expected {', '.join(actions)}")
     actions[config["action"]](config)
+
+
+def bench(config: Config) -> None:
+    """Time attack steps."""
+    from mtlbench.bench.command import bench as measure
+
+    measure(config)
 
 
 def layouts(config: Config) -> None:
@@ -116,5 +123,5 @@ def command(name: str) -> Command:
     if name == "attack":
         state = Attack()
         return Command(state.job, state.finish)
-    jobs = {"train": train, "report": rebuild, "data": data, "layouts": layouts}
+    jobs = {"train": train, "report": rebuild, "data": data, "layouts": layouts, "bench": bench}
     return Command(jobs[name], _nothing)

@@ -1,6 +1,6 @@
 """One pass over a split: model x loader x attacks x epsilons -> per-image statistics. Knows no disk and no config."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -8,32 +8,20 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mtlbench.attacks.objectives import Objective
+from mtlbench.attacks.attack import Attack
+from mtlbench.attacks.objectives import Total
 from mtlbench.attacks.random import PerImage
-from mtlbench.attacks.steps import Step
 from mtlbench.data.batch import Batch
 from mtlbench.losses import TaskLosses
 from mtlbench.metrics.measure import Measured, measure
+from mtlbench.metrics.visibility import visibility
 from mtlbench.models.tree_model import TreeModel
 from mtlbench.progress import Progress, silent
 from mtlbench.tasks import Task
 
 GREY = 255.0
-
-
-@dataclass(frozen=True)
-class Attack:
-    """What to climb, how, and whose losses.
-
-    Attributes:
-        objective: built from conf/attack.
-        step: built from conf/attack/step.
-        tasks: the tasks whose losses the objective sees, one for `single`.
-    """
-
-    objective: Objective
-    step: Step
-    tasks: tuple[Task, ...]
+CPU_BLOCK = 8
+"""Images computed at once on a CPU, whatever the batch size: its kernels round differently for other shapes."""
 
 
 @dataclass(frozen=True)
@@ -58,9 +46,9 @@ class Record:
     per_image: dict[str, list[Tensor]] = field(default_factory=dict)
     pooled: dict[str, Tensor] = field(default_factory=dict)
 
-    def add(self, measured: Measured, more: dict[str, Tensor]) -> None:
-        """Append one batch; `more` are further per-image values [B] or [B, k]."""
-        for name, value in (measured.per_image | more).items():
+    def add(self, measured: Measured) -> None:
+        """Append the statistics of one batch."""
+        for name, value in measured.per_image.items():
             self.per_image.setdefault(name, []).append(value)
         for name, value in measured.pooled.items():
             self.pooled[name] = self.pooled[name] + value if name in self.pooled else value
@@ -74,72 +62,117 @@ class Record:
 @contextmanager
 def frozen(model: torch.nn.Module) -> Iterator[None]:
     """Evaluation mode and no parameter gradients inside; everything as before afterwards."""
-    training = model.training
+    modes = [(module, module.training) for module in model.modules()]
     needed = [p.requires_grad for p in model.parameters()]
     model.eval().requires_grad_(False)
     try:
         yield
     finally:
-        model.train(training)
+        for module, training in modes:
+            module.training = training
         for parameter, need in zip(model.parameters(), needed, strict=True):
             parameter.requires_grad_(need)
 
 
+@dataclass(frozen=True)
+class Pass:
+    """What stays the same over all batches of a pass.
+
+    Attributes:
+        model: frozen, on the device.
+        tasks: all its tasks.
+        cells: what to compute.
+        seed: of random starts and noise.
+    """
+
+    model: TreeModel
+    tasks: Sequence[Task]
+    cells: Sequence[PlannedCell]
+    seed: int
+
+    def batch(self, batch: Batch) -> dict[str, Measured]:
+        """Every cell on one batch; a batch that does not fit into memory is halved."""
+        try:
+            return {cell.key: self._cell(batch, cell) for cell in self.cells}
+        except torch.OutOfMemoryError:
+            if len(batch) == 1:
+                raise
+        torch.cuda.empty_cache()
+        first, second = (self.batch(half) for half in (batch[: len(batch) // 2], batch[len(batch) // 2 :]))
+        return {key: Measured.join([first[key], second[key]]) for key in first}
+
+    def _cell(self, batch: Batch, cell: PlannedCell) -> Measured:
+        if cell.attack is None:
+            measured = self._measured(batch, batch.image)
+            measured.per_image.update(self._gradients(batch))
+            return measured
+        attack = cell.attack
+        losses = TaskLosses(self.model, attack.tasks, batch.targets, batch.masks)
+        eps = batch.image.new_full((len(batch),), cell.eps / GREY)
+        found = attack(losses, batch.image, eps, PerImage(self.seed, batch.names))
+        measured = self._measured(batch, found[""])
+        measured.per_image.update(self._checks(batch, attack, losses, found[""], eps))
+        for name, image in found.items():
+            if name:
+                other = self._measured(batch, image)
+                measured.per_image.update({f"{name}:{k}": v for k, v in other.per_image.items()})
+                measured.pooled.update({f"{name}:{k}": v for k, v in other.pooled.items()})
+        return measured
+
+    def _measured(self, batch: Batch, image: Tensor) -> Measured:
+        with torch.no_grad():
+            predictions = self.model(image)
+            losses = TaskLosses(self.model, self.tasks, batch.targets, batch.masks).of(predictions)
+        measured = measure(self.tasks, predictions, batch.targets, batch.masks)
+        measured.per_image["losses"] = losses.T
+        return measured
+
+    def _checks(
+        self, batch: Batch, attack: Attack, losses: TaskLosses, image: Tensor, eps: Tensor
+    ) -> Mapping[str, Tensor]:
+        """Per image [B, 1]: rise of the attacked score, distance outside ball and box, visibility."""
+        with torch.no_grad():
+            objective = attack.objective.bind(losses, batch.image)
+            rise = objective.score(losses(image)) - objective.score(losses(batch.image))
+            moved = (image - batch.image).abs().flatten(1).amax(1)
+            low, high = image.flatten(1).amin(1), image.flatten(1).amax(1)
+            outside = torch.stack([moved - eps, -low, high - 1]).amax(0).clamp_min(0)
+            seen = visibility(batch.image, image)
+            seen["training_mode"] = eps.new_full(eps.shape, any(m.training for m in self.model.modules()))
+        return {name: value[:, None] for name, value in {"rise": rise, "outside": outside * GREY, **seen}.items()}
+
+    def _gradients(self, batch: Batch) -> Mapping[str, Tensor]:
+        """Each task's input gradient at the clean images, per grey level: mean size, zero and non-finite share."""
+        losses = TaskLosses(self.model, self.tasks, batch.targets, batch.masks)
+        parts = Total().parts(losses, batch.image)[0].flatten(2)
+        return {
+            "gradient": parts.abs().mean(2).T / GREY,
+            "gradient_zero": (parts == 0).double().mean(2).T,
+            "gradient_nonfinite": (~parts.isfinite()).double().mean(2).T,
+        }
+
+
 def evaluate(
-    model: TreeModel,
-    loader: Iterable[Batch],
-    tasks: Sequence[Task],
-    cells: Sequence[PlannedCell],
-    device: torch.device,
-    seed: int,
-    images: int,
-    progress: Progress = silent,
+    work: Pass, loader: Iterable[Batch], device: torch.device, images: int, progress: Progress = silent
 ) -> dict[str, Record]:
     """Run every cell on every batch; each image is decoded once.
 
     Args:
-        model: on `device`.
+        work: what to compute.
         loader: batches of the split in order.
-        tasks: all tasks of the model.
-        cells: what to compute.
-        device: where to compute.
-        seed: of random starts and noise.
+        device: where the model is.
         images: number of images the loader gives, for `progress`.
-        progress: told after every cell of every batch.
+        progress: told after every batch.
 
     Returns:
         key of the cell -> its record.
     """
-    records = {cell.key: Record() for cell in cells}
+    records = {cell.key: Record() for cell in work.cells}
     done = 0
-    with frozen(model):
+    with frozen(work.model):
         for batch in loader:
-            batch = batch.to(device)
-            for cell in cells:
-                image = _attacked(model, batch, cell, seed)
-                records[cell.key].add(*_measured(model, batch, image, tasks))
-                done += len(batch)
-                progress(done, images * len(cells), "")
+            for key, measured in work.batch(batch.to(device)).items():
+                records[key].add(measured)
+            done += len(batch)
+            progress(done, images, f"images, {len(records)} cells at once")
     return records
-
-
-def _attacked(model: TreeModel, batch: Batch, cell: PlannedCell, seed: int) -> Tensor:
-    if cell.attack is None:
-        return batch.image
-    attack = cell.attack
-    losses = TaskLosses(model, attack.tasks, batch.targets, batch.masks)
-    eps = batch.image.new_full((len(batch),), cell.eps / GREY)
-    return attack.step(losses, attack.objective, batch.image, eps, PerImage(seed, batch.names))
-
-
-def _measured(
-    model: TreeModel, batch: Batch, image: Tensor, tasks: Sequence[Task]
-) -> tuple[Measured, dict[str, Tensor]]:
-    with torch.no_grad():
-        predictions = model(image)
-        losses = TaskLosses(model, tasks, batch.targets, batch.masks).of(predictions)
-        moved = (image - batch.image).abs().flatten(1).amax(1)
-    return measure(tasks, predictions, batch.targets, batch.masks), {
-        "losses": losses.T,
-        "moved": moved * GREY,
-    }

@@ -11,14 +11,14 @@ from typing import Any
 
 import torch
 
-from mtlbench import parts, provenance
+from mtlbench import parts, precision, provenance
 from mtlbench.cells import Plan, clean_plan, plans
 from mtlbench.checkpoints import CLEAN_METRICS, CURVE, Checkpoint, find
 from mtlbench.data.base import ImageDataset
 from mtlbench.data.fingerprint import fingerprint
 from mtlbench.data.loader import in_order
 from mtlbench.errors import CheckpointError
-from mtlbench.evaluate import evaluate
+from mtlbench.evaluate import CPU_BLOCK, Pass, evaluate
 from mtlbench.files import write_atomically
 from mtlbench.models.checkpoint import load_weights, save_weights, weights_hash
 from mtlbench.models.sharing import Tree
@@ -79,11 +79,13 @@ class Setup:
 
 def run_attack(config: Config, screen: Screen) -> list[str]:
     """Compute the cells of one configuration that are not stored yet; the keys of all of them, clean cell first."""
-    epsilons = parts.epsilons(config)
+    epsilons, engine = parts.epsilons(config), parts.engine(config)
+    precision.check(config["precision"])
     setup = prepare(config, screen)
-    attacks = parts.attacks(config, setup.test.tasks)
+    attacks = parts.attacks(config, engine, setup.test.tasks)
     model = trained_model(setup)
-    wanted = plans(config, _model_identity(setup, model, setup.test), attacks, epsilons)
+    precision.apply(model, config["precision"], setup.device)
+    wanted = plans(config, _model_identity(setup, model, setup.test, config["precision"]), attacks, epsilons)
     missing = [plan for plan in wanted if config["force"] or plan.key not in setup.store]
     if missing:
         _compute(setup, model, setup.test, missing)
@@ -183,16 +185,10 @@ def _compute(setup: Setup, model: TreeModel, dataset: ImageDataset, missing: Seq
     title = f"attack {setup.checkpoint.folder.name}" if missing[-1].attack else "clean metrics"
     started = time.perf_counter()
     with setup.screen(title) as progress:
-        records = evaluate(
-            model,
-            in_order(dataset, config["batch_size"], config["workers"]),
-            dataset.tasks,
-            [plan.planned() for plan in missing],
-            setup.device,
-            config["seed"],
-            len(dataset),
-            progress,
-        )
+        work = Pass(model, dataset.tasks, [plan.planned() for plan in missing], config["seed"])
+        at_once = CPU_BLOCK if setup.device.type == "cpu" else config["batch_size"]
+        loader = in_order(dataset, at_once, config["workers"])
+        records = evaluate(work, loader, setup.device, len(dataset), progress)
     origin = provenance.record(setup.device) | {
         "pass_seconds": round(time.perf_counter() - started, 3),
         "cells_in_pass": len(missing),
@@ -200,10 +196,11 @@ def _compute(setup: Setup, model: TreeModel, dataset: ImageDataset, missing: Seq
     }
     described = {task.name: list(task.metrics) for task in dataset.tasks}
     for plan in missing:
-        setup.store.save(Cell(plan.identity, origin, described, records[plan.key].arrays()))
+        cost = {"gradients_per_image": plan.attack.gradients if plan.attack else 0}
+        setup.store.save(Cell(plan.identity, origin | cost, described, records[plan.key].arrays()))
 
 
-def _model_identity(setup: Setup, model: TreeModel, dataset: ImageDataset) -> dict[str, Any]:
+def _model_identity(setup: Setup, model: TreeModel, dataset: ImageDataset, arithmetic: str = "fp32") -> dict[str, Any]:
     """What all cells of one model on one split share."""
     cache = Path(setup.config["outputs"]) / "datasets" / "fingerprints.json"
     return {
@@ -218,7 +215,7 @@ def _model_identity(setup: Setup, model: TreeModel, dataset: ImageDataset) -> di
         "training": setup.config["training"]["name"],
         "weights": weights_hash(model),
         "seed": setup.config["seed"],
-    }
+    } | ({} if arithmetic == "fp32" else {"precision": arithmetic})
 
 
 def _train_line(config: Config) -> str:

@@ -47,7 +47,7 @@ def cross_entropy(prediction: Tensor, target: Tensor, mask: Tensor, class_weight
 
 def cosine(prediction: Tensor, target: Tensor, mask: Tensor, class_weights: Tensor | None = None) -> Tensor:
     """One minus the cosine, in [0, 2], between directions [B, 3, h, w] of any length."""
-    alike = F.cosine_similarity(prediction, target.to(prediction.dtype), dim=1)
+    alike = F.cosine_similarity(prediction, torch.where(mask, target.to(prediction.dtype), 0), dim=1)
     return masked_mean(1 - alike, mask[:, 0].to(prediction.dtype))
 
 

@@ -9,12 +9,14 @@ from typing import Any
 
 import torch
 
+from mtlbench.attacks.attack import Attack
+from mtlbench.attacks.objectives import Objective
+from mtlbench.attacks.steps import Step
 from mtlbench.build import build
 from mtlbench.data.augment import Augment
 from mtlbench.data.base import ImageDataset
 from mtlbench.data.rooms import default_root, make
 from mtlbench.errors import DataError, MachineError, UsageError
-from mtlbench.evaluate import Attack
 from mtlbench.models.backbone import Backbone
 from mtlbench.models.sharing import Tree, by_index, level, parse
 from mtlbench.progress import Progress, silent
@@ -121,18 +123,26 @@ def recipe(config: Config) -> Recipe:
     )
 
 
-def attacks(config: Config, tasks: Sequence[Task]) -> dict[str, Attack]:
+def engine(config: Config) -> tuple[Objective, Step] | None:
+    """Objective and step rule of the configuration, None for attack=none; needs no dataset."""
+    chosen = config["attack"]
+    if chosen["objective"] is None:
+        return None
+    step = chosen.get("fixed_step") or chosen["step"]
+    return build(chosen["objective"], config["plugins"]), build(step, config["plugins"])
+
+
+def attacks(config: Config, built: tuple[Objective, Step] | None, tasks: Sequence[Task]) -> dict[str, Attack]:
     """Target -> attack: one entry ``all``, or for `single` one per attacked task. Empty for attack=none."""
     chosen = config["attack"]
     names = chosen["tasks"]
     targets = select(tasks, [names] if isinstance(names, str) else names, "attack.tasks")
-    if chosen["objective"] is None:
+    if built is None:
         return {}
-    objective = build(chosen["objective"], config["plugins"])
-    step = build(chosen["step"], config["plugins"])
+    starts = {"random_start": chosen["random_start"], "restarts": chosen["restarts"]}
     if chosen["name"] == "single":
-        return {task.name: Attack(objective, step, (task,)) for task in targets}
-    return {"all": Attack(objective, step, targets)}
+        return {task.name: Attack(*built, (task,), **starts) for task in targets}
+    return {"all": Attack(*built, targets, **starts)}
 
 
 def epsilons(config: Config) -> list[float]:

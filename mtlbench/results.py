@@ -1,6 +1,6 @@
-"""Stored cells to the wide frame of metrics that `scores` starts from: one row per cell, task, metric and score set."""
+"""Stored cells to the wide frame of metrics that `scores` starts from: a row per cell, task, metric and score set."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from itertools import product
 
 import numpy as np
@@ -38,13 +38,25 @@ def metrics_frame(
         images = int(cell.identity["n_images"])
         if images not in weights:
             weights[images] = bootstrap_weights(images, replicates, seed)
-        identity = cell.identity | {"scores": scores, "cell": cell.key}
         tasks = [Task(name, 0, "", tuple(metrics)) for name, metrics in cell.tasks.items()]
-        for (task, metric), value in values(tasks, cell.arrays, weights[images], scores, paper_batch).items():
-            index.append((*(identity[level] for level in LEVELS), task, metric))
-            rows.append(value)
+        for variant, arrays in variants(cell.arrays).items():
+            identity = {"precision": "fp32", **cell.identity, "scores": scores, "cell": cell.key}
+            if variant:
+                identity |= {"target": variant, "cell": f"{cell.key}:{variant}"}
+            for (task, metric), value in values(tasks, arrays, weights[images], scores, paper_batch).items():
+                index.append((*(identity[level] for level in LEVELS), task, metric))
+                rows.append(value)
     levels = pd.MultiIndex.from_tuples(index, names=(*LEVELS, "task", "metric")) if index else _nothing()
     return pd.DataFrame(np.array(rows).reshape(len(rows), 1 + replicates), index=levels)
+
+
+def variants(arrays: Mapping[str, np.ndarray]) -> dict[str, dict[str, np.ndarray]]:
+    """The statistics of the result under ``""``, and of each weighting that was tried under its name."""
+    found: dict[str, dict[str, np.ndarray]] = {"": {}}
+    for name, array in arrays.items():
+        variant, _, statistic = name.rpartition(":")
+        found.setdefault(variant, {})[statistic] = array
+    return found
 
 
 def _nothing() -> pd.MultiIndex:

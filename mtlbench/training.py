@@ -6,7 +6,6 @@ is the mean of its per-image losses, where the reference pools the pixels of the
 
 import logging
 import math
-import pickle
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from io import BytesIO
@@ -18,9 +17,10 @@ from torch import Tensor
 from mtlbench.data.base import ImageDataset
 from mtlbench.data.batch import Batch
 from mtlbench.data.loader import shuffled
-from mtlbench.errors import MtlbenchError, UsageError
+from mtlbench.errors import CheckpointError, MtlbenchError, UsageError
 from mtlbench.files import write_atomically
 from mtlbench.losses import TaskLosses
+from mtlbench.models.checkpoint import read_pickle
 from mtlbench.models.tree_model import TreeModel
 from mtlbench.progress import Progress, silent
 from mtlbench.tasks import Task
@@ -192,11 +192,11 @@ def _resume(path: Path, model: TreeModel, optimiser: torch.optim.Optimizer, curv
     if not path.exists():
         return 0
     try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError) as error:
-        log.warning("%s: damaged (%s); the training starts from the beginning", path, error)
+        state = read_pickle(path)
+    except CheckpointError as error:
+        log.warning("%s; the training starts from the beginning", error)
         return 0
-    if state["version"] != STATE_VERSION:
+    if not isinstance(state, dict) or state.get("version") != STATE_VERSION:
         log.warning("%s: written by another version; the training starts from the beginning", path)
         return 0
     model.load_state_dict(state["model"])

@@ -159,6 +159,13 @@ def test_paper_means_are_means_over_groups_weighted_by_images(tasks):
             assert value != pytest.approx(standard[key], rel=1e-4)
 
 
+def test_a_paper_group_without_a_valid_pixel_takes_no_part():
+    parts = scene(FIVE)
+    others = [i for i in range(N) if i != HIDDEN]
+    alone = score(FIVE, parts, "paper", group=1)
+    assert alone == pytest.approx(score(FIVE, take(parts, others), "paper", group=1), rel=ROUNDING)
+
+
 def test_paper_delta_lets_a_negative_prediction_pass():
     target = torch.full((1, 1, 2, 2), 2.0)
     for prediction, paper, standard in ((-2.0, 100, 0), (0.0, 0, 0), (2.0, 100, 100), (2.6, 0, 0)):
@@ -273,6 +280,8 @@ def test_a_broken_prediction_is_never_robust(tasks, scores, value):
             continue  # an infinite logit is the largest
         assert np.isnan([found[task.name, name] for name in task.metrics]).any(), task.name
     assert not np.isinf(list(found.values())).any()
+    if tasks is THREE:
+        assert np.isnan([found["normals", "angle_mean"], found["normals", "angle_median"]]).all()
 
 
 # Registry
@@ -313,6 +322,15 @@ def test_measure_has_one_entry_for_each_statistic_that_is_needed():
     wanted = {f"{task.name}/{name}" for task in THREE for name in statistics_of(task)}
     assert set(measured.per_image) | set(measured.pooled) == wanted
     assert set(measured.pooled) == {"normals/angle_histogram_fine"}
+
+
+def test_metrics_of_different_maps_share_a_task():
+    names = ("angle_mean", "cosine_similarity", "angle_median")
+    parts = scene(THREE)
+    together = score([Task("normals", 3, "", names)], parts)
+    for name in names:
+        alone = score([Task("normals", 3, "", (name,))], parts)
+        assert together["normals", name] == alone["normals", name]
 
 
 # Medians

@@ -155,8 +155,15 @@ def test_undefined_values_are_named_and_never_count_as_robust(clean, attacked, r
     assert result.index.get_level_values("status").tolist() == [f"undefined: segmentation (miou: {reason})"]
 
 
+def test_drops_are_relative_to_the_size_of_a_negative_clean_value():
+    key = ("normals", "cosine_similarity")
+    drops = relative_drops(wide(rows({key: -0.2}, **NONE), rows({key: -0.3})))
+    assert drops[0].tolist() == pytest.approx([0.5])
+
+
 def test_clean_results_that_are_missing_or_ambiguous_are_no_baseline():
-    missing = arp(damage(relative_drops(wide(rows(CLEAN)))))
+    no_baseline = rows(CLEAN, **(NONE | {"eps": 4.0}))
+    missing = arp(damage(relative_drops(wide(rows(CLEAN), no_baseline))))
     assert np.isnan(missing[0].item())
     assert "depth (abs_err: no clean result)" in missing.index.get_level_values("status")[0]
     twice = wide(rows(CLEAN, **NONE, cell="a"), rows(CLEAN, **NONE, cell="b"), rows(CLEAN))
@@ -218,6 +225,11 @@ def test_transferability_names_what_else_is_undefined():
         row = found["all_shared", "depth", destination]
         assert np.isnan(row["ratio"])
         assert row["status"] == "undefined: normals (cosine_similarity: no attacked value)"
+
+    values = {"depth": 50.0, "normals": np.nan, "segmentation": 5.0}
+    found = ratios(damages(values, attack="single", target="depth"))
+    assert found["all_shared", "depth", "segmentation"]["ratio"] == pytest.approx(0.1)
+    assert np.isnan(found["all_shared", "depth", "mean"]["ratio"])
 
     found = ratios(damages({"depth": 50.0, "normals": 5.0}, attack="single", target="segmentation"))
     assert found["all_shared", "segmentation", "mean"]["status"] == ("undefined: no damage of segmentation itself")

@@ -26,6 +26,15 @@ class Batch:
     def __len__(self) -> int:
         return len(self.names)
 
+    def __getitem__(self, part: slice) -> "Batch":
+        """Some consecutive images."""
+        return Batch(
+            self.image[part],
+            {k: v[part] for k, v in self.targets.items()},
+            {k: v[part] for k, v in self.masks.items()},
+            self.names[part],
+        )
+
     def to(self, device: torch.device | str) -> "Batch":
         """The same batch on `device`."""
         return replace(

@@ -54,7 +54,7 @@ def shuffled(
 
 def _loader(dataset: ImageDataset, workers: int, **options: object) -> DataLoader[Batch]:
     return DataLoader(
-        dataset,
+        dataset,  # type: ignore[arg-type]  # samples go in, `collate` makes batches of them
         num_workers=workers,
         collate_fn=collate,
         pin_memory=torch.cuda.is_available(),

@@ -1,0 +1,1 @@
+"""Sharing trees, backbones in five blocks, the tree model, weights on disk."""

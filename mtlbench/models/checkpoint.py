@@ -3,7 +3,9 @@
 import hashlib
 import json
 import pickle
+import struct
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -13,6 +15,21 @@ from torch import Tensor
 from mtlbench.errors import CheckpointError
 from mtlbench.files import write_atomically
 from mtlbench.models.tree_model import TreeModel
+
+UNREADABLE = (
+    pickle.UnpicklingError,
+    struct.error,
+    ArithmeticError,
+    AssertionError,
+    AttributeError,
+    EOFError,
+    LookupError,
+    OSError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+)
+"""What PyTorch's unpickler raises on damaged files, found by flipping their bytes."""
 
 
 def weights_hash(model: TreeModel) -> str:
@@ -63,6 +80,22 @@ def load_weights(model: TreeModel, path: Path) -> None:
     model.load_state_dict(tensors)
 
 
+def read_pickle(path: Path) -> Any:
+    """Tensors and plain containers from a file of `torch.save`, on the CPU.
+
+    Raises:
+        CheckpointError: the file is damaged or holds anything else; code in it is never run.
+    """
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except UNREADABLE as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise CheckpointError(
+            f"{path}: not a file of plain tensors ({reason}); code inside weights is never run, "
+            "convert it to safetensors where you trust it"
+        ) from error
+
+
 def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     if not path.is_file():
         raise CheckpointError(f"{path}: no such file; expected a weights file (.safetensors, .pt or .pth)")
@@ -76,17 +109,10 @@ def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
                 return {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}  # noqa: SIM118
         except (SafetensorError, OSError) as error:
             raise CheckpointError(f"{path}: not a readable safetensors file ({error})") from error
-    try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, OSError) as error:
-        reason = str(error).splitlines()[0]
-        raise CheckpointError(
-            f"{path}: not a file of plain tensors ({reason}); code inside weights is never run, "
-            "convert it to safetensors where you trust it"
-        ) from error
-    if not isinstance(state, dict) or not all(isinstance(v, Tensor) for v in state.values()):
+    state = read_pickle(path)
+    if not isinstance(state, dict) or not all(isinstance(k, str) and isinstance(v, Tensor) for k, v in state.items()):
         raise CheckpointError(f"{path}: expected a dictionary of name -> tensor")
-    return state, {}
+    return dict(state), {}  # without the attributes that a pickle may hang on its dictionary
 
 
 def _outputs(model: TreeModel, task: str) -> int:

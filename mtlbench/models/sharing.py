@@ -34,8 +34,10 @@ class Tree:
     def __post_init__(self) -> None:
         everyone = tuple(range(self.tasks))
         for block, partition in enumerate(self.partitions):
-            if tuple(sorted(t for group in partition for t in group)) != everyone:
-                raise UsageError(f"sharing.partitions={self}: block {block} must hold each of {everyone} once")
+            if tuple(sorted(t for group in partition for t in group)) != everyone or () in partition:
+                raise UsageError(
+                    f"sharing.partitions={self}: block {block} must hold each of {everyone} once and no empty group"
+                )
             if block and not _refines(partition, self.partitions[block - 1]):
                 raise UsageError(
                     f"sharing.partitions={self}: block {block} joins tasks that parted before; "
@@ -114,7 +116,7 @@ def parse(text: str, tasks: int, blocks: int = BLOCKS) -> Tree:
 @cache
 def all_trees(tasks: int, blocks: int = BLOCKS) -> tuple[Tree, ...]:
     """Every tree, from independent (index 0) to all-shared (last): by block copies, most first, then by text."""
-    chains = [(partition,) for partition in set_partitions(tasks)]
+    chains: list[tuple[Partition, ...]] = [(partition,) for partition in set_partitions(tasks)]
     for _ in range(blocks - 1):
         chains = [(*chain, finer) for chain in chains for finer in refinements(chain[-1])]
     return tuple(sorted(map(Tree, chains), key=lambda tree: (-tree.copies, str(tree))))

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -32,11 +33,11 @@ class Residual(nn.Module):
 
 
 class TinyHead(Head):
-    """A local branch that also sees the stem (fine structure), a global branch, and a 1x1 classifier."""
+    """A local branch that also sees the blocks at stride 2 (keypoints need them), a global branch, a classifier."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        self.fine = nn.Conv2d(WIDTHS[0], HEAD_WIDTH, 2, stride=2, bias=False)
+        self.fine = nn.Conv2d(WIDTHS[0] + WIDTHS[1], HEAD_WIDTH, 2, stride=2, bias=False)
         self.local = nn.Conv2d(WIDTHS[-1], HEAD_WIDTH, 3, padding=1, bias=False)
         self.norm = nn.BatchNorm2d(HEAD_WIDTH)
         self.whole = nn.Linear(WIDTHS[-1], HEAD_WIDTH)
@@ -44,9 +45,9 @@ class TinyHead(Head):
 
     def forward(self, features: Sequence[Tensor]) -> Tensor:
         """Features at strides 2, 2, 4, 4, 4 -> [B, channels, H / 4, W / 4]."""
-        stem, last = features[0], features[-1]
-        stem = F.pad(stem, (0, stem.shape[-1] % 2, 0, stem.shape[-2] % 2))
-        local = self.norm(self.local(last) + self.fine(stem))
+        fine, last = torch.cat(list(features[:2]), 1), features[-1]
+        fine = F.pad(fine, (0, fine.shape[-1] % 2, 0, fine.shape[-2] % 2))
+        local = self.norm(self.local(last) + self.fine(fine))
         whole = self.whole(last.mean((2, 3)))
         return self.classify(F.relu(local + whole[:, :, None, None]))
 

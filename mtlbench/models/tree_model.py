@@ -27,6 +27,8 @@ class TreeModel(nn.Module):
     """
 
     mean: Tensor
+    autocast: torch.dtype | None = None
+    """Set by `precision.apply`: the type that convolutions compute in, None for float32."""
 
     def __init__(self, backbone: Backbone, tree: Tree, tasks: Sequence[Task]) -> None:
         super().__init__()
@@ -54,9 +56,13 @@ class TreeModel(nn.Module):
             image: the images.
             tasks: which tasks to run; all where None.
         """
-        x = image.flip(1) * 255 - self.mean
+        with torch.autocast(image.device.type, self.autocast, enabled=self.autocast is not None):
+            predictions = self._run(image.flip(1) * 255 - self.mean, tasks or self.order)
+        return {name: prediction.float() for name, prediction in predictions.items()}
+
+    def _run(self, x: Tensor, tasks: Sequence[str]) -> dict[str, Tensor]:
         known: dict[str, Tensor] = {}
-        return {name: self.heads[name](self._path(x, self.order.index(name), known)) for name in tasks or self.order}
+        return {name: self.heads[name](self._path(x, self.order.index(name), known)) for name in tasks}
 
     def _path(self, x: Tensor, task: int, known: dict[str, Tensor]) -> list[Tensor]:
         """Outputs of the blocks on the task's path; those that `known` holds are not run again."""

@@ -1,6 +1,6 @@
 """The four result tables, with the columns and the order in which they are written."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
@@ -8,23 +8,29 @@ from mtlbench.metrics import METRICS
 from mtlbench.scores.bootstrap import interval
 from mtlbench.scores.damage import arp, damage, drops_and_clean, higher_is_better, relative_drops
 from mtlbench.scores.transferability import transferability
-from mtlbench.scores.wide import IDENTITY, block, levels
+from mtlbench.scores.wide import IDENTITY, block, levels, with_status
 from mtlbench.tasks import DEPTH, EDGE_TEXTURE, KEYPOINTS2D, NORMALS, SEGMENTATION
 
 TASK_ORDER = (SEGMENTATION, NORMALS, DEPTH, KEYPOINTS2D, EDGE_TEXTURE)
 
 
-def tables(metrics: pd.DataFrame) -> dict[str, pd.DataFrame]:
+def tables(metrics: pd.DataFrame, alarms: Mapping[str, str] | None = None) -> dict[str, pd.DataFrame]:
     """Tables metrics, damage, arp and transferability from a wide frame of metrics.
+
+    `alarms` (cell -> text) go into the status of ARPs that are defined.
 
     Rows are sorted, whatever the order of the input; those that differ only in a level which the tables leave
     out (a step size, say) stay apart.
     """
     damages = damage(relative_drops(metrics))
+    arps = arp(damages)
+    keys = levels(arps)
+    status = keys["status"].where(keys["status"] != "ok", keys["cell"].map(alarms or {}).fillna("ok"))
+    arps = with_status(arps.droplevel("status"), status)
     return {
         "metrics": _metrics(metrics.iloc[:, :1]),
         "damage": _percent(damages, "damage_percent", keys=["task"]),
-        "arp": _percent(arp(damages), "arp_percent", further=["status"]),
+        "arp": _percent(arps, "arp_percent", further=["status"]),
         "transferability": _sorted(
             transferability(damages),
             keys=["source", "destination"],

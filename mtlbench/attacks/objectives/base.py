@@ -1,7 +1,7 @@
 """What an objective is: per-image losses in, a score to climb and a direction to climb it out."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 import torch
@@ -15,7 +15,7 @@ class Ascent(NamedTuple):
     """One evaluation of an objective at some images.
 
     Attributes:
-        direction: [B, 3, H, W], only its sign or its scale-free form should be used.
+        direction: [B, 3, H, W]; step rules use its sign or a form of it that ignores its scale.
         score: [B], higher is better for the attacker.
         losses: [T, B], detached.
     """
@@ -34,6 +34,14 @@ class Objective(ABC):
         """The objective for one batch of clean images `x`; overridden where it depends on their clean losses."""
         return self
 
+    def candidates(self) -> Mapping[str, "Objective"]:
+        """What to climb in turn; more than one where the objective is the best of several."""
+        return {"": self}
+
+    def runs(self, tasks: int) -> int:
+        """Backward passes per step, counted over all candidates."""
+        return 1
+
     @abstractmethod
     def score(self, losses: Tensor) -> Tensor:
         """Losses [T, B] -> score [B]."""
@@ -41,6 +49,20 @@ class Objective(ABC):
     @abstractmethod
     def ascent(self, losses: Losses, x: Tensor) -> Ascent:
         """Direction and score at `x`."""
+
+    def parts(self, losses: Losses, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Per-task directions [T, B, 3, H, W], whose sum is the direction of a potential, and losses [T, B]."""
+        with torch.enable_grad():
+            x = x.detach().requires_grad_()
+            values = losses(x)
+            leaf = values.detach().requires_grad_()
+            (weights,) = torch.autograd.grad(self.score(leaf).sum(), leaf)
+            last = len(values) - 1
+            directions = [
+                torch.autograd.grad((weight * value).sum(), x, retain_graph=i < last)[0]
+                for i, (weight, value) in enumerate(zip(weights, values, strict=True))
+            ]
+        return torch.stack(directions), values.detach()
 
 
 class Potential(Objective):

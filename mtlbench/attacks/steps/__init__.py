@@ -1,8 +1,12 @@
 """Step rules: how an attack moves. To add one, write a file here and a yaml in conf/attack/step."""
 
+from mtlbench.attacks.steps.apgd import APGD
 from mtlbench.attacks.steps.base import Step
 from mtlbench.attacks.steps.fgsm import FGSM
+from mtlbench.attacks.steps.mim import MIM, MIMLinear
 from mtlbench.attacks.steps.noise import Noise
 from mtlbench.attacks.steps.pgd import PGD
+from mtlbench.attacks.steps.reference import ReferenceAPGD, ReferenceSAGA
+from mtlbench.attacks.steps.saga import SAGA
 
-__all__ = ["FGSM", "PGD", "Noise", "Step"]
+__all__ = ["APGD", "FGSM", "MIM", "PGD", "SAGA", "MIMLinear", "Noise", "ReferenceAPGD", "ReferenceSAGA", "Step"]

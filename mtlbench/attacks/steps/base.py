@@ -1,13 +1,12 @@
-"""What a step rule is: it moves images up an objective and ends inside the ball and the box by construction."""
+"""What a step rule is: it moves images up an objective. `Attack` projects what it returns once more."""
 
 from abc import ABC, abstractmethod
 
-import torch
 from torch import Tensor
 
 from mtlbench.attacks.ball import Ball
 from mtlbench.attacks.objectives.base import Losses, Objective
-from mtlbench.attacks.random import PerImage
+from mtlbench.errors import UsageError
 
 
 class Step(ABC):
@@ -21,23 +20,30 @@ class Step(ABC):
     name: str
     steps: int
 
-    def __call__(self, losses: Losses, objective: Objective, x: Tensor, eps: Tensor, random: PerImage) -> Tensor:
-        """Attack images.
+    @abstractmethod
+    def run(self, losses: Losses, objective: Objective, ball: Ball, start: Tensor) -> Tensor:
+        """Climb.
 
         Args:
             losses: images -> losses [T, B] of this batch.
-            objective: what to climb.
-            x: clean images [B, 3, H, W] in [0, 1].
-            eps: radius per image [B], same unit.
-            random: draws that depend on the seed and each image's name only.
+            objective: what to climb, bound to the batch.
+            ball: where the images may go.
+            start: [B, 3, H, W], in the ball.
 
         Returns:
-            Attacked images [B, 3, H, W], within eps of `x` and inside [0, 1].
+            Attacked images [B, 3, H, W].
         """
-        ball = Ball(x, eps)
-        with torch.no_grad():
-            return ball.project(self.run(losses, objective.bind(losses, x), ball, random)).detach()
 
-    @abstractmethod
-    def run(self, losses: Losses, objective: Objective, ball: Ball, random: PerImage) -> Tensor:
-        """Climb from `ball.x`; the result is projected by the caller."""
+
+def at_least_one(steps: int) -> int:
+    """`steps`, or a `UsageError`."""
+    if not isinstance(steps, int) or isinstance(steps, bool) or steps < 1:
+        raise UsageError(f"attack.step.steps={steps}: expected a whole number of at least 1")
+    return steps
+
+
+def positive(value: float, option: str = "size") -> float:
+    """A positive finite number, or a `UsageError` that names the option of the step."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value < float("inf"):
+        raise UsageError(f"attack.step.{option}={value}: expected a positive number, for example 0.25")
+    return float(value)

@@ -4,7 +4,6 @@ from torch import Tensor
 
 from mtlbench.attacks.ball import Ball
 from mtlbench.attacks.objectives.base import Losses, Objective
-from mtlbench.attacks.random import PerImage
 from mtlbench.attacks.steps.base import Step
 
 
@@ -14,6 +13,6 @@ class FGSM(Step):
     name = "fgsm"
     steps = 1
 
-    def run(self, losses: Losses, objective: Objective, ball: Ball, random: PerImage) -> Tensor:
+    def run(self, losses: Losses, objective: Objective, ball: Ball, start: Tensor) -> Tensor:
         """One gradient."""
-        return ball.x + ball.eps * objective.ascent(losses, ball.x).direction.sign()
+        return start + ball.eps * objective.ascent(losses, start).direction.sign()

@@ -4,7 +4,6 @@ from torch import Tensor
 
 from mtlbench.attacks.ball import Ball
 from mtlbench.attacks.objectives.base import Losses, Objective
-from mtlbench.attacks.random import PerImage
 from mtlbench.attacks.steps.base import Step
 
 
@@ -14,6 +13,6 @@ class Noise(Step):
     name = "-"
     steps = 0
 
-    def run(self, losses: Losses, objective: Objective, ball: Ball, random: PerImage) -> Tensor:
+    def run(self, losses: Losses, objective: Objective, ball: Ball, start: Tensor) -> Tensor:
         """No gradient."""
-        return ball.x + ball.eps * random.uniform(ball.x).sign()
+        return ball.corner()

@@ -16,12 +16,7 @@ _FACE_CLASS = ("wall", "wall", "wall", "wall", "floor", "ceiling")
 
 @dataclass(frozen=True)
 class View:
-    """A camera with a pixel grid: square pixels, the optical axis in the middle.
-
-    Attributes:
-        axes: the camera's right, down and forward directions in the world, unit length.
-        focal: focal length in pixels.
-    """
+    """A camera with a grid of square pixels, the optical axis in the middle."""
 
     camera: Camera
     height: int
@@ -29,10 +24,12 @@ class View:
 
     @property
     def focal(self) -> float:
+        """Focal length in pixels."""
         return self.width / 2 / math.tan(self.camera.fov / 2)
 
     @property
     def axes(self) -> NDArray[np.float64]:
+        """Rows: the camera's right, down and forward directions in the world, unit length."""
         c, s = math.cos(self.camera.yaw), math.sin(self.camera.yaw)
         cp, sp = math.cos(self.camera.pitch), math.sin(self.camera.pitch)
         return np.array([[s, -c, 0.0], [sp * c, sp * s, -cp], [cp * c, cp * s, sp]])
@@ -173,21 +170,27 @@ def _paint(scene: Scene, view: View, hits: Hits) -> tuple[Array, Array]:
     """Albedo [3, H, W] and glow [H, W] of the surfaces' materials."""
     albedo = np.empty_like(hits.point)
     glow = np.empty_like(hits.depth)
-    footprint = hits.depth / np.float32(view.focal)
-    steep = np.abs(hits.normal)
+    surface, depth = hits.surface.ravel(), hits.depth.ravel()
+    frame, normal = hits.frame.reshape(3, -1), hits.normal.reshape(3, -1)
     for number, material in enumerate(materials(scene)):
-        here = hits.surface == number
-        if not here.any():
+        here = np.flatnonzero(surface == number)
+        if not here.size:
             continue
-        x, y, z = hits.frame[:, here]
-        nx, ny, nz = steep[:, here]
-        flat = (nz >= nx) & (nz >= ny)
-        u = np.where((nx > ny) & ~flat, y, x) / np.float32(material.period) + np.float32(material.offset[0])
-        v = np.where(flat, y, z) / np.float32(material.period) + np.float32(material.offset[1])
-        width = footprint[here] / np.float32(material.period)
+        period = np.float32(material.period)
+        u, v = _unroll(frame[:, here], normal[:, here])
+        u, v = (c / period + np.float32(o) for c, o in zip((u, v), material.offset, strict=True))
+        width = depth[here] / (np.float32(view.focal) * period)
         mix = PATTERNS[material.pattern](u, v, width, material.noise_seed)
         for channel, (first, second) in enumerate(zip(*material.colours, strict=True)):
             tone = np.float32(first) + np.float32(second - first) * mix
-            albedo[channel][here] = tone * tone
-        glow[here] = material.glow
+            albedo[channel].ravel()[here] = tone * tone
+        glow.ravel()[here] = material.glow
     return albedo, glow
+
+
+def _unroll(points: Array, normal: Array) -> tuple[Array, Array]:
+    """Two texture coordinates in metres: the two axes that the surface faces least; upright on walls."""
+    x, y, z = points
+    nx, ny, nz = np.abs(normal)
+    flat = (nz >= nx) & (nz >= ny)
+    return np.where((nx > ny) & ~flat, y, x), np.where(flat, y, z)

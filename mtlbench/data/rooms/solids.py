@@ -6,12 +6,13 @@ multiples of the direction, which need not have length one.
 
 import math
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-Array = NDArray[np.float32]
+Array = NDArray[np.floating[Any]]
+"""Always float32 here; NumPy's annotations lose that in sums with plain numbers."""
 
 NEAR = np.float32(1e-3)
 """Hits closer than this are the surface that the ray starts from."""
@@ -90,7 +91,8 @@ class Box:
     def distance(self, origin: Array, direction: Array) -> Array:
         """Slab method in the box's own axes."""
         shifted = (origin[i] - np.float32(self.centre[i]) for i in range(3))
-        enter, leave = np.float32(-np.inf), MISS
+        enter: Array = np.array(-MISS)
+        leave: Array = np.array(MISS)
         for o, d, half in zip(self._turn(*shifted), self._turn(*direction), self.half, strict=True):
             inverse = 1 / nonzero(d)
             middle, reach = -o * inverse, np.abs(np.float32(half) * inverse)

@@ -5,6 +5,7 @@ import os
 import shutil
 import socket
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from mtlbench.data.rooms.picture import SPLITS, render
@@ -72,8 +73,7 @@ def make(
         part.mkdir(parents=True)
         _fill(part, FORMS[form], split_sizes(images), _size(resolution), seed, progress)
         (part / MANIFEST).write_text(json.dumps(wanted, indent=1) + "\n", encoding="utf-8")
-        if not _complete(root, wanted):  # another process may have been faster
-            part.replace(root)
+        _move(part, root, wanted)
     except OSError as error:
         raise DataError(f"{root}: cannot write the dataset: {error}") from error
     finally:
@@ -89,15 +89,31 @@ def _fill(
     progress: Progress | None,
 ) -> None:
     entries: Entries = {split: [] for split in SPLITS}
-    done = 0
-    for split in SPLITS:
-        for index in range(sizes[split]):
-            picture = render(seed, split, index, *resolution)
-            entries[split].append(form.write(root, split, index, picture))
-            done += 1
-            if progress:
-                progress(done, sum(sizes.values()))
+    jobs = [(split, index) for split in SPLITS for index in range(sizes[split])]
+
+    def write(job: tuple[str, int]) -> list[str]:
+        return form.write(root, *job, render(seed, *job, *resolution))
+
+    # NumPy lets threads run side by side only while it works on large arrays.
+    large = resolution[0] * resolution[1] > 128 * 128
+    with ThreadPoolExecutor(os.cpu_count() if large else 1) as pool:
+        try:
+            for done, (job, entry) in enumerate(zip(jobs, pool.map(write, jobs), strict=True), start=1):
+                entries[job[0]].append(entry)
+                if progress:
+                    progress(done, len(jobs))
+        finally:
+            pool.shutdown(cancel_futures=True)
     form.finish(root, entries)
+
+
+def _move(part: Path, root: Path, wanted: Parameters) -> None:
+    """Give the finished folder its name, unless another process was faster."""
+    try:
+        part.replace(root)
+    except OSError:
+        if not _complete(root, wanted):
+            raise
 
 
 def _parameters(form: str, images: int, resolution: tuple[int, int] | int, seed: int) -> Parameters:

@@ -1,0 +1,136 @@
+"""Alarms that tell a broken attack from a robust model: what each cell's own numbers say against it.
+
+Sources: the checks of AutoAttack and RobustBench, and the failures listed by Carlini et al. 2019 (arXiv 1902.06705).
+A NaN always raises an alarm, it is never counted as robust.
+"""
+
+import json
+from collections.abc import Hashable, Iterable, Mapping
+from itertools import pairwise
+
+import numpy as np
+import pandas as pd
+
+from mtlbench.scores.wide import IDENTITY, SAME_MODEL
+from mtlbench.store import Cell
+
+CLEAN, NOISE = "none", "noise"
+MAX_NOT_RISEN = 0.05
+"""More images than this share without a rise of the attacked objective raise an alarm."""
+
+MAX_ZERO_GRADIENT = 0.5
+MAX_OUTSIDE = 1e-3
+"""Grey levels; float32 rounding stays below it."""
+
+TINY_LOSS = 1e-8
+"""Where 1 / L would explode: the guard of `attacks.objectives.dgba` acts."""
+
+MAX_FALL = 1.0
+"""Percentage points by which ARP may fall from one eps to the next."""
+
+SAME_ATTACK = tuple(n for n in dict.fromkeys((*IDENTITY, *SAME_MODEL)) if n not in ("eps", "scores"))
+
+
+def checks(cells: Iterable[Cell]) -> pd.DataFrame:
+    """One row per cell: identity, and the numbers that alarms are made of.
+
+    Columns: ``not_risen`` share of images, ``outside`` grey levels beyond ball or box, ``nonfinite`` share of images
+    with a loss that is no number, ``tiny_loss`` share of images on which the guard of 1 / L acts, ``training_mode``;
+    ``zero_gradient`` and ``nonfinite_gradient`` of the clean images, worst task; ``l2`` (grey levels), ``psnr`` (dB)
+    and ``ssim`` of the perturbation, means over the images.
+    """
+    rows = pd.DataFrame([_numbers(cell) for cell in cells])
+    return rows if rows.empty else rows.sort_values([*SAME_ATTACK, "eps", "how"], kind="stable", ignore_index=True)
+
+
+def _numbers(cell: Cell) -> dict[str, object]:
+    arrays = cell.arrays
+    losses = arrays["losses"]
+    row: dict[str, object] = {name: cell.identity.get(name) for name in (*SAME_ATTACK, "eps")}
+    # Cells that differ in an option only, such as a step size, are different attacks.
+    row["how"] = json.dumps(
+        [cell.identity.get(name) for name in ("objective", "step_options", "starts")], sort_keys=True
+    )
+    row |= {"cell": cell.key, "nonfinite": float((~np.isfinite(losses)).any(1).mean())}
+    row["tiny_loss"] = float((losses < TINY_LOSS).any(1).mean())
+    if "rise" in arrays:
+        row["not_risen"] = float((~(arrays["rise"] > 0)).mean())
+        row["outside"] = float(np.nanmax(arrays["outside"], initial=0))
+        row |= {name: float(arrays[name].mean()) for name in ("l2", "psnr", "ssim")}
+        row["training_mode"] = bool(arrays["training_mode"].any())
+    if "gradient_zero" in arrays:
+        row["zero_gradient"] = float(arrays["gradient_zero"].mean(0).max())
+        row["nonfinite_gradient"] = float(arrays["gradient_nonfinite"].mean(0).max())
+    return row
+
+
+def alarms(numbers: pd.DataFrame, arp: pd.DataFrame) -> dict[str, str]:
+    """Cell -> what is wrong with it; cells without an alarm are left out.
+
+    Args:
+        numbers: from `checks`.
+        arp: columns ``cell`` and ``arp_percent``, one row per attacked cell.
+    """
+    if numbers.empty:
+        return {}
+    rows = numbers.merge(arp, on="cell", how="left")
+    rows = _with_clean(rows)
+    found = {str(row["cell"]): _own(row) for row in rows.to_dict("records") if row["attack"] != CLEAN}
+    _compare_epsilons(rows, found)
+    _compare_noise(rows, found)
+    return {cell: "alarm: " + "; ".join(texts) for cell, texts in found.items() if texts}
+
+
+def _with_clean(rows: pd.DataFrame) -> pd.DataFrame:
+    """Give attacked cells the gradient numbers of their clean cell."""
+    on = [name for name in SAME_MODEL if name in rows and name != "scores"]
+    gradients = [name for name in ("zero_gradient", "nonfinite_gradient") if name in rows]
+    clean = rows[rows["attack"] == CLEAN][[*on, *gradients]].drop_duplicates(on)
+    return rows.drop(columns=gradients).merge(clean, on=on, how="left")
+
+
+def _own(row: Mapping[Hashable, object]) -> list[str]:
+    """What a cell's own numbers say."""
+
+    def share(name: str, above: float) -> float:
+        value = row.get(name)
+        return float(value) if isinstance(value, float) and value > above else 0.0
+
+    texts = []
+    if row["eps"] != 0 and row["attack"] != NOISE and (value := share("not_risen", MAX_NOT_RISEN)):
+        texts.append(f"the attacked objective did not rise on {value:.0%} of the images")
+    if value := share("outside", MAX_OUTSIDE):
+        texts.append(f"images left the ball or box by {value:.3g} grey levels")
+    if value := share("nonfinite", 0):
+        texts.append(f"losses are not finite on {value:.0%} of the images")
+    if value := share("tiny_loss", 0):
+        texts.append(f"a loss is so small on {value:.0%} of the images that 1/L was cut off")
+    if value := share("zero_gradient", MAX_ZERO_GRADIENT):
+        texts.append(f"{value:.0%} of a task's input gradient is zero")
+    if value := share("nonfinite_gradient", 0):
+        texts.append(f"{value:.2%} of a task's input gradient is not finite")
+    if row.get("training_mode") is True:
+        texts.append("the model was not in evaluation mode")
+    return texts
+
+
+def _compare_epsilons(rows: pd.DataFrame, found: dict[str, list[str]]) -> None:
+    """Damage must not fall as eps grows."""
+    on = [name for name in (*SAME_ATTACK, "how") if name in rows]
+    for _, group in rows[rows["arp_percent"].notna()].groupby(on, dropna=False):
+        ordered = group.sort_values("eps").to_dict("records")
+        for low, high in pairwise(ordered):
+            if high["eps"] > low["eps"] and high["arp_percent"] < low["arp_percent"] - MAX_FALL:
+                found[high["cell"]].append(
+                    f"ARP falls from {low['arp_percent']:.1f} at eps {low['eps']:g} to {high['arp_percent']:.1f}"
+                )
+
+
+def _compare_noise(rows: pd.DataFrame, found: dict[str, list[str]]) -> None:
+    """Random noise of the same eps must be weaker than every attack."""
+    on = [name for name in (*SAME_MODEL, "eps") if name in rows and name != "scores"]
+    noise = rows[rows["attack"] == NOISE][[*on, "arp_percent"]].drop_duplicates(on)
+    attacked = rows[~rows["attack"].isin([CLEAN, NOISE]) & (rows["eps"] > 0)]
+    for row in attacked.merge(noise, on=on, suffixes=("", "_noise")).to_dict("records"):
+        if row["arp_percent_noise"] >= row["arp_percent"]:
+            found[row["cell"]].append(f"random noise is as strong ({row['arp_percent_noise']:.1f})")

@@ -1,0 +1,84 @@
+"""An attack: an objective, a step rule, and the best of several starts, for a batch of images."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from mtlbench.attacks.ball import Ball
+from mtlbench.attacks.objectives.base import Losses, Objective
+from mtlbench.attacks.random import PerImage
+from mtlbench.attacks.steps.base import Step
+from mtlbench.errors import UsageError
+from mtlbench.tasks import Task
+
+
+@dataclass(frozen=True)
+class Attack:
+    """What to climb, how, from where, and whose losses.
+
+    Attributes:
+        objective: built from conf/attack.
+        step: built from conf/attack/step.
+        tasks: the tasks whose losses the objective sees, one for `single`.
+        random_start: begin at a random point of the ball instead of the image.
+        restarts: number of runs; per image the one with the highest score counts. Runs after the first always
+            begin at a random point.
+    """
+
+    objective: Objective
+    step: Step
+    tasks: tuple[Task, ...]
+    random_start: bool = False
+    restarts: int = 1
+
+    def __post_init__(self) -> None:
+        if isinstance(self.restarts, bool) or not isinstance(self.restarts, int) or self.restarts < 1:
+            raise UsageError(f"attack.restarts={self.restarts}: expected a whole number of at least 1")
+
+    @property
+    def gradients(self) -> int:
+        """Gradient evaluations per image, the attack's cost."""
+        return self.restarts * self.step.steps * self.objective.runs(len(self.tasks))
+
+    def __call__(self, losses: Losses, x: Tensor, eps: Tensor, random: PerImage) -> dict[str, Tensor]:
+        """Attack images.
+
+        Args:
+            losses: images -> losses [T, B] of this batch.
+            x: clean images [B, 3, H, W] in [0, 1].
+            eps: radius per image [B], same unit.
+            random: draws that depend on the seed and each image's name only.
+
+        Returns:
+            Attacked images [B, 3, H, W], within eps of `x` and inside [0, 1], under the key ``""``; an objective
+            that tries several weightings adds one entry for each.
+        """
+        ball = Ball(x, eps, random)
+        with torch.no_grad():
+            judge = self.objective.bind(losses, x)
+            found = {name: self._best_start(losses, one, ball) for name, one in judge.candidates().items()}
+            if len(found) > 1:
+                found[""] = best_of(list(found.values()), losses, judge)
+        return found
+
+    def _best_start(self, losses: Losses, objective: Objective, ball: Ball) -> Tensor:
+        runs = []
+        for number in range(self.restarts):
+            start = ball.point() if self.random_start or number > 0 else ball.x
+            runs.append(ball.project(self.step.run(losses, objective, ball, start)).detach())
+        return best_of(runs, losses, objective)
+
+
+def best_of(images: Sequence[Tensor], losses: Losses, objective: Objective) -> Tensor:
+    """Per image the one of several attacked versions [B, 3, H, W] with the highest score; the first among equals."""
+    best, score = images[0], None
+    for other in images[1:]:
+        if score is None:
+            score = objective.score(losses(best))
+        challenge = objective.score(losses(other))
+        better = challenge > score
+        best = torch.where(better[:, None, None, None], other, best)
+        score = torch.where(better, challenge, score)
+    return best

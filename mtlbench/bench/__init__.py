@@ -1,0 +1,1 @@
+"""What an attack costs: `measure.run` times it, `naive` is what it is compared with."""

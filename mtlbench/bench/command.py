@@ -1,0 +1,90 @@
+"""`mtlbench bench`: the cost table of a model, tree and batch size, in the terminal and as CSV."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import torch
+from rich.table import Table
+
+from mtlbench import parts, precision, provenance
+from mtlbench.attacks.attack import Attack
+from mtlbench.attacks.objectives import DGBA
+from mtlbench.attacks.steps import APGD
+from mtlbench.bench.measure import ENGINE, NAIVE, Timing, peak_memory_mib, run, whole_pass
+from mtlbench.build import build
+from mtlbench.data.loader import in_order
+from mtlbench.errors import UsageError
+from mtlbench.files import write_atomically
+from mtlbench.models.tree_model import build as build_model
+from mtlbench.report.terminal import console, screen
+from mtlbench.tasks import Task
+
+
+def bench(config: Mapping[str, Any]) -> None:
+    """Time the configured model with random weights on images of the configured dataset."""
+    device, size = parts.device(config), config["batch_size"]
+    precision.check(config["precision"])
+    if not isinstance(config["repeats"], int) or config["repeats"] < 1:
+        raise UsageError(f"repeats={config['repeats']}: expected a whole number of at least 1")
+    with screen(f"generate {config['dataset']['name']}") as progress:
+        root = parts.dataset_root(config, progress)
+    data = parts.open_dataset(config, "test", root, limit=config["limit"])
+    tree = parts.tree(config, len(data.tasks))
+    model = build_model(parts.backbone(config), tree, data.tasks, config["seed"]).to(device).eval()
+    precision.apply(model, config["precision"], device)
+    if config["compile"]:
+        model.compile()
+    batch = next(iter(in_order(data, size))).to(device)
+    with screen("bench") as progress:
+        timings = run(model, data.tasks, batch, _attacks(config, data.tasks), config["repeats"], progress)
+    attack = Attack(DGBA(), APGD(), data.tasks)
+    summary = whole_pass(model, data.tasks, lambda: list(in_order(data, size)), attack, device)
+    summary["peak_memory_mib"] = peak_memory_mib(device)
+    about = {
+        "model": model.backbone.name,
+        "sharing": tree.name,
+        "tasks": len(data.tasks),
+        "resolution": "x".join(map(str, batch.image.shape[-2:])),
+        "batch_size": len(batch),
+        "precision": config["precision"],
+        "threads": torch.get_num_threads(),
+        "device": provenance.device_name(device),
+    }
+    frame = pd.DataFrame([about | asdict(timing) for timing in timings])
+    name = "-".join(str(about[k]) for k in ("model", "sharing", "tasks", "resolution", "batch_size", "precision"))
+    folder = Path(config["outputs"]) / "bench"
+    write_atomically(folder / f"{name}.csv", frame.to_csv(index=False))
+    write_atomically(folder / f"{name}-pass.csv", pd.DataFrame([about | summary]).to_csv(index=False))
+    _show(about, timings, summary)
+
+
+def _attacks(config: Mapping[str, Any], tasks: tuple[Task, ...]) -> dict[str, Attack]:
+    """Every configured objective with every configured step rule."""
+    found = {}
+    for name, node in config["objectives"].items():
+        seen = tasks[:1] if name == "single" else tasks
+        for step_name, step in config["steps"].items():
+            objective = build(node, config["plugins"])
+            found[f"{name} {step_name}"] = Attack(objective, build(step, config["plugins"]), seen)
+    return found
+
+
+def _show(about: Mapping[str, Any], timings: Sequence[Timing], summary: Mapping[str, float]) -> None:
+    out = console()
+    out.print(", ".join(f"{key} {value}" for key, value in about.items()), soft_wrap=True)
+    table = Table()
+    for column in ("item", "steps", "seconds", "per step", "x floor"):
+        table.add_column(column, justify="left" if column == "item" else "right")
+    for row in timings:
+        table.add_row(row.item, str(row.steps), f"{row.seconds:.3f}", f"{row.per_step:.4f}", f"{row.floors:.2f}")
+    out.print(table)
+    seconds = {row.item: row.seconds for row in timings}
+    out.print(f"dgba with APGD-10: {seconds[NAIVE] / seconds[ENGINE]:.2f} times faster than the naive form")
+    out.print(
+        f"whole pass, dgba with APGD-10: {summary['images_per_second']:.2f} images/s, "
+        f"loading {100 * summary['loading_share']:.1f} %, metrics {100 * summary['metrics_share']:.1f} %; "
+        f"peak memory {summary['peak_memory_mib']:.0f} MiB"
+    )

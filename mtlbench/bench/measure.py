@@ -1,0 +1,165 @@
+"""Timings of attack steps as multiples of the floor: one forward and one backward to the images."""
+
+import resource
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from statistics import median
+
+import torch
+from torch import Tensor
+
+from mtlbench.attacks.attack import Attack
+from mtlbench.attacks.objectives import DGBA, Total
+from mtlbench.attacks.random import PerImage
+from mtlbench.attacks.steps import APGD
+from mtlbench.bench.naive import NaiveDGBA
+from mtlbench.data.batch import Batch
+from mtlbench.evaluate import GREY, Pass, PlannedCell, evaluate, frozen
+from mtlbench.losses import TaskLosses
+from mtlbench.metrics.measure import measure
+from mtlbench.models.tree_model import TreeModel
+from mtlbench.progress import Progress
+from mtlbench.tasks import Task
+
+EPS = 8 / GREY
+FORWARD, FLOOR, NAIVE, ENGINE = "forward", "floor", "dgba apgd, naive form", "dgba apgd, this engine"
+
+
+@dataclass(frozen=True)
+class Timing:
+    """Median seconds of one item.
+
+    Attributes:
+        item: what was timed.
+        steps: gradient steps in one run of it.
+        seconds: median over the repeats, for the whole run.
+        per_step: seconds / steps.
+        floors: per_step as a multiple of the floor.
+    """
+
+    item: str
+    steps: int
+    seconds: float
+    per_step: float
+    floors: float
+
+
+def run(
+    model: TreeModel,
+    tasks: Sequence[Task],
+    batch: Batch,
+    attacks: Mapping[str, Attack],
+    repeats: int,
+    progress: Progress,
+) -> list[Timing]:
+    """Time the floor and every attack on one batch, interleaved, so that a drifting machine hits all alike.
+
+    Args:
+        model: on the batch's device.
+        tasks: all its tasks.
+        batch: what is attacked.
+        attacks: label -> attack.
+        repeats: timed rounds, after one that warms up.
+        progress: told after every item.
+    """
+    naive, engine = Attack(NaiveDGBA(), APGD(), tuple(tasks)), Attack(DGBA(), APGD(), tuple(tasks))
+    items: dict[str, tuple[int, Callable[[], object]]] = {
+        FORWARD: (1, lambda: _forward(model, batch)),
+        FLOOR: (1, lambda: Total().ascent(TaskLosses(model, tasks, batch.targets, batch.masks), batch.image)),
+    }
+    items |= {label: (attack.step.steps, _attack(model, attack, batch)) for label, attack in attacks.items()}
+    items[ENGINE] = (engine.step.steps, _attack(model, engine, batch))
+    items[NAIVE] = (naive.step.steps, _with_parameter_gradients(model, _attack(model, naive, batch)))
+    seconds: dict[str, list[float]] = {item: [] for item in items}
+    done = 0
+    with frozen(model):
+        for round_number in range(repeats + 1):
+            for item, (_, action) in items.items():
+                taken = _clock(action, batch.image.device)
+                if round_number > 0:
+                    seconds[item].append(taken)
+                done += 1
+                progress(done, len(items) * (repeats + 1), item)
+    floor = median(seconds[FLOOR])
+    return [
+        Timing(
+            item, steps, median(seconds[item]), median(seconds[item]) / steps, median(seconds[item]) / steps / floor
+        )
+        for item, (steps, _) in items.items()
+    ]
+
+
+def whole_pass(
+    model: TreeModel,
+    tasks: Sequence[Task],
+    loader: Callable[[], Sequence[Batch]],
+    attack: Attack,
+    device: torch.device,
+) -> dict[str, float]:
+    """Throughput of a whole pass and the shares of loading and metrics.
+
+    Args:
+        model: on `device`.
+        tasks: all its tasks.
+        loader: gives the batches anew, decoding them.
+        attack: one cell is computed with it.
+        device: where.
+
+    Returns:
+        images, images_per_second, loading_share, metrics_share (0..1).
+    """
+    batches: list[Batch] = []
+    loading = _clock(lambda: batches.extend(loader()), device)
+    images = sum(map(len, batches))
+    work = Pass(model, tasks, [PlannedCell("bench", attack, EPS * GREY)], 0)
+    whole = loading + _clock(lambda: evaluate(work, batches, device, images), device)
+    with torch.no_grad():
+        ready = [(batch.to(device), model(batch.to(device).image)) for batch in batches]
+    metrics = _clock(lambda: [measure(tasks, p, b.targets, b.masks) for b, p in ready], device)
+    return {
+        "images": images,
+        "images_per_second": images / whole,
+        "loading_share": loading / whole,
+        "metrics_share": metrics / whole,
+    }
+
+
+def peak_memory_mib(device: torch.device) -> float:
+    """Highest memory so far: of the process on a CPU, of PyTorch's allocations on a GPU."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device) / 2**20
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10
+
+
+def _forward(model: TreeModel, batch: Batch) -> dict[str, Tensor]:
+    with torch.no_grad():
+        return model(batch.image)
+
+
+def _attack(model: TreeModel, attack: Attack, batch: Batch) -> Callable[[], object]:
+    losses = TaskLosses(model, attack.tasks, batch.targets, batch.masks)
+    eps = batch.image.new_full((len(batch),), EPS)
+    return lambda: attack(losses, batch.image, eps, PerImage(0, batch.names))
+
+
+def _with_parameter_gradients(model: TreeModel, action: Callable[[], object]) -> Callable[[], object]:
+    def run_it() -> None:
+        model.requires_grad_(True)
+        try:
+            action()
+        finally:
+            model.requires_grad_(False)
+            model.zero_grad(set_to_none=True)
+
+    return run_it
+
+
+def _clock(action: Callable[[], object], device: torch.device) -> float:
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    start = time.perf_counter()
+    action()
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    return time.perf_counter() - start

@@ -1,0 +1,155 @@
+"""Configuration builds classes of mtlbench and of named plugins, and nothing else."""
+
+import sys
+
+import pytest
+
+from mtlbench.attacks.steps import PGD
+from mtlbench.build import build, resolve
+from mtlbench.errors import UsageError
+
+
+def test_builds_a_class_with_its_options():
+    built = build({"_target_": "mtlbench.attacks.steps.PGD", "steps": 3, "size": 0.5})
+    assert isinstance(built, PGD)
+    assert (built.steps, built.size) == (3, 0.5)
+
+
+def test_more_wins_over_the_node_and_leaves_it_alone():
+    node = {"_target_": "mtlbench.attacks.steps.PGD", "steps": 3}
+    assert build(node, steps=5).steps == 5
+    assert node == {"_target_": "mtlbench.attacks.steps.PGD", "steps": 3}
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        "os.system",
+        "subprocess.Popen",
+        "builtins.eval",
+        "builtins.dict",
+        "eval",
+        "pathlib.Path",
+        "torch.nn.Conv2d",
+        "torch.load",
+        "mtlbench",
+        "mtlbenchevil.Class",
+        "",
+        ".",
+        "..",
+        ".mtlbench.store.Store",
+        "None",
+    ],
+)
+def test_targets_outside_are_refused(target):
+    with pytest.raises(UsageError, match="expected a class of mtlbench; name your module in plugins") as caught:
+        build({"_target_": target})
+    assert f"_target_={target}:" in str(caught.value)
+    assert caught.value.status == 2
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        "mtlbench.store.json.dumps",
+        "mtlbench.store.json",
+        "mtlbench.store.Path",
+        "mtlbench.store.zipfile.ZipFile",
+        "mtlbench.store.np.load",
+        "mtlbench.store.io.BytesIO",
+        "mtlbench.build.importlib.import_module",
+        "mtlbench.provenance.subprocess.Popen",
+        "mtlbench.provenance.subprocess",
+        "mtlbench.provenance.datetime",
+        "mtlbench.models.tiny.nn.Conv2d",
+        "mtlbench.store.Any",
+    ],
+)
+def test_what_our_modules_import_is_refused(target):
+    with pytest.raises(UsageError, match="_target_="):
+        build({"_target_": target, "path": "x"})
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        "mtlbench.store.content_key",
+        "mtlbench.files.write_atomically",
+        "mtlbench.store.RESULT_VERSION",
+        "mtlbench.store.Store.load",
+        "mtlbench.store.Store.__init__",
+        "mtlbench.store.__class__",
+        "mtlbench.store.__dict__",
+        "mtlbench.store.__builtins__",
+        "mtlbench.store.Nothing",
+        "mtlbench.nothing.Class",
+        "mtlbench.",
+        "mtlbench..store.Store",
+        "mtlbench.store.",
+        "mtlbench.store. Store",
+        "mtlbench.store\x00.Store",
+    ],
+)
+def test_what_is_no_class_of_ours_is_refused(target):
+    with pytest.raises(UsageError, match="_target_="):
+        build({"_target_": target})
+
+
+def test_a_node_without_target():
+    with pytest.raises(UsageError, match="_target_=: expected a class"):
+        build({"steps": 3})
+
+
+@pytest.mark.parametrize("value", [None, 3, ["mtlbench.store.Store"], {"a": 1}])
+def test_a_target_that_is_no_text(value):
+    with pytest.raises(UsageError, match="_target_="):
+        build({"_target_": value})
+
+
+@pytest.mark.parametrize("options", [{"stpes": 3}, {"steps": 3, "extra": None}, {"self": 1}])
+def test_wrong_options_name_the_target(options):
+    with pytest.raises(UsageError, match=r"mtlbench\.attacks\.steps\.PGD: .*(stpes|extra|self)"):
+        build({"_target_": "mtlbench.attacks.steps.PGD", **options})
+
+
+def test_missing_options_and_abstract_classes():
+    with pytest.raises(UsageError, match=r"mtlbench\.store\.Store: .*folder"):
+        build({"_target_": "mtlbench.store.Store"})
+    with pytest.raises(UsageError, match=r"mtlbench\.attacks\.steps\.Step: .*abstract"):
+        build({"_target_": "mtlbench.attacks.steps.Step"})
+
+
+def test_errors_of_the_class_itself_pass():
+    with pytest.raises(UsageError, match=r"attack\.step\.steps=0"):
+        build({"_target_": "mtlbench.attacks.steps.PGD", "steps": 0})
+
+
+@pytest.fixture
+def plugin(tmp_path, monkeypatch):
+    """A module ``myplugin.parts`` of the user that also re-exports a foreign class."""
+    package = tmp_path / "myplugin"
+    package.mkdir()
+    (package / "__init__.py").touch()
+    (package / "parts.py").write_text(
+        "from pathlib import Path\nclass Part:\n    def __init__(self, size=1):\n        self.size = size\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    yield "myplugin"
+    for name in [name for name in sys.modules if name.split(".")[0] == "myplugin"]:
+        del sys.modules[name]
+
+
+def test_plugins(plugin):
+    target = f"{plugin}.parts.Part"
+    with pytest.raises(UsageError, match="expected a class of mtlbench; name"):
+        build({"_target_": target})
+    assert f"{plugin}.parts" not in sys.modules, "refused before it is imported"
+    assert build({"_target_": target, "size": 4}, [plugin]).size == 4
+    assert resolve(target, ["other", f"{plugin}.parts"]).__name__ == "Part"
+    with pytest.raises(UsageError, match="expected a class of mtlbench or myplugin"):
+        build({"_target_": f"{plugin}.parts.Path"}, [plugin])
+    with pytest.raises(UsageError, match="expected a class of mtlbench or myplug;"):
+        build({"_target_": target}, ["myplug"])
+    assert isinstance(build({"_target_": "mtlbench.attacks.steps.PGD"}, [plugin]), PGD)
+    with pytest.raises(UsageError, match="No module named"):
+        build({"_target_": "nosuchplugin.Part"}, ["nosuchplugin"])
