@@ -68,7 +68,8 @@ OPTIONS = {
     "learning rate": (("training.lr=0",), "training.lr=0: expected a positive number"),
     "schedule": (("training.schedule=cosine",), "training.schedule=cosine: expected one_cycle or halve"),
     "no steps": (("attack.step.steps=0",), "attack.step.steps=0: expected a whole number of at least 1"),
-    "step size": (("attack.step.size=-1",), "attack.step.size=-1: expected a positive share of eps"),
+    "step size": (("attack.step.size=-1",), "attack.step.size=-1: expected a positive number, for example 0.25"),
+    "restarts": (("attack.restarts=0",), "attack.restarts=0: expected a whole number of at least 1"),
     "flag": (("force=maybe",), "force=maybe: expected true or false"),
     "batch of the paper": (("scores.paper_batch=0",), "scores.paper_batch=0: expected a whole number of at least 1"),
     # Dataset, sharing, tasks, device
