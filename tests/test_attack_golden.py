@@ -7,18 +7,19 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from mtlbench.attacks.objectives import DGBA, Objective, Single, Total
+from mtlbench.attacks.attack import Attack
+from mtlbench.attacks.objectives import DGBA, Objective, SignSum, Single, Total
 from mtlbench.attacks.random import PerImage
-from mtlbench.attacks.steps import FGSM, PGD, Step
+from mtlbench.attacks.steps import FGSM, PGD, ReferenceAPGD, ReferenceSAGA, Step
 from mtlbench.data.batch import Batch
 from mtlbench.losses import at_size
 from mtlbench.tasks import SEGMENTATION
 from tests.fakes import RGBGolden
-from tests.golden import DATASETS, NAMES, folder, golden_attacks, golden_perturbations
+from tests.golden import DATASETS, NAMES, folder, golden_attacks, golden_numbers, golden_perturbations
 
 EPS = 8 / 255
-STEPS: dict[str, Step] = {"fgsm": FGSM(), "pgd": PGD(steps=10)}
-OBJECTIVES: dict[str, Objective] = {"single": Single(), "total": Total(), "dgba": DGBA()}
+STEPS: dict[str, Step] = {"fgsm": FGSM(), "pgd": PGD(10), "apgd": ReferenceAPGD(10), "saga": ReferenceSAGA(10)}
+OBJECTIVES: dict[str, Objective] = {"single": Single(), "total": Total(), "signsum": SignSum(), "dgba": DGBA()}
 POOLED = [("tiny_taxonomy", f"{step}/total") for step in STEPS]
 """Here the reference climbs the batch's weighted mean, which no per-image loss equals; tested separately."""
 
@@ -54,12 +55,20 @@ def differing(found: Tensor, batch: Batch, expected: Tensor) -> float:
 
 def perturb(step: Step, objective: Objective, losses, batch: Batch) -> Tensor:
     eps = torch.full((len(batch),), EPS)
-    return step(losses, objective, batch.image, eps, PerImage(0, batch.names))
+    return Attack(objective, step, ())(losses, batch.image, eps, PerImage(0, batch.names))[""]
+
+
+def rule(ds: str, step: str, objective: str) -> Step:
+    """The reference's APGD scores dgba by the change relative to the clean losses of the data set."""
+    if (step, objective) != ("apgd", "dgba"):
+        return STEPS[step]
+    clean = golden_numbers()[ds]["clean"]
+    return ReferenceAPGD(10, [clean[theirs]["loss"] for theirs, ours in NAMES.items() if theirs in clean])
 
 
 def test_entries_are_those_that_the_reference_wrote():
-    """Two steps times (total, dgba, one single per task)."""
-    assert len(entries()) == 2 * (2 + 3) + 2 * (2 + 5)
+    """FGSM, PGD and APGD times (total, signsum, dgba, one single per task); SAGA times (total, dgba)."""
+    assert len(entries()) == 3 * (3 + 3) + 2 + 3 * (3 + 5) + 2
 
 
 @pytest.mark.parametrize(("ds", "attack"), [entry for entry in entries() if entry not in POOLED])
@@ -69,13 +78,13 @@ def test_perturbations_of_the_reference(ds, attack):
     tasks = [task for task in golden(ds).tasks if not target or task.name == NAMES[target]]
     assert len(tasks) == (1 if target else len(golden(ds).tasks))
     for batch, expected in zip(golden(ds).batches, golden_perturbations(ds, attack), strict=True):
-        found = perturb(STEPS[step], OBJECTIVES[name], golden(ds).losses(batch, tasks), batch)
+        found = perturb(rule(ds, step, name), OBJECTIVES[name], golden(ds).losses(batch, tasks), batch)
         assert differing(found, batch, expected) < 1e-3
 
 
 def pooled_losses(golden: RGBGolden, batch: Batch):
-    """Images -> [1, B] whose mean is the reference's total: its weighted cross-entropy divides by the weights of the
-    batch, where ours divides by those of the image.
+    """Images -> [T, B] whose summed mean is the reference's total: its weighted cross-entropy divides by the
+    weights of the batch, where ours divides by those of the image.
     """
     segmentation = next(task for task in golden.tasks if task.name == SEGMENTATION)
     weights = torch.tensor(segmentation.class_weights)
@@ -89,7 +98,7 @@ def pooled_losses(golden: RGBGolden, batch: Batch):
         labels = torch.where(valid, labels, -100)
         nats = F.cross_entropy(logits, labels, weight=weights, reduction="none").sum((1, 2))
         total = (weights[labels.clamp_min(0)] * valid).sum()
-        return (len(batch) * nats / total + others.of(predictions).sum(0))[None]
+        return torch.cat([(len(batch) * nats / total)[None], others.of(predictions)])
 
     return losses
 

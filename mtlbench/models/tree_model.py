@@ -56,8 +56,11 @@ class TreeModel(nn.Module):
             image: the images.
             tasks: which tasks to run; all where None.
         """
-        with torch.autocast(image.device.type, self.autocast, enabled=self.autocast is not None):
-            predictions = self._run(image.flip(1) * 255 - self.mean, tasks or self.order)
+        x = image.flip(1) * 255 - self.mean
+        if self.autocast is None:
+            return self._run(x, tasks or self.order)
+        with torch.autocast(image.device.type, self.autocast):
+            predictions = self._run(x, tasks or self.order)
         return {name: prediction.float() for name, prediction in predictions.items()}
 
     def _run(self, x: Tensor, tasks: Sequence[str]) -> dict[str, Tensor]:
