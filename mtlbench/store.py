@@ -8,7 +8,10 @@ is a fact on disk and a killed run loses only what it had not finished.
 import hashlib
 import io
 import json
+import struct
+import tokenize
 import zipfile
+import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +27,22 @@ RESULT_VERSION = 1
 
 SCHEMA = 1
 HEADER = "header"
+UNREADABLE = (
+    AttributeError,
+    EOFError,
+    LookupError,
+    MemoryError,
+    OSError,
+    RuntimeError,
+    SyntaxError,
+    TypeError,
+    ValueError,
+    struct.error,
+    tokenize.TokenError,
+    zipfile.BadZipFile,
+    zlib.error,
+)
+"""What NumPy and zipfile raise on damaged archives, found by flipping their bytes."""
 
 
 @dataclass(frozen=True)
@@ -96,17 +115,16 @@ class Store:
         """
         path = self.path(key)
         try:
-            with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
-                arrays = {name: archive[name] for name in archive.files}
-            header = json.loads(arrays.pop(HEADER).tobytes())
+            header, arrays = _parse(path.read_bytes())
+            if header["schema"] != SCHEMA:
+                raise DataError(f"{path}: cell of schema {header['schema']}, this version reads {SCHEMA}")
+            cell = Cell(header["identity"], header["provenance"], header["tasks"], arrays)
+            intact = header["sha256"] == _checksum(arrays) and cell.key == key
         except FileNotFoundError as error:
             raise DataError(f"{path}: no such cell") from error
-        except (ValueError, KeyError, OSError, EOFError, zipfile.BadZipFile) as error:
+        except UNREADABLE as error:
             raise DataError(f"{path}: damaged cell ({error}); delete it and run the attack again") from error
-        if header.get("schema") != SCHEMA:
-            raise DataError(f"{path}: cell of schema {header.get('schema')}, this version reads {SCHEMA}")
-        cell = Cell(header["identity"], header["provenance"], header["tasks"], arrays)
-        if header["sha256"] != _checksum(arrays) or cell.key != key:
+        if not intact:
             raise DataError(f"{path}: content does not match its checksum; delete it and run the attack again")
         return cell
 
@@ -116,6 +134,13 @@ class Store:
 
     def __iter__(self) -> Iterator[Cell]:
         return map(self.load, self.keys())
+
+
+def _parse(content: bytes) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    """Header and arrays of an archive; pickles in it are refused."""
+    with np.load(io.BytesIO(content), allow_pickle=False) as archive:
+        arrays = {name: archive[name] for name in archive.files}
+    return json.loads(arrays.pop(HEADER).tobytes()), arrays
 
 
 def _checksum(arrays: Mapping[str, np.ndarray]) -> str:

@@ -6,8 +6,8 @@ is the mean of its per-image losses, where the reference pools the pixels of the
 
 import logging
 import math
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from io import BytesIO
 from pathlib import Path
 
@@ -20,12 +20,12 @@ from mtlbench.data.loader import shuffled
 from mtlbench.errors import CheckpointError, MtlbenchError, UsageError
 from mtlbench.files import write_atomically
 from mtlbench.losses import TaskLosses
-from mtlbench.models.checkpoint import read_pickle
+from mtlbench.models.checkpoint import describe, read_pickle
 from mtlbench.models.tree_model import TreeModel
 from mtlbench.progress import Progress, silent
 from mtlbench.tasks import Task
 
-STATE_VERSION = 1
+STATE_VERSION = 2
 log = logging.getLogger(__name__)
 
 
@@ -56,12 +56,17 @@ class Recipe:
 
     def __post_init__(self) -> None:
         for name in ("iterations", "batch_size", "halve_every"):
-            if getattr(self, name) < 1:
-                raise UsageError(f"training.{name}={getattr(self, name)}: expected a whole number of at least 1")
+            value = getattr(self, name)
+            if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+                raise UsageError(f"training.{name}={value}: expected a whole number of at least 1")
         if self.schedule not in ("one_cycle", "halve"):
             raise UsageError(f"training.schedule={self.schedule}: expected one_cycle or halve")
-        if not self.lr > 0:
+        if not _number(self.lr) or self.lr <= 0:
             raise UsageError(f"training.lr={self.lr}: expected a positive number")
+        if not _number(self.weight_decay) or self.weight_decay < 0:
+            raise UsageError(f"training.weight_decay={self.weight_decay}: expected a number of at least 0")
+        if len(self.betas) != 2 or not all(_number(beta) and 0 <= beta < 1 for beta in self.betas):
+            raise UsageError(f"training.betas={self.betas}: expected two numbers from 0 to below 1")
 
     def rate(self, iteration: int) -> float:
         """Learning rate of an iteration, counted from 0; a pure function, so that resuming needs no state."""
@@ -71,6 +76,10 @@ class Recipe:
         if share < 0.3:
             return self.lr * (0.04 + 0.96 * (1 - math.cos(math.pi * share / 0.3)) / 2)
         return self.lr * (1 + math.cos(math.pi * (share - 0.3) / 0.7)) / 2
+
+
+def _number(value: object) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
 
 
 Perturb = Callable[[TreeModel, Batch, int], Tensor]
@@ -120,7 +129,8 @@ def train(
         model.parameters(), lr=recipe.lr, betas=recipe.betas, weight_decay=recipe.weight_decay
     )
     curve = Curve(model.order, [])
-    done = _resume(state, model, optimiser, curve)
+    identity = describe(model) | asdict(recipe)
+    done = _resume(state, identity, model, optimiser, curve)
     loader = shuffled(dataset, recipe.batch_size, recipe.seed, done, recipe.iterations, workers)
     for iteration, batch in enumerate(loader, start=done):
         batch = batch.to(device)
@@ -130,7 +140,7 @@ def train(
             losses = _step(model, optimiser, dataset.tasks, batch, images, recipe.seed, iteration)
         curve.rows.append(_finite(losses.tolist(), model.order, iteration))
         if (iteration + 1) % save_every == 0 and iteration + 1 < recipe.iterations:
-            _save(state, model, optimiser, curve)
+            _save(state, identity, model, optimiser, curve)
         progress(iteration + 1, recipe.iterations, _note(curve))
     return curve
 
@@ -175,10 +185,13 @@ def _note(curve: Curve) -> str:
     return "  ".join(f"{name} {value:.3f}" for name, value in zip(curve.tasks, recent, strict=True))
 
 
-def _save(path: Path, model: TreeModel, optimiser: torch.optim.Optimizer, curve: Curve) -> None:
+def _save(
+    path: Path, identity: Mapping[str, object], model: TreeModel, optimiser: torch.optim.Optimizer, curve: Curve
+) -> None:
     buffer = BytesIO()
     state = {
         "version": STATE_VERSION,
+        "identity": dict(identity),
         "model": model.state_dict(),
         "optimiser": optimiser.state_dict(),
         "rows": curve.rows,
@@ -187,7 +200,9 @@ def _save(path: Path, model: TreeModel, optimiser: torch.optim.Optimizer, curve:
     write_atomically(path, buffer.getvalue())
 
 
-def _resume(path: Path, model: TreeModel, optimiser: torch.optim.Optimizer, curve: Curve) -> int:
+def _resume(
+    path: Path, identity: Mapping[str, object], model: TreeModel, optimiser: torch.optim.Optimizer, curve: Curve
+) -> int:
     """Restore a training; the number of iterations done, 0 where there is nothing usable to restore."""
     if not path.exists():
         return 0
@@ -196,8 +211,8 @@ def _resume(path: Path, model: TreeModel, optimiser: torch.optim.Optimizer, curv
     except CheckpointError as error:
         log.warning("%s; the training starts from the beginning", error)
         return 0
-    if not isinstance(state, dict) or state.get("version") != STATE_VERSION:
-        log.warning("%s: written by another version; the training starts from the beginning", path)
+    if not isinstance(state, dict) or state.get("version") != STATE_VERSION or state.get("identity") != identity:
+        log.warning("%s: of another model, recipe or version; the training starts from the beginning", path)
         return 0
     model.load_state_dict(state["model"])
     optimiser.load_state_dict(state["optimiser"])

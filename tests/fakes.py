@@ -24,12 +24,19 @@ class FakeDataset(ImageDataset):
         images: how many.
         size: height and width.
         empty: images whose depth has no valid pixel.
+        dtype: of images and targets.
     """
 
     name, split, root = "fake", "train", Path("/nowhere")
 
-    def __init__(self, images: int = 7, size: tuple[int, int] = (24, 32), empty: Sequence[int] = ()) -> None:
-        self.images, self.size, self.empty = images, size, tuple(empty)
+    def __init__(
+        self,
+        images: int = 7,
+        size: tuple[int, int] = (24, 32),
+        empty: Sequence[int] = (),
+        dtype: torch.dtype = torch.float32,
+    ) -> None:
+        self.images, self.size, self.empty, self.dtype = images, size, tuple(empty), dtype
         self.tasks: tuple[Task, ...] = three_tasks(classes=5)
         self.decoded: Counter[int] = Counter()
 
@@ -41,7 +48,7 @@ class FakeDataset(ImageDataset):
         random = torch.Generator().manual_seed(1000 * index + (0 if draw is None else draw + 1))
 
         def uniform(channels: int) -> Tensor:
-            return torch.rand(channels, *self.size, generator=random)
+            return torch.rand(channels, *self.size, generator=random).to(self.dtype)
 
         valid = uniform(3) > 0.2
         masks = dict(zip((SEGMENTATION, NORMALS, DEPTH), valid.split(1), strict=True))

@@ -1,0 +1,217 @@
+"""One pass: the batch size changes nothing, radius 0 is the clean cell, and every image is decoded once."""
+
+import copy
+
+import numpy as np
+import pytest
+import torch
+
+from mtlbench.attacks.objectives import DGBA, Single, Total
+from mtlbench.attacks.steps import FGSM, PGD, Noise
+from mtlbench.data.loader import in_order
+from mtlbench.evaluate import Attack, PlannedCell, evaluate, frozen
+from mtlbench.losses import TaskLosses
+from mtlbench.metrics import statistics_of, values
+from mtlbench.models.checkpoint import weights_hash
+from mtlbench.models.sharing import level
+from mtlbench.models.tiny import Tiny
+from mtlbench.models.tree_model import TreeModel, build
+from tests.fakes import FakeDataset
+
+CPU = torch.device("cpu")
+IMAGES = 7
+TASKS = FakeDataset().tasks
+DEPTH_ONLY = TASKS[2:]
+ATTACKS = {
+    "fgsm": Attack(DGBA(), FGSM(), TASKS),
+    "pgd": Attack(DGBA(), PGD(3), TASKS),
+    "total": Attack(Total(), PGD(3), TASKS),
+    "single": Attack(Single(), PGD(3), DEPTH_ONLY),
+    "random": Attack(DGBA(), PGD(2, random_start=True), TASKS),
+    "noise": Attack(Total(), Noise(), TASKS),
+}
+CELLS = [PlannedCell("clean", None, 0.0), *(PlannedCell(name, attack, 8.0) for name, attack in ATTACKS.items())]
+Arrays = dict[str, np.ndarray]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread():
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="module")
+def model() -> TreeModel:
+    """Batch normalisation set as after some training, or predictions would hardly depend on the image."""
+    built = build(Tiny(), level(3, 2), TASKS, seed=0)
+    with torch.no_grad():
+        for batch in in_order(FakeDataset(20), 10):
+            built.train()(batch.image)
+    return built.eval()
+
+
+def run(model: TreeModel, batch_size: int = 7, cells=CELLS, seed: int = 0, dataset=None) -> dict[str, Arrays]:
+    dataset = dataset or FakeDataset(IMAGES, empty=[4])
+    records = evaluate(model, in_order(dataset, batch_size), TASKS, cells, CPU, seed, len(dataset))
+    return {key: record.arrays() for key, record in records.items()}
+
+
+@pytest.fixture(scope="module")
+def whole(model) -> dict[str, Arrays]:
+    return run(model)
+
+
+def assert_same(found: Arrays, expected: Arrays) -> None:
+    """Bit for bit."""
+    assert found.keys() == expected.keys()
+    for name, array in found.items():
+        assert array.dtype == expected[name].dtype, name
+        assert np.array_equal(array, expected[name]), name
+
+
+@pytest.mark.parametrize("batch_size", [1, 3])
+def test_batch_size_changes_nothing(model, batch_size):
+    """In double precision, where the rounding of a convolution is too small to reach any statistic."""
+    precise = copy.deepcopy(model).double()
+    dataset = FakeDataset(IMAGES, empty=[4], dtype=torch.float64)
+    whole, found = (run(precise, size, dataset=dataset) for size in (IMAGES, batch_size))
+    for cell in CELLS:
+        losses, expected = found[cell.key].pop("losses"), whole[cell.key].pop("losses")
+        np.testing.assert_allclose(losses, expected, rtol=1e-12, atol=1e-12)
+        assert_same(found[cell.key], whole[cell.key])
+
+
+@pytest.mark.parametrize("batch_size", [1, 3])
+def test_batch_size_changes_only_rounding(model, whole, batch_size):
+    """In single precision convolutions round by batch size: pixels on an edge may change their bin, no more."""
+    found = run(model, batch_size)
+    everything = np.ones((1, IMAGES))
+    for cell in CELLS:
+        ours, expected = found[cell.key], whole[cell.key]
+        for name, array in ours.items():
+            difference, most = array - expected[name], 1e-3
+            if name.endswith("fine"):  # bins of 1/512 degree: how many pixels move how far
+                difference, most = difference.cumsum(), 1e-2
+            assert np.abs(difference).sum() <= most * np.abs(expected[name]).sum(), name
+        np.testing.assert_allclose(ours["losses"], expected["losses"], rtol=1e-4)
+        numbers, others = (values(TASKS, arrays, everything, "standard") for arrays in (ours, expected))
+        for metric, value in numbers.items():
+            assert value == pytest.approx(others[metric], rel=1e-3), metric
+
+
+def test_other_cells_in_the_pass_change_nothing(model, whole):
+    for cell in CELLS:
+        assert_same(run(model, cells=[cell])[cell.key], whole[cell.key])
+    backwards = run(model, cells=CELLS[::-1])
+    for cell in CELLS:
+        assert_same(backwards[cell.key], whole[cell.key])
+
+
+def test_form_of_the_record(whole):
+    names = {f"{task.name}/{statistic}" for task in TASKS for statistic in statistics_of(task)}
+    for arrays in whole.values():
+        assert arrays.keys() == names | {"losses", "moved"}
+        assert arrays["losses"].shape == (IMAGES, len(TASKS))
+        assert arrays["moved"].shape == (IMAGES,)
+        per_image = [array for array in arrays.values() if len(array) == IMAGES]
+        assert len(per_image) >= 4
+        assert all(np.isfinite(array).all() for array in arrays.values())
+    assert (whole["clean"]["losses"][4] > 0).tolist() == [True, True, False], "no valid depth pixel in image 4"
+
+
+@pytest.mark.parametrize("attack", ATTACKS)
+def test_radius_zero_is_the_clean_cell(model, whole, attack):
+    found = run(model, cells=[PlannedCell("zero", ATTACKS[attack], 0.0)])["zero"]
+    assert_same(found, whole["clean"])
+
+
+def test_how_far_images_moved(whole):
+    assert not whole["clean"]["moved"].any()
+    for name in ATTACKS:
+        idle = [4] if name == "single" else []  # nothing to climb in an image without valid pixels
+        moved = np.delete(whole[name]["moved"], idle)
+        assert moved == pytest.approx(np.full_like(moved, 8.0), abs=1e-3)
+        assert not whole[name]["moved"][idle].any()
+
+
+def test_each_image_is_decoded_once(model):
+    dataset = FakeDataset(IMAGES)
+    run(model, batch_size=3, dataset=dataset)
+    assert dataset.decoded == dict.fromkeys(range(IMAGES), 1)
+
+
+def test_rows_are_in_the_order_of_the_dataset(model, whole):
+    dataset = FakeDataset(IMAGES, empty=[4])
+    for i, batch in enumerate(in_order(dataset, 1)):
+        with torch.no_grad():
+            losses = TaskLosses(model, TASKS, batch.targets, batch.masks)(batch.image)[:, 0]
+        assert whole["clean"]["losses"][i] == pytest.approx(losses.numpy(), rel=1e-5, abs=1e-7)
+
+
+def test_noise_depends_on_the_seed_only(model, whole):
+    cells = [cell for cell in CELLS if cell.key in ("noise", "random", "pgd")]
+    torch.manual_seed(5)
+    assert_same(run(model, cells=cells)["noise"], whole["noise"])
+    other = run(model, cells=cells, seed=1)
+    assert not np.array_equal(other["noise"]["losses"], whole["noise"]["losses"])
+    assert not np.array_equal(other["random"]["losses"], whole["random"]["losses"])
+    assert_same(other["pgd"], whole["pgd"])
+
+
+def test_attacks_hurt_what_they_climb(whole):
+    clean = whole["clean"]["losses"]
+    valid = np.arange(IMAGES) != 4
+    assert (whole["total"]["losses"].sum(1) > clean.sum(1)).all()
+    assert (np.log(whole["pgd"]["losses"][valid]).sum(1) > np.log(clean[valid]).sum(1)).all()
+    assert (np.log(whole["pgd"]["losses"][valid]).sum(1) > np.log(whole["noise"]["losses"][valid]).sum(1)).all()
+    assert (whole["single"]["losses"][valid, 2] > clean[valid, 2]).all()
+    assert whole["single"]["losses"][4, 2] == clean[4, 2] == 0
+
+
+def test_progress_counts_images_of_all_cells(model):
+    told = []
+    dataset = FakeDataset(5)
+    evaluate(
+        model, in_order(dataset, 2), TASKS, CELLS[:2], CPU, 0, 5, lambda done, total, note: told.append((done, total))
+    )
+    assert told == [(done, 10) for done in (2, 4, 6, 8, 9, 10)]
+
+
+def test_model_is_left_as_it_was(model):
+    before = weights_hash(model)
+    model.train().requires_grad_(True)
+    try:
+        run(model, batch_size=3)
+        assert model.training
+        assert all(p.requires_grad and p.grad is None for p in model.parameters())
+        next(model.parameters()).requires_grad_(False)
+        with frozen(model):
+            assert not any(module.training for module in model.modules())
+            assert not any(p.requires_grad for p in model.parameters())
+        assert [p.requires_grad for p in model.parameters()].count(False) == 1
+    finally:
+        model.eval().requires_grad_(True)
+    assert weights_hash(model) == before
+
+
+def test_model_is_restored_after_an_error(model):
+    model.requires_grad_(True).train()
+    with pytest.raises(KeyError), frozen(model):
+        raise KeyError
+    assert model.training
+    assert all(p.requires_grad for p in model.parameters())
+    model.eval()
+
+
+def test_training_mode_does_not_matter(model, whole):
+    model.train()
+    try:
+        assert_same(run(model, cells=CELLS[:1])["clean"], whole["clean"])
+    finally:
+        model.eval()
+
+
+def test_no_cells_is_no_work(model):
+    assert run(model, cells=[]) == {}

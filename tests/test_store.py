@@ -1,0 +1,390 @@
+"""Cells on disk: whole or absent, named by what decides them, and never silently wrong."""
+
+import io
+import json
+import os
+import pickle
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from mtlbench import files, store
+from mtlbench.errors import DataError
+from mtlbench.files import write_atomically
+from mtlbench.store import Cell, Store, content_key
+
+IDENTITY = {
+    "dataset": "rooms",
+    "tree": "012|0,12",
+    "attack": "dgba",
+    "step_options": {"steps": 10, "size": 0.25},
+    "tasks": ["segmentation", "depth"],
+    "eps": 4.0,
+    "seed": 0,
+}
+TASKS = {"segmentation": ["miou"], "depth": ["abs_err", "rel_err"]}
+PROVENANCE = {"commit": "unknown", "seconds": 1.5}
+
+
+def cell(number: int = 0, **changes) -> Cell:
+    random = np.random.default_rng(number)
+    arrays = {
+        "segmentation/class_counts": random.integers(0, 99, (7, 15)),
+        "depth/depth_sums": random.random((7, 9)),
+        "normals/angle_histogram_fine": random.integers(0, 9, 4000),
+        "losses": random.random((7, 2)).astype(np.float32),
+        "moved": np.zeros(7, np.float32),
+        "empty": np.empty((0, 3)),
+    }
+    return Cell(IDENTITY | changes, PROVENANCE, TASKS, arrays)
+
+
+def equal(found: Cell, expected: Cell) -> bool:
+    return (
+        (found.identity, found.provenance, found.tasks) == (expected.identity, expected.provenance, expected.tasks)
+        and found.arrays.keys() == expected.arrays.keys()
+        and all(
+            a.dtype == expected.arrays[n].dtype and np.array_equal(a, expected.arrays[n])
+            for n, a in found.arrays.items()
+        )
+    )
+
+
+# Round trip
+
+
+def test_round_trip(tmp_path):
+    kept = Store(tmp_path / "deep" / "store")
+    saved = cell()
+    assert saved.key not in kept
+    path = kept.save(saved)
+    assert path == kept.path(saved.key)
+    assert saved.key in kept
+    assert equal(kept.load(saved.key), saved)
+    assert kept.load(saved.key).key == saved.key
+
+
+def test_nan_and_infinity_in_arrays_survive(tmp_path):
+    arrays = {"x": np.array([np.nan, np.inf, -np.inf, -0.0])}
+    kept, saved = Store(tmp_path), Cell(IDENTITY, {}, {}, arrays)
+    kept.save(saved)
+    assert kept.load(saved.key).arrays["x"].tobytes() == arrays["x"].tobytes()
+
+
+def test_keys_and_iteration(tmp_path):
+    kept = Store(tmp_path)
+    assert kept.keys() == []
+    assert Store(tmp_path / "nowhere").keys() == []
+    saved = {c.key: c for c in (cell(i, seed=i) for i in range(4))}
+    for one in saved.values():
+        kept.save(one)
+    (tmp_path / ".half.npz.123.tmp").touch()
+    (tmp_path / ".hidden.npz").touch()
+    (tmp_path / "notes.txt").touch()
+    assert kept.keys() == sorted(saved)
+    assert all(equal(found, saved[found.key]) for found in kept)
+
+
+def test_saving_again_replaces(tmp_path):
+    kept = Store(tmp_path)
+    kept.save(cell(0))
+    kept.save(cell(1))
+    assert equal(kept.load(cell().key), cell(1))
+    assert len(kept.keys()) == 1
+
+
+# Keys
+
+
+def test_key_does_not_depend_on_order():
+    backwards = dict(reversed(IDENTITY.items())) | {"step_options": {"size": 0.25, "steps": 10}}
+    assert list(backwards) != list(IDENTITY)
+    assert content_key(backwards) == content_key(IDENTITY)
+
+
+@pytest.mark.parametrize("field", IDENTITY)
+def test_key_changes_with_each_field(field):
+    others = [content_key(IDENTITY | {field: other}) for other in ("other", None, 1, [], {}, 4.5, True)]
+    without = content_key({name: value for name, value in IDENTITY.items() if name != field})
+    assert len({content_key(IDENTITY), without, *others}) == 9
+
+
+@pytest.mark.parametrize("options", [{"steps": 11, "size": 0.25}, {"steps": 10, "size": 0.250001}, {"steps": 10}])
+def test_key_changes_with_nested_options(options):
+    assert content_key(IDENTITY | {"step_options": options}) != content_key(IDENTITY)
+
+
+def test_key_changes_with_the_result_version(monkeypatch):
+    before = content_key(IDENTITY)
+    monkeypatch.setattr(store, "RESULT_VERSION", store.RESULT_VERSION + 1)
+    assert content_key(IDENTITY) != before
+
+
+def test_key_is_20_hex_digits_and_the_same_in_any_process():
+    """Not Python's `hash`, which differs from process to process."""
+    key = content_key(IDENTITY)
+    assert len(key) == 20
+    int(key, 16)
+    code = f"from mtlbench.store import content_key; print(content_key({IDENTITY!r}))"
+    root = str(Path(store.__file__).parents[1])
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=root)
+    assert found.stdout.strip() == key
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), {1, 2}, np.float32(1), Path("x")], ids=repr)
+def test_only_json_can_be_an_identity(value):
+    with pytest.raises((TypeError, ValueError)):
+        content_key(IDENTITY | {"eps": value})
+
+
+def test_provenance_and_arrays_are_not_part_of_the_key():
+    assert cell(0).key == cell(1).key == Cell(IDENTITY, {"host": "other"}, {}, {}).key
+
+
+# Damage
+
+
+@given(st.data())
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_flipped_bytes_are_found_or_harmless(tmp_path, data):
+    kept, saved = Store(tmp_path), cell()
+    path = kept.save(saved)
+    content = bytearray(path.read_bytes())
+    for _ in range(data.draw(st.integers(1, 3))):
+        content[data.draw(st.integers(0, len(content) - 1))] ^= data.draw(st.integers(1, 255))
+    path.write_bytes(content)
+    try:
+        found = kept.load(saved.key)
+    except DataError as error:
+        assert str(path) in str(error)
+        assert error.status == 3
+    else:
+        assert equal(found, saved)
+
+
+@given(st.integers(0, 5000))
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_truncated_cells_are_found(tmp_path, keep):
+    kept, saved = Store(tmp_path), cell()
+    path = kept.save(saved)
+    content = path.read_bytes()
+    path.write_bytes(content[: min(keep, len(content) - 1)])
+    with pytest.raises(DataError, match="damaged cell"):
+        kept.load(saved.key)
+
+
+@given(st.binary(max_size=100))
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_any_bytes_are_no_cell(tmp_path, content):
+    kept = Store(tmp_path)
+    kept.path("k").write_bytes(content)
+    with pytest.raises(DataError, match=r"k\.npz"):
+        kept.load("k")
+
+
+def npz(**arrays: np.ndarray) -> bytes:
+    buffer = io.BytesIO()
+    np.savez(buffer, **arrays)
+    return buffer.getvalue()
+
+
+def header(**changes) -> np.ndarray:
+    whole = {"schema": 1, "key": "k", "identity": {}, "provenance": {}, "tasks": {}, "sha256": ""} | changes
+    text = json.dumps({name: value for name, value in whole.items() if value is not ...})
+    return np.frombuffer(text.encode(), np.uint8)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        npz(x=np.zeros(3)),
+        npz(header=np.frombuffer(b"{", np.uint8)),
+        npz(header=np.frombuffer(b"[1]", np.uint8)),
+        npz(header=np.frombuffer(b"\xff", np.uint8)),
+        npz(header=header(schema=...)),
+        npz(header=header(schema=999)),
+        npz(header=header(identity=...)),
+        npz(header=header(sha256=...)),
+        npz(header=header(identity=[1])),
+        npz(header=header(sha256=None)),
+        npz(header=header()),
+    ],
+    ids=[
+        "nothing",
+        "text",
+        "list",
+        "bytes",
+        "no schema",
+        "schema",
+        "no identity",
+        "no sum",
+        "identity",
+        "null",
+        "sum",
+    ],
+)
+def test_archives_that_are_no_cells(tmp_path, content):
+    kept = Store(tmp_path)
+    kept.path("k").write_bytes(content)
+    with pytest.raises(DataError, match=r"k\.npz"):
+        kept.load("k")
+
+
+def test_a_single_array_is_no_cell(tmp_path):
+    kept = Store(tmp_path)
+    with kept.path("k").open("wb") as file:
+        np.save(file, np.zeros(3))
+    with pytest.raises(DataError, match=r"k\.npz"):
+        kept.load("k")
+
+
+def test_a_missing_cell(tmp_path):
+    with pytest.raises(DataError, match=r"abc\.npz: no such cell"):
+        Store(tmp_path).load("abc")
+
+
+def test_a_cell_under_another_name_is_refused(tmp_path):
+    kept = Store(tmp_path)
+    kept.save(cell()).rename(kept.path("0" * 20))
+    with pytest.raises(DataError, match="content does not match"):
+        kept.load("0" * 20)
+
+
+def test_an_edited_identity_is_refused(tmp_path):
+    """Somebody rewrites the archive with another epsilon in its header, checksums of the archive right."""
+    kept, saved = Store(tmp_path), cell()
+    path = kept.save(saved)
+    with np.load(path) as archive:
+        arrays = dict(archive)
+    text = json.loads(arrays["header"].tobytes())
+    text["identity"]["eps"] = 8.0
+    arrays["header"] = np.frombuffer(json.dumps(text).encode(), np.uint8)
+    path.write_bytes(npz(**arrays))
+    with pytest.raises(DataError, match="content does not match"):
+        kept.load(saved.key)
+
+
+def test_an_edited_array_is_refused(tmp_path):
+    kept, saved = Store(tmp_path), cell()
+    path = kept.save(saved)
+    with np.load(path) as archive:
+        arrays = dict(archive)
+    arrays["losses"][0, 0] += 1
+    path.write_bytes(npz(**arrays))
+    with pytest.raises(DataError, match="content does not match"):
+        kept.load(saved.key)
+
+
+class Bomb:
+    def __init__(self, canary: Path) -> None:
+        self.canary = canary
+
+    def __reduce__(self):
+        return Path.touch, (self.canary,)
+
+
+def test_pickles_are_never_read(tmp_path):
+    kept, canary = Store(tmp_path), tmp_path / "canary"
+    bombs = np.array([Bomb(canary)], dtype=object)
+    kept.path("a").write_bytes(pickle.dumps(Bomb(canary)))
+    kept.path("b").write_bytes(npz(header=header(), x=bombs))
+    with zipfile.ZipFile(kept.path("c"), "w") as archive:
+        archive.writestr("header.npy", pickle.dumps(Bomb(canary)))
+    for key in "abc":
+        with pytest.raises(DataError, match="damaged"):
+            kept.load(key)
+        assert not canary.exists()
+    pickle.loads(kept.path("a").read_bytes())
+    assert canary.exists(), "the bomb works"
+
+
+def test_objects_are_never_written(tmp_path):
+    kept = Store(tmp_path)
+    with pytest.raises(ValueError, match="allow_pickle"):
+        kept.save(Cell(IDENTITY, {}, {}, {"x": np.array([Bomb(tmp_path)], dtype=object)}))
+    assert kept.keys() == []
+
+
+# Atomic files
+
+
+class Killed(BaseException):
+    pass
+
+
+@pytest.fixture
+def killed_before(monkeypatch):
+    """A function that makes the process "die" just before it calls what it is given."""
+
+    def arm(owner: object, name: str) -> None:
+        def die(*_, **__):
+            raise Killed
+
+        monkeypatch.setattr(owner, name, die)
+
+    return arm
+
+
+@pytest.mark.parametrize(("owner", "name"), [(Path, "replace"), (os, "fsync")])
+def test_death_between_write_and_rename_keeps_the_old_file(tmp_path, killed_before, owner, name):
+    kept = Store(tmp_path)
+    kept.save(cell(0))
+    killed_before(owner, name)
+    with pytest.raises(Killed):
+        kept.save(cell(1))
+    with pytest.raises(Killed):
+        kept.save(cell(2, seed=2))
+    assert equal(kept.load(cell().key), cell(0))
+    assert kept.keys() == [cell().key]
+    assert [path.name for path in tmp_path.iterdir()] == [f"{cell().key}.npz"]
+
+
+def test_a_killed_process_leaves_no_cell(tmp_path):
+    """A real death: not even `finally` runs, so a temporary file stays, which nobody takes for a cell."""
+    code = (
+        "import os, pathlib, sys\n"
+        "from mtlbench.files import write_atomically\n"
+        "pathlib.Path.replace = lambda *_: os._exit(9)\n"
+        "write_atomically(pathlib.Path(sys.argv[1]), b'x' * 100_000)\n"
+    )
+    target = tmp_path / "cell.npz"
+    target.write_bytes(b"old")
+    root = str(Path(store.__file__).parents[1])
+    assert subprocess.run([sys.executable, "-c", code, str(target)], cwd=root).returncode == 9
+    assert target.read_bytes() == b"old"
+    (left,) = set(tmp_path.iterdir()) - {target}
+    assert left.name.startswith(".cell.npz.")
+    assert left.name.endswith(".tmp")
+    assert Store(tmp_path).keys() == ["cell"]
+
+
+@pytest.mark.parametrize("content", [b"", b"bytes \xff", "text é ∞\n"], ids=repr)
+def test_write_atomically(tmp_path, content):
+    path = tmp_path / "a" / "b" / "file.txt"
+    for _ in range(2):
+        write_atomically(path, content)
+        assert path.read_bytes() == (content.encode() if isinstance(content, str) else content)
+        assert [p.name for p in path.parent.iterdir()] == ["file.txt"]
+
+
+def test_content_is_on_disk_before_the_name_points_to_it(tmp_path, monkeypatch):
+    done: list[str] = []
+    real_fsync, real_replace = os.fsync, Path.replace
+    monkeypatch.setattr(files.os, "fsync", lambda fd: (done.append("fsync"), real_fsync(fd))[1])
+    monkeypatch.setattr(Path, "replace", lambda self, to: (done.append("replace"), real_replace(self, to))[1])
+    write_atomically(tmp_path / "file", b"x")
+    assert done == ["fsync", "replace", "fsync"]
+
+
+def test_a_failed_write_leaves_nothing(tmp_path):
+    (tmp_path / "target").mkdir()
+    (tmp_path / "target" / "inside").touch()
+    with pytest.raises(OSError):
+        write_atomically(tmp_path / "target", b"x")
+    assert [p.name for p in tmp_path.iterdir()] == ["target"]
