@@ -1,5 +1,6 @@
 """The commands. This module imports neither torch nor Hydra, so that `mtlbench --help` answers at once."""
 
+import os
 import signal
 import sys
 from difflib import get_close_matches
@@ -71,6 +72,8 @@ def dispatch(arguments: list[str]) -> int:
         hint = f"; did you mean {near[0]}?" if near else ""
         print(f"mtlbench: unknown command {command!r}{hint}\n\n{usage()}", file=sys.stderr)
         return 2
+    # Idle OpenMP threads would spin: next to any other work that makes the whole machine several times slower.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     from mtlbench.app import run
 
     return run(command, arguments[1:])
