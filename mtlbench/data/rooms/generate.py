@@ -96,9 +96,10 @@ def _fill(
 
     # NumPy lets threads run side by side only while it works on large arrays.
     large = resolution[0] * resolution[1] > 128 * 128
-    with ThreadPoolExecutor(os.cpu_count() if large else 1) as pool:
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
         try:
-            for done, (job, entry) in enumerate(zip(jobs, pool.map(write, jobs), strict=True), start=1):
+            written = pool.map(write, jobs) if large else map(write, jobs)
+            for done, (job, entry) in enumerate(zip(jobs, written, strict=True), start=1):
                 entries[job[0]].append(entry)
                 if progress:
                     progress(done, len(jobs))
