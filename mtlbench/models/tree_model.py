@@ -1,6 +1,7 @@
 """A backbone cut into blocks, copied along a sharing tree, one head per task."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 
 import torch
 from torch import Tensor, nn
@@ -56,7 +57,7 @@ class TreeModel(nn.Module):
             image: the images.
             tasks: which tasks to run; all where None.
         """
-        with torch.autocast(image.device.type, self.autocast, enabled=self.autocast is not None):
+        with torch.autocast(image.device.type, self.autocast) if self.autocast else nullcontext():
             predictions = self._run(image.flip(1) * 255 - self.mean, tasks or self.order)
         return {name: prediction.float() for name, prediction in predictions.items()}
 
