@@ -113,7 +113,9 @@ def _say(error: MtlbenchError | OSError) -> int:
         return MachineError.status
     if isinstance(error, OSError):
         error = MachineError(f"{error.filename or 'a file'}: cannot be read or written ({error.strerror or error})")
-    print(f"mtlbench: {error}", file=sys.stderr, flush=True)
+    # A worker of a data loader sends its whole traceback as the message; the last line is the real one.
+    message = str(error).rsplit(f"{type(error).__module__}.{type(error).__qualname__}: ")[-1].strip()
+    print(f"mtlbench: {message}", file=sys.stderr, flush=True)
     return error.status
 
 

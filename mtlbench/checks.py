@@ -51,9 +51,9 @@ def check_overrides(arguments: Sequence[str], conf: Path) -> None:
     for argument in arguments:
         if argument.startswith("~") and not argument.startswith("~hydra"):
             raise UsageError(f"{argument}: options cannot be deleted; give another value, for example limit=null")
-        key, _, value = argument.lstrip("+").partition("=")
+        key, equals, value = argument.lstrip("+").partition("=")
         group = key.split("@")[0]
-        if not (conf / group).is_dir() or not group:
+        if not equals or not group or not (conf / group).is_dir():
             continue
         if value in ("", "null") or PATH_IN_VALUE.search(value):
             options = ", ".join(sorted(file.stem for file in (conf / group).glob("*.yaml")))

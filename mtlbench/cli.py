@@ -1,5 +1,6 @@
 """The commands. This module imports neither torch nor Hydra, so that `mtlbench --help` answers at once."""
 
+import os
 import signal
 import sys
 from difflib import get_close_matches
@@ -19,7 +20,6 @@ EXAMPLES = (
     "mtlbench attack -m attack=single,total,dgba sharing=independent,all_shared",
     "mtlbench attack --help                           # the options of a command",
 )
-KEPT = "what was finished is kept, the same command continues"
 
 
 class Terminated(BaseException):
@@ -35,15 +35,24 @@ def usage() -> str:
 
 def main() -> None:
     """Entry point of the console script; leaves with one of the exit statuses of `mtlbench.errors`."""
+    signals: list[int] = []
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        signals.append(number)
+        raise KeyboardInterrupt if number == signal.SIGINT else Terminated
+
+    signal.signal(signal.SIGTERM, stop)
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # a shell's background job ignores it
+        signal.signal(signal.SIGINT, stop)
     try:
-        signal.signal(signal.SIGTERM, _terminate)
         status = dispatch(sys.argv[1:])
-    except KeyboardInterrupt:
-        print(f"mtlbench: interrupted; {KEPT}", file=sys.stderr)
-        status = 128 + signal.SIGINT
-    except Terminated:
-        print(f"mtlbench: terminated; {KEPT}", file=sys.stderr)
-        status = 128 + signal.SIGTERM
+    except (KeyboardInterrupt, Terminated, RuntimeError):
+        # A signal that hits a thread's lock comes out as a RuntimeError.
+        if not signals:
+            raise
+        word = "interrupted" if signals[0] == signal.SIGINT else "terminated"
+        print(f"mtlbench: {word}; what was finished is kept, the same command continues", file=sys.stderr)
+        status = 128 + signals[0]
     sys.exit(status)
 
 
@@ -63,10 +72,8 @@ def dispatch(arguments: list[str]) -> int:
         hint = f"; did you mean {near[0]}?" if near else ""
         print(f"mtlbench: unknown command {command!r}{hint}\n\n{usage()}", file=sys.stderr)
         return 2
+    # Idle OpenMP threads would spin: next to any other work that makes the whole machine several times slower.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     from mtlbench.app import run
 
     return run(command, arguments[1:])
-
-
-def _terminate(number: int, frame: FrameType | None) -> None:
-    raise Terminated

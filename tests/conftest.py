@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 import torch
 
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as the commands do, before anything imports torch
+
 
 @pytest.fixture(scope="session")
 def shared() -> Path:

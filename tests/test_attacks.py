@@ -29,6 +29,8 @@ from tests.grid import (
 
 pytestmark = pytest.mark.usefixtures("shared", "one_thread")
 
+precisely = partial(run, ds="precise")
+
 each_pair = pytest.mark.parametrize(("attack", "step"), PAIRS)
 each_batchless_pair = pytest.mark.parametrize(("attack", "step"), [p for p in PAIRS if p[1] not in BATCH_BOUND])
 
@@ -80,40 +82,40 @@ def test_radius_zero_is_exactly_the_image(attack, step):
 
 @each_batchless_pair
 def test_batch_size_does_not_matter(attack, step):
-    batch = first_batch()
-    together = run(attack, step, batch)
-    alone = [run(attack, step, rows(batch, [i])) for i in range(len(batch))]
+    batch = first_batch("precise")
+    together = precisely(attack, step, batch)
+    alone = [precisely(attack, step, rows(batch, [i])) for i in range(len(batch))]
     same(torch.cat(alone), together)
 
 
 @each_batchless_pair
 def test_order_of_the_images_does_not_matter(attack, step):
-    batch = first_batch()
+    batch = first_batch("precise")
     order = [2, 0, 1]
-    same(run(attack, step, rows(batch, order)), run(attack, step, batch)[order])
+    same(precisely(attack, step, rows(batch, order)), precisely(attack, step, batch)[order])
 
 
 @each_batchless_pair
 def test_a_radius_per_image(attack, step):
-    batch, radii = first_batch(), [0.0, 2 / 255, 16 / 255]
-    found = run(attack, step, batch, eps=radii)
+    batch, radii = first_batch("precise"), [0.0, 2 / 255, 16 / 255]
+    found = precisely(attack, step, batch, eps=radii)
     moved = (found - batch.image).abs().flatten(1).amax(1)
     assert (moved <= torch.tensor(radii) + SLACK).all()
     assert moved[0] == 0
     for i, radius in enumerate(radii):
-        same(run(attack, step, rows(batch, [i]), eps=radius), found[i : i + 1])
+        same(precisely(attack, step, rows(batch, [i]), eps=radius), found[i : i + 1])
 
 
 @each_batchless_pair
 def test_an_image_without_valid_pixels_is_no_error(attack, step):
     """Nor does it change the others: it has no loss that anything could climb."""
-    batch = first_batch()
+    batch = first_batch("precise")
     masks = {name: mask.clone() for name, mask in batch.masks.items()}
     for mask in masks.values():
         mask[1] = False
-    found = run(attack, step, replace(batch, masks=masks))
+    found = precisely(attack, step, replace(batch, masks=masks))
     assert found.isfinite().all()
-    same(found[[0, 2]], run(attack, step, batch)[[0, 2]])
+    same(found[[0, 2]], precisely(attack, step, batch)[[0, 2]])
 
 
 @each_pair
@@ -158,18 +160,18 @@ def test_same_seed_same_images(attack, step):
 @each_batchless_pair
 def test_random_starts_and_restarts(attack, step):
     """They keep the ball and the batch's independence, and the best of several starts is no worse than the first."""
-    batch = first_batch()
-    several = partial(run, attack, step, random_start=True, restarts=3)
+    batch = first_batch("precise")
+    several = partial(run, attack, step, ds="precise", random_start=True, restarts=3)
     found = several(batch)
     assert (found - batch.image).abs().max() <= EPS + SLACK
     assert found.min() >= 0
     assert found.max() <= 1
     assert torch.equal(several(batch, eps=0.0), batch.image)
     same(torch.cat([several(rows(batch, [i])) for i in range(len(batch))]), found)
-    once = run(attack, step, batch, random_start=True)
-    assert attack == "noise" or not torch.equal(once, run(attack, step, batch)), "the start is really random"
-    losses = golden("nyuv2").losses(batch, attack_of(attack, step).tasks)
-    objective = attack_of(attack, step).objective.bind(losses, batch.image)
+    once = precisely(attack, step, batch, random_start=True)
+    assert attack == "noise" or not torch.equal(once, precisely(attack, step, batch)), "the start is really random"
+    losses = golden("precise").losses(batch, attack_of(attack, step, "precise").tasks)
+    objective = attack_of(attack, step, "precise").objective.bind(losses, batch.image)
     if len(objective.candidates()) == 1:  # several would draw other starts
         assert (objective.score(losses(found)) >= objective.score(losses(once)) - SLACK).all()
 

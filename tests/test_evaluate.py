@@ -138,6 +138,8 @@ def test_radius_zero_is_the_clean_cell(model, whole, attack):
     assert np.array_equal(found["losses"], whole["clean"]["losses"])
     for name in ("rise", "outside", "l2", "training_mode"):
         assert not found[name].any(), name
+    assert (found["ssim"] == 1).all()
+    assert np.isinf(found["psnr"]).all()
 
 
 def test_checks_of_the_attacked_images(whole):
@@ -150,7 +152,42 @@ def test_checks_of_the_attacked_images(whole):
         assert (checks["rise"][moved] > 0).all() or name == "noise"
         assert (checks["l2"][moved] > 2).all()
         assert (checks["l2"] <= 8.001).all()
+        assert checks["psnr"][moved] == pytest.approx(20 * np.log10(255 / checks["l2"][moved]))
+        assert ((checks["ssim"][moved] > 0.3) & (checks["ssim"][moved] < 1)).all()
         assert (checks["l2"][~moved] == 0).all()
+
+
+class NaNModel(TreeModel):
+    """Its depth is NaN on dark images."""
+
+    def forward(self, image, tasks=None):
+        found = super().forward(image, tasks)
+        bad = torch.where(image.mean((1, 2, 3), keepdim=True) < 0.5, torch.nan, 0.0)
+        return found | ({"depth": found["depth"] + bad} if "depth" in found else {})
+
+
+def test_a_prediction_that_is_no_number_stays_visible(model):
+    broken = copy.deepcopy(model)
+    broken.__class__ = NaNModel
+    arrays = run(broken)["pgd"]
+    assert np.isnan(arrays["losses"][:, 2]).any()
+    assert not (arrays["rise"] > 0)[np.isnan(arrays["losses"][:, 2])].any()
+
+
+def test_a_batch_that_does_not_fit_is_halved(model, whole):
+    class Full(TreeModel):
+        def forward(self, image, tasks=None):
+            if len(image) > 2:
+                raise torch.OutOfMemoryError
+            return super().forward(image, tasks)
+
+    small = copy.deepcopy(model).double()
+    dataset = FakeDataset(IMAGES, empty=[4], dtype=torch.float64)
+    expected = run(small, dataset=dataset)
+    small.__class__ = Full
+    for key, arrays in run(small, dataset=dataset).items():
+        for name, array in arrays.items():
+            np.testing.assert_allclose(array, expected[key][name], rtol=1e-9, atol=1e-9, err_msg=name)
 
 
 def test_each_image_is_decoded_once(model):
@@ -226,30 +263,6 @@ def test_training_mode_does_not_matter(model, whole):
         assert_same(run(model, cells=CELLS[:1])["clean"], whole["clean"])
     finally:
         model.eval()
-
-
-def test_a_batch_too_large_for_memory_is_halved(model, whole, monkeypatch):
-    """As often as needed, with the same numbers; a single image that does not fit is an error."""
-    asked, measured = [], Pass._cell
-
-    def scarce(self, batch, cell):
-        asked.append(len(batch))
-        if len(batch) > limit:
-            raise torch.OutOfMemoryError
-        return measured(self, batch, cell)
-
-    monkeypatch.setattr(Pass, "_cell", scarce)
-    monkeypatch.setattr(torch.cuda, "empty_cache", lambda: None)
-    limit = 2
-    found = run(model, cells=CELLS[:3])
-    assert asked[0] == IMAGES
-    for key, arrays in found.items():
-        np.testing.assert_allclose(arrays["losses"], whole[key]["losses"], rtol=1e-4, atol=1e-6)
-        pixels = arrays["normals/angle_histogram_fine"].sum()
-        assert pixels == whole[key]["normals/angle_histogram_fine"].sum()
-    limit = 0
-    with pytest.raises(torch.OutOfMemoryError):
-        run(model, cells=CELLS[:1])
 
 
 def test_no_cells_is_no_work(model):

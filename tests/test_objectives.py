@@ -20,7 +20,7 @@ from mtlbench.attacks.objectives import (
 )
 from mtlbench.attacks.objectives.weighted_total import Weighted
 from mtlbench.attacks.random import PerImage
-from mtlbench.attacks.steps import FGSM, MIM, PGD, MIMLinear
+from mtlbench.attacks.steps import APGD, FGSM, MIM, PGD, MIMLinear
 from tests.grid import EPS, climb, first_batch, golden, same
 
 pytestmark = pytest.mark.usefixtures("shared", "one_thread")
@@ -133,6 +133,13 @@ class TestFamilies:
         losses = golden("nyuv2").losses(first_batch())
         same(signs(one.bind(losses, x), losses, x), signs(other, losses, x))
 
+    @pytest.mark.parametrize(("alpha", "equal"), [(0.0, Total()), (1.0, DGBA())], ids=["total", "dgba"])
+    @pytest.mark.parametrize("step", [PGD(), APGD()], ids=lambda step: step.name)
+    def test_power_attacks_like_its_ends(self, alpha, equal, step):
+        x, eps = first_batch().image, torch.full((3,), EPS)
+        losses = golden("nyuv2").losses(first_batch())
+        same(climb(step, losses, x, eps, Power(alpha)), climb(step, losses, x, eps, equal))
+
     def test_power_is_between_and_beyond(self):
         """Direction sum_i grad L_i / L_i^alpha, by one backward per task."""
         x = first_batch().image
@@ -182,3 +189,5 @@ class TestFamilies:
         assert attack.gradients == 6 * 3
         alone = climb(PGD(3), losses, x, eps, Weighted([0.5, 0, 0.5]))
         same(found["w1/0/1"], alone)
+        first = golden("nyuv2").losses(first_batch(), golden("nyuv2").tasks[:1])
+        same(found["w2/0/0"], climb(PGD(3), first, x, eps, Single()))

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from mtlbench.attacks.attack import Attack
 from mtlbench.attacks.ball import Ball
-from mtlbench.attacks.objectives import Total
+from mtlbench.attacks.objectives import DGBA, Power, SignSum, Static, Total
 from mtlbench.attacks.random import PerImage
 from mtlbench.attacks.steps import APGD, FGSM, MIM, PGD, SAGA, MIMLinear, Noise
 from mtlbench.attacks.steps.apgd import checkpoints
@@ -91,6 +91,25 @@ def test_apgd_never_ends_below_its_best_point(curved):
     scores = [losses(climb(APGD(n), losses, x, torch.tensor([0.1]))).item() for n in range(1, 12)]
     assert scores[0] >= losses(x).item()
     assert scores[-1] > scores[0]
+
+
+@pytest.mark.parametrize("steps", [1, 2, 5])
+@pytest.mark.parametrize("objective", [Total(), DGBA(), Static(), Power(0.5), SignSum()], ids=lambda o: o.name)
+def test_apgd_never_ends_below_its_start(objective, steps):
+    x = first_batch().image
+    losses = golden("nyuv2").losses(first_batch())
+    score = objective.bind(losses, x).score
+    assert (score(losses(climb(APGD(steps), losses, x, torch.full((3,), EPS), objective))) >= score(losses(x))).all()
+
+
+@pytest.mark.parametrize("step", [PGD(2), FGSM(), APGD(2)], ids=lambda step: step.name)
+def test_more_restarts_never_lower_the_score(step):
+    x = first_batch().image
+    losses = golden("nyuv2").losses(first_batch())
+    found = (climb(step, losses, x, torch.full((3,), EPS), DGBA(), restarts=n) for n in (1, 2, 4))
+    once, twice, often = (DGBA().score(losses(image)) for image in found)
+    assert (twice >= once).all()
+    assert (often >= twice).all()
 
 
 def test_apgd_keeps_the_best_point_of_each_image():

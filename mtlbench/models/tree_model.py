@@ -1,7 +1,6 @@
 """A backbone cut into blocks, copied along a sharing tree, one head per task."""
 
 from collections.abc import Mapping, Sequence
-from contextlib import nullcontext
 
 import torch
 from torch import Tensor, nn
@@ -57,8 +56,11 @@ class TreeModel(nn.Module):
             image: the images.
             tasks: which tasks to run; all where None.
         """
-        with torch.autocast(image.device.type, self.autocast) if self.autocast else nullcontext():
-            predictions = self._run(image.flip(1) * 255 - self.mean, tasks or self.order)
+        x = image.flip(1) * 255 - self.mean
+        if self.autocast is None:
+            return self._run(x, tasks or self.order)
+        with torch.autocast(image.device.type, self.autocast):
+            predictions = self._run(x, tasks or self.order)
         return {name: prediction.float() for name, prediction in predictions.items()}
 
     def _run(self, x: Tensor, tasks: Sequence[str]) -> dict[str, Tensor]:

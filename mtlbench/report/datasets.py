@@ -1,15 +1,19 @@
 """Terminal views of what `mtlbench data` found."""
 
+from typing import TYPE_CHECKING
+
 from rich.table import Table
 
-from mtlbench.data.describe import Description
-from mtlbench.data.verify import Verification
 from mtlbench.report.terminal import console
+
+if TYPE_CHECKING:  # they import torch, of which the report is free
+    from mtlbench.data.describe import Description
+    from mtlbench.data.verify import Verification
 
 BAR = 30
 
 
-def show_verification(name: str, split: str, found: Verification) -> None:
+def show_verification(name: str, split: str, found: "Verification") -> None:
     """A summary, every bad file, every oddity."""
     out = console()
     table = Table(title=f"{name}, {split}", title_justify="left")
@@ -33,7 +37,7 @@ def show_verification(name: str, split: str, found: Verification) -> None:
         )
 
 
-def show_description(found: Description) -> None:
+def show_description(found: "Description") -> None:
     """Counts, class frequencies and depths as bars."""
     out = console()
     height, width = found.size

@@ -8,7 +8,7 @@ from mtlbench.metrics import METRICS
 from mtlbench.scores.bootstrap import interval
 from mtlbench.scores.damage import arp, damage, drops_and_clean, higher_is_better, relative_drops
 from mtlbench.scores.transferability import transferability
-from mtlbench.scores.wide import IDENTITY, block, levels, with_status
+from mtlbench.scores.wide import IDENTITY, OK, block, levels, with_status
 from mtlbench.tasks import DEPTH, EDGE_TEXTURE, KEYPOINTS2D, NORMALS, SEGMENTATION
 
 TASK_ORDER = (SEGMENTATION, NORMALS, DEPTH, KEYPOINTS2D, EDGE_TEXTURE)
@@ -25,7 +25,8 @@ def tables(metrics: pd.DataFrame, alarms: Mapping[str, str] | None = None) -> di
     damages = damage(relative_drops(metrics))
     arps = arp(damages)
     keys = levels(arps)
-    status = keys["status"].where(keys["status"] != "ok", keys["cell"].map(alarms or {}).fillna("ok"))
+    raised = pd.Series([(alarms or {}).get(cell, OK) for cell in keys["cell"]], dtype=object)
+    status = keys["status"].where(keys["status"] != OK, raised)
     arps = with_status(arps.droplevel("status"), status)
     return {
         "metrics": _metrics(metrics.iloc[:, :1]),

@@ -57,10 +57,10 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Result]:
     """Start ``mtlbench ARGUMENTS`` as a process in an unrelated folder and wait for it."""
     elsewhere = tmp_path_factory.mktemp("elsewhere")
 
-    def start(*arguments: str | Path, folder: Path = elsewhere) -> Result:
+    def start(*arguments: str | Path) -> Result:
         done = subprocess.run(
             [*command(), *map(str, arguments)],
-            cwd=folder,
+            cwd=elsewhere,
             env=environment(),
             capture_output=True,
             text=True,
@@ -111,7 +111,8 @@ def call(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureF
 @contextmanager
 def _as_before() -> Iterator[None]:
     """Undo what a process may do to itself because it ends anyway: log handlers, signals, threads."""
-    root, terminate, threads = logging.getLogger(), signal.getsignal(signal.SIGTERM), torch.get_num_threads()
+    root, threads = logging.getLogger(), torch.get_num_threads()
+    signals = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     handlers, level = list(root.handlers), root.level
     torch.set_num_threads(1)
     try:
@@ -120,7 +121,8 @@ def _as_before() -> Iterator[None]:
         for handler in set(root.handlers) - set(handlers):
             handler.close()
         root.handlers[:], root.level = handlers, level
-        signal.signal(signal.SIGTERM, terminate)
+        for number, handler in signals.items():
+            signal.signal(number, handler)
         torch.set_num_threads(threads)
 
 

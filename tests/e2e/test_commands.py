@@ -72,9 +72,8 @@ def test_a_wrong_option_as_a_process(run: Callable, tmp_path: Path) -> None:
 
 def test_the_first_attack_writes_what_is_promised(outputs: Path) -> None:
     assert {path.name for path in outputs.iterdir()} == {"checkpoints", "datasets", "runs", "store", "tables"}
-    assert {p.name for p in (outputs / "tables").iterdir()} == {
-        f"{t}.{s}" for t in COLUMNS for s in ("csv", "md", "tex")
-    }
+    written = {path.name for path in (outputs / "tables").iterdir()}
+    assert written >= {f"{table}.{suffix}" for table in COLUMNS for suffix in ("csv", "md", "tex")}
     for table, further in COLUMNS.items():
         header = (outputs / "tables" / f"{table}.csv").read_text().splitlines()[0]
         assert header.split(",") == FIRST + further
@@ -93,7 +92,7 @@ def test_the_rows_are_those_asked_for(outputs: Path) -> None:
     assert {row["task"] for row in metrics} == {"segmentation", "normals", "depth"}
     assert {row["n_images"] for row in metrics} == {"3"}
     assert {(row["sharing"], row["shared_blocks"], row["step"], row["steps"]) for row in arp} == {
-        ("all_shared", "5", "pgd", "2")
+        ("all_shared", "5", "apgd", "2")
     }
     clean = [row for row in metrics if row["attack"] == "none"]
     assert all(row["clean"] == row["attacked"] for row in clean)

@@ -45,7 +45,8 @@ def test_an_option_composes_and_builds(option: str) -> None:
     group, _, name = option.rpartition("/")
     config = compose("attack", f"{group}={name}")
     tasks = three_tasks()
-    assert parts.attacks(config, tasks) or config["attack"]["name"] == "none"
+    attacks = parts.attacks(config, parts.engine(config), tasks)
+    assert attacks or config["attack"]["name"] == "none"
     assert parts.backbone(config).name
     assert parts.recipe(config).iterations > 0
     assert parts.epsilons(config)

@@ -1,0 +1,87 @@
+"""The recipes of CONTRIBUTING.md do what they say, in a copy of the project."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+BLOCK = re.compile(r"^```(python|yaml|diff)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+SMALL = (
+    *("dataset.images=14", "dataset.resolution=32", "training.iterations=1", "training.batch_size=2"),
+    *("eps=4", "scores=paper", "limit=1"),
+)
+
+
+@pytest.fixture(scope="module")
+def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The project with every recipe applied."""
+    folder = tmp_path_factory.mktemp("recipes")
+    for part in ("mtlbench", "conf"):
+        shutil.copytree(ROOT / part, folder / part, ignore=shutil.ignore_patterns("__pycache__"))
+    written = 0
+    for kind, text in BLOCK.findall((ROOT / "CONTRIBUTING.md").read_text()):
+        if kind == "diff":
+            apply(text, folder)
+        else:
+            first, rest = text.split("\n", 1)
+            path = folder / first.removeprefix("# ")
+            assert not path.exists()
+            path.write_text(rest)
+            written += 1
+    assert written == 8
+    return folder
+
+
+def apply(diff: str, folder: Path) -> None:
+    """Replace lines by their neighbours, not by their numbers: files above them may grow."""
+    for part in re.split(r"^--- a/.*\n", diff, flags=re.MULTILINE)[1:]:
+        name, _, *lines = part.splitlines()
+        path = folder / name.removeprefix("+++ b/")
+        old = "\n".join(line[1:] for line in lines if line[0] in " -")
+        new = "\n".join(line[1:] for line in lines if line[0] in " +")
+        text = path.read_text()
+        assert old in text, f"{path.name} has changed; CONTRIBUTING.md shows\n{old}"
+        path.write_text(text.replace(old, new, 1))
+
+
+def mtlbench(copy: Path, *arguments: str) -> str:
+    done = subprocess.run(
+        [sys.executable, "-m", "mtlbench", *arguments],
+        cwd=copy,
+        env={**os.environ, "PYTHONPATH": str(copy), "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        timeout=240,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_objective_step_backbone_and_metric(copy: Path) -> None:
+    out = mtlbench(copy, "attack", "attack=least", "attack/step=halving", "model=plain", *SMALL)
+    assert "least" in out
+    assert "plain" in out
+    assert "halving" in out
+    assert ",square_err,m^2," in (copy / "outputs" / "tables" / "metrics.csv").read_text()
+
+
+def test_dataset(copy: Path, tmp_path: Path) -> None:
+    """Generated rooms, put where the new format wants them."""
+    mtlbench(copy, "data", "action=make", "dataset.images=14", "dataset.resolution=32")
+    (rooms,) = (copy / "outputs" / "datasets").glob("rooms-*")
+    for split in ("train", "test"):
+        (tmp_path / split).mkdir()
+        for image in (rooms / "img").glob(f"{split}_*.png"):
+            shutil.copy(image, tmp_path / split / image.name)
+            shutil.copy(rooms / "seg" / image.name, tmp_path / split / f"{image.stem}_seg.png")
+            shutil.copy(rooms / "depth" / f"{image.stem}.npy", tmp_path / split)
+    options = ("dataset=seg_depth", f"dataset.root={tmp_path}", "dataset.resolution=32")
+    assert "seg_depth, train" in mtlbench(copy, "data", "action=verify", *options)
+    mtlbench(copy, "train", *options, "training.iterations=1", "training.batch_size=2")
+    mtlbench(copy, "attack", *options, "training.iterations=1", "training.batch_size=2", "eps=4")
