@@ -5,7 +5,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import torch
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as the commands do, before anything imports torch
 
@@ -22,6 +21,8 @@ def shared() -> Path:
 @pytest.fixture(scope="module")
 def one_thread() -> Iterator[None]:
     """PyTorch on one thread: the golden numbers were made so, and small problems run faster."""
+    import torch
+
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     yield
