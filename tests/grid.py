@@ -1,0 +1,112 @@
+"""Every attack that conf/ can build, on the golden model; what the tests of attacks share."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import torch
+from omegaconf import OmegaConf
+from torch import Tensor
+
+from mtlbench import parts
+from mtlbench.attacks.attack import Attack
+from mtlbench.attacks.objectives import Losses, Objective, Total
+from mtlbench.attacks.random import PerImage
+from mtlbench.attacks.steps import Step
+from mtlbench.data.batch import Batch
+from tests.fakes import RGBGolden
+
+CONF = Path(__file__).resolve().parents[1] / "conf" / "attack"
+EPS = 8 / 255
+SLACK = 1e-6
+NO_ATTACK = {"none"}
+"""Options of conf/attack without an objective; everything else there is tested."""
+BATCH_BOUND = {"apgd_reference", "saga_reference"}
+"""Step rules that depend on the batch by definition: copies of the reference, for parity only."""
+
+
+SHORT = {"steps": 4, "grid": 1}
+"""Options made smaller, wherever a yaml has them, so that the grid stays quick."""
+
+
+def read(path: Path) -> Any:
+    return OmegaConf.load(path)
+
+
+def _pairs() -> list[tuple[str, str]]:
+    """(attack, step) for every yaml; the step is ``fixed`` where the attack brings its own."""
+    rules = sorted(path.stem for path in (CONF / "step").glob("*.yaml"))
+    attacks = {path.stem: read(path) for path in sorted(CONF.glob("*.yaml")) if path.stem not in NO_ATTACK}
+    return [(name, step) for name, node in attacks.items() for step in (["fixed"] if "fixed_step" in node else rules)]
+
+
+PAIRS = _pairs()
+OBJECTIVES = sorted({attack for attack, _ in PAIRS})
+
+
+@cache
+def golden(ds: str) -> RGBGolden:
+    """The golden model and batches; ``precise`` are those of nyuv2 in double precision, for rules that choose a best
+    point: after a difference in rounding they may choose another one.
+    """
+    if ds != "precise":
+        return RGBGolden(ds)
+    found = RGBGolden("nyuv2")
+    found.model.double()
+    found.batches = [replace(batch, image=batch.image.double()) for batch in found.batches]
+    return found
+
+
+def attack_of(attack: str, step: str, ds: str = "nyuv2", **options: Any) -> Attack:
+    """The attack that ``attack=.. attack/step=..`` gives, with further options of the attack group."""
+    chosen = read(CONF / f"{attack}.yaml")
+    chosen.step = read(CONF / "step" / f"{'fgsm' if step == 'fixed' else step}.yaml")
+    for node in (chosen, chosen.step):
+        node.update({name: value for name, value in SHORT.items() if name in node})
+    chosen.update(options)
+    config = OmegaConf.to_container(OmegaConf.create({"attack": chosen, "plugins": []}), resolve=True)
+    built = parts.attacks(config, parts.engine(config), golden(ds).tasks)
+    return next(iter(built.values()))  # the first task's, of `single`
+
+
+def objective_of(attack: str) -> Objective:
+    return attack_of(attack, "pgd").objective
+
+
+def run(
+    attack: str,
+    step: str,
+    batch: Batch,
+    eps: float | Sequence[float] = EPS,
+    seed: int = 0,
+    ds: str = "nyuv2",
+    **options: Any,
+) -> Tensor:
+    """The attacked images of `batch`."""
+    return apply(attack_of(attack, step, ds, **options), batch, eps, seed, ds)
+
+
+def apply(
+    attack: Attack, batch: Batch, eps: float | Sequence[float] = EPS, seed: int = 0, ds: str = "nyuv2"
+) -> Tensor:
+    radii = torch.tensor([eps] * len(batch) if isinstance(eps, float) else eps)
+    losses = golden(ds).losses(batch, attack.tasks)
+    return attack(losses, batch.image, radii, PerImage(seed, batch.names))[""]
+
+
+def climb(step: Step, losses: Losses, x: Tensor, eps: Tensor, objective: Objective | None = None, **options) -> Tensor:
+    """A step rule on losses of its own, on images called 0, 1, .."""
+    names = [str(i) for i in range(len(x))]
+    return Attack(objective or Total(), step, (), **options)(losses, x, eps, PerImage(0, names))[""]
+
+
+def first_batch(ds: str = "nyuv2") -> Batch:
+    return golden(ds).batches[0]
+
+
+def same(found: Tensor, expected: Tensor) -> None:
+    """Equal but for gradients within rounding of zero, whose sign is anybody's guess. (Here all are bit-equal.)"""
+    assert found.shape == expected.shape
+    assert ((found - expected).abs() < SLACK).float().mean() > 0.999
