@@ -72,7 +72,7 @@ class Recipe:
         """Learning rate of an iteration, counted from 0; a pure function, so that resuming needs no state."""
         if self.schedule == "halve":
             return self.lr * 0.5 ** (iteration // self.halve_every)
-        share = (iteration + 1) / self.iterations
+        share = (iteration + 0.5) / self.iterations
         if share < 0.3:
             return self.lr * (0.04 + 0.96 * (1 - math.cos(math.pi * share / 0.3)) / 2)
         return self.lr * (1 + math.cos(math.pi * (share - 0.3) / 0.7)) / 2

@@ -58,17 +58,14 @@ class Attack:
         ball = Ball(x, eps, random)
         with torch.no_grad():
             judge = self.objective.bind(losses, x)
-            found = {name: self._best_start(losses, one, ball) for name, one in judge.candidates().items()}
+            starts = [ball.point() if self.random_start or n > 0 else ball.x for n in range(self.restarts)]
+            found = {}
+            for name, objective in judge.candidates().items():
+                runs = [ball.project(self.step.run(losses, objective, ball, start)).detach() for start in starts]
+                found[name] = best_of(runs, losses, judge)
             if len(found) > 1:
                 found[""] = best_of(list(found.values()), losses, judge)
         return found
-
-    def _best_start(self, losses: Losses, objective: Objective, ball: Ball) -> Tensor:
-        runs = []
-        for number in range(self.restarts):
-            start = ball.point() if self.random_start or number > 0 else ball.x
-            runs.append(ball.project(self.step.run(losses, objective, ball, start)).detach())
-        return best_of(runs, losses, objective)
 
 
 def best_of(images: Sequence[Tensor], losses: Losses, objective: Objective) -> Tensor:

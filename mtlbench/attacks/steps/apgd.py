@@ -1,7 +1,5 @@
 """APGD (Croce & Hein 2020, arXiv 2003.01690, algorithm 1), with step size and best point kept per image."""
 
-from math import ceil
-
 import torch
 from torch import Tensor
 
@@ -11,7 +9,8 @@ from mtlbench.attacks.steps.base import Step, at_least_one, positive
 
 MOMENTUM = 0.75
 RISES_NEEDED = 0.75
-FIRST_CHECK, SHORTEN_BY, SHORTEST = 0.22, 0.03, 0.06
+FIRST_CHECK, SHORTEN_BY, SHORTEST = 22, 3, 6
+"""Percent of the steps: in whole numbers, because sums of 0.01 round to the wrong step."""
 
 
 class APGD(Step):
@@ -69,8 +68,9 @@ def per_pixel(flags: Tensor) -> Tensor:
 
 def checkpoints(steps: int) -> tuple[int, ...]:
     """The steps after which the step size may halve, ascending: ceil(p N) with shrinking gaps between the p."""
-    positions, gap = [0.0, FIRST_CHECK], FIRST_CHECK
-    while positions[-1] < 1:
+    found, position, gap = set(), FIRST_CHECK, FIRST_CHECK
+    while position < 100:
+        found.add(-(-position * steps // 100))
         gap = max(gap - SHORTEN_BY, SHORTEST)
-        positions.append(positions[-1] + gap)
-    return tuple(sorted({ceil(p * steps) for p in positions[1:] if p < 1}))
+        position += gap
+    return tuple(sorted(found))
