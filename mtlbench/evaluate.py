@@ -20,8 +20,7 @@ from mtlbench.progress import Progress, silent
 from mtlbench.tasks import Task
 
 GREY = 255.0
-CPU_BLOCK = 8
-"""Images computed at once on a CPU, whatever the batch size: its kernels round differently for other shapes."""
+CPU_PIXELS = 32 * 64 * 64
 
 
 @dataclass(frozen=True)
@@ -57,6 +56,15 @@ class Record:
         """Per-image statistics [N, k] in the loader's order and pooled ones [k], on the host."""
         joined = {name: torch.cat(values) for name, values in self.per_image.items()}
         return {name: value.cpu().numpy() for name, value in (joined | self.pooled).items()}
+
+
+def cpu_block(size: tuple[int, int]) -> int:
+    """Images computed at once on a CPU, from 4 to 32, whatever the batch size.
+
+    CPU kernels round differently for other shapes, so only a block that depends on nothing but the image size
+    [H, W] makes results bit-equal from any batch size. About this many pixels keep two to eight cores busy.
+    """
+    return min(max(CPU_PIXELS // (size[0] * size[1]), 4), 32)
 
 
 @contextmanager

@@ -18,7 +18,7 @@ from mtlbench.data.base import ImageDataset
 from mtlbench.data.fingerprint import fingerprint
 from mtlbench.data.loader import in_order
 from mtlbench.errors import CheckpointError
-from mtlbench.evaluate import CPU_BLOCK, Pass, evaluate
+from mtlbench.evaluate import Pass, cpu_block, evaluate
 from mtlbench.files import write_atomically
 from mtlbench.models.checkpoint import load_weights, save_weights, weights_hash
 from mtlbench.models.sharing import Tree
@@ -186,7 +186,8 @@ def _compute(setup: Setup, model: TreeModel, dataset: ImageDataset, missing: Seq
     started = time.perf_counter()
     with setup.screen(title) as progress:
         work = Pass(model, dataset.tasks, [plan.planned() for plan in missing], config["seed"])
-        at_once = CPU_BLOCK if setup.device.type == "cpu" else config["batch_size"]
+        size = parts.resolution(config["dataset"]["resolution"])
+        at_once = cpu_block(size) if setup.device.type == "cpu" else config["batch_size"]
         loader = in_order(dataset, at_once, config["workers"])
         records = evaluate(work, loader, setup.device, len(dataset), progress)
     origin = provenance.record(setup.device) | {

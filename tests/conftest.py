@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as the commands do, before anything imports torch
+os.environ.setdefault("GOMP_SPINCOUNT", "10000")  # as the commands do, before anything imports torch
 
 
 @pytest.fixture(scope="session")
