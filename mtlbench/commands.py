@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from mtlbench import provenance, report
 from mtlbench.errors import DataError, UsageError
 from mtlbench.files import write_atomically
@@ -75,7 +77,7 @@ def data(config: Config) -> None:
     """Generate, verify or describe a dataset."""
     from mtlbench import datasets
 
-    actions = {"make": datasets.make, "verify": datasets.verify, "info": datasets.info}
+    actions = {"make": datasets.make, "verify": datasets.verify, "info": datasets.info, "baseline": datasets.baseline}
     if config["action"] not in actions:
         raise UsageError(f"action={config['action']}: expected {', '.join(actions)}")
     actions[config["action"]](config)
@@ -107,11 +109,12 @@ def layouts(config: Config) -> None:
 
 
 def _record_run(config: Config) -> None:
-    """Versions, commit and device beside the configuration of this run."""
+    """The resolved configuration, versions, commit and device beside Hydra's own files of this run."""
     from mtlbench.parts import device
 
-    text = json.dumps(provenance.record(device(config)), indent=2)
-    write_atomically(Path(config["run_dir"]) / "provenance.json", text + "\n")
+    folder = Path(config["run_dir"])
+    write_atomically(folder / "provenance.json", json.dumps(provenance.record(device(config)), indent=2) + "\n")
+    write_atomically(folder / "resolved.yaml", yaml.safe_dump(dict(config), sort_keys=False))
 
 
 def _nothing() -> None:

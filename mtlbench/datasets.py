@@ -5,14 +5,17 @@ from pathlib import Path
 from typing import Any
 
 from mtlbench import parts
+from mtlbench.baseline import constants, scores
 from mtlbench.data.describe import describe
+from mtlbench.data.loader import in_order
 from mtlbench.data.verify import verify as verify_split
 from mtlbench.errors import DataError, UsageError
 from mtlbench.progress import Progress
-from mtlbench.report.datasets import show_description, show_verification
+from mtlbench.report.datasets import show_baseline, show_description, show_verification
 from mtlbench.report.terminal import console, screen
 
 SPLITS = ("train", "test")
+CONSTANTS_FROM = 512
 
 
 def make(config: Mapping[str, Any]) -> None:
@@ -48,6 +51,15 @@ def info(config: Mapping[str, Any]) -> None:
         with screen(f"read {dataset.name} {split}") as progress:
             found = describe(dataset, _images(progress))
         show_description(found)
+
+
+def baseline(config: Mapping[str, Any]) -> None:
+    """Scores of the best constant prediction on the test split, the constants taken from up to 512 training images."""
+    root = _root(config)
+    training = parts.open_dataset(config, "train", root, limit=CONSTANTS_FROM)
+    test = parts.open_dataset(config, "test", root)
+    constant = constants(test.tasks, list(in_order(training, 32)))
+    show_baseline(test.name, scores(test.tasks, constant, in_order(test, 32)))
 
 
 def _root(config: Mapping[str, Any]) -> Path:

@@ -62,14 +62,22 @@ def bench(config: Mapping[str, Any]) -> None:
 
 
 def _attacks(config: Mapping[str, Any], tasks: tuple[Task, ...]) -> dict[str, Attack]:
-    """Every configured objective with every configured step rule."""
+    """Every chosen objective with every chosen step rule."""
     found = {}
-    for name, node in config["objectives"].items():
+    for name, node in _chosen(config, "objectives").items():
         seen = tasks[:1] if name == "single" else tasks
-        for step_name, step in config["steps"].items():
+        for step_name, step in _chosen(config, "steps").items():
             objective = build(node, config["plugins"])
             found[f"{name} {step_name}"] = Attack(objective, build(step, config["plugins"]), seen)
     return found
+
+
+def _chosen(config: Mapping[str, Any], kind: str) -> dict[str, Any]:
+    known = config["catalogue"][kind]
+    unknown = [name for name in config[kind] if name not in known]
+    if unknown:
+        raise UsageError(f"{kind}={config[kind]}: expected a list of {', '.join(known)}")
+    return {name: known[name] for name in config[kind]}
 
 
 def _show(about: Mapping[str, Any], timings: Sequence[Timing], summary: Mapping[str, float]) -> None:

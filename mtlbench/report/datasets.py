@@ -1,9 +1,11 @@
 """Terminal views of what `mtlbench data` found."""
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from rich.table import Table
 
+from mtlbench.metrics import METRICS
 from mtlbench.report.terminal import console
 
 if TYPE_CHECKING:  # they import torch, of which the report is free
@@ -48,6 +50,17 @@ def show_description(found: "Description") -> None:
     total = max(sum(found.depth_counts), 1)
     edges = [f"{low:.2f} to {high:.2f}" for low, high in zip(found.depth_edges, found.depth_edges[1:], strict=False)]
     _bars("depth", edges, [count / total for count in found.depth_counts])
+
+
+def show_baseline(name: str, found: Mapping[tuple[str, str], float]) -> None:
+    """Metrics of the best constant prediction."""
+    table = Table()
+    for column in ("task", "metric", "unit", "best constant"):
+        table.add_column(column, justify="right" if column == "best constant" else "left")
+    for (task, metric), value in found.items():
+        table.add_row(task, metric, METRICS[metric].unit, f"{value:.4g}")
+    console().print(f"{name}, test: the best constant prediction (standard scores)")
+    console().print(table)
 
 
 def _bars(title: str, labels: list[str], shares: tuple[float, ...] | list[float]) -> None:

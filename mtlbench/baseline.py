@@ -1,0 +1,53 @@
+"""The best prediction that ignores the image: what a model has to beat before its robustness means anything."""
+
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from mtlbench.data.batch import Batch
+from mtlbench.evaluate import Record
+from mtlbench.losses import masked_mean
+from mtlbench.metrics import values
+from mtlbench.metrics.measure import measure
+from mtlbench.tasks import Task
+
+
+def constants(tasks: Sequence[Task], training: Sequence[Batch]) -> dict[str, Tensor]:
+    """The best constant of each task on training images: task name -> [channels].
+
+    Segmentation: log class frequencies, weighted by class where the loss is; directions: the mean unit vector; the
+    others: the median, which minimises the absolute error.
+    """
+    return {task.name: _constant(task, training) for task in tasks}
+
+
+def scores(
+    tasks: Sequence[Task], constant: dict[str, Tensor], batches: Iterable[Batch]
+) -> dict[tuple[str, str], float]:
+    """(task, metric) -> value in the standard scores of predicting `constant` everywhere."""
+    record, images = Record(), 0
+    for batch in batches:
+        predictions = {
+            task.name: constant[task.name][None, :, None, None].expand(len(batch), -1, *batch.image.shape[-2:])
+            for task in tasks
+        }
+        record.add(measure(tasks, predictions, batch.targets, batch.masks))
+        images += len(batch)
+    found = values(tasks, record.arrays(), np.ones((1, images)), "standard")
+    return {name: float(value[0]) for name, value in found.items()}
+
+
+def _constant(task: Task, training: Sequence[Batch]) -> Tensor:
+    targets = torch.cat([batch.targets[task.name] for batch in training])
+    masks = torch.cat([batch.masks[task.name] for batch in training])
+    if task.loss == "cross_entropy":
+        ids = torch.where(masks, targets.long(), task.channels)
+        counts = torch.bincount(ids.flatten(), minlength=task.channels + 1)[: task.channels].float()
+        weights = torch.tensor(task.class_weights) if task.class_weights else torch.ones(task.channels)
+        return (counts * weights).clamp_min(1e-6).log()
+    if task.loss == "cosine":
+        unit = torch.nn.functional.normalize(targets.float(), dim=1)
+        return torch.stack([masked_mean(unit[:, i], masks[:, 0].float()).mean() for i in range(task.channels)])
+    return targets[masks].float().median()[None]
