@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -104,6 +105,7 @@ def run_training(config: Config, screen: Screen) -> Checkpoint:
 def prepare(config: Config, screen: Screen) -> Setup:
     """Check the configuration, generate rooms where they are missing, open the test split, find the checkpoint."""
     device, recipe, backbone = parts.device(config), parts.recipe(config), parts.backbone(config)
+    adversary = parts.adversary(config)
     with screen(f"generate {config['dataset']['name']}") as progress:
         root = parts.dataset_root(config, progress)
     test = parts.open_dataset(config, "test", root, limit=config.get("limit"))
@@ -115,7 +117,7 @@ def prepare(config: Config, screen: Screen) -> Setup:
         "model": dict(config["model"]),
         "tree": str(tree),
         "tasks": {task.name: task.channels for task in test.tasks},
-        "training": {"name": training, **asdict(recipe)},
+        "training": {"name": training, **asdict(recipe)} | (asdict(adversary) if adversary else {}),
     }
     checkpoint = find(Path(config["outputs"]), name, decisive)
     return Setup(config, root, test, tree, recipe, device, checkpoint, screen)
@@ -152,6 +154,7 @@ def _train(setup: Setup, model: TreeModel) -> None:
     config, checkpoint = setup.config, setup.checkpoint
     data = parts.open_dataset(config, "train", setup.root, augmented=True)
     checkpoint.write_recipe()
+    adversary = parts.adversary(config)
     with setup.screen(f"train {checkpoint.folder.name}") as progress:
         curve = train(
             model,
@@ -162,6 +165,7 @@ def _train(setup: Setup, model: TreeModel) -> None:
             save_every=config["training"]["save_every"],
             workers=config["workers"],
             progress=progress,
+            perturb=partial(adversary, data.tasks) if adversary else None,
         )
     write_atomically(checkpoint.folder / CURVE, curve.csv())
     save_weights(model, checkpoint.weights)

@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 
+from mtlbench.adversarial import Adversary
 from mtlbench.attacks.attack import Attack
 from mtlbench.attacks.objectives import Objective
 from mtlbench.attacks.steps import Step
@@ -121,6 +122,15 @@ def recipe(config: Config) -> Recipe:
         weight_decay=training["weight_decay"],
         seed=config["seed"],
     )
+
+
+def adversary(config: Config) -> Adversary | None:
+    """What makes the attacked images of adversarial training; None for clean training."""
+    training = config["training"]
+    if "attack" not in training:
+        return None
+    names = ("attack", "step", "steps", "eps", "ratio", "warmup")
+    return Adversary(**{name: training[name] for name in names}, seed=config["seed"])
 
 
 def engine(config: Config) -> tuple[Objective, Step] | None:

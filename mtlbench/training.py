@@ -6,7 +6,7 @@ is the mean of its per-image losses, where the reference pools the pixels of the
 
 import logging
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from io import BytesIO
 from pathlib import Path
@@ -82,8 +82,8 @@ def _number(value: object) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
 
 
-Perturb = Callable[[TreeModel, Batch, int], Tensor]
-"""(model, batch, iteration) -> attacked images, for adversarial training."""
+Perturb = Callable[[TreeModel, Batch, int], Tensor | None]
+"""(model, batch, iteration) -> attacked images for a second step, or None: adversarial training."""
 
 
 @dataclass
@@ -136,19 +136,15 @@ def train(
         batch = batch.to(device)
         for group in optimiser.param_groups:
             group["lr"] = recipe.rate(iteration)
-        for images in _images(model, batch, iteration, perturb):
-            losses = _step(model, optimiser, dataset.tasks, batch, images, recipe.seed, iteration)
+        losses = _step(model, optimiser, dataset.tasks, batch, batch.image, recipe.seed, iteration)
+        attacked = None if perturb is None else perturb(model, batch, iteration)
+        if attacked is not None:
+            _step(model, optimiser, dataset.tasks, batch, attacked, recipe.seed, iteration)
         curve.rows.append(_finite(losses.tolist(), model.order, iteration))
         if (iteration + 1) % save_every == 0 and iteration + 1 < recipe.iterations:
             _save(state, identity, model, optimiser, curve)
         progress(iteration + 1, recipe.iterations, _note(curve))
     return curve
-
-
-def _images(model: TreeModel, batch: Batch, iteration: int, perturb: Perturb | None) -> Iterator[Tensor]:
-    yield batch.image
-    if perturb is not None:
-        yield perturb(model, batch, iteration)
 
 
 def _step(

@@ -1,0 +1,71 @@
+"""Adversarial training: which images the second step of an iteration sees (arXiv 2305.12066, section 3, "FAT")."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from mtlbench.attacks.attack import Attack
+from mtlbench.attacks.objectives import DGBA, Objective, Single, Total
+from mtlbench.attacks.random import PerImage
+from mtlbench.attacks.steps import FGSM, PGD, Step
+from mtlbench.data.batch import Batch
+from mtlbench.errors import UsageError
+from mtlbench.evaluate import GREY, frozen
+from mtlbench.losses import TaskLosses
+from mtlbench.models.tree_model import TreeModel
+from mtlbench.tasks import Task
+
+OBJECTIVES: dict[str, type[Objective]] = {"single": Single, "total": Total, "dgba": DGBA}
+
+
+@dataclass(frozen=True)
+class Adversary:
+    """Makes the attacked images of an iteration.
+
+    Args:
+        attack: ``single`` (each task in turn), ``total`` or ``dgba``.
+        step: ``fgsm`` or ``pgd``.
+        steps: gradient steps of ``pgd``.
+        eps: radius in grey levels of 255.
+        ratio: share of the iterations that take an adversarial step, in (0, 1].
+        warmup: iterations before the first one.
+        seed: of the training.
+    """
+
+    attack: str
+    step: str
+    steps: int
+    eps: float
+    ratio: float
+    warmup: int
+    seed: int
+
+    def __post_init__(self) -> None:
+        if self.attack not in OBJECTIVES:
+            raise UsageError(f"training.attack={self.attack}: expected {', '.join(OBJECTIVES)}")
+        if self.step not in ("fgsm", "pgd"):
+            raise UsageError(f"training.step={self.step}: expected fgsm or pgd")
+        if isinstance(self.eps, bool) or not isinstance(self.eps, (int, float)) or not 0 < self.eps <= 255:
+            raise UsageError(f"training.eps={self.eps}: expected grey levels of 255, for example 8 for 8/255")
+        if isinstance(self.ratio, bool) or not isinstance(self.ratio, (int, float)) or not 0 < self.ratio <= 1:
+            raise UsageError(f"training.ratio={self.ratio}: expected a number above 0, at most 1")
+        if isinstance(self.warmup, bool) or not isinstance(self.warmup, int) or self.warmup < 0:
+            raise UsageError(f"training.warmup={self.warmup}: expected a whole number of at least 0")
+
+    def wanted(self, iteration: int) -> bool:
+        """Whether an iteration takes an adversarial step: evenly spread, a pure function of the iteration."""
+        return iteration >= self.warmup and int((iteration + 1) * self.ratio) > int(iteration * self.ratio)
+
+    def __call__(self, tasks: Sequence[Task], model: TreeModel, batch: Batch, iteration: int) -> Tensor | None:
+        """Attacked images [B, 3, H, W] of `batch`, made in evaluation mode; None where no step is wanted."""
+        if not self.wanted(iteration):
+            return None
+        seen = (tasks[iteration % len(tasks)],) if self.attack == "single" else tuple(tasks)
+        rule: Step = FGSM() if self.step == "fgsm" else PGD(self.steps)
+        losses = TaskLosses(model, seen, batch.targets, batch.masks)
+        eps = torch.full((len(batch),), self.eps / GREY, device=batch.image.device)
+        random = PerImage(self.seed + iteration, batch.names)
+        with frozen(model):
+            return Attack(OBJECTIVES[self.attack](), rule, seen)(losses, batch.image, eps, random)[""]

@@ -1,0 +1,96 @@
+"""Alarms: each one is raised by what it is about, and by nothing else."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from mtlbench.alarms import alarms, checks
+from mtlbench.store import Cell
+
+MODEL = {
+    "dataset": "rooms",
+    "split": "test",
+    "fingerprint": "f",
+    "model": "tiny",
+    "training": "clean",
+    "sharing": "all_shared",
+    "shared_blocks": 5,
+    "tree": "012",
+    "weights": "w",
+    "seed": 0,
+    "n_images": 10,
+}
+
+
+def cell(attack: str = "dgba", eps: float = 8.0, **arrays: np.ndarray) -> Cell:
+    identity = {**MODEL, "attack": attack, "step": "pgd", "steps": 10, "target": "all", "eps": eps}
+    values: dict[str, np.ndarray] = {"losses": np.ones((10, 3))}
+    if attack == "none":
+        values |= {"gradient_zero": np.zeros((10, 3)), "gradient_nonfinite": np.zeros((10, 3))}
+    else:
+        values |= {name: np.ones((10, 1)) for name in ("rise", "l2", "psnr", "ssim")}
+        values |= {name: np.zeros((10, 1)) for name in ("outside", "training_mode")}
+    return Cell(identity, {}, {}, values | arrays)
+
+
+def raised(cells: list[Cell], arps: list[float]) -> dict[str, str]:
+    attacked = [c for c in cells if c.identity["attack"] != "none"]
+    arp = pd.DataFrame({"cell": [c.key for c in attacked], "arp_percent": arps})
+    found = alarms(checks(cells), arp)
+    return {f"{c.identity['attack']} {c.identity['eps']:g}": found[c.key] for c in attacked if c.key in found}
+
+
+def column(*values: float) -> np.ndarray:
+    return np.array(values + (1.0,) * (10 - len(values)))[:, None]
+
+
+def test_a_sound_attack_raises_nothing() -> None:
+    cells = [cell("none", 0.0), cell(eps=0.0), cell(eps=4.0), cell(eps=8.0), cell("noise")]
+    assert raised(cells, [0.0, 40.0, 60.0, 3.0]) == {}
+
+
+def test_nothing_stored() -> None:
+    assert alarms(checks([]), pd.DataFrame({"cell": [], "arp_percent": []})) == {}
+
+
+@pytest.mark.parametrize(
+    ("arrays", "text"),
+    [
+        ({"rise": column(-1.0)}, "did not rise on 10% of the images"),
+        ({"rise": column(np.nan)}, "did not rise on 10% of the images"),
+        ({"outside": np.full((10, 1), 0.5)}, "left the ball or box by 0.5 grey levels"),
+        ({"losses": np.full((10, 3), np.nan)}, "losses are not finite on 100% of the images"),
+        ({"losses": np.zeros((10, 3))}, "1/L was cut off"),
+        ({"training_mode": np.ones((10, 1))}, "not in evaluation mode"),
+    ],
+)
+def test_an_attacks_own_numbers(arrays: dict[str, np.ndarray], text: str) -> None:
+    found = raised([cell("none", 0.0), cell(**arrays)], [50.0])
+    assert list(found) == ["dgba 8"]
+    assert found["dgba 8"].startswith("alarm: ")
+    assert text in found["dgba 8"]
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [("gradient_zero", "of a task's input gradient is zero"), ("gradient_nonfinite", "is not finite")],
+)
+def test_gradients_of_the_clean_cell_count_for_its_attacks(name: str, text: str) -> None:
+    bad = np.zeros((10, 3))
+    bad[:, 1] = 0.9
+    assert text in raised([cell("none", 0.0, **{name: bad}), cell()], [50.0])["dgba 8"]
+
+
+def test_noise_need_not_rise() -> None:
+    assert raised([cell("none", 0.0), cell("noise", rise=-np.ones((10, 1)))], [1.0]) == {}
+
+
+def test_damage_that_falls_as_eps_grows() -> None:
+    cells = [cell("none", 0.0), cell(eps=4.0), cell(eps=8.0), cell(eps=16.0)]
+    found = raised(cells, [40.0, 30.0, 50.0])
+    assert found == {"dgba 8": "alarm: ARP falls from 40.0 at eps 4 to 30.0"}
+
+
+def test_noise_as_strong_as_the_attack() -> None:
+    cells = [cell("none", 0.0), cell(eps=4.0), cell(eps=8.0), cell("noise", eps=8.0)]
+    assert raised(cells, [10.0, 20.0, 25.0]) == {"dgba 8": "alarm: random noise is as strong (25.0)"}
