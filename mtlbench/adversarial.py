@@ -47,6 +47,8 @@ class Adversary:
             raise UsageError(f"training.attack={self.attack}: expected {', '.join(OBJECTIVES)}")
         if self.step not in ("fgsm", "pgd"):
             raise UsageError(f"training.step={self.step}: expected fgsm or pgd")
+        if isinstance(self.steps, bool) or not isinstance(self.steps, int) or self.steps < 1:
+            raise UsageError(f"training.steps={self.steps}: expected a whole number of at least 1")
         if isinstance(self.eps, bool) or not isinstance(self.eps, (int, float)) or not 0 < self.eps <= 255:
             raise UsageError(f"training.eps={self.eps}: expected grey levels of 255, for example 8 for 8/255")
         if isinstance(self.ratio, bool) or not isinstance(self.ratio, (int, float)) or not 0 < self.ratio <= 1:

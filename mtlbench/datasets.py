@@ -10,6 +10,7 @@ from mtlbench.data.describe import describe
 from mtlbench.data.loader import in_order
 from mtlbench.data.verify import verify as verify_split
 from mtlbench.errors import DataError, UsageError
+from mtlbench.metrics import METRICS
 from mtlbench.progress import Progress
 from mtlbench.report.datasets import show_baseline, show_description, show_verification
 from mtlbench.report.terminal import console, screen
@@ -59,7 +60,8 @@ def baseline(config: Mapping[str, Any]) -> None:
     training = parts.open_dataset(config, "train", root, limit=CONSTANTS_FROM)
     test = parts.open_dataset(config, "test", root)
     constant = constants(test.tasks, list(in_order(training, 32)))
-    show_baseline(test.name, scores(test.tasks, constant, in_order(test, 32)))
+    found = scores(test.tasks, constant, in_order(test, 32))
+    show_baseline(test.name, [(task, name, METRICS[name].unit, value) for (task, name), value in found.items()])
 
 
 def _root(config: Mapping[str, Any]) -> Path:

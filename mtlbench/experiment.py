@@ -14,7 +14,7 @@ import torch
 
 from mtlbench import parts, precision, provenance
 from mtlbench.cells import Plan, clean_plan, plans
-from mtlbench.checkpoints import CLEAN_METRICS, CURVE, Checkpoint, find
+from mtlbench.checkpoints import CLEAN_METRICS, CURVE, WEIGHTS, Checkpoint, find
 from mtlbench.data.base import ImageDataset
 from mtlbench.data.fingerprint import fingerprint
 from mtlbench.data.loader import in_order
@@ -114,7 +114,7 @@ def prepare(config: Config, screen: Screen) -> Setup:
     name = f"{test.name}-{backbone.name}-{tree.name}-{training}-s{config['seed']}"
     decisive = {
         "dataset": parts.dataset_identity(config, root),
-        "model": dict(config["model"]),
+        "model": dict(config["model"]) | {"version": backbone.version},
         "tree": str(tree),
         "tasks": {task.name: task.channels for task in test.tasks},
         "training": {"name": training, **asdict(recipe)} | (asdict(adversary) if adversary else {}),
@@ -134,7 +134,8 @@ def trained_model(setup: Setup, may_train: bool = False) -> TreeModel:
     model = build(backbone, setup.tree, setup.test.tasks, config["seed"]).to(setup.device)
     given = config.get("checkpoint", "auto")
     if given != "auto":
-        load_weights(model, Path(str(given)).expanduser())
+        path = Path(str(given)).expanduser()
+        load_weights(model, path / WEIGHTS if path.is_dir() else path)
         return model
     if checkpoint.trained:
         load_weights(model, checkpoint.weights)

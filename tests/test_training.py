@@ -283,14 +283,15 @@ def test_one_cycle_rises_then_falls(iterations):
     peak = rates.index(max(rates))
     assert rates[: peak + 1] == sorted(rates[: peak + 1])
     assert rates[peak:] == sorted(rates[peak:], reverse=True)
-    assert rates[-1] == pytest.approx(0, abs=1e-12)
+    assert rates[-1] > 0, "the last step must not be wasted"
     if iterations >= 10:
-        assert (peak + 1) / iterations == pytest.approx(0.3, abs=0.01)
-        assert max(rates) == pytest.approx(0.5)
+        assert rates[-1] < 0.05 * max(rates)
+        assert (peak + 0.5) / iterations == pytest.approx(0.3, abs=0.06)
+        assert max(rates) == pytest.approx(0.5, rel=0.05)
         assert 0.04 * 0.5 <= rates[0] < 0.5
     if iterations == 1000:
         assert rates[0] == pytest.approx(0.02, rel=1e-2)
-        assert rates[649] == pytest.approx(0.25)  # half-way down
+        assert rates[649] == pytest.approx(0.25, rel=1e-2)  # half-way down
 
 
 def test_halving():

@@ -93,6 +93,7 @@ def _show(about: Mapping[str, Any], timings: Sequence[Timing], summary: Mapping[
     out.print(f"dgba with APGD-10: {seconds[NAIVE] / seconds[ENGINE]:.2f} times faster than the naive form")
     out.print(
         f"whole pass, dgba with APGD-10: {summary['images_per_second']:.2f} images/s, "
-        f"loading {100 * summary['loading_share']:.1f} %, metrics {100 * summary['metrics_share']:.1f} %; "
+        f"of which loading {100 * summary['loading_share']:.2f} %, metrics {100 * summary['metrics_share']:.2f} %, "
+        f"attack and checks {100 * (1 - summary['loading_share'] - summary['metrics_share']):.1f} %; "
         f"peak memory {summary['peak_memory_mib']:.0f} MiB"
     )

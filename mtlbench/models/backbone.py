@@ -22,9 +22,11 @@ class Backbone(ABC):
     Attributes:
         name: as in conf/model, for example ``deeplab_resnet34``.
         blocks: number of blocks, five throughout.
+        version: raise it when the same options give another network, so that old checkpoints are not mistaken for it.
     """
 
     name: str
+    version: int = 1
     blocks: int = BLOCKS
 
     @abstractmethod

@@ -1,11 +1,10 @@
 """Terminal views of what `mtlbench data` found."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from rich.table import Table
 
-from mtlbench.metrics import METRICS
 from mtlbench.report.terminal import console
 
 if TYPE_CHECKING:  # they import torch, of which the report is free
@@ -52,13 +51,13 @@ def show_description(found: "Description") -> None:
     _bars("depth", edges, [count / total for count in found.depth_counts])
 
 
-def show_baseline(name: str, found: Mapping[tuple[str, str], float]) -> None:
-    """Metrics of the best constant prediction."""
+def show_baseline(name: str, rows: Iterable[tuple[str, str, str, float]]) -> None:
+    """Metrics of the best constant prediction: rows of task, metric, unit, value."""
     table = Table()
     for column in ("task", "metric", "unit", "best constant"):
         table.add_column(column, justify="right" if column == "best constant" else "left")
-    for (task, metric), value in found.items():
-        table.add_row(task, metric, METRICS[metric].unit, f"{value:.4g}")
+    for task, metric, unit, value in rows:
+        table.add_row(task, metric, unit, f"{value:.4g}")
     console().print(f"{name}, test: the best constant prediction (standard scores)")
     console().print(table)
 

@@ -1,0 +1,84 @@
+"""Adversarial training: when a step is taken, what it sees, and that making it leaves no trace in the model."""
+
+import pytest
+import torch
+
+from mtlbench.adversarial import Adversary
+from mtlbench.attacks.attack import Attack
+from mtlbench.attacks.objectives import Single
+from mtlbench.attacks.random import PerImage
+from mtlbench.attacks.steps import FGSM
+from mtlbench.data.loader import in_order
+from mtlbench.errors import UsageError
+from mtlbench.losses import TaskLosses
+from mtlbench.models.checkpoint import weights_hash
+from mtlbench.models.sharing import level
+from mtlbench.models.tiny import Tiny
+from mtlbench.models.tree_model import TreeModel, build
+from tests.fakes import FakeDataset
+
+OPTIONS = {"attack": "dgba", "step": "fgsm", "steps": 3, "eps": 8, "ratio": 1.0, "warmup": 0, "seed": 0}
+DATASET = FakeDataset(3)
+BATCH = next(iter(in_order(DATASET, 3)))
+
+
+def adversary(**options: object) -> Adversary:
+    return Adversary(**(OPTIONS | options))  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def model() -> TreeModel:
+    return build(Tiny(), level(3, 5), DATASET.tasks, 0).train()
+
+
+@pytest.mark.parametrize("attack", ["single", "total", "dgba"])
+@pytest.mark.parametrize("step", ["fgsm", "pgd"])
+def test_images_stay_in_the_ball_and_the_model_as_it_was(model: TreeModel, attack: str, step: str) -> None:
+    before = weights_hash(model)
+    found = adversary(attack=attack, step=step)(DATASET.tasks, model, BATCH, 0)
+    assert found is not None
+    moved = (found - BATCH.image).abs()
+    assert moved.max() <= 8 / 255 + 1e-6
+    assert moved.max() > 7.9 / 255
+    assert weights_hash(model) == before, "batch statistics must not see the attack"
+    assert model.training
+    assert all(p.requires_grad and p.grad is None for p in model.parameters())
+    assert not found.requires_grad
+
+
+def test_single_takes_each_task_in_turn(model: TreeModel) -> None:
+    for iteration, task in enumerate((*DATASET.tasks, *DATASET.tasks)):
+        model.eval()
+        losses = TaskLosses(model, (task,), BATCH.targets, BATCH.masks)
+        expected = Attack(Single(), FGSM(), (task,))(
+            losses, BATCH.image, torch.full((3,), 8 / 255), PerImage(0, "abc")
+        )
+        found = adversary(attack="single")(DATASET.tasks, model, BATCH, iteration)
+        assert found is not None
+        assert torch.equal(found, expected[""])
+
+
+def test_ratio_and_warmup() -> None:
+    assert [adversary().wanted(i) for i in range(3)] == [True] * 3
+    assert sum(adversary(ratio=0.5).wanted(i) for i in range(100)) == 50
+    assert sum(adversary(ratio=0.3).wanted(i) for i in range(100)) == 30
+    assert [adversary(warmup=2).wanted(i) for i in range(4)] == [False, False, True, True]
+    assert adversary(warmup=1)(DATASET.tasks, build(Tiny(), level(3, 5), DATASET.tasks, 0), BATCH, 0) is None
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [
+        ("attack", "power"),
+        ("step", "apgd"),
+        ("eps", 0),
+        ("eps", "8/255"),
+        ("ratio", 0),
+        ("ratio", 1.5),
+        ("warmup", -1),
+        ("steps", 0),
+    ],
+)
+def test_bad_options(option: str, value: object) -> None:
+    with pytest.raises(UsageError, match=rf"{option}={value}: expected"):
+        adversary(step="pgd", **{option: value}) if option == "steps" else adversary(**{option: value})
