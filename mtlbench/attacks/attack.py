@@ -58,11 +58,12 @@ class Attack:
         ball = Ball(x, eps, random)
         with torch.no_grad():
             judge = self.objective.bind(losses, x)
-            starts = [ball.point() if self.random_start or n > 0 else ball.x for n in range(self.restarts)]
-            found = {}
-            for name, objective in judge.candidates().items():
-                runs = [ball.project(self.step.run(losses, objective, ball, start)).detach() for start in starts]
-                found[name] = best_of(runs, losses, judge)
+            runs: dict[str, list[Tensor]] = {name: [] for name in judge.candidates()}
+            for number in range(self.restarts):
+                start = ball.point() if self.random_start or number > 0 else ball.x
+                for name, objective in judge.candidates().items():
+                    runs[name].append(ball.project(self.step.run(losses, objective, ball, start)).detach())
+            found = {name: best_of(images, losses, judge) for name, images in runs.items()}
             if len(found) > 1:
                 found[""] = best_of(list(found.values()), losses, judge)
         return found
