@@ -37,7 +37,7 @@ def checks(cells: Iterable[Cell]) -> pd.DataFrame:
     Columns: ``not_risen`` share of images, ``outside`` grey levels beyond ball or box, ``nonfinite`` share of images
     with a loss that is no number, ``tiny_loss`` share of images on which the guard of 1 / L acts, ``training_mode``;
     ``zero_gradient`` and ``nonfinite_gradient`` of the clean images, worst task; ``l2`` (grey levels), ``psnr`` (dB)
-    and ``ssim`` of the perturbation, means over the images.
+    and ``ssim`` of the perturbation, means over the images; ``gradients_per_image`` is the attack's cost.
     """
     rows = pd.DataFrame([_numbers(cell) for cell in cells])
     return rows if rows.empty else rows.sort_values([*SAME_ATTACK, "eps", "how"], kind="stable", ignore_index=True)
@@ -52,6 +52,7 @@ def _numbers(cell: Cell) -> dict[str, object]:
         [cell.identity.get(name) for name in ("objective", "step_options", "starts")], sort_keys=True
     )
     row |= {"cell": cell.key, "nonfinite": float((~np.isfinite(losses)).any(1).mean())}
+    row["gradients_per_image"] = cell.provenance.get("gradients_per_image", 0)
     row["tiny_loss"] = float((losses < TINY_LOSS).any(1).mean())
     if "rise" in arrays:
         row["not_risen"] = float((~(arrays["rise"] > 0)).mean())

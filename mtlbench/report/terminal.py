@@ -17,6 +17,7 @@ from rich.table import Column, Table
 from rich.text import Text
 
 from mtlbench.progress import Progress
+from mtlbench.scores.wide import IDENTITY
 
 SECONDS_BETWEEN_LINES = 10.0
 WIDTH_WITHOUT_TERMINAL = 1000
@@ -123,12 +124,21 @@ class Grid:
 
 def arp_grid(frame: pd.DataFrame, scores: str) -> Grid:
     """Rows model x training x sharing x attack x step, columns eps; ARP in percent with half its 95 % interval."""
-    frame = frame[frame["scores"] == scores].copy()
+    frame = _best_weightings(frame[frame["scores"] == scores])
     frame["attack"] = frame["attack"].where(frame["target"] == "all", frame["attack"] + ":" + frame["target"])
     half = (frame["ci_high"] - frame["ci_low"]) / 2
-    frame["text"] = list(map(_text, frame["arp_percent"], frame["status"], half))
+    frame["text"] = list(map(_text, frame["arp_percent"], frame["status"], half)) + frame["weights"]
     names = ("dataset", "model", "training", "seed", "sharing", "attack", "step", "steps")
     return _grid(frame, names, f"ARP: percent of the clean metrics lost ({scores} scores; ± half the 95 % interval)")
+
+
+def _best_weightings(frame: pd.DataFrame) -> pd.DataFrame:
+    """Of the weightings that weighted_total tried, only the one with the highest ARP of the run, as target ``run``."""
+    tried = frame["target"].str.match(r"w\d+/")
+    same = [name for name in IDENTITY if name != "target"]
+    best = frame[tried].sort_values("arp_percent", ascending=False, kind="stable").drop_duplicates(same)
+    best = best.assign(weights=" " + best["target"], target="best weighting")
+    return pd.concat([frame[~tried].assign(weights=""), best]).sort_index()
 
 
 def transferability_grid(frame: pd.DataFrame, scores: str) -> Grid:

@@ -54,6 +54,9 @@ def test_weighted_total_shows_each_weighting_and_the_best_per_image(run, small, 
     assert done.status == 0, done.err
     arp = pd.read_csv(tmp_path / "tables" / "arp.csv")
     assert set(arp["target"]) == {"all", "w1/0/0", "w0/1/0", "w0/0/1"}
+    assert done.out.count("best weighting") == 1
+    checks = pd.read_csv(tmp_path / "tables" / "checks.csv").set_index("attack")
+    assert checks.loc["weighted_total", "gradients_per_image"] == 3 * 2, "three weightings of two steps"
 
 
 def test_bench_writes_its_table(run, small, tmp_path: Path) -> None:
