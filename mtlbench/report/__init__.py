@@ -33,7 +33,8 @@ class Report:
         """Print the tables of some cells, all where None."""
         metrics = self.metrics
         if cells is not None:
-            metrics = metrics[metrics.index.get_level_values("cell").isin(cells)]
+            files = metrics.index.get_level_values("cell").str.partition(":").get_level_values(0)  # less the weighting
+            metrics = metrics[files.isin(cells)]
         show_summary(tables(metrics, self.alarms), scores)
 
 
