@@ -10,12 +10,6 @@ class MtlbenchError(Exception):
     status = 1
 
 
-class CellsFailed(MtlbenchError):
-    """Some cells failed; the others are stored."""
-
-    status = 1
-
-
 class UsageError(MtlbenchError):
     """An option or configuration value is wrong."""
 
@@ -38,9 +32,3 @@ class MachineError(MtlbenchError):
     """The machine lacks something that was asked for, such as a GPU."""
 
     status = 3
-
-
-class Busy(MtlbenchError):
-    """Another process holds what is needed; try again later."""
-
-    status = 75

@@ -1,6 +1,6 @@
 """One pass over a split: model x loader x attacks x epsilons -> per-image statistics. Knows no disk and no config."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -101,7 +101,8 @@ class Pass:
     def batch(self, batch: Batch) -> dict[str, Measured]:
         """Every cell on one batch; a batch that does not fit into memory is halved."""
         try:
-            return {cell.key: self._cell(batch, cell) for cell in self.cells}
+            clean = self._measured(batch, batch.image)
+            return {cell.key: self._cell(batch, cell, clean) for cell in self.cells}
         except torch.OutOfMemoryError:
             if len(batch) == 1:
                 raise
@@ -109,17 +110,20 @@ class Pass:
         first, second = (self.batch(half) for half in (batch[: len(batch) // 2], batch[len(batch) // 2 :]))
         return {key: Measured.join([first[key], second[key]]) for key in first}
 
-    def _cell(self, batch: Batch, cell: PlannedCell) -> Measured:
+    def _cell(self, batch: Batch, cell: PlannedCell, clean: Measured) -> Measured:
         if cell.attack is None:
-            measured = self._measured(batch, batch.image)
-            measured.per_image.update(self._gradients(batch))
-            return measured
+            return Measured(clean.per_image | self._gradients(batch), clean.pooled)
         attack = cell.attack
         losses = TaskLosses(self.model, attack.tasks, batch.targets, batch.masks)
         eps = batch.image.new_full((len(batch),), cell.eps / GREY)
         found = attack(losses, batch.image, eps, PerImage(self.seed, batch.names))
         measured = self._measured(batch, found[""])
-        measured.per_image.update(self._checks(batch, attack, losses, found[""], eps))
+        rows = [[task.name for task in self.tasks].index(task.name) for task in attack.tasks]
+        with torch.no_grad():
+            objective = attack.objective.bind(losses, batch.image)
+        after, before = (objective.score(m.per_image["losses"][:, rows].T) for m in (measured, clean))
+        measured.per_image["rise"] = (after - before)[:, None]
+        measured.per_image.update(self._checks(batch, found[""], eps))
         for name, image in found.items():
             if name:
                 other = self._measured(batch, image)
@@ -135,21 +139,16 @@ class Pass:
         measured.per_image["losses"] = losses.T
         return measured
 
-    def _checks(
-        self, batch: Batch, attack: Attack, losses: TaskLosses, image: Tensor, eps: Tensor
-    ) -> Mapping[str, Tensor]:
-        """Per image [B, 1]: rise of the attacked score, distance outside ball and box, visibility."""
-        with torch.no_grad():
-            objective = attack.objective.bind(losses, batch.image)
-            rise = objective.score(losses(image)) - objective.score(losses(batch.image))
-            moved = (image - batch.image).abs().flatten(1).amax(1)
-            low, high = image.flatten(1).amin(1), image.flatten(1).amax(1)
-            outside = torch.stack([moved - eps, -low, high - 1]).amax(0).clamp_min(0)
-            seen = visibility(batch.image, image)
-            seen["training_mode"] = eps.new_full(eps.shape, any(m.training for m in self.model.modules()))
-        return {name: value[:, None] for name, value in {"rise": rise, "outside": outside * GREY, **seen}.items()}
+    def _checks(self, batch: Batch, image: Tensor, eps: Tensor) -> dict[str, Tensor]:
+        """Per image [B, 1]: distance outside ball and box, visibility, whether the model was in training mode."""
+        moved = (image - batch.image).abs().flatten(1).amax(1)
+        low, high = image.flatten(1).amin(1), image.flatten(1).amax(1)
+        outside = torch.stack([moved - eps, -low, high - 1]).amax(0).clamp_min(0)
+        seen = visibility(batch.image, image)
+        seen["training_mode"] = eps.new_full(eps.shape, any(m.training for m in self.model.modules()))
+        return {name: value[:, None] for name, value in {"outside": outside * GREY, **seen}.items()}
 
-    def _gradients(self, batch: Batch) -> Mapping[str, Tensor]:
+    def _gradients(self, batch: Batch) -> dict[str, Tensor]:
         """Each task's input gradient at the clean images, per grey level: mean size, zero and non-finite share."""
         losses = TaskLosses(self.model, self.tasks, batch.targets, batch.masks)
         parts = Total().parts(losses, batch.image)[0].flatten(2)
