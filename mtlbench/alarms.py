@@ -4,13 +4,13 @@ Sources: the checks of AutoAttack and RobustBench, and the failures listed by Ca
 A NaN always raises an alarm, it is never counted as robust.
 """
 
-import json
 from collections.abc import Hashable, Iterable, Mapping
 from itertools import pairwise
 
 import numpy as np
 import pandas as pd
 
+from mtlbench.results import options
 from mtlbench.scores.wide import IDENTITY, SAME_MODEL
 from mtlbench.store import Cell
 
@@ -40,7 +40,7 @@ def checks(cells: Iterable[Cell]) -> pd.DataFrame:
     and ``ssim`` of the perturbation, means over the images; ``gradients_per_image`` is the attack's cost.
     """
     rows = pd.DataFrame([_numbers(cell) for cell in cells])
-    return rows if rows.empty else rows.sort_values([*SAME_ATTACK, "eps", "how"], kind="stable", ignore_index=True)
+    return rows if rows.empty else rows.sort_values([*SAME_ATTACK, "eps", "options"], kind="stable", ignore_index=True)
 
 
 def _numbers(cell: Cell) -> dict[str, object]:
@@ -48,9 +48,7 @@ def _numbers(cell: Cell) -> dict[str, object]:
     losses = arrays["losses"]
     row: dict[str, object] = {name: cell.identity.get(name) for name in (*SAME_ATTACK, "eps")}
     # Cells that differ in an option only, such as a step size, are different attacks.
-    row["how"] = json.dumps(
-        [cell.identity.get(name) for name in ("objective", "step_options", "starts")], sort_keys=True
-    )
+    row["options"] = options(cell.identity)
     row |= {"cell": cell.key, "nonfinite": float((~np.isfinite(losses)).any(1).mean())}
     row["gradients_per_image"] = cell.provenance.get("gradients_per_image", 0)
     row["tiny_loss"] = float((losses < TINY_LOSS).any(1).mean())
@@ -117,7 +115,7 @@ def _own(row: Mapping[Hashable, object]) -> list[str]:
 
 def _compare_epsilons(rows: pd.DataFrame, found: dict[str, list[str]]) -> None:
     """Damage must not fall as eps grows."""
-    on = [name for name in (*SAME_ATTACK, "how") if name in rows]
+    on = [name for name in (*SAME_ATTACK, "options") if name in rows]
     for _, group in rows[rows["arp_percent"].notna()].groupby(on, dropna=False):
         ordered = group.sort_values("eps").to_dict("records")
         for low, high in pairwise(ordered):

@@ -1,7 +1,7 @@
 """Trained models in outputs/checkpoints: their names, and whether one was trained by the recipe asked for.
 
 A folder ``<dataset>-<model>-<sharing>-<training>-s<seed>`` holds model.safetensors, recipe.yaml (everything that
-decided the weights), clean_metrics.csv and curve.csv. A model trained by another recipe under the same name (other
+decided the weights), clean_metrics.csv, curve.csv and cost.json (time). A model trained by another recipe under the same name (other
 iterations, other rooms) is never mistaken for it: it gets, and keeps, a folder with a hash behind the name.
 """
 
@@ -17,12 +17,13 @@ import yaml
 from mtlbench.errors import CheckpointError
 from mtlbench.files import write_atomically
 
-WEIGHTS, RECIPE, CLEAN_METRICS, CURVE, STATE = (
+WEIGHTS, RECIPE, CLEAN_METRICS, CURVE, STATE, COST = (
     "model.safetensors",
     "recipe.yaml",
     "clean_metrics.csv",
     "curve.csv",
     "state.pt",
+    "cost.json",
 )
 
 
@@ -52,6 +53,15 @@ class Checkpoint:
     def trained(self) -> bool:
         """Whether the weights are there."""
         return self.weights.is_file()
+
+    @property
+    def cost(self) -> dict[str, float]:
+        """What the training took, see `training.Curve.cost`; empty where it is not known."""
+        path = self.folder / COST
+        try:
+            return dict(json.loads(path.read_text())) if path.is_file() else {}
+        except ValueError as error:
+            raise CheckpointError(f"{path}: not a readable cost ({error}); delete the file") from error
 
     def write_recipe(self) -> None:
         """Write recipe.yaml, so that the folder's name now means this recipe."""

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from mtlbench.errors import UsageError
+from mtlbench.studies import STUDIES
 
 LEAST = {
     "seed": 0,
@@ -88,6 +89,9 @@ def check_values(config: Mapping[str, Any]) -> None:
         value = _value(config, option, False)
         if not isinstance(value, bool):
             raise UsageError(f"{option}={_shown(value)}: expected true or false")
+    study = config.get("study")
+    if study is not None and study not in STUDIES:
+        raise UsageError(f"study={study}: expected null or one of {', '.join(STUDIES)}{near(str(study), list(STUDIES))}")
 
 
 def near(wrong: str, known: Sequence[str]) -> str:

@@ -48,8 +48,12 @@ class Attack:
     def finish(self) -> None:
         """Tables of the whole store to files, of this invocation's cells to the terminal."""
         if self.config is not None and self.keys:
-            scores = self.config["scores"]
-            report.rebuild(Path(self.config["outputs"]), scores["paper_batch"]).show(scores["name"], self.keys)
+            scores, study = self.config["scores"], self.config["study"]
+            found = report.rebuild(Path(self.config["outputs"]), scores["paper_batch"])
+            if study is None:
+                found.show(scores["name"], self.keys)
+            else:
+                found.study(study, scores["name"], self.keys)
 
 
 def train(config: Config) -> None:
@@ -62,7 +66,7 @@ def train(config: Config) -> None:
 
 
 def rebuild(config: Config) -> None:
-    """Rebuild the tables from the store and show them all.
+    """Rebuild the tables from the store and show them all, or those of one study of the whole store.
 
     Raises:
         DataError: the store is empty.
@@ -70,7 +74,10 @@ def rebuild(config: Config) -> None:
     found = report.rebuild(Path(config["outputs"]), config["scores"]["paper_batch"])
     if found.metrics.empty:
         raise DataError(f"{config['outputs']}/store: no results yet; `mtlbench attack` makes some")
-    found.show(config["scores"]["name"])
+    if config["study"] is None:
+        found.show(config["scores"]["name"])
+    else:
+        found.study(config["study"], config["scores"]["name"])
 
 
 def data(config: Config) -> None:

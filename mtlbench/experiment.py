@@ -1,5 +1,6 @@
 """The wiring of an experiment: parts from configuration, a model, the cells that are missing, one pass, the store."""
 
+import json
 import logging
 import shlex
 import time
@@ -14,7 +15,7 @@ import torch
 
 from mtlbench import parts, precision, provenance
 from mtlbench.cells import Plan, clean_plan, plans
-from mtlbench.checkpoints import CLEAN_METRICS, CURVE, WEIGHTS, Checkpoint, find
+from mtlbench.checkpoints import CLEAN_METRICS, COST, CURVE, WEIGHTS, Checkpoint, find
 from mtlbench.data.base import ImageDataset
 from mtlbench.data.fingerprint import fingerprint
 from mtlbench.data.loader import in_order
@@ -169,6 +170,7 @@ def _train(setup: Setup, model: TreeModel) -> None:
             perturb=partial(adversary, data.tasks) if adversary else None,
         )
     write_atomically(checkpoint.folder / CURVE, curve.csv())
+    write_atomically(checkpoint.folder / COST, json.dumps(curve.cost) + "\n")
     save_weights(model, checkpoint.weights)
     checkpoint.state.unlink(missing_ok=True)
 
@@ -200,6 +202,8 @@ def _compute(setup: Setup, model: TreeModel, dataset: ImageDataset, missing: Seq
         "cells_in_pass": len(missing),
         "batch_size": config["batch_size"],
     }
+    if config.get("checkpoint", "auto") == "auto" and setup.checkpoint.cost:
+        origin["trained"] = setup.checkpoint.cost
     described = {task.name: list(task.metrics) for task in dataset.tasks}
     for plan in missing:
         cost = {"gradients_per_image": plan.attack.gradients if plan.attack else 0}

@@ -1,7 +1,9 @@
 """Stored cells to the wide frame of metrics that `scores` starts from: a row per cell, task, metric and score set."""
 
+import json
 from collections.abc import Iterable, Mapping
 from itertools import product
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -14,7 +16,8 @@ from mtlbench.tasks import Task
 
 SCORE_SETS: tuple[Scores, ...] = ("standard", "paper")
 REPLICATES = 1000
-LEVELS = tuple(dict.fromkeys((*IDENTITY, *SAME_MODEL, "cell")))
+LEVELS = tuple(dict.fromkeys((*IDENTITY, *SAME_MODEL, "options", "cell")))
+OPTIONS = ("objective", "step_options", "starts")
 
 
 def metrics_frame(
@@ -40,7 +43,8 @@ def metrics_frame(
             weights[images] = bootstrap_weights(images, replicates, seed)
         tasks = [Task(name, 0, "", tuple(metrics)) for name, metrics in cell.tasks.items()]
         for variant, arrays in variants(cell.arrays).items():
-            identity = {"precision": "fp32", **cell.identity, "scores": scores, "cell": cell.key}
+            identity = {"precision": "fp32", **cell.identity, "scores": scores}
+            identity |= {"options": options(cell.identity), "cell": cell.key}
             if variant:
                 identity |= {"target": variant, "cell": f"{cell.key}:{variant}"}
             for (task, metric), value in values(tasks, arrays, weights[images], scores, paper_batch).items():
@@ -57,6 +61,11 @@ def variants(arrays: Mapping[str, np.ndarray]) -> dict[str, dict[str, np.ndarray
         variant, _, statistic = name.rpartition(":")
         found.setdefault(variant, {})[statistic] = array
     return found
+
+
+def options(identity: Mapping[str, Any]) -> str:
+    """What tells attacks of the same name apart, as canonical JSON: a step size, an alpha, restarts."""
+    return json.dumps({name: identity[name] for name in OPTIONS if identity.get(name)}, sort_keys=True)
 
 
 def _nothing() -> pd.MultiIndex:

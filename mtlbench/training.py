@@ -6,8 +6,9 @@ is the mean of its per-image losses, where the reference pools the pixels of the
 
 import logging
 import math
+import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from io import BytesIO
 from pathlib import Path
 
@@ -25,7 +26,7 @@ from mtlbench.models.tree_model import TreeModel
 from mtlbench.progress import Progress, silent
 from mtlbench.tasks import Task
 
-STATE_VERSION = 2
+STATE_VERSION = 3
 log = logging.getLogger(__name__)
 
 
@@ -88,10 +89,23 @@ Perturb = Callable[[TreeModel, Batch, int], Tensor | None]
 
 @dataclass
 class Curve:
-    """Training losses of each task, one row per iteration."""
+    """What a training leaves behind beside the weights.
+
+    Attributes:
+        tasks: their names.
+        rows: training loss of each task on clean images, one row per iteration.
+        seconds: spent on clean steps, loading included, and on adversarial ones, attack included.
+    """
 
     tasks: tuple[str, ...]
     rows: list[list[float]]
+    seconds: list[float] = field(default_factory=lambda: [0.0, 0.0])
+
+    @property
+    def cost(self) -> dict[str, float]:
+        """``training_seconds``, and ``times_clean``: how many times as long as its clean steps alone."""
+        whole, clean = sum(self.seconds), self.seconds[0]
+        return {"training_seconds": round(whole, 1), "times_clean": round(whole / clean, 2) if clean else 1.0}
 
     def csv(self) -> str:
         """The curve as text with a header."""
@@ -132,15 +146,18 @@ def train(
     identity = describe(model) | asdict(recipe)
     done = _resume(state, identity, model, optimiser, curve)
     loader = shuffled(dataset, recipe.batch_size, recipe.seed, done, recipe.iterations, workers)
+    clock = time.perf_counter()
     for iteration, batch in enumerate(loader, start=done):
         batch = batch.to(device)
         for group in optimiser.param_groups:
             group["lr"] = recipe.rate(iteration)
         losses = _step(model, optimiser, dataset.tasks, batch, batch.image, recipe.seed, iteration)
+        curve.rows.append(_finite(losses.tolist(), model.order, iteration))
+        clock = _spent(curve, 0, clock)
         attacked = None if perturb is None else perturb(model, batch, iteration)
         if attacked is not None:
-            _step(model, optimiser, dataset.tasks, batch, attacked, recipe.seed, iteration)
-        curve.rows.append(_finite(losses.tolist(), model.order, iteration))
+            _step(model, optimiser, dataset.tasks, batch, attacked, recipe.seed, iteration).tolist()
+            clock = _spent(curve, 1, clock)
         if (iteration + 1) % save_every == 0 and iteration + 1 < recipe.iterations:
             _save(state, identity, model, optimiser, curve)
         progress(iteration + 1, recipe.iterations, _note(curve))
@@ -167,6 +184,13 @@ def _step(
     return losses.detach()
 
 
+def _spent(curve: Curve, kind: int, since: float) -> float:
+    """Add the time since `since` to the clean (0) or adversarial (1) seconds; the time now."""
+    now = time.perf_counter()
+    curve.seconds[kind] += now - since
+    return now
+
+
 def _finite(losses: list[float], tasks: Sequence[str], iteration: int) -> list[float]:
     for task, value in zip(tasks, losses, strict=True):
         if not math.isfinite(value):
@@ -191,6 +215,7 @@ def _save(
         "model": model.state_dict(),
         "optimiser": optimiser.state_dict(),
         "rows": curve.rows,
+        "seconds": curve.seconds,
     }
     torch.save(state, buffer)
     write_atomically(path, buffer.getvalue())
@@ -212,5 +237,5 @@ def _resume(
         return 0
     model.load_state_dict(state["model"])
     optimiser.load_state_dict(state["optimiser"])
-    curve.rows = state["rows"]
+    curve.rows, curve.seconds = state["rows"], state["seconds"]
     return len(curve.rows)

@@ -6,14 +6,16 @@ from pathlib import Path
 import pandas as pd
 
 from mtlbench.alarms import alarms, checks
+from mtlbench.report.studies import show_study
 from mtlbench.report.tables import write_tables
-from mtlbench.report.terminal import show_summary
+from mtlbench.report.terminal import console, show_summary
 from mtlbench.results import metrics_frame
 from mtlbench.scores import arp, damage, relative_drops, tables
 from mtlbench.scores.wide import levels
-from mtlbench.store import Store
+from mtlbench.store import Cell, Store
+from mtlbench.studies import STUDIES, Evidence
 
-HIDDEN = ("split", "fingerprint", "tree", "weights", "how")
+HIDDEN = ("split", "fingerprint", "tree", "weights", "options")
 """Columns that tell cells apart but nothing to a reader."""
 
 
@@ -22,20 +24,39 @@ class Report:
     """What the store says.
 
     Attributes:
+        outputs: the folder whose store it is.
+        cells: all of them.
         metrics: the wide frame of all cells.
         alarms: cell -> what is wrong with it.
     """
 
+    outputs: Path
+    cells: list[Cell]
     metrics: pd.DataFrame
     alarms: dict[str, str]
 
     def show(self, scores: str, cells: set[str] | None = None) -> None:
         """Print the tables of some cells, all where None."""
-        metrics = self.metrics
-        if cells is not None:
-            files = metrics.index.get_level_values("cell").str.partition(":").get_level_values(0)  # less the weighting
-            metrics = metrics[files.isin(cells)]
-        show_summary(tables(metrics, self.alarms), scores)
+        show_summary(tables(self._metrics_of(cells), self.alarms), scores)
+
+    def study(self, name: str, scores: str, cells: set[str] | None = None) -> None:
+        """Print the tables of a study of some cells, all where None; write them and their plots to files."""
+        of_these = [cell for cell in self.cells if cells is None or cell.key in cells]
+        found = STUDIES[name](Evidence(self._metrics_of(cells), of_these))
+        write_tables({table.name: table.frame for table in found.tables}, self.outputs / "tables")
+        for table in found.tables:
+            show_study(table, scores)
+        from mtlbench.report.plots import write_plot  # matplotlib takes a second to import
+
+        drawn = [write_plot(plot, scores, self.outputs / "plots") for plot in found.plots]
+        files = [*(f"tables/{table.name}.csv" for table in found.tables), *(f"plots/{p.name}" for p in drawn if p)]
+        console().print(f"\n{name}: {', '.join(files)} in {self.outputs}", soft_wrap=True, markup=False)
+
+    def _metrics_of(self, cells: set[str] | None) -> pd.DataFrame:
+        if cells is None:
+            return self.metrics
+        files = self.metrics.index.get_level_values("cell").str.partition(":").get_level_values(0)  # less the weighting
+        return self.metrics[files.isin(cells)]
 
 
 def rebuild(outputs: Path, paper_batch: int) -> Report:
@@ -46,7 +67,7 @@ def rebuild(outputs: Path, paper_batch: int) -> Report:
     frames = tables(metrics, raised)
     frames["checks"] = numbers.drop(columns=[name for name in HIDDEN if name in numbers])
     write_tables(frames, outputs / "tables")
-    return Report(metrics, raised)
+    return Report(outputs, cells, metrics, raised)
 
 
 def _arp_of_cells(metrics: pd.DataFrame) -> pd.DataFrame:

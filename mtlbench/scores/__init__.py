@@ -4,17 +4,22 @@ Everything here takes and returns *wide* frames (see `wide`), except `tables`, w
 from them. Positive is damage. What cannot be computed is NaN, never infinite, and a ``status`` says why.
 """
 
+from mtlbench.scores.accuracy import accuracy_lost
 from mtlbench.scores.bootstrap import bootstrap_weights, interval, paired_difference
 from mtlbench.scores.damage import arp, damage, relative_drops
+from mtlbench.scores.seeds import over_seeds
 from mtlbench.scores.tables import tables
-from mtlbench.scores.transferability import transferability
+from mtlbench.scores.transferability import ratios, transferability
 
 __all__ = [
+    "accuracy_lost",
     "arp",
     "bootstrap_weights",
     "damage",
     "interval",
+    "over_seeds",
     "paired_difference",
+    "ratios",
     "relative_drops",
     "tables",
     "transferability",

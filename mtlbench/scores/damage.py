@@ -1,5 +1,7 @@
 """How much an attack hurts: each metric (relative drop), each task (damage), all of them (ARP)."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
@@ -37,20 +39,39 @@ def arp(damages: pd.DataFrame) -> pd.DataFrame:
 def drops_and_clean(metrics: pd.DataFrame) -> tuple[pd.DataFrame, Block]:
     """Relative drops of all rows, the clean ones included, and the clean values [rows, 1 + R]."""
     keys = levels(metrics)
-    rows, found = _clean_rows(keys)
+    clean = (keys["attack"] == "none") & (keys["eps"] == 0)
+    return drops_from(metrics, clean, [*SAME_MODEL, "task", "metric"], ("clean", "attacked"))
+
+
+def drops_from(
+    metrics: pd.DataFrame, reference: pd.Series, on: Sequence[str], names: tuple[str, str]
+) -> tuple[pd.DataFrame, Block]:
+    """Relative drop of every row from its reference row, and the reference values [rows, 1 + R].
+
+    Args:
+        metrics: wide frame.
+        reference: which rows are references, bool [rows].
+        on: levels in which, where present, a row and its reference agree.
+        names: what the reference and the row itself are called in a status.
+    """
+    keys = levels(metrics)
+    on = [name for name in on if name in keys]
+    known = keys.assign(row=np.arange(len(keys)))[reference.to_numpy()]
+    row, found = match(keys, known, on, "row")
     a = block(metrics)
-    c = np.where((found == 1)[:, None], a[rows], np.nan)
+    c = np.where((found == 1)[:, None], a[np.where(found > 0, row, 0).astype(np.intp)], np.nan)
     sign = np.where(higher_is_better(keys["metric"]), 1.0, -1.0)[:, None]
     usable = np.abs(c) >= MIN_CLEAN
     drops = sign * (c - a) / np.where(usable, np.abs(c), np.nan)
+    first, second = names
     status = np.select(
         [found == 0, found > 1, np.isnan(c[:, 0]), ~usable[:, 0], np.isnan(a[:, 0])],
         [
-            "no clean result",
-            "several clean results",
-            "no clean value",
-            "clean value is 0",
-            "no attacked value",
+            f"no {first} result",
+            f"several {first} results",
+            f"no {first} value",
+            f"{first} value is 0",
+            f"no {second} value",
         ],
         OK,
     )
@@ -67,11 +88,3 @@ def higher_is_better(names: pd.Series) -> NDArray[np.bool_]:
     if unknown:
         raise DataError(f"metric {unknown[0]!r} in the results is unknown; known are {', '.join(METRICS)}")
     return np.array([METRICS[name].higher_is_better for name in names], dtype=bool)
-
-
-def _clean_rows(keys: pd.DataFrame) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """For each row the position of its clean row (0 if there is none), and how many there are."""
-    on = [name for name in (*SAME_MODEL, "task", "metric") if name in keys]
-    clean = keys.assign(row=np.arange(len(keys)))[(keys["attack"] == "none") & (keys["eps"] == 0)]
-    row, found = match(keys, clean, on, "row")
-    return np.where(found > 0, row, 0).astype(np.intp), found

@@ -7,7 +7,7 @@ definitions follow the published summaries of arXiv 2305.12066; the paper's own 
 import numpy as np
 import pandas as pd
 
-from mtlbench.scores.wide import OK, SHARING, block, levels, match
+from mtlbench.scores.wide import OK, SHARING, block, levels, match, mean_over
 
 MIN_DAMAGE = 1.0
 """Percent. The transferability of an attack that damages its own task by less is undefined."""
@@ -23,26 +23,37 @@ def transferability(damages: pd.DataFrame) -> pd.DataFrame:
         Columns: the levels of `damages` without task; source, destination; ratio; gain_vs_independent (the
         ratio over that of the independent model, all else equal); status. Point values only.
     """
-    rows = levels(damages).assign(damage=block(damages)[:, 0])
-    rows = rows[rows["attack"] == "single"].rename(columns={"target": "source", "task": "destination"})
-    cell = [str(name) for name in rows if name not in ("destination", "status", "damage")]
-    pairs = _pairs(rows, cell)
-    ratios = _with_gain(pd.concat([pairs, _means(pairs, cell)], ignore_index=True))
-    ratios["target"] = ratios["source"]
+    wide = ratios(damages.iloc[:, :1])
+    table = _with_gain(levels(wide).assign(ratio=block(wide)[:, 0]))
+    table["target"] = table["source"]
     first = [str(name) for name in damages.index.names if name not in ("task", "status")]
-    return ratios[[*first, "source", "destination", "ratio", "gain_vs_independent", "status"]]
+    return table[[*first, "source", "destination", "ratio", "gain_vs_independent", "status"]]
 
 
-def _pairs(rows: pd.DataFrame, cell: list[str]) -> pd.DataFrame:
-    """The ratio of each cell to each task that it does not attack."""
-    itself = rows["source"] == rows["destination"]
-    own = rows.loc[itself, [*cell, "damage", "status"]]
-    pairs = rows[~itself].merge(own, how="left", on=cell, suffixes=("", "_own"))
-    inputs = ("source", "damage_own", "status_own", "destination", "damage", "status")
-    status = [_pair_status(*row) for row in zip(*(pairs[name] for name in inputs), strict=True)]
-    pairs["status"] = pd.Series(status, dtype=object)
-    pairs["ratio"] = (pairs["damage"] / pairs["damage_own"]).where(pairs["status"] == OK)
-    return pairs[[*cell, "destination", "ratio", "status"]]
+def ratios(damages: pd.DataFrame) -> pd.DataFrame:
+    """The ratios with their replicates, without gain: a wide frame with the levels source and destination.
+
+    A replicate in which the attack hurts its own task too little is NaN, and with it the interval.
+    """
+    single = damages[damages.index.get_level_values("attack") == "single"]
+    keys = levels(single).rename(columns={"target": "source", "task": "destination"})
+    cell = [str(name) for name in keys if name not in ("destination", "status")]
+    values, itself = block(single), (keys["source"] == keys["destination"]).to_numpy()
+    row, found = match(keys, keys.assign(row=np.arange(len(keys)))[itself], cell, "row")
+    position = np.where(found > 0, row, 0).astype(np.intp)
+    own = np.where((found > 0)[:, None], values[position], np.nan) if len(keys) else values
+    own_status = np.where(found > 0, keys["status"].to_numpy(object)[position] if len(keys) else "", None)
+    inputs = (keys["source"], own[:, 0], own_status, keys["destination"], values[:, 0], keys["status"])
+    keys["status"] = pd.Series([_pair_status(*row) for row in zip(*inputs, strict=True)], dtype=object)
+    defined = (keys["status"] == OK).to_numpy()[:, None] & (own >= MIN_DAMAGE)
+    quotient = values / np.where(defined, own, np.nan)
+    index = pd.MultiIndex.from_frame(keys[[*cell, "destination", "status"]])
+    pairs = pd.DataFrame(quotient, index, damages.columns)[~itself]
+    means = mean_over("destination", pairs, lambda _, why: why, "; ")
+    names = levels(means).assign(destination="mean")
+    names["status"] = ["; ".join(sorted(set(why.split("; ")))) for why in names["status"]]
+    means.index = pd.MultiIndex.from_frame(names[[*cell, "destination", "status"]])
+    return pd.concat([pairs, means])
 
 
 def _pair_status(
@@ -55,18 +66,6 @@ def _pair_status(
     if own < MIN_DAMAGE:
         return f"undefined: single:{source} hurts {source} by {own:.1f} %"
     return f"undefined: {destination} ({other_status})" if np.isnan(other) else OK
-
-
-def _means(pairs: pd.DataFrame, cell: list[str]) -> pd.DataFrame:
-    """The mean ratio of each cell: NaN if a pair is."""
-    groups = pairs.groupby(cell, dropna=False, sort=False)
-    means = groups.agg(ratio=("ratio", "mean"), status=("status", _joined)).reset_index()
-    means["ratio"] = means["ratio"].where(means["status"] == OK)
-    return means.assign(destination="mean")
-
-
-def _joined(status: pd.Series) -> str:
-    return "; ".join(sorted(set(status) - {OK})) or OK
 
 
 def _with_gain(ratios: pd.DataFrame) -> pd.DataFrame:
