@@ -1,0 +1,66 @@
+"""Study tables for the terminal: what is constant goes into a line below, intervals stand behind their values."""
+
+import pandas as pd
+from rich.box import SIMPLE
+from rich.table import Table as Grid
+
+from mtlbench.report.terminal import console
+from mtlbench.studies import Table
+
+KEYS = frozenset(
+    {
+        *("dataset", "model", "training", "sharing", "tree", "attack", "step", "steps", "eps", "seeds", "n_images"),
+        *("source", "destination", "objective", "task", "alpha", "method"),
+    }
+)
+"""Columns that are left out where they hold one value."""
+ALWAYS_OUT = ("scores", "shared_blocks")
+
+
+def show_study(table: Table, scores: str) -> None:
+    """Print the rows of one score set."""
+    frame = table.frame
+    frame = frame[frame["scores"] == scores] if "scores" in frame else frame
+    out = console()
+    out.print(f"\n{table.title}")
+    if frame.empty:
+        out.print("nothing to show: the cells that it compares are not all there")
+        return
+    constant = [name for name in frame if name in KEYS and frame[name].nunique(dropna=False) == 1 and len(frame) > 1]
+    status = "status" in frame and not (frame["status"] == "ok").all()
+    grid = Grid(box=SIMPLE, pad_edge=False)
+    texts = _texts(frame.drop(columns=[*constant, *(name for name in ALWAYS_OUT if name in frame)]), status)
+    for name, column in texts.items():
+        grid.add_column(name, justify="left" if name in KEYS - {"eps", "alpha"} else "right", overflow="fold")
+    for row in zip(*texts.values(), strict=True):
+        grid.add_row(*row)
+    out.print(grid)
+    if constant:
+        out.print(", ".join(f"{name} {_text(frame[name].iloc[0])}" for name in constant), markup=False)
+
+
+def _texts(frame: pd.DataFrame, status: bool) -> dict[str, list[str]]:
+    """Column -> texts. An interval joins the column before it as ``value [low, high]``."""
+    texts: dict[str, list[str]] = {}
+    last = ""
+    for name in map(str, frame):
+        if name == "status" and not status:
+            continue
+        if name.endswith("_high"):
+            continue
+        if name.endswith("_low"):
+            highs = frame[name.removesuffix("_low") + "_high"]
+            bounds = [f" [{_text(a)}, {_text(b)}]" if pd.notna(a) else "" for a, b in zip(frame[name], highs, strict=True)]
+            texts[last] = [value + bound for value, bound in zip(texts[last], bounds, strict=True)]
+            continue
+        texts[name] = [_text(value) for value in frame[name]]
+        last = name
+    return texts
+
+
+def _text(value: object) -> str:
+    if isinstance(value, float):
+        if pd.isna(value):
+            return "-"
+        return f"{value:.0f}" if value == round(value) and abs(value) < 1e6 else f"{value:.3g}" if abs(value) < 10 else f"{value:.1f}"
+    return str(value)

@@ -1,0 +1,55 @@
+"""Several trainings of one setting to one row: the mean over seeds, with intervals over images and seeds."""
+
+import numpy as np
+import pandas as pd
+
+from mtlbench.scores.wide import OK, Block, block, levels, with_status
+
+PER_SEED = ("seed", "weights", "cell")
+"""Levels in which the trainings of one setting differ."""
+
+
+def over_seeds(frame: pd.DataFrame, seed: int = 0) -> pd.DataFrame:
+    """The mean over seeds of rows that agree in all else.
+
+    Replicate r draws images (it always does, see `bootstrap`) and also the seeds, with replacement and alike for all
+    rows with as many seeds: a bootstrap in two stages, in which differences between rows stay paired. With few seeds
+    it understates their spread: the variance of a mean of n seeds comes out too small by the factor (n - 1) / n.
+
+    Args:
+        frame: wide, with the levels `PER_SEED` and ``status``.
+        seed: of the draws.
+
+    Returns:
+        A wide frame with the level ``seeds`` (``0,1,2``) in place of `PER_SEED`. Two results of the same seed are
+        never averaged: the row is NaN and its status says so.
+    """
+    keys = levels(frame).drop(columns=[name for name in PER_SEED[1:] if name in frame.index.names])
+    values = block(frame)
+    rest = [name for name in keys if name not in ("seed", "status")]
+    rows, means, status = [], [], []
+    for group, members in keys.groupby(rest, dropna=False, sort=False):
+        members = members.sort_values("seed", kind="stable")
+        seeds = members["seed"].tolist()
+        weights = _weights(len(seeds), values.shape[1] - 1, seed)
+        mean = (weights.T * values[members.index]).sum(0)
+        bad = [f"seed {s}: {why}" for s, why in zip(seeds, members["status"], strict=True) if why != OK]
+        if len(set(seeds)) < len(seeds):
+            bad.append(f"several results of seed {max(seeds, key=seeds.count)}")
+            mean = np.full_like(mean, np.nan)
+        rows.append((*group, ",".join(map(str, seeds))))
+        means.append(mean)
+        status.append("; ".join(bad) or OK)
+    index = pd.MultiIndex.from_tuples(rows, names=(*rest, "seeds")) if rows else _empty((*rest, "seeds"))
+    result = pd.DataFrame(np.array(means).reshape(len(rows), values.shape[1]), index, frame.columns)
+    return with_status(result, status)
+
+
+def _weights(seeds: int, replicates: int, seed: int) -> Block:
+    """Share of each seed in the value and in each replicate [1 + replicates, seeds]."""
+    drawn = np.random.default_rng((seed, seeds)).multinomial(seeds, np.full(seeds, 1 / seeds), replicates)
+    return np.vstack([np.ones(seeds), drawn]) / seeds
+
+
+def _empty(names: tuple[str, ...]) -> pd.MultiIndex:
+    return pd.MultiIndex.from_arrays([[] for _ in names], names=names)

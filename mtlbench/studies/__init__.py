@@ -1,0 +1,27 @@
+"""Studies: what an experiment of several models and attacks says, one file for each question of arXiv 2305.12066.
+
+A study reads the results of an experiment and gives tidy tables and plots; it computes no attack and knows no disk.
+To add one, write a function `Evidence` -> `Study`, name it here, and set ``study`` in a file of conf/experiment.
+"""
+
+from mtlbench.studies.alpha import alpha
+from mtlbench.studies.base import Analysis, Evidence, Plot, Study, Table
+from mtlbench.studies.clean_models import clean_models
+from mtlbench.studies.cost import cost
+from mtlbench.studies.dominance import dominance
+from mtlbench.studies.robust_models import robust_models
+from mtlbench.studies.tradeoff import tradeoff
+from mtlbench.studies.transfer import transfer
+
+__all__ = ["STUDIES", "Analysis", "Evidence", "Plot", "Study", "Table"]
+
+STUDIES: dict[str, Analysis] = {
+    "alpha": alpha,
+    "clean_models": clean_models,
+    "cost": cost,
+    "dominance": dominance,
+    "robust_models": robust_models,
+    "tradeoff": tradeoff,
+    "transfer": transfer,
+}
+"""Every study by name."""

@@ -1,0 +1,42 @@
+"""How strongly should a task's own loss mute it? ARP over the exponent of `power`: 0 is total, 1 is dgba."""
+
+import json
+
+import numpy as np
+
+from mtlbench.scores import paired_difference
+from mtlbench.scores.wide import block, levels
+from mtlbench.studies.base import MODEL, Evidence, Plot, Study, Table, arranged, tidy, way
+
+
+def alpha(evidence: Evidence) -> Study:
+    """ARP for each alpha, its paired difference to alpha 1, and how often each alpha is the best.
+
+    `best_share` is the share of bootstrap replicates in which that alpha has the highest ARP of all: one value near 1
+    means that the optimum is known, many small ones that it is flat.
+    """
+    arps = evidence.arps[evidence.arps.index.get_level_values("attack") == "power"]
+    keys = levels(arps)
+    keys["alpha"] = [float(json.loads(options)["objective"]["alpha"]) for options in keys["options"]]
+    keys["way"] = way(keys)
+    table = tidy(arps, "arp_percent", alpha=keys["alpha"])
+    for _, group in keys.groupby([*MODEL, "step", "steps", "eps", "way"], dropna=False, sort=False):
+        rows = group.sort_values("alpha").index
+        replicates = block(arps)[rows, 1:]
+        if replicates.size and not np.isnan(replicates).any():
+            table.loc[rows, "best_share"] = np.bincount(replicates.argmax(0), minlength=len(rows)) / replicates.shape[1]
+        one = rows[group.loc[rows, "alpha"] == 1]
+        if len(one) == 1:
+            compared = paired_difference(arps.iloc[rows], arps.iloc[np.repeat(one, len(rows))])
+            columns = ["difference_to_1", "difference_low", "difference_high", "p_value"]
+            table.loc[rows, columns] = compared.to_numpy()
+    values = ["difference_to_1", "difference_low", "difference_high", "p_value", "best_share"]
+    for name in values:
+        table[name] = table[name] if name in table else np.nan
+    names = ["dataset", "model", "training", "sharing", "step", "steps", "eps", "seeds", "n_images", "scores", "alpha"]
+    table = arranged(table, names, ["arp_percent", "ci_low", "ci_high", *values])
+    plot = Plot(
+        "alpha", table, "line", "alpha", "arp_percent", "sharing", ("eps",),
+        "ARP over the exponent alpha (0 = total, 1 = dgba)", ("alpha", "ARP, %"),
+    )  # fmt: skip
+    return Study((Table("alpha", "ARP over the exponent alpha of power (0 = total, 1 = dgba), percent", table),), (plot,))

@@ -1,0 +1,142 @@
+"""What every study starts from and what it gives: wide frames in, tidy tables and plots to be drawn out."""
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Literal
+
+import pandas as pd
+
+from mtlbench.scores import arp, damage, interval, over_seeds, relative_drops
+from mtlbench.scores.wide import block, levels
+from mtlbench.store import Cell
+
+FIRST = (
+    *("dataset", "model", "training", "sharing", "shared_blocks", "tree", "attack", "step", "steps", "eps"),
+    *("seeds", "n_images", "scores"),
+)
+"""Order of the identifying columns of study tables, where they occur."""
+
+MODEL = (
+    *("dataset", "split", "fingerprint", "model", "training", "sharing", "shared_blocks", "tree"),
+    *("seeds", "n_images", "scores", "precision"),
+)
+"""Levels that name a model, up to its seeds, and the images and scores it is judged by."""
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """The results that a study looks at.
+
+    Attributes:
+        metrics: wide frame of all metrics, see `results.metrics_frame`.
+        cells: the stored cells behind it.
+    """
+
+    metrics: pd.DataFrame
+    cells: Sequence[Cell]
+
+    @cached_property
+    def damages(self) -> pd.DataFrame:
+        """Damage of each task, wide, one row a seed."""
+        return damage(relative_drops(self.metrics))
+
+    @cached_property
+    def arps(self) -> pd.DataFrame:
+        """ARP, wide, averaged over the seeds."""
+        return over_seeds(arp(self.damages))
+
+
+@dataclass(frozen=True)
+class Table:
+    """A tidy frame with a name for its files and a title that says what it shows."""
+
+    name: str
+    title: str
+    frame: pd.DataFrame
+
+
+@dataclass(frozen=True)
+class Plot:
+    """What to draw from a tidy frame; `report.plots` does it.
+
+    Attributes:
+        name: of the file.
+        frame: its ``scores`` are filtered when it is drawn.
+        kind: lines over numbers, bars over names, or single points.
+        x: column of the horizontal axis; `y` is the vertical one, with ``<y>_low`` and ``<y>_high`` as error bars
+            where there are such columns, else ci_low and ci_high.
+        series: column that gives the colour.
+        panel: columns that split the figure.
+        title: above all panels.
+        labels: of the axes.
+        log: logarithmic x axis.
+    """
+
+    name: str
+    frame: pd.DataFrame
+    kind: Literal["line", "bar", "point"]
+    x: str
+    y: str
+    series: str
+    panel: tuple[str, ...]
+    title: str
+    labels: tuple[str, str]
+    log: bool = False
+
+
+@dataclass(frozen=True)
+class Study:
+    """The outcome of a study."""
+
+    tables: tuple[Table, ...]
+    plots: tuple[Plot, ...] = field(default=())
+
+
+Analysis = Callable[[Evidence], Study]
+
+
+def tidy(frame: pd.DataFrame, value: str, **more: Sequence[object]) -> pd.DataFrame:
+    """Levels, value and interval of a wide frame as columns, and further columns; in the order of the frame."""
+    table = levels(frame)
+    status = table.pop("status") if "status" in table else None
+    table[value] = block(frame)[:, 0]
+    table[["ci_low", "ci_high"]] = interval(frame).to_numpy()
+    for name, column in more.items():
+        table[name] = list(column)
+    return table if status is None else table.assign(status=status)
+
+
+def arranged(table: pd.DataFrame, keys: Sequence[str], values: Sequence[str]) -> pd.DataFrame:
+    """Rows sorted and columns ordered: those of `FIRST` that are in `keys`, other keys, values, status."""
+    ordered = [name for name in FIRST if name in keys] + [name for name in keys if name not in FIRST]
+    by = ["shared_blocks" if name == "sharing" and "shared_blocks" in table else name for name in ordered]
+    rows = table.sort_values(list(dict.fromkeys(by)), kind="stable", ignore_index=True)
+    return rows[[*ordered, *values, *(["status"] if "status" in table else [])]]
+
+
+def labels(keys: pd.DataFrame) -> list[str]:
+    """What to call the attack of each row: its name, its target, and those of its options that matter."""
+    return [
+        _label(attack, target, json.loads(options).get("objective", {}))
+        for attack, target, options in zip(keys["attack"], keys["target"], keys["options"], strict=True)
+    ]
+
+
+def _label(attack: str, target: str, objective: dict[str, object]) -> str:
+    settings = {k: v for k, v in objective.items() if k not in ("_target_", "grid")}
+    shown = ",".join(f"{k}={v:g}" if isinstance(v, float) else f"{k}={_flat(v)}" for k, v in settings.items())
+    return attack + (f"({shown})" if shown else "") + ("" if target == "all" else f":{target}")
+
+
+def _flat(value: object) -> str:
+    if isinstance(value, dict):
+        return "+".join(f"{k}*{v:g}" for k, v in value.items())
+    return f"{value:g}" if isinstance(value, (int, float)) else str(value)
+
+
+def way(keys: pd.DataFrame) -> pd.Series:
+    """How each attack steps and starts, as text: attacks are compared only where it agrees."""
+    parsed = [json.loads(options) for options in keys["options"]]
+    return pd.Series([json.dumps([p.get("step_options"), p.get("starts")], sort_keys=True) for p in parsed], dtype=object)

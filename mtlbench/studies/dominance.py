@@ -1,0 +1,91 @@
+"""Does one task dominate the gradient of `total`, does DGBA balance it, and what does that do to each task?"""
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import pandas as pd
+
+from mtlbench.alarms import TINY_LOSS
+from mtlbench.results import REPLICATES
+from mtlbench.scores import bootstrap_weights, over_seeds, paired_difference
+from mtlbench.scores.wide import OK, levels
+from mtlbench.store import Cell
+from mtlbench.studies.base import MODEL, Evidence, Plot, Study, Table, arranged, labels, tidy, way
+
+NAMES = ("dataset", "model", "training", "sharing")
+
+
+def dominance(evidence: Evidence) -> Study:
+    """Share of each task in the input gradient of total and of dgba at the clean images; damage under each.
+
+    The share of task i is the mean over the images of |g_i| / sum_j |g_j|, with |g_i| the mean absolute gradient of
+    L_i (total) or of log L_i (dgba). 1 / T each is balance.
+    """
+    shares = tidy(over_seeds(gradient_shares(evidence.cells)), "share").drop(columns="status")
+    shares = arranged(
+        shares, [*NAMES, "shared_blocks", "seeds", "n_images", "objective", "task"], ["share", "ci_low", "ci_high"]
+    )
+    damages = _damages(evidence)
+    return Study(
+        (
+            Table("dominance", "Share of each task in the input gradient at the clean images", shares),
+            Table("dominance_damage", "Damage of each task in percent; difference to total", damages),
+        ),
+        (
+            Plot(
+                "dominance", shares.assign(scores="standard"), "bar", "task", "share", "objective", ("sharing",),
+                "Share of each task in the input gradient", ("task", "share"),
+            ),
+            Plot(
+                "dominance_damage", damages, "bar", "task", "damage_percent", "attack", ("sharing", "eps"),
+                "Damage of each task", ("task", "damage, %"),
+            ),
+        ),
+    )  # fmt: skip
+
+
+def gradient_shares(cells: Sequence[Cell], replicates: int = REPLICATES) -> pd.DataFrame:
+    """Wide frame of the shares in every clean cell: levels of the model, seed, objective, task, status."""
+    rows, values = [], []
+    for cell in cells:
+        if "gradient" not in cell.arrays:
+            continue
+        weights = bootstrap_weights(len(cell.arrays["gradient"]), replicates, 0)
+        names = [name for name in MODEL if name in cell.identity]
+        same = {name: cell.identity[name] for name in (*names, "seed", "weights")}
+        for objective, task, share in _shares(cell):
+            rows.append(same | {"objective": objective, "task": task, "status": OK})
+            values.append(weights @ share / weights.sum(1))
+    index = pd.MultiIndex.from_frame(pd.DataFrame(rows))
+    return pd.DataFrame(np.array(values), index)
+
+
+def _shares(cell: Cell) -> Iterator[tuple[str, str, np.ndarray]]:
+    """Objective, task, share of each image [N]."""
+    total = cell.arrays["gradient"]
+    dgba = total / np.maximum(cell.arrays["losses"], TINY_LOSS)
+    for objective, sizes in (("total", total), ("dgba", dgba)):
+        share = sizes / sizes.sum(1, keepdims=True)
+        for task, column in zip(cell.tasks, share.T, strict=True):
+            yield objective, task, column
+
+
+def _damages(evidence: Evidence) -> pd.DataFrame:
+    """Damage of each task under each attack on all tasks, and its difference to that under plain total."""
+    wide = over_seeds(evidence.damages)
+    wide = wide[wide.index.get_level_values("target") == "all"]
+    keys = levels(wide)
+    keys["way"], keys["label"] = way(keys), labels(keys)
+    on = [*MODEL, "step", "steps", "eps", "way", "task"]
+    total = keys[keys["label"] == "total"].assign(row=keys.index[keys["label"] == "total"])
+    base = keys[on].merge(total[[*on, "row"]].drop_duplicates(on, keep=False), how="left", on=on)["row"]
+    known = base.notna().to_numpy()
+    table = tidy(wide, "damage_percent", label=keys["label"])
+    difference = pd.DataFrame(
+        paired_difference(wide[known], wide.iloc[base[known].astype(int)]).to_numpy(),
+        table.index[known],
+        ["difference", "difference_low", "difference_high", "p_value"],
+    )
+    table = table.join(difference).drop(columns="attack").rename(columns={"label": "attack"})
+    names = [*NAMES, "shared_blocks", "step", "steps", "eps", "seeds", "n_images", "scores", "attack", "task"]
+    return arranged(table, names, ["damage_percent", "ci_low", "ci_high", *difference])

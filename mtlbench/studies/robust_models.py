@@ -1,0 +1,70 @@
+"""What adversarial training buys and costs: damage before and after, clean accuracy lost, time."""
+
+import pandas as pd
+
+from mtlbench.scores import accuracy_lost, over_seeds, paired_difference
+from mtlbench.scores.wide import block, levels
+from mtlbench.studies.base import MODEL, Evidence, Plot, Study, Table, arranged, labels, tidy
+from mtlbench.studies.clean_models import gain_over_baselines
+from mtlbench.studies.base import way
+
+NAMES = ("dataset", "model", "training", "sharing")
+
+
+def robust_models(evidence: Evidence) -> Study:
+    """ARP of the same attacks on clean and adversarially trained models; what the training costs; DGBA's gain."""
+    arps = evidence.arps
+    keys = levels(arps).assign(arp_percent=block(arps)[:, 0])
+    keys["way"], keys["label"] = way(keys), labels(keys)
+    table = _against_clean(arps, keys)
+    accuracy = _costs(evidence)
+    plot = Plot(
+        "robust_models", table, "bar", "training", "arp_percent", "attack", ("sharing", "eps"),
+        "ARP of clean and adversarially trained models", ("training", "ARP, %"),
+    )  # fmt: skip
+    return Study(
+        (
+            Table("robust_models", "ARP on clean and adversarially trained models, percent", table),
+            Table("robust_models_cost", "What adversarial training costs", accuracy),
+            Table("robust_models_gain", "DGBA against the best baseline, ARP in percent", gain_over_baselines(arps, keys)),
+        ),
+        (plot,),
+    )
+
+
+def _against_clean(arps: pd.DataFrame, keys: pd.DataFrame) -> pd.DataFrame:
+    """ARP of every attack on every model, and the paired difference to the cleanly trained one."""
+    on = [*(name for name in MODEL if name != "training"), "attack", "target", "step", "steps", "eps", "options"]
+    clean = keys[keys["training"] == "clean"]
+    clean = clean.assign(row=clean.index).drop_duplicates(on, keep=False)
+    base = keys[on].merge(clean[[*on, "row"]], how="left", on=on)["row"]
+    known = base.notna().to_numpy()
+    table = tidy(arps, "arp_percent", label=keys["label"])
+    difference = pd.DataFrame(
+        paired_difference(arps[known], arps.iloc[base[known].astype(int)]).to_numpy(),
+        table.index[known],
+        ["difference", "difference_low", "difference_high", "p_value"],
+    )
+    table = table.join(difference).drop(columns="attack").rename(columns={"label": "attack"})
+    names = [*NAMES, "shared_blocks", "step", "steps", "eps", "seeds", "n_images", "scores", "attack"]
+    return arranged(table, names, ["arp_percent", "ci_low", "ci_high", *difference])
+
+
+def _costs(evidence: Evidence) -> pd.DataFrame:
+    """Clean accuracy lost against clean training, training time in seconds and in forward-backward passes."""
+    lost = tidy(over_seeds(accuracy_lost(evidence.metrics, "clean")), "clean_lost_percent")
+    spent = pd.DataFrame(
+        [
+            {name: cell.identity.get(name) for name in ("dataset", "model", "training", "tree", "seed")}
+            | cell.provenance["trained"]
+            for cell in evidence.cells
+            if "trained" in cell.provenance
+        ]
+    )
+    values = ["clean_lost_percent", "ci_low", "ci_high"]
+    if len(spent):
+        on = ["dataset", "model", "training", "tree"]
+        means = spent.drop_duplicates([*on, "seed"]).groupby(on, as_index=False).mean(numeric_only=True)
+        lost = lost.merge(means.drop(columns="seed"), how="left", on=on)
+        values += [name for name in means if name not in (*on, "seed")]
+    return arranged(lost, [*NAMES, "shared_blocks", "seeds", "n_images", "scores"], values)

@@ -1,0 +1,60 @@
+"""How far an attack on one task carries to the others, and how much further the more the tasks share."""
+
+import numpy as np
+import pandas as pd
+
+from mtlbench.scores import interval, over_seeds, paired_difference, ratios
+from mtlbench.scores.transferability import MIN_RATIO
+from mtlbench.scores.wide import OK, SHARING, block, levels
+from mtlbench.studies.base import Evidence, Plot, Study, Table, arranged, tidy
+
+
+def transfer(evidence: Evidence) -> Study:
+    """Transferability matrix and ratios over the sharing levels, their increase and gain against independent models.
+
+    The increase is the difference of two ratios, the gain their quotient. Over seeds the ratios are averaged first:
+    a mean of quotients with a denominator near zero would say nothing.
+    """
+    wide = over_seeds(ratios(evidence.damages))
+    keys = levels(wide)
+    base = _independent(keys)
+    known = base >= 0
+    pairs = wide[known], wide.iloc[base[known]]
+    table = tidy(wide, "ratio")
+    increase = pd.DataFrame(np.nan, table.index[known], ["increase", "increase_low", "increase_high", "p_value"])
+    increase[:] = paired_difference(*pairs).to_numpy()
+    gain = pd.DataFrame(np.nan, table.index[known], ["gain", "gain_low", "gain_high"])
+    gain[:] = _quotient(*pairs).to_numpy()
+    table = table.join(increase).join(gain)
+    table["status"] = table.pop("status").where(table["status"] != OK, np.where(known, OK, "no independent result"))
+    values = ["ratio", "ci_low", "ci_high", *increase, *gain]
+    names = ["dataset", "model", "training", "sharing", "shared_blocks", "step", "steps", "eps", "seeds", "n_images"]
+    table = arranged(table, [*names, "scores", "source", "destination"], values)
+    mean = table["destination"] == "mean"
+    plot = Plot(
+        "transfer", table[mean], "line", "shared_blocks", "ratio", "source", ("training", "eps"),
+        "Transferability ratio of each attacked task", ("blocks shared by all tasks", "ratio"),
+    )  # fmt: skip
+    return Study(
+        (
+            Table("transfer", "Transferability ratio by sharing level", table[mean].drop(columns="destination")),
+            Table("transfer_matrix", "Transferability from source to destination", table[~mean]),
+        ),
+        (plot,),
+    )
+
+
+def _independent(keys: pd.DataFrame) -> np.ndarray:
+    """For each row the position of the same row of the independent model; -1 where there is none or several."""
+    on = [name for name in keys if name not in (*SHARING, "status")]
+    position = keys.assign(row=range(len(keys)))[keys["sharing"] == "independent"].drop_duplicates(on, keep=False)
+    merged = keys[on].merge(position[[*on, "row"]], how="left", on=on)
+    return merged["row"].fillna(-1).to_numpy(int)
+
+
+def _quotient(rows: pd.DataFrame, base: pd.DataFrame) -> pd.DataFrame:
+    """Quotient with its interval; NaN where the denominator, in the value or a replicate, is below `MIN_RATIO`."""
+    below = block(base)
+    values = block(rows) / np.where(below >= MIN_RATIO, below, np.nan)
+    bounds = interval(pd.DataFrame(values))
+    return bounds.assign(value=values[:, 0])[["value", "ci_low", "ci_high"]]
