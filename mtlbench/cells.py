@@ -66,7 +66,7 @@ def plans(
     for target, attack in attacks.items():
         how = {
             "attack": chosen["name"],
-            "objective": decisive(chosen["objective"]),
+            "objective": decisive({**chosen["objective"], "loss_scale": chosen.get("loss_scale")}),
             "target": target,
             "tasks": [task.name for task in attack.tasks],
             "step": attack.step.name,

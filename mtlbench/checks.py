@@ -31,6 +31,7 @@ LEAST = {
 """Whole numbers and the smallest that makes sense."""
 
 MAY_BE_NULL = ("limit", "sharing.index")
+MAY_BE_A_NAME = ("sharing.index",)
 POSITIVE = ("training.lr",)
 FLAGS = ("force", "fail_fast")
 GROUPS = ("dataset", "model", "sharing", "attack", "attack.step", "training", "scores")
@@ -76,7 +77,7 @@ def check_values(config: Mapping[str, Any]) -> None:
             raise UsageError(f"{option}={value}: to choose an option write {option.replace('.', '/')}={value}")
     for option, least in LEAST.items():
         value = _value(config, option, least)
-        if value is None and option in MAY_BE_NULL:
+        if (value is None and option in MAY_BE_NULL) or (isinstance(value, str) and option in MAY_BE_A_NAME):
             continue
         if isinstance(value, bool) or not isinstance(value, int) or value < least:
             alternative = ", or null" if option in MAY_BE_NULL else ""

@@ -61,8 +61,14 @@ def train(config: Config) -> None:
     from mtlbench.experiment import run_training
 
     _record_run(config)
-    checkpoint = run_training(config, screen)
+    checkpoint, clean_key = run_training(config, screen)
     console().print(f"{checkpoint.weights} is trained; its clean metrics stand beside it", soft_wrap=True)
+    spent = checkpoint.cost
+    if spent:
+        factor = f", {spent['times_clean']:g} times its clean steps alone" if spent["times_clean"] > 1 else ""
+        console().print(f"training took {spent['training_seconds']:.0f} s{factor}")
+    if config["training"]["name"] != "clean":
+        console().print(report.accuracy_lost_text(Path(config["outputs"]), clean_key), soft_wrap=True)
 
 
 def rebuild(config: Config) -> None:

@@ -94,13 +94,14 @@ def run_attack(config: Config, screen: Screen) -> list[str]:
     return [plan.key for plan in wanted]
 
 
-def run_training(config: Config, screen: Screen) -> Checkpoint:
-    """Train a model, or finish its training, and store its clean metrics."""
+def run_training(config: Config, screen: Screen) -> tuple[Checkpoint, str]:
+    """Train a model, or finish its training, and store its clean metrics; the model, and the key of its clean cell."""
     setup = prepare(config, screen)
     if config["force"]:
         setup.checkpoint.weights.unlink(missing_ok=True)
-    trained_model(setup, may_train=True)
-    return setup.checkpoint
+    model = trained_model(setup, may_train=True)
+    whole = parts.open_dataset(config, "test", setup.root)
+    return setup.checkpoint, clean_plan(_model_identity(setup, model, whole)).key
 
 
 def prepare(config: Config, screen: Screen) -> Setup:

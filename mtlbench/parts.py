@@ -11,7 +11,7 @@ import torch
 
 from mtlbench.adversarial import Adversary
 from mtlbench.attacks.attack import Attack
-from mtlbench.attacks.objectives import Objective
+from mtlbench.attacks.objectives import Objective, Scaled
 from mtlbench.attacks.steps import Step
 from mtlbench.build import build
 from mtlbench.data.augment import Augment
@@ -19,7 +19,7 @@ from mtlbench.data.base import ImageDataset
 from mtlbench.data.rooms import default_root, make
 from mtlbench.errors import DataError, MachineError, UsageError
 from mtlbench.models.backbone import Backbone
-from mtlbench.models.sharing import Tree, by_index, level, parse
+from mtlbench.models.sharing import Tree, by_index, by_name, level, parse
 from mtlbench.progress import Progress, silent
 from mtlbench.tasks import Task, select
 from mtlbench.training import Recipe
@@ -100,7 +100,9 @@ def tree(config: Config, tasks: int) -> Tree:
             f"sharing=tree: {found} of sharing.index and sharing.partitions given; expected one of them, "
             f"for example sharing.index=17; `mtlbench layouts tasks={tasks}` lists the trees"
         )
-    return parse(str(partitions), tasks) if index is None else by_index(index, tasks)
+    if index is None:
+        return parse(str(partitions), tasks)
+    return by_name(index, tasks) if isinstance(index, str) else by_index(index, tasks)
 
 
 def backbone(config: Config) -> Backbone:
@@ -149,10 +151,34 @@ def attacks(config: Config, built: tuple[Objective, Step] | None, tasks: Sequenc
     targets = select(tasks, [names] if isinstance(names, str) else names, "attack.tasks")
     if built is None:
         return {}
+    scale = _loss_scale(chosen.get("loss_scale"), targets)
     starts = {"random_start": chosen["random_start"], "restarts": chosen["restarts"]}
+
+    def attack(seen: tuple[Task, ...]) -> Attack:
+        objective, step = built
+        if scale:
+            objective = Scaled(objective, [scale.get(task.name, 1.0) for task in seen])
+        return Attack(objective, step, seen, **starts)
+
     if chosen["name"] == "single":
-        return {task.name: Attack(*built, (task,), **starts) for task in targets}
-    return {"all": Attack(*built, targets, **starts)}
+        return {task.name: attack((task,)) for task in targets}
+    return {"all": attack(targets)}
+
+
+def _loss_scale(given: object, targets: Sequence[Task]) -> dict[str, float]:
+    """Task -> factor on its loss."""
+    if given is None:
+        return {}
+    names = [task.name for task in targets]
+    example = f"expected a factor for a task, for example {{{names[-1]}: 10}}"
+    if not isinstance(given, Mapping):
+        raise UsageError(f"attack.loss_scale={given}: {example}")
+    for task, factor in given.items():
+        if task not in names:
+            raise UsageError(f"attack.loss_scale.{task}: no such task; the attacked ones are {', '.join(names)}")
+        if isinstance(factor, bool) or not isinstance(factor, (int, float)) or not 0 < factor < float("inf"):
+            raise UsageError(f"attack.loss_scale.{task}={factor}: {example}")
+    return {str(task): float(factor) for task, factor in given.items()}
 
 
 def epsilons(config: Config) -> list[float]:

@@ -40,7 +40,9 @@ class Attack:
     @property
     def gradients(self) -> int:
         """Gradient evaluations per image, the attack's cost."""
-        return self.restarts * self.step.steps * self.objective.runs(len(self.tasks))
+        tasks = len(self.tasks)
+        per_task = tasks * self.objective.searches(tasks) if self.step.blends else 0
+        return self.restarts * self.step.steps * (self.objective.runs(tasks) + per_task)
 
     def __call__(self, losses: Losses, x: Tensor, eps: Tensor, random: PerImage) -> dict[str, Tensor]:
         """Attack images.

@@ -130,6 +130,14 @@ def by_index(index: int, tasks: int, blocks: int = BLOCKS) -> Tree:
     return trees[index]
 
 
+def by_name(name: str, tasks: int, blocks: int = BLOCKS) -> Tree:
+    """The level called `name`: ``independent``, ``share1`` .., ``all_shared``."""
+    levels = {tree.name: tree for tree in (level(tasks, shared, blocks) for shared in range(blocks + 1))}
+    if name not in levels:
+        raise UsageError(f"sharing.index={name}: expected the number of a tree or one of {', '.join(levels)}")
+    return levels[name]
+
+
 def set_partitions(tasks: int) -> tuple[Partition, ...]:
     """All partitions of the tasks 0 .. T-1."""
     return tuple(_partitions_of(tuple(range(tasks))))

@@ -10,8 +10,8 @@ from mtlbench.report.studies import show_study
 from mtlbench.report.tables import write_tables
 from mtlbench.report.terminal import console, show_summary
 from mtlbench.results import metrics_frame
-from mtlbench.scores import arp, damage, relative_drops, tables
-from mtlbench.scores.wide import levels
+from mtlbench.scores import accuracy_lost, arp, damage, relative_drops, tables
+from mtlbench.scores.wide import OK, levels
 from mtlbench.store import Cell, Store
 from mtlbench.studies import STUDIES, Evidence
 
@@ -68,6 +68,18 @@ def rebuild(outputs: Path, paper_batch: int) -> Report:
     frames["checks"] = numbers.drop(columns=[name for name in HIDDEN if name in numbers])
     write_tables(frames, outputs / "tables")
     return Report(outputs, cells, metrics, raised)
+
+
+def accuracy_lost_text(outputs: Path, key: str) -> str:
+    """How much of the clean accuracy of its cleanly trained counterpart a model lacks; `key` of its clean cell."""
+    clean = [cell for cell in Store(outputs / "store") if cell.identity["attack"] == "none"]
+    lost = accuracy_lost(metrics_frame(clean, replicates=0), "clean").xs((key, "standard"), level=("cell", "scores"))
+    value, status = lost.iloc[0, 0], lost.index.get_level_values("status")[0]
+    if "no clean result" in status:
+        return "clean accuracy lost: unknown until the same model is trained with training=clean"
+    if status != OK:
+        return f"clean accuracy lost: {status}"
+    return f"clean accuracy lost against training=clean: {value:.1f} % (standard scores)"
 
 
 def _arp_of_cells(metrics: pd.DataFrame) -> pd.DataFrame:

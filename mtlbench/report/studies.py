@@ -4,7 +4,7 @@ import pandas as pd
 from rich.box import SIMPLE
 from rich.table import Table as Grid
 
-from mtlbench.report.terminal import console
+from mtlbench.report.terminal import console, show_remarks
 from mtlbench.studies import Table
 
 KEYS = frozenset(
@@ -14,7 +14,7 @@ KEYS = frozenset(
     }
 )
 """Columns that are left out where they hold one value."""
-ALWAYS_OUT = ("scores", "shared_blocks")
+ALWAYS_OUT = ("scores", "shared_blocks", "status")
 
 
 def show_study(table: Table, scores: str) -> None:
@@ -27,9 +27,8 @@ def show_study(table: Table, scores: str) -> None:
         out.print("nothing to show: the cells that it compares are not all there")
         return
     constant = [name for name in frame if name in KEYS and frame[name].nunique(dropna=False) == 1 and len(frame) > 1]
-    status = "status" in frame and not (frame["status"] == "ok").all()
     grid = Grid(box=SIMPLE, pad_edge=False)
-    texts = _texts(frame.drop(columns=[*constant, *(name for name in ALWAYS_OUT if name in frame)]), status)
+    texts = _texts(frame.drop(columns=[name for name in frame if name in (*constant, *ALWAYS_OUT)]))
     for name, column in texts.items():
         grid.add_column(name, justify="left" if name in KEYS - {"eps", "alpha"} else "right", overflow="fold")
     for row in zip(*texts.values(), strict=True):
@@ -37,15 +36,14 @@ def show_study(table: Table, scores: str) -> None:
     out.print(grid)
     if constant:
         out.print(", ".join(f"{name} {_text(frame[name].iloc[0])}" for name in constant), markup=False)
+    show_remarks(out, sorted(set(frame["status"]) - {"ok"}) if "status" in frame else [])
 
 
-def _texts(frame: pd.DataFrame, status: bool) -> dict[str, list[str]]:
+def _texts(frame: pd.DataFrame) -> dict[str, list[str]]:
     """Column -> texts. An interval joins the column before it as ``value [low, high]``."""
     texts: dict[str, list[str]] = {}
     last = ""
     for name in map(str, frame):
-        if name == "status" and not status:
-            continue
         if name.endswith("_high"):
             continue
         if name.endswith("_low"):

@@ -182,10 +182,16 @@ def _show(grid: Grid) -> None:
         for names, texts in grid.rows.items():
             table.add_row(*names, *(texts.get(eps, "") for eps in epsilons))
         out.print(table)
-    for line in (grid.constants, *grid.remarks[:MOST_REMARKS]):
+    out.print(grid.constants, markup=False)
+    show_remarks(out, grid.remarks)
+
+
+def show_remarks(out: Console, remarks: Sequence[str]) -> None:
+    """Print why values are undefined or doubtful, a few of the reasons."""
+    for line in remarks[:MOST_REMARKS]:
         out.print(line, markup=False)
-    if len(grid.remarks) > MOST_REMARKS:
-        out.print(f"{len(grid.remarks) - MOST_REMARKS} more reasons in the column `status` of the tables")
+    if len(remarks) > MOST_REMARKS:
+        out.print(f"{len(remarks) - MOST_REMARKS} more reasons in the column `status` of the tables")
 
 
 def _blocks(grid: Grid, width: int) -> list[tuple[float, ...]]:

@@ -65,9 +65,9 @@ def gain_over_baselines(arps: pd.DataFrame, keys: pd.DataFrame) -> pd.DataFrame:
     )
 
 
-def _best_weighting(keys: pd.DataFrame) -> pd.Series:
+def _best_weighting(keys: pd.DataFrame) -> np.ndarray:
     """Rows to show: of the weightings that weighted_total tried only the one with the highest ARP."""
     tried = keys["target"].str.match(r"w\d+/")
     order = keys[tried].sort_values("arp_percent", ascending=False, kind="stable")
     best = order.drop_duplicates([*SETTING, "way"]).index
-    return ~tried | keys.index.isin(best)
+    return (~tried | keys.index.isin(best)).to_numpy()

@@ -26,7 +26,7 @@ def transfer(evidence: Evidence) -> Study:
     gain = pd.DataFrame(np.nan, table.index[known], ["gain", "gain_low", "gain_high"])
     gain[:] = _quotient(*pairs).to_numpy()
     table = table.join(increase).join(gain)
-    table["status"] = table.pop("status").where(table["status"] != OK, np.where(known, OK, "no independent result"))
+    table["status"] = table["status"].where(table["status"] != OK, np.where(known, OK, "no independent result"))
     values = ["ratio", "ci_low", "ci_high", *increase, *gain]
     names = ["dataset", "model", "training", "sharing", "shared_blocks", "step", "steps", "eps", "seeds", "n_images"]
     table = arranged(table, [*names, "scores", "source", "destination"], values)

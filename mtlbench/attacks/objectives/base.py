@@ -42,6 +42,10 @@ class Objective(ABC):
         """Backward passes per step, counted over all candidates."""
         return 1
 
+    def searches(self, tasks: int) -> int:
+        """Number of `candidates` once bound to losses of so many tasks."""
+        return 1
+
     @abstractmethod
     def score(self, losses: Tensor) -> Tensor:
         """Losses [T, B] -> score [B]."""

@@ -61,6 +61,10 @@ class WeightedTotal(Static):
 
     def runs(self, tasks: int) -> int:
         """One backward per grid point."""
+        return self.searches(tasks)
+
+    def searches(self, tasks: int) -> int:
+        """Number of grid points."""
         return sum(1 for _ in simplex(tasks, self.grid))
 
 

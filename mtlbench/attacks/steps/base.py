@@ -14,11 +14,13 @@ class Step(ABC):
 
     Attributes:
         name: as in conf/attack/step.
-        steps: gradient evaluations per run.
+        steps: directions of the objective evaluated per run.
+        blends: whether each step also needs the gradient of every task on its own.
     """
 
     name: str
     steps: int
+    blends: bool = False
 
     @abstractmethod
     def run(self, losses: Losses, objective: Objective, ball: Ball, start: Tensor) -> Tensor:
