@@ -20,6 +20,8 @@ from mtlbench.checks import check_overrides, check_values, near
 from mtlbench.errors import MachineError, MtlbenchError, UsageError
 
 log = logging.getLogger(__name__)
+# ${choose:FLAG,YES,NO} in conf/: what an experiment sweeps over may depend on an option.
+OmegaConf.register_new_resolver("choose", lambda flag, yes, no: yes if flag else no, replace=True)
 Job = Callable[[Mapping[str, Any]], None]
 
 
@@ -32,7 +34,6 @@ def run(command: str, arguments: Sequence[str]) -> int:
     # Hydra would print a traceback of its own and leave with 1 whatever the error was.
     os.environ["HYDRA_FULL_ERROR"] = "1"
     OmegaConf.register_new_resolver("process_id", os.getpid, replace=True, use_cache=True)
-    OmegaConf.register_new_resolver("choose", lambda flag, yes, no: yes if flag else no, replace=True)
     sys.argv = [f"mtlbench {command}", *arguments]
     action = commands.command(command)
     try:

@@ -1,8 +1,9 @@
 """Trained models in outputs/checkpoints: their names, and whether one was trained by the recipe asked for.
 
 A folder ``<dataset>-<model>-<sharing>-<training>-s<seed>`` holds model.safetensors, recipe.yaml (everything that
-decided the weights), clean_metrics.csv, curve.csv and cost.json (time). A model trained by another recipe under the same name (other
-iterations, other rooms) is never mistaken for it: it gets, and keeps, a folder with a hash behind the name.
+decided the weights), clean_metrics.csv, curve.csv and cost.json (time). A model trained by another recipe under the
+same name (other iterations, other rooms) is never mistaken for it: it gets, and keeps, a folder with a hash behind
+the name.
 """
 
 import hashlib

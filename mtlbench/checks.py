@@ -92,7 +92,9 @@ def check_values(config: Mapping[str, Any]) -> None:
             raise UsageError(f"{option}={_shown(value)}: expected true or false")
     study = config.get("study")
     if study is not None and study not in STUDIES:
-        raise UsageError(f"study={study}: expected null or one of {', '.join(STUDIES)}{near(str(study), list(STUDIES))}")
+        raise UsageError(
+            f"study={study}: expected null or one of {', '.join(STUDIES)}{near(str(study), list(STUDIES))}"
+        )
 
 
 def near(wrong: str, known: Sequence[str]) -> str:

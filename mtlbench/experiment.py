@@ -44,6 +44,8 @@ ONLY_ATTACK = (
     "force",
     "fail_fast",
     "experiment",
+    "study",
+    "all_trees",
     "batch_size",
 )
 log = logging.getLogger(__name__)

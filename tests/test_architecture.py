@@ -30,8 +30,9 @@ MAY_IMPORT = {
     "store": set(),
     "scores": {"metrics"},
     "results": {"metrics", "scores", "store"},
-    "alarms": {"scores", "store"},
-    "report": {"alarms", "results", "scores", "store"},
+    "alarms": {"results", "scores", "store"},
+    "studies": {"alarms", "results", "scores", "store"},
+    "report": {"alarms", "results", "scores", "store", "studies"},
 }
 """Unit -> the other units that it may import, beside the vocabulary. Units that are not here wire the others."""
 
@@ -41,6 +42,7 @@ MUST_NOT_IMPORT = {
     "store": {"torch"},
     "scores": {"torch"},
     "results": {"torch"},
+    "studies": {"torch"},
     "report": {"torch"},
     "models/sharing": {"torch"},
     "attacks/objectives": {"mtlbench.attacks.steps", "mtlbench.tasks", "mtlbench.losses"},
@@ -57,6 +59,7 @@ WITHOUT_TORCH = [
     "store",
     "scores",
     "results",
+    "studies",
     "report",
     "report.datasets",
 ]

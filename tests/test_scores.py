@@ -23,58 +23,7 @@ from mtlbench.scores import (
     transferability,
 )
 from mtlbench.scores.wide import IDENTITY
-
-CLEAN = {
-    ("segmentation", "miou"): 0.5,
-    ("segmentation", "pixel_accuracy"): 0.8,
-    ("depth", "abs_err"): 0.4,
-    ("normals", "cosine_similarity"): 0.9,
-}
-CELL = {
-    "dataset": "rooms",
-    "split": "test",
-    "model": "tiny",
-    "training": "clean",
-    "sharing": "all_shared",
-    "shared_blocks": 5,
-    "attack": "dgba",
-    "step": "pgd",
-    "steps": 10,
-    "step_size": 0.1,
-    "target": "all",
-    "eps": 8.0,
-    "seed": 0,
-    "n_images": 4,
-    "scores": "standard",
-}
-NONE = {"attack": "none", "step": "none", "steps": 0, "eps": 0.0}
-
-
-def rows(values, **identity):
-    """Long rows of one cell: (task, metric) -> value or replicates."""
-    cell = CELL | identity
-    cell.setdefault("cell", str(sorted((k, str(v)) for k, v in cell.items())))
-    return [cell | {"task": t, "metric": m, "values": np.atleast_1d(v)} for (t, m), v in values.items()]
-
-
-def wide(*parts):
-    """A wide frame of the rows of several cells."""
-    every = [row for part in parts for row in part]
-    keys = pd.DataFrame([{k: v for k, v in row.items() if k != "values"} for row in every])
-    return pd.DataFrame(np.array([row["values"] for row in every], dtype=float), index=pd.MultiIndex.from_frame(keys))
-
-
-def by(frame, *names):
-    """Column 0 by the values of some levels."""
-    keys = [frame.index.get_level_values(name) for name in names]
-    return dict(zip(zip(*keys, strict=True) if len(names) > 1 else keys[0], frame[0], strict=True))
-
-
-def damages(values, **identity):
-    """Rows of damage in percent, through metrics whose clean value is 1 and whose lower value is worse."""
-    names = {"segmentation": "miou", "depth": "delta_1.25", "normals": "cosine_similarity"}
-    attacked = {(task, names[task]): 1 - percent / 100 for task, percent in values.items()}
-    return rows(dict.fromkeys(attacked, 1.0), **(identity | NONE | {"target": "all"})) + rows(attacked, **identity)
+from tests.frames import CLEAN, NONE, by, damages, rows, wide
 
 
 def ratios(*parts):
@@ -280,12 +229,14 @@ def test_paired_difference():
     common = rng.normal(0, 50, 1001)  # the same images: cancels
     a, b = pd.DataFrame([common + 3 + rng.normal(0, 0.5, 1001)]), pd.DataFrame([common])
     result = paired_difference(a, b)
-    assert result["ci_low"] < 3 < result["ci_high"] < 5
-    assert result["p_value"] == pytest.approx(2 / 1001)
-    assert paired_difference(b, a)["diff"] == -result["diff"]
-    assert paired_difference(a, a) == {"diff": 0, "ci_low": 0, "ci_high": 0, "p_value": 1}
-    assert np.isnan(paired_difference(a[[0]], b[[0]])["p_value"])
-    with pytest.raises(ValueError, match="one row"):
+    assert result["ci_low"].item() < 3 < result["ci_high"].item() < 5
+    assert result["p_value"].item() == pytest.approx(2 / 1001)
+    assert paired_difference(b, a)["diff"].item() == -result["diff"].item()
+    assert paired_difference(a, a).iloc[0].to_dict() == {"diff": 0, "ci_low": 0, "ci_high": 0, "p_value": 1}
+    assert paired_difference(a[[0]], b[[0]])["p_value"].isna().all()
+    two = paired_difference(pd.concat([a, b]), pd.concat([b, b]))
+    pd.testing.assert_frame_equal(two.iloc[[0]], result)
+    with pytest.raises(ValueError, match="equal shape"):
         paired_difference(a, b[[0]])
 
 

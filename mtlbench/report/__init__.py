@@ -55,7 +55,9 @@ class Report:
     def _metrics_of(self, cells: set[str] | None) -> pd.DataFrame:
         if cells is None:
             return self.metrics
-        files = self.metrics.index.get_level_values("cell").str.partition(":").get_level_values(0)  # less the weighting
+        files = (
+            self.metrics.index.get_level_values("cell").str.partition(":").get_level_values(0)
+        )  # less the weighting
         return self.metrics[files.isin(cells)]
 
 
@@ -74,7 +76,8 @@ def accuracy_lost_text(outputs: Path, key: str) -> str:
     """How much of the clean accuracy of its cleanly trained counterpart a model lacks; `key` of its clean cell."""
     clean = [cell for cell in Store(outputs / "store") if cell.identity["attack"] == "none"]
     lost = accuracy_lost(metrics_frame(clean, replicates=0), "clean").xs((key, "standard"), level=("cell", "scores"))
-    value, status = lost.iloc[0, 0], lost.index.get_level_values("status")[0]
+    assert isinstance(lost, pd.DataFrame)
+    value, status = float(lost.to_numpy()[0, 0]), str(lost.index.get_level_values("status")[0])
     if "no clean result" in status:
         return "clean accuracy lost: unknown until the same model is trained with training=clean"
     if status != OK:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from io import BytesIO
 from math import ceil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -52,14 +53,13 @@ def draw(plot: Plot, frame: pd.DataFrame) -> Figure:
         _panel(plot, ax, part, series)
     for ax in axes[len(panels) :]:
         ax.set_axis_off()
-    handles, names = {}, []
+    handles: dict[str, Any] = {}
     for ax in axes:
         for handle, name in zip(*ax.get_legend_handles_labels(), strict=True):
             handles.setdefault(name, handle)
     names = [str(name) for name in series if str(name) in handles]
-    figure.legend(
-        [handles[name] for name in names], names, loc="outside lower center", ncols=4, fontsize=8, frameon=False
-    )
+    look: dict[str, Any] = {"ncols": 4, "fontsize": 8, "frameon": False}
+    figure.legend([handles[name] for name in names], names, loc="outside lower center", **look)
     figure.suptitle(plot.title, fontsize=11)
     return figure
 
@@ -72,7 +72,7 @@ def _panel(plot: Plot, ax: Axes, frame: pd.DataFrame, series: Sequence[str]) -> 
         if part.empty:
             continue
         errors = _errors(plot, part)
-        style = {"color": COLOURS[number % len(COLOURS)], "label": str(name)}
+        style: dict[str, Any] = {"color": COLOURS[number % len(COLOURS)], "label": str(name)}
         if plot.kind == "bar":
             width = 0.8 / len(present)
             at = np.array([names.index(x) for x in part[plot.x]]) - 0.4 + width * (present.index(name) + 0.5)
@@ -83,7 +83,9 @@ def _panel(plot: Plot, ax: Axes, frame: pd.DataFrame, series: Sequence[str]) -> 
             marker = MARKERS[number % len(MARKERS)]
             ax.errorbar(part[plot.x], part[plot.y], errors, fmt=line + marker, ms=4, lw=1.2, elinewidth=0.7, **style)
     if plot.kind == "bar":
-        ax.set_xticks(range(len(names)), [str(name) for name in names], rotation=0 if len(names) < 4 else 20, fontsize=8)
+        ax.set_xticks(
+            range(len(names)), [str(name) for name in names], rotation=0 if len(names) < 4 else 20, fontsize=8
+        )
     elif plot.log:
         ax.set_xscale("log")
     ax.set_xlabel(plot.labels[0], fontsize=9)

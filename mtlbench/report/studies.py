@@ -29,7 +29,7 @@ def show_study(table: Table, scores: str) -> None:
     constant = [name for name in frame if name in KEYS and frame[name].nunique(dropna=False) == 1 and len(frame) > 1]
     grid = Grid(box=SIMPLE, pad_edge=False)
     texts = _texts(frame.drop(columns=[name for name in frame if name in (*constant, *ALWAYS_OUT)]))
-    for name, column in texts.items():
+    for name in texts:
         grid.add_column(name, justify="left" if name in KEYS - {"eps", "alpha"} else "right", overflow="fold")
     for row in zip(*texts.values(), strict=True):
         grid.add_row(*row)
@@ -48,7 +48,9 @@ def _texts(frame: pd.DataFrame) -> dict[str, list[str]]:
             continue
         if name.endswith("_low"):
             highs = frame[name.removesuffix("_low") + "_high"]
-            bounds = [f" [{_text(a)}, {_text(b)}]" if pd.notna(a) else "" for a, b in zip(frame[name], highs, strict=True)]
+            bounds = [
+                f" [{_text(a)}, {_text(b)}]" if pd.notna(a) else "" for a, b in zip(frame[name], highs, strict=True)
+            ]
             texts[last] = [value + bound for value, bound in zip(texts[last], bounds, strict=True)]
             continue
         texts[name] = [_text(value) for value in frame[name]]
@@ -60,5 +62,11 @@ def _text(value: object) -> str:
     if isinstance(value, float):
         if pd.isna(value):
             return "-"
-        return f"{value:.0f}" if value == round(value) and abs(value) < 1e6 else f"{value:.3g}" if abs(value) < 10 else f"{value:.1f}"
+        return (
+            f"{value:.0f}"
+            if value == round(value) and abs(value) < 1e6
+            else f"{value:.3g}"
+            if abs(value) < 10
+            else f"{value:.1f}"
+        )
     return str(value)

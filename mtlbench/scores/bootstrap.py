@@ -51,7 +51,8 @@ def paired_difference(a: pd.DataFrame, b: pd.DataFrame) -> pd.DataFrame:
         raise ValueError(f"expected two frames of equal shape, found {a.shape} and {b.shape}")
     values = block(a) - block(b)
     replicates = values[:, 1:]
-    result = pd.DataFrame({"diff": values[:, 0]}, index=a.index).join(interval(pd.DataFrame(values, index=a.index)))
+    result = interval(pd.DataFrame(values, index=a.index))
+    result.insert(0, "diff", values[:, 0])
     if not replicates.size:
         return result.assign(p_value=np.nan)
     sides = np.minimum((replicates <= 0).sum(1), (replicates >= 0).sum(1))

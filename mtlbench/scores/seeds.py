@@ -26,7 +26,7 @@ def over_seeds(frame: pd.DataFrame, seed: int = 0) -> pd.DataFrame:
     """
     keys = levels(frame).drop(columns=[name for name in PER_SEED[1:] if name in frame.index.names])
     values = block(frame)
-    rest = [name for name in keys if name not in ("seed", "status")]
+    rest = [str(name) for name in keys if name not in ("seed", "status")]
     rows, means, status = [], [], []
     for group, members in keys.groupby(rest, dropna=False, sort=False):
         members = members.sort_values("seed", kind="stable")

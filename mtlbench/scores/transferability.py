@@ -42,7 +42,8 @@ def ratios(damages: pd.DataFrame) -> pd.DataFrame:
     row, found = match(keys, keys.assign(row=np.arange(len(keys)))[itself], cell, "row")
     position = np.where(found > 0, row, 0).astype(np.intp)
     own = np.where((found > 0)[:, None], values[position], np.nan) if len(keys) else values
-    own_status = np.where(found > 0, keys["status"].to_numpy(object)[position] if len(keys) else "", None)
+    statuses = keys["status"].tolist()
+    own_status = [statuses[at] if known else None for at, known in zip(position, found > 0, strict=True)]
     inputs = (keys["source"], own[:, 0], own_status, keys["destination"], values[:, 0], keys["status"])
     keys["status"] = pd.Series([_pair_status(*row) for row in zip(*inputs, strict=True)], dtype=object)
     defined = (keys["status"] == OK).to_numpy()[:, None] & (own >= MIN_DAMAGE)

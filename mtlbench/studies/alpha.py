@@ -24,7 +24,9 @@ def alpha(evidence: Evidence) -> Study:
         rows = group.sort_values("alpha").index
         replicates = block(arps)[rows, 1:]
         if replicates.size and not np.isnan(replicates).any():
-            table.loc[rows, "best_share"] = np.bincount(replicates.argmax(0), minlength=len(rows)) / replicates.shape[1]
+            table.loc[rows, "best_share"] = (
+                np.bincount(replicates.argmax(0), minlength=len(rows)) / replicates.shape[1]
+            )
         one = rows[group.loc[rows, "alpha"] == 1]
         if len(one) == 1:
             compared = paired_difference(arps.iloc[rows], arps.iloc[np.repeat(one, len(rows))])
@@ -32,11 +34,13 @@ def alpha(evidence: Evidence) -> Study:
             table.loc[rows, columns] = compared.to_numpy()
     values = ["difference_to_1", "difference_low", "difference_high", "p_value", "best_share"]
     for name in values:
-        table[name] = table[name] if name in table else np.nan
+        table[name] = table.get(name, np.nan)
     names = ["dataset", "model", "training", "sharing", "step", "steps", "eps", "seeds", "n_images", "scores", "alpha"]
     table = arranged(table, names, ["arp_percent", "ci_low", "ci_high", *values])
     plot = Plot(
         "alpha", table, "line", "alpha", "arp_percent", "sharing", ("eps",),
         "ARP over the exponent alpha (0 = total, 1 = dgba)", ("alpha", "ARP, %"),
     )  # fmt: skip
-    return Study((Table("alpha", "ARP over the exponent alpha of power (0 = total, 1 = dgba), percent", table),), (plot,))
+    return Study(
+        (Table("alpha", "ARP over the exponent alpha of power (0 = total, 1 = dgba), percent", table),), (plot,)
+    )

@@ -4,8 +4,9 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Literal
+from typing import Any, Literal
 
+import numpy as np
 import pandas as pd
 
 from mtlbench.scores import arp, damage, interval, over_seeds, relative_drops
@@ -97,14 +98,14 @@ class Study:
 Analysis = Callable[[Evidence], Study]
 
 
-def tidy(frame: pd.DataFrame, value: str, **more: Sequence[object]) -> pd.DataFrame:
+def tidy(frame: pd.DataFrame, value: str, **more: pd.Series | Sequence[Any]) -> pd.DataFrame:
     """Levels, value and interval of a wide frame as columns, and further columns; in the order of the frame."""
     table = levels(frame)
     status = table.pop("status") if "status" in table else None
     table[value] = block(frame)[:, 0]
     table[["ci_low", "ci_high"]] = interval(frame).to_numpy()
     for name, column in more.items():
-        table[name] = list(column)
+        table[name] = np.asarray(column, dtype=object) if isinstance(column, list) else np.asarray(column)
     return table if status is None else table.assign(status=status)
 
 
@@ -139,4 +140,6 @@ def _flat(value: object) -> str:
 def way(keys: pd.DataFrame) -> pd.Series:
     """How each attack steps and starts, as text: attacks are compared only where it agrees."""
     parsed = [json.loads(options) for options in keys["options"]]
-    return pd.Series([json.dumps([p.get("step_options"), p.get("starts")], sort_keys=True) for p in parsed], dtype=object)
+    return pd.Series(
+        [json.dumps([p.get("step_options"), p.get("starts")], sort_keys=True) for p in parsed], dtype=object
+    )

@@ -36,7 +36,9 @@ def clean_models(evidence: Evidence) -> Study:
     return Study(
         (
             Table("clean_models", "ARP of every attack, percent", table),
-            Table("clean_models_gain", "DGBA against the best baseline with the same step rule, ARP in percent", gains),
+            Table(
+                "clean_models_gain", "DGBA against the best baseline with the same step rule, ARP in percent", gains
+            ),
         ),
         (plot,),
     )
@@ -44,13 +46,14 @@ def clean_models(evidence: Evidence) -> Study:
 
 def gain_over_baselines(arps: pd.DataFrame, keys: pd.DataFrame) -> pd.DataFrame:
     """One row for each dgba row of `arps` that has baselines: the best of them and the paired difference."""
-    own, best = [], []
+    own: list[int] = []
+    best: list[int] = []
     for _, group in keys.groupby([*SETTING, "way"], dropna=False, sort=False):
         rivals = group[group["attack"].isin(BASELINES) & group["arp_percent"].notna()]
-        for row in group.index[group["attack"] == "dgba"]:
+        for row in group.index[group["attack"] == "dgba"].tolist():
             if len(rivals):
-                own.append(row)
-                best.append(rivals["arp_percent"].idxmax())
+                own.append(int(row))
+                best.append(int(rivals.index[rivals["arp_percent"].to_numpy().argmax()]))
     compared = paired_difference(arps.iloc[own], arps.iloc[best]).reset_index(drop=True)
     values = block(arps)[:, 0]
     table = keys.iloc[own].reset_index(drop=True)

@@ -17,21 +17,34 @@ def cost(evidence: Evidence) -> Study:
     """
     spent = {cell.key: cell.provenance.get("gradients_per_image", 0) for cell in evidence.cells}
     options = {
-        key: spent[cell.partition(":")[0]]
+        key: spent.get(cell.partition(":")[0], 0)
         for key, cell in zip(*(evidence.metrics.index.get_level_values(n) for n in ("options", "cell")), strict=True)
     }
     arps = evidence.arps
     keys = levels(arps).assign(arp_percent=block(arps)[:, 0])
     keys["method"], keys["gradients_per_image"] = labels(keys), keys["options"].map(options)
     rows = pd.concat([keys[keys["attack"] != "weighted_total"], _searches(keys[keys["attack"] == "weighted_total"])])
-    table = tidy(arps.iloc[rows["row"] if "row" in rows else rows.index], "arp_percent")
+    table = tidy(arps.iloc[rows.index], "arp_percent")
     for name in ("method", "gradients_per_image"):
         table[name] = rows[name].to_numpy()
     table["arp_per_gradient"] = table["arp_percent"] / table["gradients_per_image"].where(lambda n: n > 0)
-    names = ["dataset", "model", "training", "sharing", "method", "step", "steps", "eps", "seeds", "n_images", "scores"]
+    names = [
+        "dataset",
+        "model",
+        "training",
+        "sharing",
+        "method",
+        "step",
+        "steps",
+        "eps",
+        "seeds",
+        "n_images",
+        "scores",
+    ]
     table = arranged(table, names, ["gradients_per_image", "arp_percent", "ci_low", "ci_high", "arp_per_gradient"])
+    counted = table[table["gradients_per_image"] > 0]
     plot = Plot(
-        "cost", table, "line", "gradients_per_image", "arp_percent", "method", ("sharing", "eps"),
+        "cost", counted, "line", "gradients_per_image", "arp_percent", "method", ("sharing", "eps"),
         "ARP against the gradients that an attack evaluates", ("gradient evaluations per image", "ARP, %"), log=True,
     )  # fmt: skip
     return Study((Table("cost", "ARP against gradient evaluations per image", table),), (plot,))
@@ -42,7 +55,9 @@ def _searches(keys: pd.DataFrame) -> pd.DataFrame:
     tried = keys["target"].str.match(r"w\d+/")
     point = keys["target"].where(tried, "w0").str[1:].str.split("/")
     corner = tried & (point.map(lambda counts: sum(count != "0" for count in counts)) == 1)
-    grid = keys.groupby(["options", *MODEL, "eps"], dropna=False)["target"].transform(lambda t: t.str.match(r"w\d+/").sum())
+    grid = keys.groupby(["options", *MODEL, "eps"], dropna=False)["target"].transform(
+        lambda t: t.str.match(r"w\d+/").sum()
+    )
     setting = [*MODEL, "step", "steps", "eps", "options"]
 
     def best(of: pd.Series, name: str) -> pd.DataFrame:

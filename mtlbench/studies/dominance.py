@@ -51,13 +51,13 @@ def gradient_shares(cells: Sequence[Cell], replicates: int = REPLICATES) -> pd.D
         if "gradient" not in cell.arrays:
             continue
         weights = bootstrap_weights(len(cell.arrays["gradient"]), replicates, 0)
-        names = [name for name in MODEL if name in cell.identity]
-        same = {name: cell.identity[name] for name in (*names, "seed", "weights")}
+        same = {name: cell.identity.get(name) for name in (*MODEL, "seed", "weights")}
         for objective, task, share in _shares(cell):
             rows.append(same | {"objective": objective, "task": task, "status": OK})
             values.append(weights @ share / weights.sum(1))
-    index = pd.MultiIndex.from_frame(pd.DataFrame(rows))
-    return pd.DataFrame(np.array(values), index)
+    names = [*(name for name in MODEL if name not in ("seeds", "scores", "precision")), "seed", "weights"]
+    keys = pd.DataFrame(rows, columns=[*names, "objective", "task", "status"])
+    return pd.DataFrame(np.array(values).reshape(len(rows), 1 + replicates), pd.MultiIndex.from_frame(keys))
 
 
 def _shares(cell: Cell) -> Iterator[tuple[str, str, np.ndarray]]:

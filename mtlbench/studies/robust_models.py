@@ -4,9 +4,8 @@ import pandas as pd
 
 from mtlbench.scores import accuracy_lost, over_seeds, paired_difference
 from mtlbench.scores.wide import block, levels
-from mtlbench.studies.base import MODEL, Evidence, Plot, Study, Table, arranged, labels, tidy
+from mtlbench.studies.base import MODEL, Evidence, Plot, Study, Table, arranged, labels, tidy, way
 from mtlbench.studies.clean_models import gain_over_baselines
-from mtlbench.studies.base import way
 
 NAMES = ("dataset", "model", "training", "sharing")
 
@@ -26,7 +25,9 @@ def robust_models(evidence: Evidence) -> Study:
         (
             Table("robust_models", "ARP on clean and adversarially trained models, percent", table),
             Table("robust_models_cost", "What adversarial training costs", accuracy),
-            Table("robust_models_gain", "DGBA against the best baseline, ARP in percent", gain_over_baselines(arps, keys)),
+            Table(
+                "robust_models_gain", "DGBA against the best baseline, ARP in percent", gain_over_baselines(arps, keys)
+            ),
         ),
         (plot,),
     )
@@ -66,5 +67,5 @@ def _costs(evidence: Evidence) -> pd.DataFrame:
         on = ["dataset", "model", "training", "tree"]
         means = spent.drop_duplicates([*on, "seed"]).groupby(on, as_index=False).mean(numeric_only=True)
         lost = lost.merge(means.drop(columns="seed"), how="left", on=on)
-        values += [name for name in means if name not in (*on, "seed")]
+        values += [str(name) for name in means if name not in (*on, "seed")]
     return arranged(lost, [*NAMES, "shared_blocks", "seeds", "n_images", "scores"], values)

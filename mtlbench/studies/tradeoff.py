@@ -1,7 +1,6 @@
 """Is a tree that is accurate also fragile? Clean accuracy against ARP over the sharing trees."""
 
 import numpy as np
-import pandas as pd
 
 from mtlbench.scores import accuracy_lost, over_seeds
 from mtlbench.scores.wide import levels
@@ -33,7 +32,9 @@ def tradeoff(evidence: Evidence) -> Study:
         "tradeoff", table, "point", "clean_lost_percent", "arp_percent", "sharing", ("attack", "eps"),
         "Clean accuracy lost against single-task models, and ARP", ("clean accuracy lost, %", "ARP, %"),
     )  # fmt: skip
-    return Study((Table("tradeoff", "Clean accuracy lost against single-task models, and ARP, percent", table),), (plot,))
+    return Study(
+        (Table("tradeoff", "Clean accuracy lost against single-task models, and ARP, percent", table),), (plot,)
+    )
 
 
 def _pareto(points: np.ndarray) -> np.ndarray:

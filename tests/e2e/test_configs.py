@@ -1,5 +1,7 @@
 """Whatever lies in conf/ composes, resolves and builds: a new yaml is tested unasked."""
 
+import re
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,7 @@ from mtlbench import parts
 from mtlbench.app import conf_dir
 from mtlbench.checks import check_values
 from mtlbench.cli import COMMANDS
+from mtlbench.studies import STUDIES
 from mtlbench.tasks import three_tasks
 
 CONF = conf_dir()
@@ -55,6 +58,41 @@ def test_an_option_composes_and_builds(option: str) -> None:
         assert parts.tree(config, len(tasks)).tasks == len(tasks)
 
 
+EXPERIMENTS = sorted(file.stem for file in (CONF / "experiment").glob("*.yaml"))
+
+
+@pytest.mark.parametrize("dataset", ["rooms", "rooms5", "nyuv2", "tiny_taxonomy"])
+@pytest.mark.parametrize("experiment", EXPERIMENTS)
+def test_every_point_of_an_experiment_composes_on_every_dataset(experiment: str, dataset: str) -> None:
+    params = yaml.safe_load((CONF / "experiment" / f"{experiment}.yaml").read_text())["hydra"]["sweeper"]["params"]
+    choices = [_choices(key, str(value)) for key, value in params.items()]
+    seen = set()
+    for point in product(*choices):
+        # One of each value is enough for options that do not meet.
+        if all(choice in seen for choice in point):
+            continue
+        seen.update(point)
+        config = compose("attack", f"experiment={experiment}", f"dataset={dataset}", *point)
+        tasks = three_tasks()
+        assert parts.attacks(config, parts.engine(config), tasks) or config["attack"]["name"] == "none"
+        assert parts.tree(config, 3).tasks == 3
+        assert parts.epsilons(config)
+    assert seen
+
+
+def _choices(key: str, values: str) -> list[str]:
+    if values.startswith("${choose:"):
+        return [f"{key}={value}" for value in (7, "independent", "share2", "all_shared")]
+    return [f"{key}={value}" for value in re.split(r",(?![^{]*})", values)]
+
+
+def test_a_study_belongs_to_every_experiment_but_the_quickstart() -> None:
+    for experiment in EXPERIMENTS:
+        study = compose("attack", f"experiment={experiment}")["study"]
+        assert study == (None if experiment == "quickstart" else experiment)
+    assert set(STUDIES) == set(EXPERIMENTS) - {"quickstart"}
+
+
 @pytest.mark.parametrize("option", OPTIONS)
 def test_an_option_says_what_it_is(option: str) -> None:
     first, *_ = (CONF / f"{option}.yaml").read_text().splitlines()
@@ -72,6 +110,8 @@ def test_the_values_of_an_experiment_win(option: str) -> None:
     given = yaml.safe_load((CONF / f"{option}.yaml").read_text())
     config = compose("attack", option.replace("/", "=", 1))
     own = {key: value for key, value in given.items() if key not in ("defaults", "hydra")}
+    refers = {"${dataset.study.eps}": config["dataset"]["study"]["eps"], "${dataset.study.limit}": 100}
+    own = {key: refers.get(str(value), value) for key, value in own.items()}
     assert {key: config[key] for key in own} == own
 
 

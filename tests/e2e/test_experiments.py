@@ -1,0 +1,82 @@
+"""Experiments as a user starts them, on a small scale: from nothing to study tables and plots, and a second start."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import hydra
+import pandas as pd
+import pytest
+
+from mtlbench.app import conf_dir
+
+LEVELS = "independent,share1,share2,share3,share4,all_shared"
+FAST = ("dataset.images=65", "dataset.resolution=32", "training.iterations=6", "training.batch_size=8")
+
+
+def test_transfer_from_nothing_and_again(call: Callable, tmp_path: Path) -> None:
+    arguments = ("attack", "experiment=transfer", f"outputs={tmp_path}", "sharing=independent,all_shared", "seed=0,1")
+    first = call(*arguments, *FAST, "limit=4", "eps=8", "attack.step.steps=2")
+    assert first.status == 0, first.err
+    assert "Transferability ratio by sharing level" in first.out
+    table = pd.read_csv(tmp_path / "tables" / "transfer.csv", dtype={"seeds": str})
+    assert set(table["sharing"]) == {"independent", "all_shared"}
+    assert set(table["seeds"]) == {"0,1"}
+    before = {file: file.read_bytes() for file in (tmp_path / "tables").iterdir()}
+    again = call(*arguments, *FAST, "limit=4", "eps=8", "attack.step.steps=2")
+    assert again.status == 0, again.err
+    assert again.out == first.out
+    assert {file: file.read_bytes() for file in (tmp_path / "tables").iterdir()} == before
+
+
+def test_tradeoff_over_levels_and_over_trees(call: Callable, tmp_path: Path) -> None:
+    same = (f"outputs={tmp_path}", *FAST, "limit=2", "eps=8", "attack/step=fgsm", "attack=dgba")
+    levels = call("attack", "experiment=tradeoff", *same)
+    assert levels.status == 0, levels.err
+    assert set(pd.read_csv(tmp_path / "tables" / "tradeoff.csv")["sharing"]) == set(LEVELS.split(","))
+    trees = call("attack", "experiment=tradeoff", "all_trees=true", "sharing.index=0,7", *same)
+    assert trees.status == 0, trees.err
+    assert set(pd.read_csv(tmp_path / "tables" / "tradeoff.csv")["sharing"]) == {"independent", "tree7"}
+
+
+@pytest.mark.parametrize(("flag", "swept"), [("true", "range(51)"), ("false", LEVELS)])
+def test_all_trees_sweeps_over_51(flag: str, swept: str) -> None:
+    with hydra.initialize_config_dir(str(conf_dir()), version_base="1.3"):
+        config = hydra.compose("attack", ["experiment=tradeoff", f"all_trees={flag}"], return_hydra_config=True)
+    assert config.hydra.sweeper.params["sharing.index"] == swept
+
+
+def test_training_tells_its_cost_and_what_accuracy_it_took(call: Callable, tmp_path: Path) -> None:
+    robust = ("train", "training=adversarial_total", f"outputs={tmp_path}", *FAST)
+    alone = call(*robust)
+    assert "times its clean steps alone" in alone.out
+    assert "unknown until the same model is trained with training=clean" in alone.out
+    assert call("train", f"outputs={tmp_path}", *FAST).status == 0
+    assert "clean accuracy lost" in call(*robust).out
+    assert "unknown until" not in call(*robust).out
+
+
+def test_a_study_of_the_whole_store(call: Callable, tmp_path: Path) -> None:
+    made = call(
+        "attack", "-m", "attack=dgba,total", "attack/step=fgsm", f"outputs={tmp_path}", *FAST, "limit=2", "eps=8"
+    )
+    assert made.status == 0, made.err
+    shown = call("report", "study=clean_models", f"outputs={tmp_path}")
+    assert "DGBA against the best baseline" in shown.out
+    for made in ("tables/clean_models_gain.csv", "tables/clean_models.tex"):
+        assert (tmp_path / made).is_file()
+    wrong = call("report", "study=clean_model", f"outputs={tmp_path}")
+    assert wrong.status == 2
+    assert "did you mean clean_models?" in wrong.err
+
+
+def test_loss_scale_moves_total_and_not_dgba(call: Callable, tmp_path: Path) -> None:
+    same = (f"outputs={tmp_path}", *FAST, "limit=4", "eps=8", "attack/step=fgsm")
+    made = call("attack", "experiment=dominance", "sharing=all_shared", *same)
+    assert made.status == 0, made.err
+    damage = pd.read_csv(tmp_path / "tables" / "damage.csv")
+    values = damage[damage["scores"] == "standard"].groupby(["attack", "task"])["damage_percent"]
+    spread = (values.max() - values.min()).groupby("attack").max()
+    assert spread["dgba"] < 0.1 * spread["total"], "gradients that round to another sign are all that may change"
+    wrong = call("attack", "attack.loss_scale={dept:10}", *same)
+    assert wrong.status == 2
+    assert "attack.loss_scale.dept: no such task" in wrong.err

@@ -1,0 +1,221 @@
+"""Studies on results written down by hand: the right rows meet, and the numbers are those of a pocket calculator."""
+
+import json
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from mtlbench.report.plots import write_plot
+from mtlbench.report.studies import show_study
+from mtlbench.store import Cell
+from mtlbench.studies import STUDIES, Evidence, Study
+from tests.frames import damages, wide
+
+TASKS = ("segmentation", "normals", "depth")
+REPLICATES = 40
+
+
+def cell(damage: dict[str, float] | float, **identity: Any) -> list[dict[str, Any]]:
+    """Rows of a cell, and of its clean cell, whose tasks take `damage` percent, with noise in the replicates."""
+    objective = identity.pop("objective", {})
+    steps = identity.get("steps", 10)
+    values = damage if isinstance(damage, dict) else dict.fromkeys(TASKS, damage)
+    identity |= {"options": json.dumps({"objective": objective, "step_options": {"steps": steps}}, sort_keys=True)}
+    identity |= {"fingerprint": "f", "tree": identity.get("sharing", "all_shared"), "precision": "fp32"}
+    identity |= {"weights": f"{identity.get('training')}{identity.get('seed')}{identity['tree']}"}
+    made = damages(values, **identity)
+    for row in made:
+        noise = np.random.default_rng(0).normal(0, 0.01, REPLICATES) * (row["attack"] != "none")
+        row["values"] = np.concatenate([row["values"], row["values"] + noise])
+        if row["attack"] == "none":
+            row["options"] = "{}"
+            row["cell"] = f"clean {row['training']} {row['tree']} {row['seed']}"
+    return made
+
+
+def run(name: str, *parts: list[dict[str, Any]], cells: list[Cell] | None = None) -> Study:
+    frame = wide(*parts)
+    return STUDIES[name](Evidence(frame[~frame.index.duplicated()], cells or []))
+
+
+def table(study: Study, name: str) -> pd.DataFrame:
+    return next(t.frame for t in study.tables if t.name == name)
+
+
+def test_the_best_baseline_is_found_among_targets_and_weightings() -> None:
+    study = run(
+        "clean_models",
+        cell(50, attack="dgba"),
+        cell(30, attack="total"),
+        cell(20, attack="single", target="depth"),
+        cell(40, attack="weighted_total", target="w1/0/2"),
+        cell(38, attack="weighted_total", target="w2/0/1"),
+        cell(33, attack="weighted_total"),
+        cell(45, attack="sign_sum", step="apgd"),  # another step rule: not compared
+        cell(49, attack="noise"),  # no baseline
+    )
+    gain = table(study, "clean_models_gain").iloc[0]
+    assert gain["best_baseline"] == "weighted_total:w1/0/2"
+    assert gain["difference"] == pytest.approx(10)
+    assert gain["gain_percent"] == pytest.approx(25)
+    assert gain["p_value"] == pytest.approx(2 / (1 + REPLICATES))
+    assert gain["ci_low"] == pytest.approx(10), "the same images: what is common cancels"
+    shown = set(table(study, "clean_models")["attack"])
+    assert "weighted_total:w1/0/2" in shown
+    assert "weighted_total:w2/0/1" not in shown
+
+
+def test_attacks_of_other_step_sizes_are_not_compared() -> None:
+    study = run("clean_models", cell(50, attack="dgba", steps=10), cell(30, attack="total", steps=20))
+    assert table(study, "clean_models_gain").empty
+
+
+def test_transfer_by_hand_over_two_seeds() -> None:
+    def single(sharing: str, seed: int, other: float) -> list[dict[str, Any]]:
+        damage = {"segmentation": 50.0, "depth": other, "normals": other}
+        blocks = 0 if sharing == "independent" else 5
+        return cell(damage, attack="single", target="segmentation", sharing=sharing, shared_blocks=blocks, seed=seed)
+
+    pairs = [("independent", 0, 5.0), ("independent", 1, 10.0), ("all_shared", 0, 20.0), ("all_shared", 1, 40.0)]
+    found = table(run("transfer", *(single(*pair) for pair in pairs)), "transfer").set_index("sharing")
+    assert found["ratio"].to_dict() == pytest.approx({"independent": 0.15, "all_shared": 0.6})
+    assert found.loc["all_shared", "increase"] == pytest.approx(0.45)
+    assert found.loc["all_shared", "gain"] == pytest.approx(4)
+    assert found.loc["independent", "gain"] == pytest.approx(1)
+    assert (found["seeds"] == "0,1").all()
+
+
+def test_transfer_without_an_independent_model_says_so() -> None:
+    damage = {"segmentation": 50.0, "depth": 5.0, "normals": 5.0}
+    found = table(run("transfer", cell(damage, attack="single", target="segmentation", sharing="share2")), "transfer")
+    assert found["gain"].isna().all()
+    assert found["status"].tolist() == ["no independent result"]
+
+
+def test_the_exponent_with_the_most_damage_wins_every_replicate() -> None:
+    parts = [
+        cell(value, attack="power", objective={"alpha": alpha})
+        for alpha, value in ((0.0, 20), (0.5, 40), (1.0, 60), (1.5, 50))
+    ]
+    found = table(run("alpha", *parts), "alpha").set_index("alpha")
+    assert found["best_share"].to_dict() == {0.0: 0, 0.5: 0, 1.0: 1, 1.5: 0}
+    assert found["difference_to_1"].to_dict() == pytest.approx({0.0: -40, 0.5: -20, 1.0: 0, 1.5: -10})
+
+
+def stored(gradients: int, **identity: Any) -> Cell:
+    return Cell(identity, {"gradients_per_image": gradients}, {}, {})
+
+
+def test_a_search_pays_for_every_weighting_it_tries() -> None:
+    tried = {"w3/0/0": 10, "w0/3/0": 30, "w0/0/3": 20, "w1/1/1": 40, "w2/1/0": 35}
+    search = stored(50, attack="weighted_total")
+    parts = [cell(v, attack="weighted_total", target=t, cell=f"{search.key}:{t}") for t, v in tried.items()]
+    parts += [cell(25, attack="weighted_total", cell=search.key)]
+    dgba = stored(10, attack="dgba")
+    parts += [cell(42, attack="dgba", cell=dgba.key, objective={"_target_": "dgba"})]
+    found = table(run("cost", *parts, cells=[search, dgba]), "cost").set_index("method")
+    assert found["gradients_per_image"].to_dict() == {
+        "dgba": 10,
+        "weighted_total, best weighting per image": 50,
+        "weighted_total, best weighting of the run": 50,
+        "weighted_total, best single task": 30,
+    }
+    assert found["arp_percent"].to_dict() == pytest.approx(
+        {
+            "dgba": 42,
+            "weighted_total, best weighting per image": 25,
+            "weighted_total, best weighting of the run": 40,
+            "weighted_total, best single task": 30,
+        }
+    )
+    assert found.loc["dgba", "arp_per_gradient"] == pytest.approx(4.2)
+
+
+def test_only_trees_that_nothing_beats_in_both_are_pareto() -> None:
+    """Damage of the independent tree: 50. share1 is as accurate and weaker, share2 as accurate and stronger."""
+    parts = [
+        cell(value, attack="dgba", sharing=sharing, shared_blocks=i)
+        for i, (sharing, value) in enumerate([("independent", 50), ("share1", 60), ("share2", 40)])
+    ]
+    found = table(run("tradeoff", *parts), "tradeoff").set_index("sharing")
+    assert found["pareto"].to_dict() == {"independent": False, "share1": False, "share2": True}
+    assert found["clean_lost_percent"].to_dict() == pytest.approx(dict.fromkeys(found.index, 0))
+
+
+def test_robust_models_meet_the_clean_model_of_the_same_attack() -> None:
+    parts = [
+        cell(value, attack=attack, training=training, seed=seed)
+        for (training, attack), value in {
+            ("clean", "dgba"): 80,
+            ("clean", "total"): 60,
+            ("adversarial-dgba", "dgba"): 30,
+            ("adversarial-dgba", "total"): 20,
+        }.items()
+        for seed in (0, 1)
+    ]
+    cells = [
+        Cell(
+            {"dataset": "rooms", "model": "tiny", "training": training, "tree": "all_shared", "seed": seed},
+            {"trained": {"training_seconds": seconds, "times_clean": 2.0}},
+            {},
+            {},
+        )
+        for training, seed, seconds in [("adversarial-dgba", 0, 100), ("adversarial-dgba", 1, 200)]
+    ]
+    study = run("robust_models", *parts, cells=cells)
+    found = table(study, "robust_models").set_index(["training", "attack"])
+    assert found.loc[("adversarial-dgba", "dgba"), "difference"] == pytest.approx(-50)
+    assert found.loc[("adversarial-dgba", "total"), "difference"] == pytest.approx(-40)
+    assert found.loc[("clean", "dgba"), "difference"] == 0
+    cost = table(study, "robust_models_cost").set_index("training")
+    assert cost.loc["adversarial-dgba", "training_seconds"] == 150
+    assert np.isnan(cost.loc["clean", "training_seconds"])
+    gain = table(study, "robust_models_gain").set_index("training")
+    assert gain["difference"].to_dict() == pytest.approx({"clean": 20, "adversarial-dgba": 10})
+
+
+def clean_cell(gradient: list[list[float]], losses: list[list[float]], seed: int = 0) -> Cell:
+    identity = {"dataset": "rooms", "split": "test", "fingerprint": "f", "model": "tiny", "training": "clean"}
+    identity |= {"sharing": "all_shared", "shared_blocks": 5, "tree": "t", "n_images": len(losses)}
+    identity |= {"seed": seed, "weights": str(seed), "attack": "none"}
+    arrays = {"gradient": np.array(gradient), "losses": np.array(losses)}
+    return Cell(identity, {}, {task: [] for task in TASKS}, arrays)
+
+
+def test_shares_of_the_gradient_by_hand() -> None:
+    """Gradients 6, 2, 2 with losses 3, 1, 1: total follows the first task, dgba gives each a third."""
+    cells = [clean_cell([[6, 2, 2], [6, 2, 2]], [[3, 1, 1], [3, 1, 1]])]
+    study = run("dominance", cell(50, attack="dgba"), cell(20, attack="total"), cells=cells)
+    found = table(study, "dominance").set_index(["objective", "task"])["share"]
+    assert found["total"].to_dict() == pytest.approx({"segmentation": 0.6, "normals": 0.2, "depth": 0.2})
+    assert found["dgba"].to_dict() == pytest.approx(dict.fromkeys(TASKS, 1 / 3))
+    damage = table(study, "dominance_damage").set_index(["attack", "task"])
+    assert damage.loc[("dgba", "depth"), "difference"] == pytest.approx(30)
+
+
+def test_a_share_is_a_mean_over_images_not_of_sums() -> None:
+    cells = [clean_cell([[100, 0, 0], [0, 1, 0]], [[1, 1, 1], [1, 1, 1]])]
+    found = table(run("dominance", cell(5, attack="total"), cells=cells), "dominance")
+    shares = found[found["objective"] == "total"].set_index("task")["share"]
+    assert shares.to_dict() == pytest.approx({"segmentation": 0.5, "normals": 0.5, "depth": 0})
+
+
+@pytest.mark.parametrize("name", list(STUDIES))
+def test_nothing_to_compare_is_no_error(name: str, capsys: pytest.CaptureFixture[str], tmp_path: Any) -> None:
+    study = run(name, cell(5, attack="noise"))
+    for made in study.tables:
+        show_study(made, "standard")
+    for plot in study.plots:
+        write_plot(plot, "standard", tmp_path)
+    assert study.tables[0].title in capsys.readouterr().out
+
+
+def test_the_same_numbers_draw_the_same_bytes(tmp_path: Any) -> None:
+    plot = run("clean_models", cell(50, attack="dgba"), cell(30, attack="total")).plots[0]
+    first, second = write_plot(plot, "standard", tmp_path / "a"), write_plot(plot, "standard", tmp_path / "b")
+    assert first is not None and second is not None
+    assert first.read_bytes() == second.read_bytes()
+    assert first.read_bytes().startswith(b"\x89PNG")
+    assert write_plot(plot, "paper", tmp_path) is None
