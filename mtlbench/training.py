@@ -99,7 +99,7 @@ class Curve:
 
     tasks: tuple[str, ...]
     rows: list[list[float]]
-    seconds: list[float] = field(default_factory=lambda: [0.0, 0.0])
+    seconds: list[float] = field(default_factory=lambda: [0.0, 0.0], compare=False)
 
     @property
     def cost(self) -> dict[str, float]:

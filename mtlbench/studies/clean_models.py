@@ -53,7 +53,7 @@ def gain_over_baselines(arps: pd.DataFrame, keys: pd.DataFrame) -> pd.DataFrame:
         for row in group.index[group["attack"] == "dgba"].tolist():
             if len(rivals):
                 own.append(int(row))
-                best.append(int(rivals.index[rivals["arp_percent"].to_numpy().argmax()]))
+                best.append(int(rivals.index.to_numpy()[rivals["arp_percent"].to_numpy().argmax()]))
     compared = paired_difference(arps.iloc[own], arps.iloc[best]).reset_index(drop=True)
     values = block(arps)[:, 0]
     table = keys.iloc[own].reset_index(drop=True)
