@@ -15,6 +15,7 @@ from typing import Any
 
 import yaml
 
+from mtlbench.bounded import read_yaml
 from mtlbench.errors import CheckpointError
 from mtlbench.files import write_atomically
 
@@ -84,6 +85,8 @@ def find(outputs: Path, name: str, recipe: Mapping[str, Any]) -> Checkpoint:
 
 def _read(path: Path) -> object:
     try:
-        return yaml.safe_load(path.read_text())
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise CheckpointError(f"{path}: not a readable recipe ({error}); delete its folder to train again") from error
+        return read_yaml(path, CheckpointError)
+    except CheckpointError as error:
+        raise CheckpointError(
+            f"{error}; a recipe is what decided the weights: delete its folder to train again"
+        ) from error

@@ -6,6 +6,7 @@ Each message names the option, the value found and what would be right. Ranges t
 import re
 from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
+from itertools import accumulate
 from math import inf
 from pathlib import Path
 from typing import Any
@@ -35,13 +36,37 @@ MAY_BE_A_NAME = ("sharing.index",)
 POSITIVE = ("training.lr",)
 FLAGS = ("force", "fail_fast")
 GROUPS = ("dataset", "model", "sharing", "attack", "attack.step", "training", "scores")
-PATH_IN_VALUE = re.compile(r"\.\.|\\|(^|[\s,(\[\"'])/")
+NAMES = ("dataset.name", "attack.name", "training.name")
+"""They become parts of file names."""
+
+KEY = re.compile(r"[A-Za-z_][\w-]*([./][\w-]+)*", re.ASCII)
+CHOICE = re.compile(r"[\w ,()\[\]'\"*=-]+", re.ASCII)
+NAME = re.compile(r"\w[\w.-]{0,99}", re.ASCII)
+MODULE = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*")
+
+SWEEP = "hydra.sweeper.params."
+OF_HYDRA = re.compile(r"hydra/launcher|hydra\.(launcher\.[\w.-]+|sweeper\.max_batch_size|verbose|mode)", re.ASCII)
+"""The options of Hydra itself that may be given. Others run code, or read and write where they like."""
+
+BUILDS = re.compile(r"\$|_(target|args|partial|recursive|convert)_")
+"""What makes Hydra build an object of a value."""
+
+ONE_OF = (("-r", "--run"), ("-m", "--multirun"), ("-c", "--cfg"), ("-i", "--info"), ("-sc", "--shell-completion"))
+FLAGS_OF_HYDRA = (
+    *(flag for names in ONE_OF for flag in names),
+    *("-h", "--help", "--hydra-help", "--version", "--resolve", "-p", "--package"),
+)
+"""Not those that read other configuration (--config-dir and its like) or a pickle (--experimental-rerun)."""
+
+LONGEST = 20_000
+DEEPEST = 20
 
 
 def check_overrides(arguments: Sequence[str], conf: Path) -> None:
     """Refuse what Hydra would accept and must not.
 
-    Hydra loads any yaml file that a path in a group choice leads to, and lets keys be deleted.
+    Hydra loads any yaml file that a path in a group choice leads to, lets keys be deleted, and has options of its own
+    that run code or write anywhere.
 
     Args:
         arguments: the command line behind the command.
@@ -50,16 +75,59 @@ def check_overrides(arguments: Sequence[str], conf: Path) -> None:
     Raises:
         UsageError: one of them.
     """
+    _check_flags(arguments)
     for argument in arguments:
-        if argument.startswith("~") and not argument.startswith("~hydra"):
+        if len(argument) > LONGEST or _depth(argument) > DEEPEST:
+            raise UsageError(
+                f"{argument[:60]}...: expected at most {LONGEST} characters, brackets at most {DEEPEST} deep"
+            )
+        if not argument.isprintable():
+            raise UsageError(f"{argument!r}: holds characters that cannot be printed; expected key=value")
+        if argument.startswith("~"):
             raise UsageError(f"{argument}: options cannot be deleted; give another value, for example limit=null")
         key, equals, value = argument.lstrip("+").partition("=")
-        group = key.split("@")[0]
-        if not equals or not group or not (conf / group).is_dir():
-            continue
-        if value in ("", "null") or PATH_IN_VALUE.search(value):
-            options = ", ".join(sorted(file.stem for file in (conf / group).glob("*.yaml")))
-            raise UsageError(f"{argument}: expected the name of an option of {group}, one of {options}")
+        if equals and not argument.startswith("-"):
+            _check_override(argument, key, value.strip(), conf)
+
+
+def _check_flags(arguments: Sequence[str]) -> None:
+    given = [argument.partition("=")[0] for argument in arguments if argument.startswith("-")]
+    for flag in given:
+        if flag not in FLAGS_OF_HYDRA:
+            raise UsageError(f"{flag}: no such flag; there are {', '.join(FLAGS_OF_HYDRA)}")
+    modes = [names[-1] for names in ONE_OF if set(names) & set(given)]
+    if len(modes) > 1:
+        raise UsageError(f"{' '.join(modes)}: expected one of them")
+    if "--resolve" in given and not {"-c", "--cfg", "-h", "--help"} & set(given):
+        raise UsageError("--resolve: expected beside --cfg")
+
+
+def _check_override(argument: str, key: str, value: str, conf: Path) -> None:
+    if not KEY.fullmatch(key):
+        raise UsageError(f"{argument}: expected key=value with a key such as eps, dataset.root or attack/step")
+    if re.match(r"hydra\b", key):
+        swept = key.removeprefix(SWEEP)
+        if BUILDS.search(argument) or (swept == key and not OF_HYDRA.fullmatch(key)):
+            raise UsageError(
+                f"{argument}: not an option of mtlbench; of Hydra's own there are hydra/launcher, hydra.launcher.*, "
+                "hydra.sweeper.params.* (plain values), hydra.verbose and hydra.mode; "
+                "outputs=FOLDER says where everything is written"
+            )
+        if key == "hydra/launcher" and not CHOICE.fullmatch(value):
+            raise UsageError(f"{argument}: expected the name of a launcher, for example hydra/launcher=basic")
+        if swept != key:
+            _check_override(argument, swept, value, conf)
+    elif key == "outputs" and value.strip("'\" ").lower() in ("", "null"):
+        raise UsageError(f"{argument}: expected a folder")
+    elif (conf / key).is_dir() and (value.lower() in ("", "null") or not CHOICE.fullmatch(value)):
+        options = ", ".join(sorted(file.stem for file in (conf / key).glob("*.yaml")))
+        raise UsageError(f"{argument}: expected the name of an option of {key}, one of {options}")
+
+
+def _depth(argument: str) -> int:
+    """How deep brackets are nested, quotes not considered."""
+    steps = ((character in "([{") - (character in ")]}") for character in argument)
+    return max(accumulate(steps), default=0)
 
 
 def check_values(config: Mapping[str, Any]) -> None:
@@ -90,6 +158,18 @@ def check_values(config: Mapping[str, Any]) -> None:
         value = _value(config, option, False)
         if not isinstance(value, bool):
             raise UsageError(f"{option}={_shown(value)}: expected true or false")
+    for option in NAMES:
+        value = _value(config, option, "name")
+        if not isinstance(value, str) or not NAME.fullmatch(value):
+            raise UsageError(f"{option}={_shown(value)}: expected a name of letters, digits, '.', '_' and '-'")
+    outputs = config.get("outputs", "outputs")
+    if not isinstance(outputs, str) or not outputs.strip() or not outputs.isprintable():
+        raise UsageError(f"outputs={_shown(outputs)}: expected a folder")
+    plugins = config.get("plugins", [])
+    if not isinstance(plugins, list) or not all(isinstance(p, str) and MODULE.fullmatch(p) for p in plugins):
+        raise UsageError(
+            f"plugins={_shown(plugins)}: expected a list of Python modules, for example [mypackage.attacks]"
+        )
     study = config.get("study")
     if study is not None and study not in STUDIES:
         raise UsageError(

@@ -8,6 +8,7 @@ is a fact on disk and a killed run loses only what it had not finished.
 import hashlib
 import io
 import json
+import math
 import struct
 import tokenize
 import zipfile
@@ -27,6 +28,9 @@ RESULT_VERSION = 1
 
 SCHEMA = 1
 HEADER = "header"
+MAX_UNPACKED = 2**30
+"""Bytes of all arrays of a cell; the largest known test split takes a twentieth."""
+
 UNREADABLE = (
     AttributeError,
     EOFError,
@@ -137,10 +141,36 @@ class Store:
 
 
 def _parse(content: bytes) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-    """Header and arrays of an archive; pickles in it are refused."""
-    with np.load(io.BytesIO(content), allow_pickle=False) as archive:
-        arrays = {name: archive[name] for name in archive.files}
-    return json.loads(arrays.pop(HEADER).tobytes()), arrays
+    """Header and arrays of an archive; pickles in it are refused, and sizes are checked before memory is taken."""
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        entries = archive.infolist()
+        unpacked = sum(entry.file_size for entry in entries)
+        if unpacked > MAX_UNPACKED:
+            raise ValueError(f"unpacks to {unpacked} bytes, expected at most {MAX_UNPACKED}")
+        foreign = {entry.compress_type for entry in entries} - {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}
+        if foreign:
+            raise ValueError(f"compressed in the unexpected ways {sorted(foreign)}")
+        arrays = {entry.filename.removesuffix(".npy"): _array(archive.read(entry)) for entry in entries}
+    header = json.loads(arrays.pop(HEADER).tobytes())
+    if header["schema"] == SCHEMA:
+        tasks = header["tasks"].values()
+        if not all(isinstance(metrics, list) and all(isinstance(m, str) for m in metrics) for metrics in tasks):
+            raise ValueError("tasks are not lists of metrics")
+    return header, arrays
+
+
+def _array(data: bytes) -> np.ndarray:
+    """The array of a .npy file; NumPy by itself would allocate whatever the header claims."""
+    file = io.BytesIO(data)
+    if np.lib.format.read_magic(file) != (1, 0):
+        raise ValueError("array of an unexpected version")
+    shape, _, dtype = np.lib.format.read_array_header_1_0(file)
+    needed = file.tell() + math.prod(shape) * dtype.itemsize
+    if needed != len(data):
+        raise ValueError(f"{len(data)} bytes for an array that takes {needed}")
+    file.seek(0)
+    array: np.ndarray = np.lib.format.read_array(file, allow_pickle=False)
+    return array
 
 
 def _checksum(arrays: Mapping[str, np.ndarray]) -> str:

@@ -6,7 +6,6 @@ depth into 8 bits and palette labels into luminance, a cut PNG may come back wit
 
 import os
 import re
-import stat
 import struct
 import zlib
 from math import prod
@@ -17,11 +16,13 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from mtlbench.bounded import read_bytes
 from mtlbench.errors import DataError
 
 Array = NDArray[Any]
 
 MAX_PIXELS = 64_000_000
+MAX_BYTES = 2_000_000_000
 
 _PNG = b"\x89PNG\r\n\x1a\n"
 _NEEDED_CHUNKS = (b"IHDR", b"PLTE", b"IDAT", b"IEND")
@@ -50,12 +51,19 @@ def check_relative(relative: str, root: Path, listed_in: Path) -> None:
     """Refuse a listed path that could leave its root, by its spelling alone (no disk access).
 
     Raises:
-        DataError: the path is empty, absolute, or holds ``..``, a backslash or a NUL byte.
+        DataError: the path is empty, absolute, or holds ``..``, a backslash or what cannot be printed.
     """
-    if not relative or relative.startswith("/") or ".." in relative.split("/") or set(relative) & set("\\\0"):
+    # What cannot be printed (a NUL byte, half of a surrogate pair) would raise other errors from the file system.
+    if (
+        not relative.isprintable()
+        or not relative
+        or relative.startswith("/")
+        or ".." in relative.split("/")
+        or "\\" in relative
+    ):
         raise DataError(
             f"{listed_in}: entry {relative!r} may leave the root {root}; "
-            "expected a relative path with forward slashes and without '..'"
+            "expected a relative path of printable characters, with forward slashes and without '..'"
         )
 
 
@@ -115,7 +123,7 @@ def read_npy(path: Path, ndim: int, channels: int | None = None) -> Array:
         DataError: missing, not a .npy file, cut short, pickled, not numeric, of other axes, above
             `MAX_PIXELS`, or holding NaN or infinity.
     """
-    data = _read(path)
+    data = read_bytes(path, MAX_BYTES)
     shape, fortran, dtype, start = _npy_header(path, data)
     if len(shape) != ndim or (channels is not None and shape[-1] != channels) or min(shape, default=0) < 1:
         wanted = f"{ndim} axes" + ("" if channels is None else f", the last of length {channels}")
@@ -156,7 +164,7 @@ def _npy_header(path: Path, data: bytes) -> tuple[tuple[int, ...], bool, np.dtyp
 
 
 def _decode_png(path: Path, bits: int, colour: int) -> Array:
-    data = _read(path)
+    data = read_bytes(path, MAX_BYTES)
     if not data.startswith(_PNG):
         raise DataError(f"{path}: not a PNG but {_what(data)}")
     if len(data) < 33 or data[8:16] != b"\0\0\0\x0dIHDR":
@@ -194,21 +202,6 @@ def _checked_chunks(path: Path, data: bytes) -> bytes:
         if kind == b"IEND":
             return b"".join(kept)
         position = end
-
-
-def _read(path: Path) -> bytes:
-    """The bytes of a regular, non-empty file."""
-    try:
-        if not stat.S_ISREG(path.stat().st_mode):
-            raise DataError(f"{path}: not a regular file")
-        data = path.read_bytes()
-    except FileNotFoundError as error:
-        raise DataError(f"{path}: no such file") from error
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error.strerror})") from error
-    if not data:
-        raise DataError(f"{path}: empty file")
-    return data
 
 
 def _what(data: bytes) -> str:

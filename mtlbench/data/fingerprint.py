@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import re
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from mtlbench.data.base import ImageDataset
 from mtlbench.errors import DataError
 
 _Known = dict[str, list[Any]]
+_DIGEST = re.compile("[0-9a-f]{64}")
 
 
 def fingerprint(dataset: ImageDataset, cache: Path | None = None) -> str:
@@ -71,7 +73,11 @@ def _load(cache: Path | None) -> _Known:
 
 
 def _is_entry(entry: object) -> bool:
-    return isinstance(entry, list) and [type(part) for part in entry] == [int, int, str] and len(entry[2]) == 64
+    return (
+        isinstance(entry, list)
+        and [type(part) for part in entry] == [int, int, str]
+        and bool(_DIGEST.fullmatch(entry[2]))
+    )
 
 
 def _store(cache: Path, known: _Known) -> None:

@@ -1,6 +1,5 @@
 """What the on-disk formats share: a list of entries, each naming the files of one image."""
 
-import json
 from abc import abstractmethod
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -10,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from mtlbench.bounded import read_json
 from mtlbench.data.augment import Augment, View, squash
 from mtlbench.data.base import ImageDataset
 from mtlbench.data.batch import Sample
@@ -161,12 +161,7 @@ def read_split(list_file: Path, split: str, width: int) -> list[Entry]:
     Raises:
         DataError: unreadable, not of this form, without the split, or with an unsafe path.
     """
-    try:
-        lists = json.loads(list_file.read_bytes())
-    except OSError as error:
-        raise DataError(f"{list_file}: cannot be read ({error.strerror})") from error
-    except (ValueError, RecursionError) as error:
-        raise DataError(f"{list_file}: not valid JSON ({error})") from error
+    lists = read_json(inside(list_file.parent, list_file.name, list_file))
     if not isinstance(lists, dict):
         raise DataError(f"{list_file}: holds a {type(lists).__name__}; expected an object with the splits as keys")
     entries = lists.get(split)

@@ -4,6 +4,7 @@ import hashlib
 import json
 import pickle
 import struct
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,7 @@ UNREADABLE = (
     RuntimeError,
     TypeError,
     ValueError,
+    zipfile.BadZipFile,
 )
 """What PyTorch's unpickler raises on damaged files, found by flipping their bytes."""
 
@@ -77,6 +79,11 @@ def load_weights(model: TreeModel, path: Path) -> None:
         raise CheckpointError(
             f"{path}: {name} has shape {tuple(tensors[name].shape)}, expected {tuple(state[name].shape)}"
         )
+    odd = [n for n in state if state[n].dtype.is_floating_point and not _finite(tensors[n])]
+    if odd:
+        raise CheckpointError(
+            f"{path}: {odd[0]} holds values that are NaN, infinite or no real numbers; expected weights"
+        )
     model.load_state_dict(tensors)
 
 
@@ -87,6 +94,11 @@ def read_pickle(path: Path) -> Any:
         CheckpointError: the file is damaged or holds anything else; code in it is never run.
     """
     try:
+        if zipfile.is_zipfile(path):
+            with zipfile.ZipFile(path) as archive:
+                unpacked = sum(entry.file_size for entry in archive.infolist())
+            if unpacked > path.stat().st_size:  # `torch.save` does not compress
+                raise ValueError(f"unpacks to {unpacked} bytes, more than the file has")
         return torch.load(path, map_location="cpu", weights_only=True)
     except UNREADABLE as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0]
@@ -113,6 +125,10 @@ def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     if not isinstance(state, dict) or not all(isinstance(k, str) and isinstance(v, Tensor) for k, v in state.items()):
         raise CheckpointError(f"{path}: expected a dictionary of name -> tensor")
     return dict(state), {}  # without the attributes that a pickle may hang on its dictionary
+
+
+def _finite(tensor: Tensor) -> bool:
+    return tensor.dtype.is_floating_point and bool(tensor.isfinite().all())
 
 
 def _outputs(model: TreeModel, task: str) -> int:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from mtlbench.bounded import read_json
 from mtlbench.data.rooms.picture import SPLITS, render
 from mtlbench.data.rooms.write import FORMS, Entries, Form
 from mtlbench.errors import DataError, UsageError
@@ -163,11 +164,10 @@ def _complete(root: Path, wanted: Parameters) -> bool:
         return False
     manifest = root / MANIFEST
     try:
-        found = json.loads(manifest.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+        found = read_json(manifest)
+    except DataError as error:
         raise DataError(
-            f"{root}: not a generated dataset ({manifest.name} cannot be read: {error}); "
-            "remove the folder or choose another dataset.root"
+            f"{root}: not a generated dataset ({error}); remove the folder or choose another dataset.root"
         ) from error
     if found != wanted:
         raise DataError(

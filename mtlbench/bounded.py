@@ -1,0 +1,82 @@
+"""Reading files that somebody else may have made: sizes first, then memory, and one typed error for every damage."""
+
+import json
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+
+import yaml
+
+from mtlbench.errors import DataError, MtlbenchError
+
+MAX_JSON = 500_000_000
+"""Bytes. A list of all images of the largest known dataset takes 200 million."""
+
+MAX_YAML = 100_000
+MAX_YAML_DEPTH = 20
+
+
+def read_bytes(path: Path, most: int, error: type[MtlbenchError] = DataError) -> bytes:
+    """The bytes of a regular, non-empty file.
+
+    Args:
+        path: the file.
+        most: a larger file is refused before any of it is read.
+        error: what to raise.
+
+    Raises:
+        MtlbenchError: `error`: missing, no regular file, unreadable, empty or too large.
+    """
+    try:
+        status = path.stat()
+        if not stat.S_ISREG(status.st_mode):
+            raise error(f"{path}: not a regular file")
+        if status.st_size > most:
+            raise error(f"{path}: {status.st_size} bytes; expected at most {most}")
+        data = path.read_bytes()
+    except FileNotFoundError as cause:
+        raise error(f"{path}: no such file") from cause
+    except OSError as cause:
+        raise error(f"{path}: cannot be read ({cause.strerror})") from cause
+    if not data:
+        raise error(f"{path}: empty file")
+    return data
+
+
+def read_json(path: Path, error: type[MtlbenchError] = DataError, most: int = MAX_JSON) -> object:
+    """The value of a JSON file; raises as `read_bytes`, and where it is not JSON."""
+    try:
+        return json.loads(read_bytes(path, most, error))
+    except (ValueError, RecursionError) as cause:
+        raise error(f"{path}: not valid JSON ({cause})") from cause
+
+
+def read_yaml(path: Path, error: type[MtlbenchError] = DataError) -> object:
+    """The value of a small YAML file of plain values.
+
+    References (``*name``) are refused: a few lines of them can stand for more values than fit into memory.
+
+    Raises:
+        MtlbenchError: `error`, as `read_bytes`, and where it is not YAML of this kind.
+    """
+    data = read_bytes(path, MAX_YAML, error)
+    try:
+        for problem in _yaml_problems(data):
+            raise error(f"{path}: {problem}; expected plain values")
+        return yaml.safe_load(data)
+    except (yaml.YAMLError, ValueError) as cause:
+        raise error(f"{path}: not valid YAML ({' '.join(str(cause).split())})") from cause
+
+
+def _yaml_problems(data: bytes) -> Iterator[str]:
+    """What must not be loaded, found without building a value."""
+    depth = 0
+    for event in yaml.parse(data, yaml.SafeLoader):
+        if isinstance(event, yaml.AliasEvent):
+            yield f"refers to {event.anchor!r}, another part of itself"
+        if isinstance(event, yaml.CollectionStartEvent):
+            depth += 1
+        if isinstance(event, yaml.CollectionEndEvent):
+            depth -= 1
+        if depth > MAX_YAML_DEPTH:
+            yield f"nested more than {MAX_YAML_DEPTH} deep"
