@@ -43,7 +43,7 @@ class Adversary:
     seed: int
 
     def __post_init__(self) -> None:
-        if self.attack not in OBJECTIVES:
+        if self.attack not in list(OBJECTIVES):
             raise UsageError(f"training.attack={self.attack}: expected {', '.join(OBJECTIVES)}")
         if self.step not in ("fgsm", "pgd"):
             raise UsageError(f"training.step={self.step}: expected fgsm or pgd")

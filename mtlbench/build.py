@@ -9,19 +9,24 @@ from mtlbench.errors import UsageError
 TARGET = "_target_"
 
 
-def build(node: Mapping[str, Any], plugins: Sequence[str] = (), **more: Any) -> Any:
+def build(node: Mapping[str, Any], plugins: Sequence[str] = (), /, kind: type = object, **more: Any) -> Any:
     """Call the class named by `node`'s ``_target_`` with its other entries and `more`.
 
     Args:
         node: plain values; `more` wins where both give a value.
         plugins: modules of the user that may be built from, beside mtlbench.
+        kind: what the class must be.
         more: further keyword arguments.
 
     Raises:
-        UsageError: the target is not a class defined in mtlbench or a plugin, or does not take these options.
+        UsageError: the target is not such a class, defined in mtlbench or a plugin, or does not take these options.
     """
+    if not isinstance(node, Mapping):
+        raise UsageError(f"{node}: expected options with a {TARGET}, the {kind.__name__} to build")
     target = resolve(str(node.get(TARGET, "")), plugins)
-    options = {key: value for key, value in node.items() if key != TARGET} | more
+    if not issubclass(target, kind):
+        raise UsageError(f"{TARGET}={node[TARGET]}: expected a kind of {kind.__module__}.{kind.__name__}")
+    options = {str(key): value for key, value in node.items() if key != TARGET} | more
     try:
         return target(**options)
     except TypeError as error:

@@ -87,6 +87,4 @@ def _read(path: Path) -> object:
     try:
         return read_yaml(path, CheckpointError)
     except CheckpointError as error:
-        raise CheckpointError(
-            f"{error}; a recipe is what decided the weights: delete its folder to train again"
-        ) from error
+        raise CheckpointError(f"{error}; delete its folder to train again") from error

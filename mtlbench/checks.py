@@ -23,6 +23,7 @@ LEAST = {
     "dataset.seed": 0,
     "dataset.classes": 2,
     "sharing.index": 0,
+    "sharing.shared_blocks": 0,
     "training.iterations": 1,
     "training.batch_size": 1,
     "training.halve_every": 1,
@@ -30,6 +31,10 @@ LEAST = {
     "scores.paper_batch": 1,
 }
 """Whole numbers and the smallest that makes sense."""
+
+MOST = {"seed": 2**32 - 1, "dataset.seed": 2**32 - 1, "workers": 256}
+ANY_MOST = 2**31 - 1
+"""The largest of the other whole numbers; beyond it libraries raise errors of their own."""
 
 MAY_BE_NULL = ("limit", "sharing.index")
 MAY_BE_A_NAME = ("sharing.index",)
@@ -141,7 +146,7 @@ def check_values(config: Mapping[str, Any]) -> None:
     """
     for option in GROUPS:
         value = _value(config, option, {})
-        if not isinstance(value, Mapping) and value is not None:
+        if not isinstance(value, Mapping):
             raise UsageError(f"{option}={value}: to choose an option write {option.replace('.', '/')}={value}")
     for option, least in LEAST.items():
         value = _value(config, option, least)
@@ -150,6 +155,8 @@ def check_values(config: Mapping[str, Any]) -> None:
         if isinstance(value, bool) or not isinstance(value, int) or value < least:
             alternative = ", or null" if option in MAY_BE_NULL else ""
             raise UsageError(f"{option}={_shown(value)}: expected a whole number of at least {least}{alternative}")
+        if value > MOST.get(option, ANY_MOST):
+            raise UsageError(f"{option}={value}: expected at most {MOST.get(option, ANY_MOST)}")
     for option in POSITIVE:
         value = _value(config, option, 1)
         if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value < inf:
@@ -171,7 +178,7 @@ def check_values(config: Mapping[str, Any]) -> None:
             f"plugins={_shown(plugins)}: expected a list of Python modules, for example [mypackage.attacks]"
         )
     study = config.get("study")
-    if study is not None and study not in STUDIES:
+    if study is not None and study not in list(STUDIES):
         raise UsageError(
             f"study={study}: expected null or one of {', '.join(STUDIES)}{near(str(study), list(STUDIES))}"
         )

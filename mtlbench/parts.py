@@ -26,6 +26,7 @@ from mtlbench.training import Recipe
 
 Config = Mapping[str, Any]
 LARGEST_EPS = 255.0
+LARGEST_SIDE = 8192
 
 
 def resolution(value: object) -> tuple[int, int]:
@@ -33,12 +34,14 @@ def resolution(value: object) -> tuple[int, int]:
     parts = value.lower().split("x") if isinstance(value, str) else value
     try:
         sides = [int(part) for part in parts] if isinstance(parts, Sequence) else [int(parts)] * 2  # type: ignore[call-overload]
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         sides = []
     if len(sides) == 1:
         sides *= 2
-    if len(sides) != 2 or min(sides) < 1:
-        raise UsageError(f"dataset.resolution={value}: expected a number of pixels such as 64, or HEIGHTxWIDTH")
+    if len(sides) != 2 or min(sides) < 1 or max(sides) > LARGEST_SIDE:
+        raise UsageError(
+            f"dataset.resolution={value}: expected a number of pixels such as 64, or HEIGHTxWIDTH, up to {LARGEST_SIDE}"
+        )
     return sides[0], sides[1]
 
 
@@ -50,6 +53,8 @@ def dataset_root(config: Config, progress: Progress = silent) -> Path:
     """
     dataset = config["dataset"]
     generator = dataset.get("make")
+    if generator is not None and (not isinstance(generator, Mapping) or not isinstance(generator.get("form"), str)):
+        raise UsageError(f"dataset.make={generator}: expected null, or the form of generated rooms")
     if dataset.get("root") is None and generator is not None:
         size, outputs = resolution(dataset["resolution"]), Path(config["outputs"])
         options = {"form": generator["form"], "images": dataset["images"], "seed": dataset["seed"]}
@@ -67,9 +72,12 @@ def open_dataset(
 ) -> ImageDataset:
     """One split of the configured dataset."""
     dataset = config["dataset"]
+    if not isinstance(dataset["augment"], Mapping) or set(dataset["augment"]) - {"scale_min", "scale_max", "mirror"}:
+        raise UsageError(f"dataset.augment={dataset['augment']}: expected scale_min, scale_max and mirror")
     opened: ImageDataset = build(
         dataset["reader"],
         config["plugins"],
+        kind=ImageDataset,
         root=root,
         split=split,
         resolution=resolution(dataset["resolution"]),
@@ -107,13 +115,15 @@ def tree(config: Config, tasks: int) -> Tree:
 
 def backbone(config: Config) -> Backbone:
     """The backbone of the configuration."""
-    built: Backbone = build(config["model"], config["plugins"])
+    built: Backbone = build(config["model"], config["plugins"], kind=Backbone)
     return built
 
 
 def recipe(config: Config) -> Recipe:
     """How the model is trained."""
     training = config["training"]
+    if not isinstance(training["betas"], Sequence):
+        raise UsageError(f"training.betas={training['betas']}: expected two numbers from 0 to below 1")
     return Recipe(
         iterations=training["iterations"],
         batch_size=training["batch_size"],
@@ -141,7 +151,10 @@ def engine(config: Config) -> tuple[Objective, Step] | None:
     if chosen["objective"] is None:
         return None
     step = chosen.get("fixed_step") or chosen["step"]
-    return build(chosen["objective"], config["plugins"]), build(step, config["plugins"])
+    return (
+        build(chosen["objective"], config["plugins"], kind=Objective),
+        build(step, config["plugins"], kind=Step),
+    )
 
 
 def attacks(config: Config, built: tuple[Objective, Step] | None, tasks: Sequence[Task]) -> dict[str, Attack]:

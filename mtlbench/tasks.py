@@ -68,7 +68,6 @@ def select(tasks: Sequence[Task], names: Sequence[str] | None, option: str) -> t
     if names is None:
         return tuple(tasks)
     known = [task.name for task in tasks]
-    unknown = [name for name in names if name not in known]
-    if unknown or not names:
-        raise UsageError(f"{option}={list(names)}: expected one or more of {', '.join(known)}")
+    if not isinstance(names, Sequence) or not names or any(name not in known for name in names):
+        raise UsageError(f"{option}={names}: expected one or more of {', '.join(known)}")
     return tuple(task for task in tasks if task.name in names)

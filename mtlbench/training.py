@@ -21,7 +21,7 @@ from mtlbench.data.loader import shuffled
 from mtlbench.errors import CheckpointError, MtlbenchError, UsageError
 from mtlbench.files import write_atomically
 from mtlbench.losses import TaskLosses
-from mtlbench.models.checkpoint import describe, read_pickle
+from mtlbench.models.checkpoint import UNREADABLE, describe, read_pickle
 from mtlbench.models.tree_model import TreeModel
 from mtlbench.progress import Progress, silent
 from mtlbench.tasks import Task
@@ -235,7 +235,10 @@ def _resume(
     if not isinstance(state, dict) or state.get("version") != STATE_VERSION or state.get("identity") != identity:
         log.warning("%s: of another model, recipe or version; the training starts from the beginning", path)
         return 0
-    model.load_state_dict(state["model"])
-    optimiser.load_state_dict(state["optimiser"])
-    curve.rows, curve.seconds = state["rows"], state["seconds"]
-    return len(curve.rows)
+    try:
+        model.load_state_dict(state["model"])
+        optimiser.load_state_dict(state["optimiser"])
+        curve.rows, curve.seconds = state["rows"], state["seconds"]
+        return len(curve.rows)
+    except UNREADABLE as error:
+        raise CheckpointError(f"{path}: damaged ({error}); delete it to train from the beginning") from error

@@ -76,7 +76,8 @@ class Augment:
     mirror: bool = True
 
     def __post_init__(self) -> None:
-        if not 0 < self.scale_min <= self.scale_max < 100:
+        numbers = all(isinstance(scale, (int, float)) for scale in (self.scale_min, self.scale_max))
+        if not numbers or not 0 < self.scale_min <= self.scale_max < 100:
             raise UsageError(
                 f"augment: scale_min={self.scale_min}, scale_max={self.scale_max}; "
                 "expected 0 < scale_min <= scale_max < 100"
