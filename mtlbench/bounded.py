@@ -17,7 +17,7 @@ MAX_YAML_DEPTH = 20
 
 
 def read_bytes(path: Path, most: int, error: type[MtlbenchError] = DataError) -> bytes:
-    """The bytes of a regular, non-empty file.
+    """The bytes of a regular file.
 
     Args:
         path: the file.
@@ -25,7 +25,7 @@ def read_bytes(path: Path, most: int, error: type[MtlbenchError] = DataError) ->
         error: what to raise.
 
     Raises:
-        MtlbenchError: `error`: missing, no regular file, unreadable, empty or too large.
+        MtlbenchError: `error`: missing, no regular file, unreadable or too large.
     """
     try:
         status = path.stat()
@@ -33,14 +33,11 @@ def read_bytes(path: Path, most: int, error: type[MtlbenchError] = DataError) ->
             raise error(f"{path}: not a regular file")
         if status.st_size > most:
             raise error(f"{path}: {status.st_size} bytes; expected at most {most}")
-        data = path.read_bytes()
+        return path.read_bytes()
     except FileNotFoundError as cause:
         raise error(f"{path}: no such file") from cause
     except OSError as cause:
         raise error(f"{path}: cannot be read ({cause.strerror})") from cause
-    if not data:
-        raise error(f"{path}: empty file")
-    return data
 
 
 def read_json(path: Path, error: type[MtlbenchError] = DataError, most: int = MAX_JSON) -> object:

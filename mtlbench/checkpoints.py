@@ -15,7 +15,7 @@ from typing import Any
 
 import yaml
 
-from mtlbench.bounded import read_yaml
+from mtlbench.bounded import read_json, read_yaml
 from mtlbench.errors import CheckpointError
 from mtlbench.files import write_atomically
 
@@ -27,6 +27,7 @@ WEIGHTS, RECIPE, CLEAN_METRICS, CURVE, STATE, COST = (
     "state.pt",
     "cost.json",
 )
+COST_FIELDS = ("training_seconds", "times_clean")
 
 
 @dataclass(frozen=True)
@@ -60,10 +61,12 @@ class Checkpoint:
     def cost(self) -> dict[str, float]:
         """What the training took, see `training.Curve.cost`; empty where it is not known."""
         path = self.folder / COST
-        try:
-            return dict(json.loads(path.read_text())) if path.is_file() else {}
-        except ValueError as error:
-            raise CheckpointError(f"{path}: not a readable cost ({error}); delete the file") from error
+        if not path.is_file():
+            return {}
+        found = read_json(path, CheckpointError)
+        if not isinstance(found, dict) or [type(found.get(name)) for name in COST_FIELDS] != [float] * 2:
+            raise CheckpointError(f"{path}: expected {' and '.join(COST_FIELDS)}; delete the file")
+        return found
 
     def write_recipe(self) -> None:
         """Write recipe.yaml, so that the folder's name now means this recipe."""
@@ -87,4 +90,5 @@ def _read(path: Path) -> object:
     try:
         return read_yaml(path, CheckpointError)
     except CheckpointError as error:
-        raise CheckpointError(f"{error}; delete its folder to train again") from error
+        reason = str(error).removeprefix(f"{path}: ")
+        raise CheckpointError(f"{path}: not a readable recipe ({reason}); delete its folder to train again") from error

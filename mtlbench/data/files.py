@@ -123,7 +123,7 @@ def read_npy(path: Path, ndim: int, channels: int | None = None) -> Array:
         DataError: missing, not a .npy file, cut short, pickled, not numeric, of other axes, above
             `MAX_PIXELS`, or holding NaN or infinity.
     """
-    data = read_bytes(path, MAX_BYTES)
+    data = _read(path)
     shape, fortran, dtype, start = _npy_header(path, data)
     if len(shape) != ndim or (channels is not None and shape[-1] != channels) or min(shape, default=0) < 1:
         wanted = f"{ndim} axes" + ("" if channels is None else f", the last of length {channels}")
@@ -164,7 +164,7 @@ def _npy_header(path: Path, data: bytes) -> tuple[tuple[int, ...], bool, np.dtyp
 
 
 def _decode_png(path: Path, bits: int, colour: int) -> Array:
-    data = read_bytes(path, MAX_BYTES)
+    data = _read(path)
     if not data.startswith(_PNG):
         raise DataError(f"{path}: not a PNG but {_what(data)}")
     if len(data) < 33 or data[8:16] != b"\0\0\0\x0dIHDR":
@@ -202,6 +202,14 @@ def _checked_chunks(path: Path, data: bytes) -> bytes:
         if kind == b"IEND":
             return b"".join(kept)
         position = end
+
+
+def _read(path: Path) -> bytes:
+    """The bytes of a regular, non-empty file."""
+    data = read_bytes(path, MAX_BYTES)
+    if not data:
+        raise DataError(f"{path}: empty file")
+    return data
 
 
 def _what(data: bytes) -> str:
