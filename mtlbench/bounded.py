@@ -58,17 +58,18 @@ def read_yaml(path: Path, error: type[MtlbenchError] = DataError) -> object:
     """
     data = read_bytes(path, MAX_YAML, error)
     try:
-        for problem in _yaml_problems(data):
+        text = data.decode()
+        for problem in _yaml_problems(text):
             raise error(f"{path}: {problem}; expected plain values")
-        return yaml.safe_load(data)
+        return yaml.safe_load(text)
     except (yaml.YAMLError, ValueError) as cause:
         raise error(f"{path}: not valid YAML ({' '.join(str(cause).split())})") from cause
 
 
-def _yaml_problems(data: bytes) -> Iterator[str]:
+def _yaml_problems(text: str) -> Iterator[str]:
     """What must not be loaded, found without building a value."""
     depth = 0
-    for event in yaml.parse(data, yaml.SafeLoader):
+    for event in yaml.parse(text, yaml.SafeLoader):
         if isinstance(event, yaml.AliasEvent):
             yield f"refers to {event.anchor!r}, another part of itself"
         if isinstance(event, yaml.CollectionStartEvent):

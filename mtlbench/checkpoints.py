@@ -64,7 +64,7 @@ class Checkpoint:
         if not path.is_file():
             return {}
         found = read_json(path, CheckpointError)
-        if not isinstance(found, dict) or [type(found.get(name)) for name in COST_FIELDS] != [float] * 2:
+        if not isinstance(found, dict) or not all(isinstance(found.get(f), (int, float)) for f in COST_FIELDS):
             raise CheckpointError(f"{path}: expected {' and '.join(COST_FIELDS)}; delete the file")
         return found
 
