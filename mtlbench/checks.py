@@ -122,7 +122,7 @@ def _check_override(argument: str, key: str, value: str, conf: Path) -> None:
             raise UsageError(f"{argument}: expected the name of a launcher, for example hydra/launcher=basic")
         if swept != key:
             _check_override(argument, swept, value, conf)
-    elif key == "outputs" and value.strip("'\" ").lower() in ("", "null"):
+    elif key == "outputs" and (value.strip("'\" ").lower() in ("", "null") or value[0] in "[{"):
         raise UsageError(f"{argument}: expected a folder")
     elif (conf / key).is_dir() and (value.lower() in ("", "null") or not CHOICE.fullmatch(value)):
         options = ", ".join(sorted(file.stem for file in (conf / key).glob("*.yaml")))

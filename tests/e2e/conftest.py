@@ -1,20 +1,15 @@
-"""mtlbench as its users start it: as a process from another folder, and, where speed matters, inside this process."""
+"""mtlbench as its users start it: as a process from another folder."""
 
-import logging
 import os
 import shutil
-import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-import torch
 
-from mtlbench import cli
+from tests.running import Result
 
 SMALL = (
     *("dataset.images=39", "dataset.resolution=32"),
@@ -27,15 +22,6 @@ SMALL = (
 def small() -> tuple[str, ...]:
     """`SMALL`, for tests."""
     return SMALL
-
-
-@dataclass(frozen=True)
-class Result:
-    """What a command left behind."""
-
-    status: int
-    out: str
-    err: str
 
 
 def command() -> list[str]:
@@ -88,42 +74,6 @@ def start(tmp_path: Path) -> Iterator[Callable[..., subprocess.Popen[str]]]:
     for process in processes:
         process.kill()
         process.communicate()
-
-
-@pytest.fixture
-def call(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Callable[..., Result]:
-    """The same inside this process, from `tmp_path`: no three seconds of imports."""
-    monkeypatch.chdir(tmp_path)
-
-    def start(*arguments: str | Path) -> Result:
-        monkeypatch.setattr(sys, "argv", ["mtlbench", *map(str, arguments)])
-        capfd.readouterr()
-        with _as_before(), pytest.raises(SystemExit) as left:
-            cli.main()
-        out, err = capfd.readouterr()
-        status = left.value.code
-        assert isinstance(status, int)
-        return Result(status, out, err)
-
-    return start
-
-
-@contextmanager
-def _as_before() -> Iterator[None]:
-    """Undo what a process may do to itself because it ends anyway: log handlers, signals, threads."""
-    root, threads = logging.getLogger(), torch.get_num_threads()
-    signals = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-    handlers, level = list(root.handlers), root.level
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        for handler in set(root.handlers) - set(handlers):
-            handler.close()
-        root.handlers[:], root.level = handlers, level
-        for number, handler in signals.items():
-            signal.signal(number, handler)
-        torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="session")
