@@ -46,12 +46,19 @@ NAMES = ("dataset.name", "attack.name", "training.name")
 
 KEY = re.compile(r"[A-Za-z_][\w-]*([./][\w-]+)*", re.ASCII)
 CHOICE = re.compile(r"[\w ,()\[\]'\"*=-]+", re.ASCII)
+NO_NAME = re.compile(r"\b(\d|(null|true|false|nan|inf)\b)|^[^A-Z*]*$", re.ASCII | re.IGNORECASE)
 NAME = re.compile(r"\w[\w.-]{0,99}", re.ASCII)
 MODULE = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*")
 
-SWEEP = "hydra.sweeper.params."
-OF_HYDRA = re.compile(r"hydra/launcher|hydra\.(launcher\.[\w.-]+|sweeper\.max_batch_size|verbose|mode)", re.ASCII)
-"""The options of Hydra itself that may be given. Others run code, or read and write where they like."""
+WORD = r"(?!(?i:null|true|false|nan|inf)\b)[A-Za-z_][\w.]*"
+OF_HYDRA = {
+    r"hydra/launcher": WORD,
+    r"hydra\.launcher(\.[\w-]+)+": r".+",
+    r"hydra\.sweeper\.max_batch_size": r"\d+",
+    r"hydra\.mode": WORD,
+    r"hydra\.verbose": rf"true|false|{WORD}|\[{WORD}(, ?{WORD})*\]",
+}
+"""The options of Hydra itself that may be given, and their values. Others run code, or read and write anywhere."""
 
 BUILDS = re.compile(r"\$|_(target|args|partial|recursive|convert)_")
 """What makes Hydra build an object of a value."""
@@ -80,7 +87,6 @@ def check_overrides(arguments: Sequence[str], conf: Path) -> None:
     Raises:
         UsageError: one of them.
     """
-    _check_flags(arguments)
     for argument in arguments:
         if len(argument) > LONGEST or _depth(argument) > DEEPEST:
             raise UsageError(
@@ -93,6 +99,7 @@ def check_overrides(arguments: Sequence[str], conf: Path) -> None:
         key, equals, value = argument.lstrip("+").partition("=")
         if equals and not argument.startswith("-"):
             _check_override(argument, key, value.strip(), conf)
+    _check_flags(arguments)
 
 
 def _check_flags(arguments: Sequence[str]) -> None:
@@ -111,20 +118,17 @@ def _check_override(argument: str, key: str, value: str, conf: Path) -> None:
     if not KEY.fullmatch(key):
         raise UsageError(f"{argument}: expected key=value with a key such as eps, dataset.root or attack/step")
     if re.match(r"hydra\b", key):
-        swept = key.removeprefix(SWEEP)
-        if BUILDS.search(argument) or (swept == key and not OF_HYDRA.fullmatch(key)):
+        shape = next((shape for option, shape in OF_HYDRA.items() if re.fullmatch(option, key)), None)
+        if shape is None or BUILDS.search(argument):
             raise UsageError(
-                f"{argument}: not an option of mtlbench; of Hydra's own there are hydra/launcher, hydra.launcher.*, "
-                "hydra.sweeper.params.* (plain values), hydra.verbose and hydra.mode; "
-                "outputs=FOLDER says where everything is written"
+                f"{argument}: not an option of mtlbench; of Hydra's own there are hydra/launcher, hydra.launcher.* "
+                "(plain values), hydra.mode and hydra.verbose; outputs=FOLDER says where everything is written"
             )
-        if key == "hydra/launcher" and not CHOICE.fullmatch(value):
-            raise UsageError(f"{argument}: expected the name of a launcher, for example hydra/launcher=basic")
-        if swept != key:
-            _check_override(argument, swept, value, conf)
+        if not re.fullmatch(shape, value):
+            raise UsageError(f"{argument}: expected a name or a plain value")
     elif key == "outputs" and (value.strip("'\" ").lower() in ("", "null") or value[0] in "[{"):
         raise UsageError(f"{argument}: expected a folder")
-    elif (conf / key).is_dir() and (value.lower() in ("", "null") or not CHOICE.fullmatch(value)):
+    elif (conf / key).is_dir() and (not CHOICE.fullmatch(value) or NO_NAME.search(value)):
         options = ", ".join(sorted(file.stem for file in (conf / key).glob("*.yaml")))
         raise UsageError(f"{argument}: expected the name of an option of {key}, one of {options}")
 

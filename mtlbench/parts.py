@@ -40,7 +40,8 @@ def resolution(value: object) -> tuple[int, int]:
         sides *= 2
     if len(sides) != 2 or min(sides) < 1 or max(sides) > LARGEST_SIDE:
         raise UsageError(
-            f"dataset.resolution={value}: expected a number of pixels such as 64 or HEIGHTxWIDTH, up to {LARGEST_SIDE}"
+            f"dataset.resolution={value}: expected a number of pixels such as 64, or HEIGHTxWIDTH; "
+            f"sides up to {LARGEST_SIDE}"
         )
     return sides[0], sides[1]
 
