@@ -140,7 +140,7 @@ STRANGE = st.recursive(
 )
 
 
-@bounded(400)
+@bounded(1000)
 @given(data=st.data())
 def test_options(configs: list[dict[str, Any]], data: st.DataObject) -> None:
     config = copy.deepcopy(data.draw(st.sampled_from(configs)))
@@ -213,11 +213,14 @@ def test_lists_and_recipes_of_any_text(tmp_path: Path, content: str) -> None:
         NYUv2(tmp_path, "test", (8, 8))
     folder = tmp_path / "checkpoints" / "name"
     folder.mkdir(parents=True, exist_ok=True)
-    for file in ("recipe.yaml", "cost.json"):
+    readers: dict[str, Callable[[], object]] = {
+        "recipe.yaml": lambda: find(tmp_path, "name", {"lr": 1}),
+        "cost.json": lambda: Checkpoint(folder, {}).cost,
+    }
+    for file, read in readers.items():
         (folder / file).write_text(content, encoding="utf-8", errors="surrogatepass")
         try:
-            find(tmp_path, "name", {"lr": 1})
-            assert Checkpoint(folder, {}).cost
+            read()
         except CheckpointError as error:
             assert str(folder / file) in str(error)
 
@@ -256,6 +259,7 @@ def test_cells_with_another_header(tmp_path: Path, field: str, value: object, da
         assert all(isinstance(metrics, list) for metrics in found.tasks.values())
 
 
+@pytest.mark.filterwarnings("ignore:Duplicate name")
 @bounded(150)
 @given(data=st.data())
 def test_cells_of_other_archives(tmp_path: Path, data: st.DataObject) -> None:
