@@ -241,4 +241,5 @@ def _resume(
         curve.rows, curve.seconds = state["rows"], state["seconds"]
         return len(curve.rows)
     except UNREADABLE as error:
-        raise CheckpointError(f"{path}: damaged ({error}); delete it to train from the beginning") from error
+        reason = " ".join(str(error).split())[:200]
+        raise CheckpointError(f"{path}: damaged ({reason}); delete it to train from the beginning") from error

@@ -8,6 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from mtlbench.bounded import read_json
 from mtlbench.data.base import ImageDataset
 from mtlbench.errors import DataError
 
@@ -64,8 +65,8 @@ def _load(cache: Path | None) -> _Known:
     if cache is None:
         return {}
     try:
-        known = json.loads(cache.read_bytes())
-    except (OSError, ValueError, RecursionError):
+        known = read_json(cache)
+    except DataError:
         return {}
     if not isinstance(known, dict) or not all(map(_is_entry, known.values())):
         return {}

@@ -94,6 +94,8 @@ def read_pickle(path: Path) -> Any:
         CheckpointError: the file is damaged or holds anything else; code in it is never run.
     """
     try:
+        if not path.is_file():
+            raise ValueError("not a regular file")
         if zipfile.is_zipfile(path):
             with zipfile.ZipFile(path) as archive:
                 unpacked = sum(entry.file_size for entry in archive.infolist())
