@@ -30,10 +30,10 @@ LEAST = {
 }
 """Whole numbers and the smallest that makes sense."""
 
-MAY_BE_NULL = ("limit", "sharing.index")
+MAY_BE_NULL = ("limit", "sharing.index", "timeout")
 MAY_BE_A_NAME = ("sharing.index",)
-POSITIVE = ("training.lr",)
-FLAGS = ("force", "fail_fast")
+POSITIVE = ("training.lr", "timeout")
+FLAGS = ("force", "fail_fast", "wait")
 GROUPS = ("dataset", "model", "sharing", "attack", "attack.step", "training", "scores")
 PATH_IN_VALUE = re.compile(r"\.\.|\\|(^|[\s,(\[\"'])/")
 
@@ -84,6 +84,8 @@ def check_values(config: Mapping[str, Any]) -> None:
             raise UsageError(f"{option}={_shown(value)}: expected a whole number of at least {least}{alternative}")
     for option in POSITIVE:
         value = _value(config, option, 1)
+        if value is None and option in MAY_BE_NULL:
+            continue
         if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value < inf:
             raise UsageError(f"{option}={_shown(value)}: expected a positive number")
     for option in FLAGS:

@@ -4,7 +4,7 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import yaml
 
@@ -13,6 +13,9 @@ from mtlbench.errors import DataError, UsageError
 from mtlbench.files import write_atomically
 from mtlbench.models.sharing import all_trees, picture
 from mtlbench.report.terminal import console, screen
+
+if TYPE_CHECKING:
+    from mtlbench.compute import Session
 
 Config = Mapping[str, Any]
 
@@ -34,7 +37,7 @@ class Attack:
     """Compute what is missing, then rebuild the tables and show those of this invocation."""
 
     def __init__(self) -> None:
-        self.keys: set[str] = set()
+        self.session: Session | None = None
         self.config: Config | None = None
 
     def job(self, config: Config) -> None:
@@ -43,47 +46,68 @@ class Attack:
 
         self.config = config
         _record_run(config)
-        self.keys.update(run_attack(config, screen))
+        self.session = self.session or _session(config)
+        run_attack(config, screen, self.session)
 
     def finish(self) -> None:
-        """Tables of the whole store to files, of this invocation's cells to the terminal."""
-        if self.config is not None and self.keys:
+        """Tables of the whole store to files, of this invocation's cells to the terminal; then what failed.
+
+        Raises:
+            DataError: a stored cell is damaged.
+        """
+        if self.config is None or self.session is None:
+            return
+        damaged = None
+        if self.session.wanted:
             scores, study = self.config["scores"], self.config["study"]
             found = report.rebuild(Path(self.config["outputs"]), scores["paper_batch"])
+            damaged = found.damaged
             if study is None:
-                found.show(scores["name"], self.keys)
+                found.show(scores["name"], self.session.wanted)
             else:
-                found.study(study, scores["name"], self.keys)
+                found.study(study, scores["name"], self.session.wanted)
+        report.show_failures(self.session.failed.values())
+        report.refuse(damaged)
 
 
-def train(config: Config) -> None:
+class Train:
     """Train a model."""
-    from mtlbench.experiment import run_training
 
-    _record_run(config)
-    checkpoint, clean_key = run_training(config, screen)
-    console().print(f"{checkpoint.weights} is trained; its clean metrics stand beside it", soft_wrap=True)
-    spent = checkpoint.cost
-    if spent:
-        factor = f", {spent['times_clean']:g} times its clean steps alone" if spent["times_clean"] > 1 else ""
-        console().print(f"training took {spent['training_seconds']:.0f} s{factor}")
-    if config["training"]["name"] != "clean":
-        console().print(report.accuracy_lost_text(Path(config["outputs"]), clean_key), soft_wrap=True)
+    def __init__(self) -> None:
+        self.session: Session | None = None
+
+    def job(self, config: Config) -> None:
+        """One point of a sweep."""
+        from mtlbench.experiment import run_training
+
+        _record_run(config)
+        self.session = self.session or _session(config)
+        checkpoint, clean_key = run_training(config, screen, self.session)
+        console().print(f"{checkpoint.weights} is trained; its clean metrics stand beside it", soft_wrap=True)
+        spent = checkpoint.cost
+        if spent:
+            factor = f", {spent['times_clean']:g} times its clean steps alone" if spent["times_clean"] > 1 else ""
+            console().print(f"training took {spent['training_seconds']:.0f} s{factor}")
+        if config["training"]["name"] != "clean":
+            console().print(report.accuracy_lost_text(Path(config["outputs"]), clean_key), soft_wrap=True)
 
 
 def rebuild(config: Config) -> None:
     """Rebuild the tables from the store and show them all, or those of one study of the whole store.
 
     Raises:
-        DataError: the store is empty.
+        DataError: the store is empty, or a cell in it is damaged; the tables of the others have been written.
     """
     found = report.rebuild(Path(config["outputs"]), config["scores"]["paper_batch"])
+    report.show_failures(found.failures.values())
     if found.metrics.empty:
+        report.refuse(found.damaged)
         raise DataError(f"{config['outputs']}/store: no results yet; `mtlbench attack` makes some")
     if config["study"] is None:
         found.show(config["scores"]["name"])
     else:
         found.study(config["study"], config["scores"]["name"])
+    report.refuse(found.damaged)
 
 
 def data(config: Config) -> None:
@@ -130,6 +154,12 @@ def _record_run(config: Config) -> None:
     write_atomically(folder / "resolved.yaml", yaml.safe_dump(dict(config), sort_keys=False))
 
 
+def _session(config: Config) -> "Session":
+    from mtlbench.compute import Session
+
+    return Session(force=config["force"], fail_fast=config.get("fail_fast", False))
+
+
 def _nothing() -> None:
     """No work after the last job."""
 
@@ -137,7 +167,7 @@ def _nothing() -> None:
 def command(name: str) -> Command:
     """The command called `name`."""
     if name == "attack":
-        state = Attack()
-        return Command(state.job, state.finish)
-    jobs = {"train": train, "report": rebuild, "data": data, "layouts": layouts, "bench": bench}
+        attack = Attack()
+        return Command(attack.job, attack.finish)
+    jobs = {"train": Train().job, "report": rebuild, "data": data, "layouts": layouts, "bench": bench}
     return Command(jobs[name], _nothing)

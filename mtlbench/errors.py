@@ -3,6 +3,8 @@
 Every message names the file or option, the value found, and what would be right.
 """
 
+from pathlib import Path
+
 
 class MtlbenchError(Exception):
     """Base of every error that is shown as one message instead of a traceback."""
@@ -22,6 +24,19 @@ class DataError(MtlbenchError):
     status = 3
 
 
+class DamagedCellError(DataError):
+    """A stored result that cannot be read or does not match its checksum.
+
+    Args:
+        path: of its file.
+        why: what is wrong with it.
+    """
+
+    def __init__(self, path: Path, why: str) -> None:
+        super().__init__(f"{path}: {why}; the attack that made it computes it again")
+        self.path = path
+
+
 class CheckpointError(MtlbenchError):
     """A weights file is missing, damaged, or belongs to another model."""
 
@@ -32,3 +47,21 @@ class MachineError(MtlbenchError):
     """The machine lacks something that was asked for, such as a GPU."""
 
     status = 3
+
+
+class BusyError(MtlbenchError):
+    """Another process is computing what was asked for: try again later."""
+
+    status = 75
+
+
+class FailedCellsError(MtlbenchError):
+    """Some of the cells that were asked for could not be computed; each was recorded and shown."""
+
+    status = 1
+
+
+class HungError(MtlbenchError):
+    """Work that reported no progress for as long as ``timeout`` allows."""
+
+    status = 1

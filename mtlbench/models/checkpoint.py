@@ -16,6 +16,7 @@ from mtlbench.errors import CheckpointError
 from mtlbench.files import write_atomically
 from mtlbench.models.tree_model import TreeModel
 
+CHECKSUM = "sha256"
 UNREADABLE = (
     pickle.UnpicklingError,
     struct.error,
@@ -50,7 +51,7 @@ def describe(model: TreeModel) -> dict[str, str]:
 def save_weights(model: TreeModel, path: Path) -> None:
     """Write the state of `model` to `path` (safetensors), whole or not at all."""
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
-    write_atomically(path, save(tensors, metadata=describe(model)))
+    write_atomically(path, save(tensors, metadata=describe(model) | {CHECKSUM: weights_hash(model)}))
 
 
 def load_weights(model: TreeModel, path: Path) -> None:
@@ -78,6 +79,8 @@ def load_weights(model: TreeModel, path: Path) -> None:
             f"{path}: {name} has shape {tuple(tensors[name].shape)}, expected {tuple(state[name].shape)}"
         )
     model.load_state_dict(tensors)
+    if metadata.get(CHECKSUM, weights_hash(model)) != weights_hash(model):
+        raise CheckpointError(f"{path}: the weights do not match their checksum: the file is damaged; delete it")
 
 
 def read_pickle(path: Path) -> Any:
