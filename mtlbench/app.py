@@ -37,7 +37,8 @@ def run(command: str, arguments: Sequence[str]) -> int:
     # Hydra would print a traceback of its own and leave with 1 whatever the error was.
     os.environ["HYDRA_FULL_ERROR"] = "1"
     OmegaConf.register_new_resolver("process_id", os.getpid, replace=True, use_cache=True)
-    sys.argv = [f"mtlbench {command}", *arguments]
+    # argparse takes -m in front of the overrides only; people write it anywhere.
+    sys.argv = [f"mtlbench {command}", *sorted(arguments, key=lambda argument: argument not in ("-m", "--multirun"))]
     action = commands.command(command)
     sweep = Sweep(action.job)
     try:

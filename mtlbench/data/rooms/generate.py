@@ -75,15 +75,16 @@ def make(
             if _complete(root, wanted):  # by another process, before we had the claim
                 return
             sweep(root.parent)
-            part.mkdir()
-            _fill(part, FORMS[form], split_sizes(images), _size(resolution), seed, progress)
-            (part / MANIFEST).write_text(json.dumps(wanted, indent=1) + "\n", encoding="utf-8")
-            part.replace(root)
-            sync(root.parent)
+            try:
+                part.mkdir()
+                _fill(part, FORMS[form], split_sizes(images), _size(resolution), seed, progress)
+                (part / MANIFEST).write_text(json.dumps(wanted, indent=1) + "\n", encoding="utf-8")
+                part.replace(root)
+                sync(root.parent)
+            finally:
+                shutil.rmtree(part, ignore_errors=True)
     except OSError as error:
         raise DataError(f"{root}: cannot write the dataset: {error}") from error
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
 
 
 def _fill(
