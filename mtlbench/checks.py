@@ -27,10 +27,11 @@ LEAST = {
     "training.halve_every": 1,
     "training.save_every": 1,
     "scores.paper_batch": 1,
+    "audit": 1,
 }
 """Whole numbers and the smallest that makes sense."""
 
-MAY_BE_NULL = ("limit", "sharing.index", "timeout")
+MAY_BE_NULL = ("limit", "sharing.index", "timeout", "audit")
 MAY_BE_A_NAME = ("sharing.index",)
 POSITIVE = ("training.lr", "timeout")
 FLAGS = ("force", "fail_fast", "wait")

@@ -13,9 +13,10 @@ from mtlbench.errors import DataError, UsageError
 from mtlbench.files import write_atomically
 from mtlbench.models.sharing import all_trees, picture
 from mtlbench.report.terminal import console, screen
+from mtlbench.store import Store
 
 if TYPE_CHECKING:
-    from mtlbench.compute import Session
+    from mtlbench.session import Session
 
 Config = Mapping[str, Any]
 
@@ -92,6 +93,43 @@ class Train:
             console().print(report.accuracy_lost_text(Path(config["outputs"]), clean_key), soft_wrap=True)
 
 
+def show(config: Config) -> None:
+    """What the store says: all of it, all about one cell, or whether some of it can be had again.
+
+    Raises:
+        UsageError: there is no such cell.
+        MtlbenchError: an audited cell is not what the code gives today.
+    """
+    if config["cell"] is not None:
+        _cell(config)
+    elif config["audit"] is not None:
+        _audit(config)
+    else:
+        rebuild(config)
+
+
+def _cell(config: Config) -> None:
+    from mtlbench.report.cell import describe, find
+
+    store = Store(Path(config["outputs"]) / "store")
+    cell = find(store, config["cell"])
+    found = report.collect(Path(config["outputs"]), config["scores"]["paper_batch"])
+    text = describe(cell, found.metrics, found.alarms.get(cell.key), store)
+    console().print(text, markup=False, soft_wrap=True, end="")
+
+
+def _audit(config: Config) -> None:
+    from mtlbench.audit import audit, require_good
+
+    done = []
+    for one in audit(config, config["audit"], screen):
+        difference = "" if one.verdict == "equal" else f" (largest relative difference {one.difference:.1e})"
+        words = f"{one.key}  {one.label}: {one.verdict}{f': {one.why}' if one.why else difference}"
+        console().print(words, markup=False, soft_wrap=True)
+        done.append(one)
+    require_good(done)
+
+
 def rebuild(config: Config) -> None:
     """Rebuild the tables from the store and show them all, or those of one study of the whole store.
 
@@ -155,7 +193,7 @@ def _record_run(config: Config) -> None:
 
 
 def _session(config: Config) -> "Session":
-    from mtlbench.compute import Session
+    from mtlbench.session import Session
 
     return Session(force=config["force"], fail_fast=config.get("fail_fast", False))
 
@@ -169,5 +207,5 @@ def command(name: str) -> Command:
     if name == "attack":
         attack = Attack()
         return Command(attack.job, attack.finish)
-    jobs = {"train": Train().job, "report": rebuild, "data": data, "layouts": layouts, "bench": bench}
+    jobs = {"train": Train().job, "report": show, "data": data, "layouts": layouts, "bench": bench}
     return Command(jobs[name], _nothing)

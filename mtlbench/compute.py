@@ -4,7 +4,7 @@ import logging
 import sys
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -13,37 +13,17 @@ from mtlbench import owner
 from mtlbench.cells import Plan
 from mtlbench.claims import held, release, take
 from mtlbench.data.base import ImageDataset
-from mtlbench.data.loader import in_order
+from mtlbench.data.batch import Batch
 from mtlbench.errors import BusyError, DamagedCellError, FailedCellsError, MtlbenchError
 from mtlbench.evaluate import Pass, Record, evaluate
 from mtlbench.models.tree_model import TreeModel
 from mtlbench.progress import Progress
+from mtlbench.session import Session
 from mtlbench.store import Cell, Store, reason
 from mtlbench.watchdog import Screen
 
 SECONDS_BETWEEN_SAVES = 60.0
 log = logging.getLogger(__name__)
-
-
-@dataclass
-class Session:
-    """What one invocation has done so far, over all points of its sweep.
-
-    Attributes:
-        force: compute stored cells again, each once per invocation.
-        fail_fast: stop at the first cell that fails.
-        wanted: keys of all cells that its points asked for, stored or not.
-        computed: keys of the cells, and folders of the models, that it computed.
-        failed: cell -> what it is and why it failed; this invocation does not try it again.
-        running: the cells of the pass that runs now.
-    """
-
-    force: bool = False
-    fail_fast: bool = False
-    wanted: set[str] = field(default_factory=set)
-    computed: set[str] = field(default_factory=set)
-    failed: dict[str, str] = field(default_factory=dict)
-    running: list[Plan] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -57,8 +37,7 @@ class Job:
         plans: the cells.
         seed: of random starts and noise.
         device: where to compute.
-        at_once: images per batch.
-        workers: decoding processes.
+        loader: gives the split in order.
         origin: where the numbers come from, recorded beside them.
         screen: shows progress.
         title: of the progress.
@@ -71,8 +50,7 @@ class Job:
     plans: Sequence[Plan]
     seed: int
     device: torch.device
-    at_once: int
-    workers: int
+    loader: Iterable[Batch]
     origin: Mapping[str, Any]
     screen: Screen
     title: str
@@ -170,7 +148,7 @@ class _Run:
         work = Pass(job.model, job.dataset.tasks, [plan.planned() for plan in self.plans.values()], job.seed)
         done = [key in self.records and self.records[key].done == job.images for key in self.plans]
         # All done: the last run was stopped while it saved.
-        loader: Iterable[Any] = () if all(done) else in_order(job.dataset, job.at_once, job.workers)
+        loader = () if all(done) else job.loader
 
         def told(images: int, total: int, note: str) -> None:
             if time.monotonic() - self.saved > SECONDS_BETWEEN_SAVES:

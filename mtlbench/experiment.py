@@ -3,7 +3,7 @@
 import json
 import logging
 import shlex
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -15,9 +15,11 @@ from mtlbench import parts, precision, provenance
 from mtlbench.cells import Plan, clean_plan, plans
 from mtlbench.checkpoints import CLEAN_METRICS, COST, CURVE, WEIGHTS, Checkpoint, find
 from mtlbench.claims import claimed
-from mtlbench.compute import Job, Session, complete, fail
+from mtlbench.compute import Job, complete, fail
 from mtlbench.data.base import ImageDataset
+from mtlbench.data.batch import Batch
 from mtlbench.data.fingerprint import fingerprint
+from mtlbench.data.loader import in_order
 from mtlbench.errors import BusyError, CheckpointError, HungError
 from mtlbench.evaluate import cpu_block
 from mtlbench.files import sweep, write_atomically
@@ -27,6 +29,7 @@ from mtlbench.models.tree_model import TreeModel, build
 from mtlbench.parts import Config
 from mtlbench.results import metrics_frame
 from mtlbench.scores import tables
+from mtlbench.session import Session
 from mtlbench.store import Store
 from mtlbench.training import Recipe, train
 from mtlbench.watchdog import Screen, watched
@@ -96,7 +99,7 @@ def run_attack(config: Config, screen: Screen, session: Session) -> None:
     attacks = parts.attacks(config, engine, setup.test.tasks)
     model = trained_model(setup)
     precision.apply(model, config["precision"], setup.device)
-    wanted = plans(config, _model_identity(setup, model, setup.test, config["precision"]), attacks, epsilons)
+    wanted = plans(config, model_identity(setup, model, setup.test, config["precision"]), attacks, epsilons)
     session.wanted.update(plan.key for plan in wanted)
     _compute(setup, model, setup.test, wanted)
 
@@ -106,7 +109,7 @@ def run_training(config: Config, screen: Screen, session: Session) -> tuple[Chec
     setup = prepare(config, screen, session)
     model = trained_model(setup, may_train=True)
     whole = parts.open_dataset(config, "test", setup.root)
-    return setup.checkpoint, clean_plan(_model_identity(setup, model, whole)).key
+    return setup.checkpoint, clean_plan(model_identity(setup, model, whole)).key
 
 
 def prepare(config: Config, screen: Screen, session: Session) -> Setup:
@@ -195,7 +198,7 @@ def _train(setup: Setup, model: TreeModel, again: bool) -> None:
 def _record_clean(setup: Setup, model: TreeModel) -> None:
     """Store the clean cell of the whole test split and write its metrics beside the weights."""
     whole = parts.open_dataset(setup.config, "test", setup.root)
-    plan = clean_plan(_model_identity(setup, model, whole))
+    plan = clean_plan(model_identity(setup, model, whole))
     _compute(setup, model, whole, [plan])
     metrics = tables(metrics_frame([setup.store.load(plan.key)]))["metrics"]
     columns = ["scores", "task", "metric", "unit", "higher_is_better", "clean", "n_images"]
@@ -205,7 +208,6 @@ def _record_clean(setup: Setup, model: TreeModel) -> None:
 def _compute(setup: Setup, model: TreeModel, dataset: ImageDataset, wanted: Sequence[Plan]) -> None:
     """Store those of the `wanted` cells that are missing."""
     config = setup.config
-    size = parts.resolution(config["dataset"]["resolution"])
     origin = provenance.record(setup.device) | {"batch_size": config["batch_size"], "config": _again(config)}
     if config.get("checkpoint", "auto") == "auto" and setup.checkpoint.cost:
         origin["trained"] = setup.checkpoint.cost
@@ -217,14 +219,21 @@ def _compute(setup: Setup, model: TreeModel, dataset: ImageDataset, wanted: Sequ
             plans=wanted,
             seed=config["seed"],
             device=setup.device,
-            at_once=cpu_block(size) if setup.device.type == "cpu" else config["batch_size"],
-            workers=config["workers"],
+            loader=loader_of(setup, dataset),
             origin=origin,
             screen=setup.screen,
             title=f"{'attack' if wanted[-1].attack else 'clean metrics of'} {setup.checkpoint.folder.name}",
             session=setup.session,
         )
     )
+
+
+def loader_of(setup: Setup, dataset: ImageDataset) -> Iterable[Batch]:
+    """Batches of a split in order, of the size that this device takes."""
+    config = setup.config
+    size = parts.resolution(config["dataset"]["resolution"])
+    at_once = cpu_block(size) if setup.device.type == "cpu" else config["batch_size"]
+    return in_order(dataset, at_once, config["workers"])
 
 
 def _stuck(config: Config, session: Session, error: HungError) -> None:
@@ -240,7 +249,7 @@ def _again(config: Config) -> dict[str, Any]:
     return {key: value for key, value in config.items() if key not in ("run_dir", "force", "fail_fast", "wait")}
 
 
-def _model_identity(setup: Setup, model: TreeModel, dataset: ImageDataset, arithmetic: str = "fp32") -> dict[str, Any]:
+def model_identity(setup: Setup, model: TreeModel, dataset: ImageDataset, arithmetic: str = "fp32") -> dict[str, Any]:
     """What all cells of one model on one split share."""
     cache = Path(setup.config["outputs"]) / "datasets" / "fingerprints.json"
     return {

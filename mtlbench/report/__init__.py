@@ -29,6 +29,7 @@ class Report:
         outputs: the folder whose store it is.
         cells: all of them.
         metrics: the wide frame of all cells.
+        checks: what the alarms are made of, a row per cell.
         alarms: cell -> what is wrong with it.
         damaged: cells that cannot be read, and why; they are in no table.
         failures: cell -> what it is and why it could not be computed when last tried.
@@ -37,6 +38,7 @@ class Report:
     outputs: Path
     cells: list[Cell]
     metrics: pd.DataFrame
+    checks: pd.DataFrame
     alarms: dict[str, str]
     damaged: list[DamagedCellError]
     failures: dict[str, str]
@@ -76,20 +78,22 @@ def rebuild(outputs: Path, paper_batch: int) -> Report:
     store = Store(outputs / "store")
     while True:
         keys = store.keys()
-        found = _rebuild(outputs, store, paper_batch)
+        found = collect(outputs, paper_batch)
+        frames = tables(found.metrics, found.alarms)
+        frames["checks"] = found.checks.drop(columns=[name for name in HIDDEN if name in found.checks])
+        write_tables(frames, outputs / "tables")
         if store.keys() == keys:
             return found
 
 
-def _rebuild(outputs: Path, store: Store, paper_batch: int) -> Report:
+def collect(outputs: Path, paper_batch: int) -> Report:
+    """What the store says, without writing anything."""
+    store = Store(outputs / "store")
     damaged: list[DamagedCellError] = []
     cells = list(store.readable(damaged.append))
     metrics, numbers = metrics_frame(cells, paper_batch=paper_batch), checks(cells)
     raised = alarms(numbers, _arp_of_cells(metrics))
-    frames = tables(metrics, raised)
-    frames["checks"] = numbers.drop(columns=[name for name in HIDDEN if name in numbers])
-    write_tables(frames, outputs / "tables")
-    return Report(outputs, cells, metrics, raised, damaged, store.failures())
+    return Report(outputs, cells, metrics, numbers, raised, damaged, store.failures())
 
 
 def show_failures(failures: Collection[str]) -> None:
