@@ -19,7 +19,7 @@ from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
 from mtlbench import commands
 from mtlbench.checks import check_overrides, check_values, near
-from mtlbench.errors import BusyError, MachineError, MtlbenchError, UsageError
+from mtlbench.errors import BusyError, MachineError, MtlbenchError, UsageError, message
 from mtlbench.store import reason
 
 log = logging.getLogger(__name__)
@@ -186,9 +186,7 @@ def _say(error: BaseException) -> int:
     if not isinstance(error, MtlbenchError):
         log.error("unexpected", exc_info=error)
         error = MtlbenchError(f"unexpected {reason(error)}; the traceback is in the log of this run")
-    # A worker of a data loader sends its whole traceback as the message; the last line is the real one.
-    message = str(error).rsplit(f"{type(error).__module__}.{type(error).__qualname__}: ")[-1].strip()
-    print(f"mtlbench: {message}", file=sys.stderr, flush=True)
+    print(f"mtlbench: {message(error)}", file=sys.stderr, flush=True)
     return error.status
 
 

@@ -1,7 +1,7 @@
 """What each command does with its configuration. Thin: the science is in `experiment`, the looks in `report`."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from mtlbench import provenance, report
-from mtlbench.errors import DataError, UsageError
+from mtlbench.errors import DamagedCellError, DataError, OldCellError, UsageError
 from mtlbench.files import write_atomically
 from mtlbench.models.sharing import all_trees, picture
 from mtlbench.report.terminal import console, screen
@@ -58,17 +58,18 @@ class Attack:
         """
         if self.config is None or self.session is None:
             return
-        damaged = None
-        if self.session.wanted:
+        refused: Sequence[DamagedCellError | OldCellError] = ()
+        store = Store(Path(self.config["outputs"]) / "store")
+        if any(key in store for key in self.session.wanted):
             scores, study = self.config["scores"], self.config["study"]
             found = report.rebuild(Path(self.config["outputs"]), scores["paper_batch"])
-            damaged = found.damaged
+            refused = found.refused
             if study is None:
                 found.show(scores["name"], self.session.wanted)
             else:
                 found.study(study, scores["name"], self.session.wanted)
         report.show_failures(self.session.failed.values())
-        report.refuse(damaged)
+        report.refuse(refused)
 
 
 class Train:
@@ -139,13 +140,13 @@ def rebuild(config: Config) -> None:
     found = report.rebuild(Path(config["outputs"]), config["scores"]["paper_batch"])
     report.show_failures(found.failures.values())
     if found.metrics.empty:
-        report.refuse(found.damaged)
+        report.refuse(found.refused)
         raise DataError(f"{config['outputs']}/store: no results yet; `mtlbench attack` makes some")
     if config["study"] is None:
         found.show(config["scores"]["name"])
     else:
         found.study(config["study"], config["scores"]["name"])
-    report.refuse(found.damaged)
+    report.refuse(found.refused)
 
 
 def data(config: Config) -> None:

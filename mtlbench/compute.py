@@ -137,7 +137,7 @@ class _Run:
                 self._save(key)
         except (Exception, SystemExit) as error:
             for key in self._unfinished():
-                self._fail(key, error)
+                self._fail(key, error, shown=False)  # the caller shows it, once for all of them
             raise
         finally:
             self.session.running = []
@@ -158,12 +158,12 @@ class _Run:
         evaluate(work, loader, job.device, job.images, told, self.records, self._failed)
 
     def _failed(self, key: str, error: BaseException) -> None:
-        self._fail(key, error)
+        self._fail(key, error, shown=True)
         if self.session.fail_fast:
             raise FailedCellsError("stopped at the first failure, as fail_fast=true asks for") from error
 
-    def _fail(self, key: str, error: BaseException) -> None:
-        fail(self.job.store, self.session, self.plans[key], error, self.job.origin)
+    def _fail(self, key: str, error: BaseException, shown: bool) -> None:
+        fail(self.job.store, self.session, self.plans[key], error, self.job.origin, shown)
 
     def _save(self, key: str) -> None:
         path = self.job.store.path(key)
@@ -202,11 +202,14 @@ class _Run:
         return Cell(plan.identity, {**job.origin, **about}, tasks, self.records[key].arrays())
 
 
-def fail(store: Store, session: Session, plan: Plan, error: BaseException, origin: Mapping[str, Any]) -> None:
-    """Show and record that a cell could not be computed."""
+def fail(
+    store: Store, session: Session, plan: Plan, error: BaseException, origin: Mapping[str, Any], shown: bool = True
+) -> None:
+    """Record, and show, that a cell could not be computed."""
     session.failed[plan.key] = f"{plan.label}: {reason(error)}"
-    print(f"mtlbench: failed: {session.failed[plan.key]}", file=sys.stderr, flush=True)
     log.info("failed: %s", plan.label, exc_info=error)
+    if shown:
+        print(f"mtlbench: failed: {session.failed[plan.key]}", file=sys.stderr, flush=True)
     try:
         store.fail(plan.key, plan.label, error, origin)
     except OSError as full:

@@ -37,6 +37,10 @@ class DamagedCellError(DataError):
         self.path = path
 
 
+class OldCellError(DataError):
+    """A stored result of code that computed other numbers: sound, but not to be compared with those of today."""
+
+
 class CheckpointError(MtlbenchError):
     """A weights file is missing, damaged, or belongs to another model."""
 
@@ -65,3 +69,8 @@ class HungError(MtlbenchError):
     """Work that reported no progress for as long as ``timeout`` allows."""
 
     status = 1
+
+
+def message(error: BaseException) -> str:
+    """What an error says. A data loader's worker sends its whole traceback as the message; its end is the real one."""
+    return str(error).rsplit(f"{type(error).__module__}.{type(error).__qualname__}: ")[-1].strip()

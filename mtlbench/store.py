@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 
 from mtlbench.claims import sweep_claims
-from mtlbench.errors import DamagedCellError, DataError
+from mtlbench.errors import DamagedCellError, DataError, OldCellError, message
 from mtlbench.files import sweep, write_atomically
 
 RESULT_VERSION = 1
@@ -31,8 +31,8 @@ SCHEMA = 2
 """Form of the file. Raise it with every change of the form and add the step from the form before to `UPGRADES`."""
 
 UPGRADES: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {
-    # Before 2 a cell did not say by which configuration it can be computed again.
-    1: lambda header: {**header, "provenance": {"config": None, **header["provenance"]}},
+    # Before 2 a cell did not say of which result version it is, nor which configuration computes it again.
+    1: lambda header: {**header, "result_version": 1, "provenance": {"config": None, **header["provenance"]}},
 }
 """Schema -> what makes a header of the next one of it; results are never lost to a new form."""
 
@@ -77,9 +77,10 @@ class Cell:
         return content_key(self.identity)
 
 
-def content_key(identity: Mapping[str, Any]) -> str:
-    """First 20 hex digits of the sha256 of the canonical JSON of `identity` and the result version."""
-    text = json.dumps({"result_version": RESULT_VERSION, **identity}, sort_keys=True, allow_nan=False)
+def content_key(identity: Mapping[str, Any], version: int | None = None) -> str:
+    """First 20 hex digits of the sha256 of the canonical JSON of `identity` and result version (None: today's)."""
+    version = RESULT_VERSION if version is None else version
+    text = json.dumps({"result_version": version, **identity}, sort_keys=True, allow_nan=False)
     return hashlib.sha256(text.encode()).hexdigest()[:20]
 
 
@@ -116,6 +117,7 @@ class Store:
 
         Raises:
             DamagedCellError: the file is damaged or not what its name says.
+            OldCellError: other code would compute other numbers today.
             DataError: it is missing, or of a newer version.
         """
         return _unpack(self.path(key), key)[0]
@@ -127,16 +129,16 @@ class Store:
     def __iter__(self) -> Iterator[Cell]:
         return map(self.load, self.keys())
 
-    def readable(self, damaged: Callable[[DamagedCellError], None]) -> Iterator[Cell]:
-        """Every cell that can be read; `damaged` is told about each of the others.
+    def readable(self, refused: Callable[[DamagedCellError | OldCellError], None]) -> Iterator[Cell]:
+        """Every sound cell of today's result version; `refused` is told about each of the others.
 
         Needs no claim and may run beside any number of writers.
         """
         for key in self.keys():
             try:
                 yield self.load(key)
-            except DamagedCellError as error:
-                damaged(error)
+            except (DamagedCellError, OldCellError) as error:
+                refused(error)
 
     def set_aside(self, key: str) -> Path:
         """Move a damaged cell out of the way, to be looked at; its new path. Call it with the claim held."""
@@ -198,13 +200,14 @@ def reason(error: BaseException) -> str:
     """One line that says what went wrong."""
     if isinstance(error, SystemExit):
         return f"sys.exit({'' if error.code is None else repr(error.code)}) was called"
-    first = (str(error).strip().splitlines() or [""])[0]
+    first = (message(error).splitlines() or [""])[0]
     return f"{type(error).__name__}: {first}" if first else type(error).__name__
 
 
 def _pack(cell: Cell, more: Mapping[str, Any]) -> bytes:
     header = {
         "schema": SCHEMA,
+        "result_version": RESULT_VERSION,
         "key": cell.key,
         "identity": cell.identity,
         "provenance": cell.provenance,
@@ -235,11 +238,14 @@ def _unpack(path: Path, key: str) -> tuple[Cell, dict[str, Any]]:
         for old in range(schema, SCHEMA):
             header = UPGRADES[old](header)
         cell = Cell(header["identity"], header["provenance"], header["tasks"], arrays)
-        intact = header["sha256"] == _checksum(arrays) and cell.key == key
+        version = header["result_version"]
+        intact = header["sha256"] == _checksum(arrays) and content_key(cell.identity, version) == key
     except UNREADABLE as error:
         raise DamagedCellError(path, f"damaged cell ({error})") from error
     if not intact:
         raise DamagedCellError(path, "content does not match its checksum")
+    if version != RESULT_VERSION:
+        raise OldCellError(f"{path}: of result version {version}; this mtlbench computes version {RESULT_VERSION}")
     return cell, header
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 
 from mtlbench.alarms import alarms, checks
-from mtlbench.errors import DamagedCellError, DataError
+from mtlbench.errors import DamagedCellError, DataError, OldCellError
 from mtlbench.report.studies import show_study
 from mtlbench.report.tables import write_tables
 from mtlbench.report.terminal import console, show_remarks, show_summary
@@ -31,7 +31,7 @@ class Report:
         metrics: the wide frame of all cells.
         checks: what the alarms are made of, a row per cell.
         alarms: cell -> what is wrong with it.
-        damaged: cells that cannot be read, and why; they are in no table.
+        refused: cells that are damaged or of an older result version; they are in no table.
         failures: cell -> what it is and why it could not be computed when last tried.
     """
 
@@ -40,7 +40,7 @@ class Report:
     metrics: pd.DataFrame
     checks: pd.DataFrame
     alarms: dict[str, str]
-    damaged: list[DamagedCellError]
+    refused: list[DamagedCellError | OldCellError]
     failures: dict[str, str]
 
     def show(self, scores: str, cells: set[str] | None = None) -> None:
@@ -89,11 +89,11 @@ def rebuild(outputs: Path, paper_batch: int) -> Report:
 def collect(outputs: Path, paper_batch: int) -> Report:
     """What the store says, without writing anything."""
     store = Store(outputs / "store")
-    damaged: list[DamagedCellError] = []
-    cells = list(store.readable(damaged.append))
+    refused: list[DamagedCellError | OldCellError] = []
+    cells = list(store.readable(refused.append))
     metrics, numbers = metrics_frame(cells, paper_batch=paper_batch), checks(cells)
     raised = alarms(numbers, _arp_of_cells(metrics))
-    return Report(outputs, cells, metrics, numbers, raised, damaged, store.failures())
+    return Report(outputs, cells, metrics, numbers, raised, refused, store.failures())
 
 
 def show_failures(failures: Collection[str]) -> None:
@@ -104,20 +104,24 @@ def show_failures(failures: Collection[str]) -> None:
         show_remarks(out, [f"  {line}" for line in failures])
 
 
-def refuse(damaged: Sequence[DamagedCellError] | None) -> None:
-    """Say which cells are damaged.
+def refuse(refused: Sequence[DamagedCellError | OldCellError]) -> None:
+    """Say which stored cells are in no table.
 
     Raises:
-        DataError: there is one.
+        DataError: one is damaged.
     """
+    old = [error for error in refused if isinstance(error, OldCellError)]
+    if old:
+        console(stderr=True).print(f"{len(old)} cells of another result version are in no table", soft_wrap=True)
+    damaged = [str(error) for error in refused if isinstance(error, DamagedCellError)]
     if damaged:
-        raise DataError("\n".join(["stored cells are damaged and in no table:", *map(str, damaged)]))
+        raise DataError("\n".join(["stored cells are damaged and in no table:", *damaged]))
 
 
 def accuracy_lost_text(outputs: Path, key: str) -> str:
     """How much of the clean accuracy of its cleanly trained counterpart a model lacks; `key` of its clean cell."""
     clean = [
-        cell for cell in Store(outputs / "store").readable(lambda damaged: None) if cell.identity["attack"] == "none"
+        cell for cell in Store(outputs / "store").readable(lambda error: None) if cell.identity["attack"] == "none"
     ]
     lost = accuracy_lost(metrics_frame(clean, replicates=0), "clean").xs((key, "standard"), level=("cell", "scores"))
     assert isinstance(lost, pd.DataFrame)
