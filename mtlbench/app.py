@@ -4,7 +4,9 @@ import logging
 import os
 import shlex
 import sys
+import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +19,14 @@ from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
 from mtlbench import commands
 from mtlbench.checks import check_overrides, check_values, near
-from mtlbench.errors import MachineError, MtlbenchError, UsageError
+from mtlbench.errors import BusyError, MachineError, MtlbenchError, UsageError, message
+from mtlbench.store import reason
 
 log = logging.getLogger(__name__)
 # ${choose:FLAG,YES,NO} in conf/: what an experiment sweeps over may depend on an option.
 OmegaConf.register_new_resolver("choose", lambda flag, yes, no: yes if flag else no, replace=True)
-Job = Callable[[Mapping[str, Any]], None]
+SHORTEST_PAUSE, LONGEST_PAUSE = 0.5, 10.0
+"""Seconds between two looks at what others are at."""
 
 
 def run(command: str, arguments: Sequence[str]) -> int:
@@ -30,26 +34,25 @@ def run(command: str, arguments: Sequence[str]) -> int:
 
     A sweep leaves with 1 where some of its points failed, and with the highest status where all did.
     """
-    statuses: list[int] = []
     # Hydra would print a traceback of its own and leave with 1 whatever the error was.
     os.environ["HYDRA_FULL_ERROR"] = "1"
     OmegaConf.register_new_resolver("process_id", os.getpid, replace=True, use_cache=True)
-    sys.argv = [f"mtlbench {command}", *arguments]
+    # argparse takes -m in front of the overrides only; people write it anywhere.
+    sys.argv = [f"mtlbench {command}", *sorted(arguments, key=lambda argument: argument not in ("-m", "--multirun"))]
     action = commands.command(command)
+    sweep = Sweep(action.job)
     try:
         check_overrides(arguments, conf_dir())
-        _hydra(command, _job(action.job, statuses))()
+        hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name=command)(sweep.point)()
+        sweep.return_to_waiting()
         action.finish()
     except HydraException as error:
         return _say(UsageError(_explain(error, command, arguments)))
     except OmegaConfBaseException as error:
         return _say(_misresolved(error))
-    except (MtlbenchError, OSError) as error:
-        return max(_say(error), *statuses, 0)
-    failed = [status for status in statuses if status]
-    if failed and len(statuses) > 1:
-        print(f"mtlbench: {len(failed)} of {len(statuses)} points of the sweep failed", file=sys.stderr)
-    return max(failed, default=0) if len(failed) == len(statuses) else min(len(failed), 1)
+    except Exception as error:  # noqa: BLE001  the last boundary: one message and an exit status, whatever it was
+        return max(_say(error), *sweep.statuses, 0)
+    return sweep.status()
 
 
 def conf_dir() -> Path:
@@ -59,34 +62,99 @@ def conf_dir() -> Path:
     return inside if inside.is_dir() else package.parent / "conf"
 
 
-def _hydra(command: str, job: Callable[[DictConfig], None]) -> Callable[[], None]:
-    decorate = hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name=command)
-    return decorate(job)
+class Sweep:
+    """The points of an invocation, one or many: run, come back to where others are at work, counted where they fail.
 
+    Args:
+        action: called with the configuration of a point.
+    """
 
-def _job(action: Job, statuses: list[int]) -> Callable[[DictConfig], None]:
-    """What Hydra calls once per point of a sweep. A failure is shown at once; the other points still run."""
-    process = os.getpid()
+    def __init__(self, action: Callable[[Mapping[str, Any]], None]) -> None:
+        self.action = action
+        self.statuses: list[int] = []
+        self.waiting: list[tuple[Point, BusyError]] = []
+        self.process = os.getpid()
 
-    def job(composed: DictConfig) -> None:
+    def point(self, composed: DictConfig) -> None:
+        """What Hydra calls once per point. A failure is shown at once; the other points still run."""
         settings = HydraConfig.get()
         overrides = OmegaConf.to_container(settings.overrides.task, resolve=False)
         assert isinstance(overrides, list)
-        if composed.get("fail_fast") is True and any(statuses):
-            print(f"mtlbench: left out after the failure: {shlex.join(overrides)}", file=sys.stderr)
+        number = settings.job.num if settings.mode == RunMode.MULTIRUN else None
+        point = Point(shlex.join(overrides), number, {})
+        if composed.get("fail_fast") is True and any(self.statuses):
+            print(f"mtlbench: left out after the failure: {point.overrides}", file=sys.stderr)
             return
         try:
-            action(_plain(composed, overrides))
-            statuses.append(0)
-        except (MtlbenchError, OSError) as error:
-            log.info("failed", exc_info=error)
-            statuses.append(_say(error))
-            if settings.mode == RunMode.MULTIRUN:
-                print(f"  in point {settings.job.num} of the sweep: {shlex.join(overrides)}", file=sys.stderr)
-            if os.getpid() != process:  # a parallel launcher's worker: only an exception reaches the sweep
-                raise
+            point.config.update(_plain(composed, overrides))
+        except MtlbenchError as error:
+            self._failed(point, error)
+        else:
+            self._run(point)
+        # A parallel launcher's worker cannot leave the waiting to the main process.
+        if os.getpid() != self.process:
+            self.return_to_waiting()
 
-    return job
+    def return_to_waiting(self) -> None:
+        """Run the points again that others were at, until nobody is in the way."""
+        pause, shown = SHORTEST_PAUSE, ""
+        while self.waiting:
+            points, self.waiting = self.waiting, []
+            reasons = "\n".join(dict.fromkeys(str(error) for _, error in points))
+            if points[0][0].config["wait"] is False:
+                for point, error in points:
+                    self._failed(point, error)
+                return
+            if reasons != shown:
+                print(f"mtlbench: waiting: {reasons}", file=sys.stderr, flush=True)
+                pause, shown = SHORTEST_PAUSE, reasons
+            time.sleep(pause)
+            pause = min(pause * 1.5, LONGEST_PAUSE)
+            for point, _ in points:
+                self._run(point)
+
+    def status(self) -> int:
+        """The exit status of the whole."""
+        failed = [status for status in self.statuses if status]
+        if not failed:
+            return 0
+        if len(self.statuses) > 1:
+            print(f"mtlbench: {len(failed)} of {len(self.statuses)} points of the sweep failed", file=sys.stderr)
+        if set(failed) == {BusyError.status}:
+            return BusyError.status
+        return max(set(failed) - {BusyError.status}) if len(failed) == len(self.statuses) else 1
+
+    def _run(self, point: "Point") -> None:
+        try:
+            self.action(point.config)
+            self.statuses.append(0)
+        except BusyError as error:
+            self.waiting.append((point, error))
+        except (Exception, SystemExit) as error:  # noqa: BLE001  whatever it is, the other points go on
+            self._failed(point, error)
+
+    def _failed(self, point: "Point", error: BaseException) -> None:
+        log.info("failed: %s", point.overrides, exc_info=error)
+        self.statuses.append(_say(error))
+        if point.number is not None:
+            print(f"  in point {point.number} of the sweep: {point.overrides}", file=sys.stderr)
+        if os.getpid() != self.process:  # only an exception reaches the sweep from a parallel launcher's worker
+            raise error
+
+
+@dataclass(frozen=True)
+class Point:
+    """One point of a sweep.
+
+    Attributes:
+        overrides: as on a command line.
+        number: from 0; None where there is only one point.
+        config: its configuration, plain values.
+    """
+
+    overrides: str
+    number: int | None
+    config: dict[str, Any]
 
 
 def _plain(composed: DictConfig, overrides: list[str]) -> dict[str, Any]:
@@ -107,7 +175,7 @@ def _misresolved(error: OmegaConfBaseException) -> UsageError:
     return UsageError(f"{error.full_key or 'configuration'}: {str(error).splitlines()[0]}")
 
 
-def _say(error: MtlbenchError | OSError) -> int:
+def _say(error: BaseException) -> int:
     """Show one message; the exit status it stands for."""
     if isinstance(error, BrokenPipeError):
         # The reader of our output has gone; nothing may be written to it at exit either.
@@ -115,9 +183,10 @@ def _say(error: MtlbenchError | OSError) -> int:
         return MachineError.status
     if isinstance(error, OSError):
         error = MachineError(f"{error.filename or 'a file'}: cannot be read or written ({error.strerror or error})")
-    # A worker of a data loader sends its whole traceback as the message; the last line is the real one.
-    message = str(error).rsplit(f"{type(error).__module__}.{type(error).__qualname__}: ")[-1].strip()
-    print(f"mtlbench: {message}", file=sys.stderr, flush=True)
+    if not isinstance(error, MtlbenchError):
+        log.error("unexpected", exc_info=error)
+        error = MtlbenchError(f"unexpected {reason(error)}; the traceback is in the log of this run")
+    print(f"mtlbench: {message(error)}", file=sys.stderr, flush=True)
     return error.status
 
 

@@ -27,15 +27,14 @@ def scores(
     tasks: Sequence[Task], constant: dict[str, Tensor], batches: Iterable[Batch]
 ) -> dict[tuple[str, str], float]:
     """(task, metric) -> value in the standard scores of predicting `constant` everywhere."""
-    record, images = Record(), 0
+    record = Record()
     for batch in batches:
         predictions = {
             task.name: constant[task.name][None, :, None, None].expand(len(batch), -1, *batch.image.shape[-2:])
             for task in tasks
         }
-        record.add(measure(tasks, predictions, batch.targets, batch.masks))
-        images += len(batch)
-    found = values(tasks, record.arrays(), np.ones((1, images)), "standard")
+        record.add(measure(tasks, predictions, batch.targets, batch.masks), len(batch))
+    found = values(tasks, record.arrays(), np.ones((1, record.done)), "standard")
     return {name: float(value[0]) for name, value in found.items()}
 
 

@@ -29,6 +29,7 @@ LEAST = {
     "training.halve_every": 1,
     "training.save_every": 1,
     "scores.paper_batch": 1,
+    "audit": 1,
 }
 """Whole numbers and the smallest that makes sense."""
 
@@ -36,10 +37,10 @@ MOST = {"seed": 2**32 - 1, "dataset.seed": 2**32 - 1, "workers": 256}
 ANY_MOST = 2**31 - 1
 """The largest of the other whole numbers; beyond it libraries raise errors of their own."""
 
-MAY_BE_NULL = ("limit", "sharing.index")
+MAY_BE_NULL = ("limit", "sharing.index", "timeout", "audit")
 MAY_BE_A_NAME = ("sharing.index",)
-POSITIVE = ("training.lr",)
-FLAGS = ("force", "fail_fast")
+POSITIVE = ("training.lr", "timeout")
+FLAGS = ("force", "fail_fast", "wait")
 GROUPS = ("dataset", "model", "sharing", "attack", "attack.step", "training", "scores")
 NAMES = ("dataset.name", "attack.name", "training.name")
 """They become parts of file names."""
@@ -163,6 +164,8 @@ def check_values(config: Mapping[str, Any]) -> None:
             raise UsageError(f"{option}={value}: expected at most {MOST.get(option, ANY_MOST)}")
     for option in POSITIVE:
         value = _value(config, option, 1)
+        if value is None and option in MAY_BE_NULL:
+            continue
         if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value < inf:
             raise UsageError(f"{option}={_shown(value)}: expected a positive number")
     for option in FLAGS:

@@ -3,6 +3,7 @@
 import os
 import signal
 import sys
+import threading
 from difflib import get_close_matches
 from types import FrameType
 
@@ -20,6 +21,7 @@ EXAMPLES = (
     "mtlbench attack -m attack=single,total,dgba sharing=independent,all_shared",
     "mtlbench attack --help                           # the options of a command",
 )
+MOST_SECONDS_TO_STOP = 8.0
 
 
 class Terminated(BaseException):
@@ -38,7 +40,13 @@ def main() -> None:
     signals: list[int] = []
 
     def stop(number: int, frame: FrameType | None) -> None:
+        if signals:  # asked twice: at once. Files are whole or absent, so nothing can be torn.
+            os._exit(128 + number)
         signals.append(number)
+        # A library that does not let go of the process, or a slow disk, must not keep it for longer.
+        last = threading.Timer(MOST_SECONDS_TO_STOP, os._exit, [128 + number])
+        last.daemon = True
+        last.start()
         raise KeyboardInterrupt if number == signal.SIGINT else Terminated
 
     signal.signal(signal.SIGTERM, stop)

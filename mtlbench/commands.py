@@ -1,18 +1,22 @@
 """What each command does with its configuration. Thin: the science is in `experiment`, the looks in `report`."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import yaml
 
 from mtlbench import provenance, report
-from mtlbench.errors import DataError, UsageError
+from mtlbench.errors import DamagedCellError, DataError, OldCellError, UsageError
 from mtlbench.files import write_atomically
 from mtlbench.models.sharing import all_trees, picture
 from mtlbench.report.terminal import console, screen
+from mtlbench.store import Store
+
+if TYPE_CHECKING:
+    from mtlbench.session import Session
 
 Config = Mapping[str, Any]
 
@@ -34,7 +38,7 @@ class Attack:
     """Compute what is missing, then rebuild the tables and show those of this invocation."""
 
     def __init__(self) -> None:
-        self.keys: set[str] = set()
+        self.session: Session | None = None
         self.config: Config | None = None
 
     def job(self, config: Config) -> None:
@@ -43,47 +47,106 @@ class Attack:
 
         self.config = config
         _record_run(config)
-        self.keys.update(run_attack(config, screen))
+        self.session = self.session or _session(config)
+        run_attack(config, screen, self.session)
 
     def finish(self) -> None:
-        """Tables of the whole store to files, of this invocation's cells to the terminal."""
-        if self.config is not None and self.keys:
+        """Tables of the whole store to files, of this invocation's cells to the terminal; then what failed.
+
+        Raises:
+            DataError: a stored cell is damaged.
+        """
+        if self.config is None or self.session is None:
+            return
+        refused: Sequence[DamagedCellError | OldCellError] = ()
+        store = Store(Path(self.config["outputs"]) / "store")
+        if any(key in store for key in self.session.wanted):
             scores, study = self.config["scores"], self.config["study"]
             found = report.rebuild(Path(self.config["outputs"]), scores["paper_batch"])
+            refused = found.refused
             if study is None:
-                found.show(scores["name"], self.keys)
+                found.show(scores["name"], self.session.wanted)
             else:
-                found.study(study, scores["name"], self.keys)
+                found.study(study, scores["name"], self.session.wanted)
+        report.show_failures(self.session.failed.values())
+        report.refuse(refused)
 
 
-def train(config: Config) -> None:
+class Train:
     """Train a model."""
-    from mtlbench.experiment import run_training
 
-    _record_run(config)
-    checkpoint, clean_key = run_training(config, screen)
-    console().print(f"{checkpoint.weights} is trained; its clean metrics stand beside it", soft_wrap=True)
-    spent = checkpoint.cost
-    if spent:
-        factor = f", {spent['times_clean']:g} times its clean steps alone" if spent["times_clean"] > 1 else ""
-        console().print(f"training took {spent['training_seconds']:.0f} s{factor}")
-    if config["training"]["name"] != "clean":
-        console().print(report.accuracy_lost_text(Path(config["outputs"]), clean_key), soft_wrap=True)
+    def __init__(self) -> None:
+        self.session: Session | None = None
+
+    def job(self, config: Config) -> None:
+        """One point of a sweep."""
+        from mtlbench.experiment import run_training
+
+        _record_run(config)
+        self.session = self.session or _session(config)
+        checkpoint, clean_key = run_training(config, screen, self.session)
+        console().print(f"{checkpoint.weights} is trained; its clean metrics stand beside it", soft_wrap=True)
+        spent = checkpoint.cost
+        if spent:
+            factor = f", {spent['times_clean']:g} times its clean steps alone" if spent["times_clean"] > 1 else ""
+            console().print(f"training took {spent['training_seconds']:.0f} s{factor}")
+        if config["training"]["name"] != "clean":
+            console().print(report.accuracy_lost_text(Path(config["outputs"]), clean_key), soft_wrap=True)
+
+
+def show(config: Config) -> None:
+    """What the store says: all of it, all about one cell, or whether some of it can be had again.
+
+    Raises:
+        UsageError: there is no such cell.
+        MtlbenchError: an audited cell is not what the code gives today.
+    """
+    if config["cell"] is not None:
+        _cell(config)
+    elif config["audit"] is not None:
+        _audit(config)
+    else:
+        rebuild(config)
+
+
+def _cell(config: Config) -> None:
+    from mtlbench.report.cell import describe, find
+
+    store = Store(Path(config["outputs"]) / "store")
+    cell = find(store, config["cell"])
+    found = report.collect(Path(config["outputs"]), config["scores"]["paper_batch"])
+    text = describe(cell, found.metrics, found.alarms.get(cell.key), store)
+    console().print(text, markup=False, soft_wrap=True, end="")
+
+
+def _audit(config: Config) -> None:
+    from mtlbench.audit import audit, require_good
+
+    done = []
+    for one in audit(config, config["audit"], screen):
+        difference = "" if one.verdict == "equal" else f" (largest relative difference {one.difference:.1e})"
+        words = f"{one.key}  {one.label}: {one.verdict}{f': {one.why}' if one.why else difference}"
+        console().print(words, markup=False, soft_wrap=True)
+        done.append(one)
+    require_good(done)
 
 
 def rebuild(config: Config) -> None:
     """Rebuild the tables from the store and show them all, or those of one study of the whole store.
 
     Raises:
-        DataError: the store is empty.
+        DataError: the store is empty, or a cell in it is damaged; the tables of the others have been written.
     """
     found = report.rebuild(Path(config["outputs"]), config["scores"]["paper_batch"])
+    report.show_failures(found.failures.values())
     if found.metrics.empty:
+        report.refuse(found.refused)
         raise DataError(f"{config['outputs']}/store: no results yet; `mtlbench attack` makes some")
     if config["study"] is None:
         found.show(config["scores"]["name"])
     else:
         found.study(config["study"], config["scores"]["name"])
+    report.refuse(found.refused)
 
 
 def data(config: Config) -> None:
@@ -130,6 +193,12 @@ def _record_run(config: Config) -> None:
     write_atomically(folder / "resolved.yaml", yaml.safe_dump(dict(config), sort_keys=False))
 
 
+def _session(config: Config) -> "Session":
+    from mtlbench.session import Session
+
+    return Session(force=config["force"], fail_fast=config.get("fail_fast", False))
+
+
 def _nothing() -> None:
     """No work after the last job."""
 
@@ -137,7 +206,7 @@ def _nothing() -> None:
 def command(name: str) -> Command:
     """The command called `name`."""
     if name == "attack":
-        state = Attack()
-        return Command(state.job, state.finish)
-    jobs = {"train": train, "report": rebuild, "data": data, "layouts": layouts, "bench": bench}
+        attack = Attack()
+        return Command(attack.job, attack.finish)
+    jobs = {"train": Train().job, "report": show, "data": data, "layouts": layouts, "bench": bench}
     return Command(jobs[name], _nothing)

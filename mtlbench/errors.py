@@ -3,6 +3,8 @@
 Every message names the file or option, the value found, and what would be right.
 """
 
+from pathlib import Path
+
 
 class MtlbenchError(Exception):
     """Base of every error that is shown as one message instead of a traceback."""
@@ -22,6 +24,23 @@ class DataError(MtlbenchError):
     status = 3
 
 
+class DamagedCellError(DataError):
+    """A stored result that cannot be read or does not match its checksum.
+
+    Args:
+        path: of its file.
+        why: what is wrong with it.
+    """
+
+    def __init__(self, path: Path, why: str) -> None:
+        super().__init__(f"{path}: {why}; the attack that made it computes it again")
+        self.path = path
+
+
+class OldCellError(DataError):
+    """A stored result of code that computed other numbers: sound, but not to be compared with those of today."""
+
+
 class CheckpointError(MtlbenchError):
     """A weights file is missing, damaged, or belongs to another model."""
 
@@ -32,3 +51,26 @@ class MachineError(MtlbenchError):
     """The machine lacks something that was asked for, such as a GPU."""
 
     status = 3
+
+
+class BusyError(MtlbenchError):
+    """Another process is computing what was asked for: try again later."""
+
+    status = 75
+
+
+class FailedCellsError(MtlbenchError):
+    """Some of the cells that were asked for could not be computed; each was recorded and shown."""
+
+    status = 1
+
+
+class HungError(MtlbenchError):
+    """Work that reported no progress for as long as ``timeout`` allows."""
+
+    status = 1
+
+
+def message(error: BaseException) -> str:
+    """What an error says. A data loader's worker sends its whole traceback as the message; its end is the real one."""
+    return str(error).rsplit(f"{type(error).__module__}.{type(error).__qualname__}: ")[-1].strip()

@@ -1,8 +1,8 @@
 """One pass over a split: model x loader x attacks x epsilons -> per-image statistics. Knows no disk and no config."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -14,6 +14,7 @@ from mtlbench.attacks.random import PerImage
 from mtlbench.data.batch import Batch
 from mtlbench.losses import TaskLosses
 from mtlbench.metrics.measure import Measured, measure
+from mtlbench.metrics.statistics import STATISTICS
 from mtlbench.metrics.visibility import visibility
 from mtlbench.models.tree_model import TreeModel
 from mtlbench.progress import Progress, silent
@@ -38,24 +39,50 @@ class PlannedCell:
     eps: float
 
 
-@dataclass
 class Record:
-    """Statistics of one cell, growing batch by batch on the device."""
+    """Statistics of one cell, growing batch by batch on the device.
 
-    per_image: dict[str, list[Tensor]] = field(default_factory=dict)
-    pooled: dict[str, Tensor] = field(default_factory=dict)
+    Args:
+        per_image: name -> [n, k] of the images done so far.
+        pooled: name -> [k], summed over them.
+        done: how many those are.
+    """
 
-    def add(self, measured: Measured) -> None:
-        """Append the statistics of one batch."""
-        for name, value in measured.per_image.items():
-            self.per_image.setdefault(name, []).append(value)
-        for name, value in measured.pooled.items():
-            self.pooled[name] = self.pooled[name] + value if name in self.pooled else value
+    def __init__(
+        self, per_image: dict[str, Tensor] | None = None, pooled: dict[str, Tensor] | None = None, done: int = 0
+    ):
+        self._state = ([per_image] if per_image else []), pooled or {}, done
+
+    @property
+    def done(self) -> int:
+        """Number of images, from the first one on."""
+        return self._state[2]
+
+    def add(self, measured: Measured, images: int) -> None:
+        """Append the statistics of the next `images` images."""
+        parts, pooled, done = self._state
+        pooled = {name: pooled[name] + value if name in pooled else value for name, value in measured.pooled.items()}
+        # One step: a signal may stop the pass at any moment, and what it finds must belong together.
+        self._state = [*parts, measured.per_image], pooled, done + images
 
     def arrays(self) -> dict[str, np.ndarray]:
         """Per-image statistics [N, k] in the loader's order and pooled ones [k], on the host."""
-        joined = {name: torch.cat(values) for name, values in self.per_image.items()}
-        return {name: value.cpu().numpy() for name, value in (joined | self.pooled).items()}
+        parts, pooled, _ = self._state
+        joined = {name: torch.cat([part[name] for part in parts]) for name in (parts[0] if parts else ())}
+        return {name: value.cpu().numpy() for name, value in (joined | pooled).items()}
+
+    @staticmethod
+    def of(arrays: Mapping[str, np.ndarray], done: int, device: torch.device) -> "Record":
+        """A record that continues after its first `done` images; `arrays` as `arrays` gave them."""
+        tensors = {name: torch.from_numpy(array).to(device) for name, array in arrays.items()}
+        pooled = {name: tensor for name, tensor in tensors.items() if is_pooled(name)}
+        return Record({name: tensor for name, tensor in tensors.items() if name not in pooled}, pooled, done)
+
+
+def is_pooled(name: str) -> bool:
+    """Whether an array of a record is summed over the images; names are ``[<variant>:]<task>/<statistic>``."""
+    statistic = STATISTICS.get(name.rpartition("/")[2])
+    return "/" in name and statistic is not None and statistic.pooled
 
 
 def cpu_block(size: tuple[int, int]) -> int:
@@ -98,17 +125,13 @@ class Pass:
     cells: Sequence[PlannedCell]
     seed: int
 
-    def batch(self, batch: Batch) -> dict[str, Measured]:
-        """Every cell on one batch; a batch that does not fit into memory is halved."""
-        try:
-            clean = self._measured(batch, batch.image)
-            return {cell.key: self._cell(batch, cell, clean) for cell in self.cells}
-        except torch.OutOfMemoryError:
-            if len(batch) == 1:
-                raise
-        torch.cuda.empty_cache()
-        first, second = (self.batch(half) for half in (batch[: len(batch) // 2], batch[len(batch) // 2 :]))
-        return {key: Measured.join([first[key], second[key]]) for key in first}
+    def batch(self, batch: Batch, cell: PlannedCell, clean: Measured) -> Measured:
+        """One cell on one batch, of which `clean` is known; what does not fit into memory is done in halves."""
+        return _in_halves(batch, lambda part: self._cell(part, cell, clean if part is batch else self.clean(part)))
+
+    def clean(self, batch: Batch) -> Measured:
+        """The images as they are."""
+        return _in_halves(batch, lambda part: self._measured(part, part.image))
 
     def _cell(self, batch: Batch, cell: PlannedCell, clean: Measured) -> Measured:
         if cell.attack is None:
@@ -159,8 +182,26 @@ class Pass:
         }
 
 
+def _in_halves(batch: Batch, compute: Callable[[Batch], Measured]) -> Measured:
+    """`compute` of `batch`, or of its halves where memory does not suffice for the whole."""
+    try:
+        return compute(batch)
+    except torch.OutOfMemoryError:
+        if len(batch) == 1:
+            raise
+    torch.cuda.empty_cache()
+    middle = len(batch) // 2
+    return Measured.join([_in_halves(half, compute) for half in (batch[:middle], batch[middle:])])
+
+
 def evaluate(
-    work: Pass, loader: Iterable[Batch], device: torch.device, images: int, progress: Progress = silent
+    work: Pass,
+    loader: Iterable[Batch],
+    device: torch.device,
+    images: int,
+    progress: Progress = silent,
+    records: dict[str, Record] | None = None,
+    failed: Callable[[str, BaseException], None] | None = None,
 ) -> dict[str, Record]:
     """Run every cell on every batch; each image is decoded once.
 
@@ -170,16 +211,53 @@ def evaluate(
         device: where the model is.
         images: number of images the loader gives, for `progress`.
         progress: told after every batch.
+        records: cell -> what is known of it already. It is filled in place, so that whoever holds it has a
+            whole number of batches of every cell at any moment.
+        failed: told of a cell that raised something, which is then left out while the others go on; without it
+            the first failure ends the pass.
 
     Returns:
-        key of the cell -> its record.
+        key of the cell -> its record; a failed cell's ends before the batch that it failed on.
     """
-    records = {cell.key: Record() for cell in work.cells}
-    done = 0
+    records = {} if records is None else records
+    for cell in work.cells:
+        records.setdefault(cell.key, Record())
+    cells, start = list(work.cells), 0
     with frozen(work.model):
-        for batch in loader:
-            for key, measured in work.batch(batch.to(device)).items():
-                records[key].add(measured)
-            done += len(batch)
-            progress(done, images, f"images, {len(records)} cells at once")
+        for whole in loader:
+            stop = start + len(whole)
+            if any(records[cell.key].done < stop for cell in cells):
+                batch = whole.to(device)
+                for cell in _next(work, cells, records, batch, start, failed):
+                    cells.remove(cell)
+            start = stop
+            progress(stop, images, f"images, {len(cells)} cells at once")
     return records
+
+
+def _next(
+    work: Pass,
+    cells: Sequence[PlannedCell],
+    records: Mapping[str, Record],
+    batch: Batch,
+    start: int,
+    failed: Callable[[str, BaseException], None] | None,
+) -> list[PlannedCell]:
+    """Add the batch whose first image is number `start` to every cell that does not have it; the cells that failed."""
+    lost = []
+    clean = work.clean(batch)
+    for cell in cells:
+        record = records[cell.key]
+        have = max(record.done - start, 0)
+        if have >= len(batch):
+            continue
+        # Another batch size than that of the interrupted pass: only its missing images.
+        part, known = (batch[have:], work.clean(batch[have:])) if have else (batch, clean)
+        try:
+            record.add(work.batch(part, cell, known), len(part))
+        except (Exception, SystemExit) as error:
+            if failed is None:
+                raise
+            failed(cell.key, error)
+            lost.append(cell)
+    return lost

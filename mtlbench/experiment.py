@@ -3,9 +3,7 @@
 import json
 import logging
 import shlex
-import time
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -16,24 +14,25 @@ import torch
 from mtlbench import parts, precision, provenance
 from mtlbench.cells import Plan, clean_plan, plans
 from mtlbench.checkpoints import CLEAN_METRICS, COST, CURVE, WEIGHTS, Checkpoint, find
+from mtlbench.claims import claimed
+from mtlbench.compute import Job, complete, fail
 from mtlbench.data.base import ImageDataset
+from mtlbench.data.batch import Batch
 from mtlbench.data.fingerprint import fingerprint
 from mtlbench.data.loader import in_order
-from mtlbench.errors import CheckpointError
-from mtlbench.evaluate import Pass, cpu_block, evaluate
-from mtlbench.files import write_atomically
+from mtlbench.errors import BusyError, CheckpointError, HungError
+from mtlbench.evaluate import cpu_block
+from mtlbench.files import sweep, write_atomically
 from mtlbench.models.checkpoint import load_weights, save_weights, weights_hash
 from mtlbench.models.sharing import Tree
 from mtlbench.models.tree_model import TreeModel, build
 from mtlbench.parts import Config
-from mtlbench.progress import Progress
 from mtlbench.results import metrics_frame
 from mtlbench.scores import tables
-from mtlbench.store import Cell, Store
+from mtlbench.session import Session
+from mtlbench.store import Store
 from mtlbench.training import Recipe, train
-
-Screen = Callable[[str], AbstractContextManager[Progress]]
-"""Opens a progress display with a title; see `report.terminal`."""
+from mtlbench.watchdog import Screen, watched
 
 ONLY_ATTACK = (
     "attack",
@@ -43,6 +42,8 @@ ONLY_ATTACK = (
     "scores",
     "force",
     "fail_fast",
+    "timeout",
+    "wait",
     "experiment",
     "study",
     "all_trees",
@@ -62,8 +63,10 @@ class Setup:
         tree: the sharing tree.
         recipe: how the model is trained.
         device: where to compute.
+        name: of the checkpoint, unless a model of another recipe has it.
         checkpoint: where the model is, or will be.
         screen: shows progress.
+        session: of the invocation.
     """
 
     config: Config
@@ -72,8 +75,10 @@ class Setup:
     tree: Tree
     recipe: Recipe
     device: torch.device
+    name: str
     checkpoint: Checkpoint
     screen: Screen
+    session: Session
 
     @property
     def store(self) -> Store:
@@ -81,33 +86,35 @@ class Setup:
         return Store(Path(self.config["outputs"]) / "store")
 
 
-def run_attack(config: Config, screen: Screen) -> list[str]:
-    """Compute the cells of one configuration that are not stored yet; the keys of all of them, clean cell first."""
+def run_attack(config: Config, screen: Screen, session: Session) -> None:
+    """Compute the cells of one configuration that are not stored yet; the keys of all go into `session`.
+
+    Raises:
+        BusyError: another process is at some of them, at the training or at the rooms; what could be done is done.
+        FailedCellsError: some cells failed.
+    """
     epsilons, engine = parts.epsilons(config), parts.engine(config)
     precision.check(config["precision"])
-    setup = prepare(config, screen)
+    setup = prepare(config, screen, session)
     attacks = parts.attacks(config, engine, setup.test.tasks)
     model = trained_model(setup)
     precision.apply(model, config["precision"], setup.device)
-    wanted = plans(config, _model_identity(setup, model, setup.test, config["precision"]), attacks, epsilons)
-    missing = [plan for plan in wanted if config["force"] or plan.key not in setup.store]
-    if missing:
-        _compute(setup, model, setup.test, missing)
-    return [plan.key for plan in wanted]
+    wanted = plans(config, model_identity(setup, model, setup.test, config["precision"]), attacks, epsilons)
+    session.wanted.update(plan.key for plan in wanted)
+    _compute(setup, model, setup.test, wanted)
 
 
-def run_training(config: Config, screen: Screen) -> tuple[Checkpoint, str]:
+def run_training(config: Config, screen: Screen, session: Session) -> tuple[Checkpoint, str]:
     """Train a model, or finish its training, and store its clean metrics; the model, and the key of its clean cell."""
-    setup = prepare(config, screen)
-    if config["force"]:
-        setup.checkpoint.weights.unlink(missing_ok=True)
+    setup = prepare(config, screen, session)
     model = trained_model(setup, may_train=True)
     whole = parts.open_dataset(config, "test", setup.root)
-    return setup.checkpoint, clean_plan(_model_identity(setup, model, whole)).key
+    return setup.checkpoint, clean_plan(model_identity(setup, model, whole)).key
 
 
-def prepare(config: Config, screen: Screen) -> Setup:
+def prepare(config: Config, screen: Screen, session: Session) -> Setup:
     """Check the configuration, generate rooms where they are missing, open the test split, find the checkpoint."""
+    screen = watched(screen, config["timeout"], lambda error: _stuck(config, session, error))
     device, recipe, backbone = parts.device(config), parts.recipe(config), parts.backbone(config)
     adversary = parts.adversary(config)
     with screen(f"generate {config['dataset']['name']}") as progress:
@@ -124,7 +131,7 @@ def prepare(config: Config, screen: Screen) -> Setup:
         "training": {"name": training, **asdict(recipe)} | (asdict(adversary) if adversary else {}),
     }
     checkpoint = find(Path(config["outputs"]), name, decisive)
-    return Setup(config, root, test, tree, recipe, device, checkpoint, screen)
+    return Setup(config, root, test, tree, recipe, device, name, checkpoint, screen, session)
 
 
 def trained_model(setup: Setup, may_train: bool = False) -> TreeModel:
@@ -141,10 +148,12 @@ def trained_model(setup: Setup, may_train: bool = False) -> TreeModel:
         path = Path(str(given)).expanduser()
         load_weights(model, path / WEIGHTS if path.is_dir() else path)
         return model
-    if checkpoint.trained:
+    again = may_train and config["force"] and str(checkpoint.folder) not in setup.session.computed
+    if checkpoint.trained and not again:
         load_weights(model, checkpoint.weights)
     elif may_train or config["dataset"]["make"] is not None:
-        _train(setup, model)
+        with claimed(checkpoint.folder, f"training {checkpoint.folder.name}"):
+            _train(setup, model, again)
     else:
         raise CheckpointError(
             f"{checkpoint.folder}: no trained model here. Train it first (this may take long):\n\n"
@@ -155,10 +164,17 @@ def trained_model(setup: Setup, may_train: bool = False) -> TreeModel:
     return model
 
 
-def _train(setup: Setup, model: TreeModel) -> None:
+def _train(setup: Setup, model: TreeModel, again: bool) -> None:
     config, checkpoint = setup.config, setup.checkpoint
+    if checkpoint.folder != find(Path(config["outputs"]), setup.name, checkpoint.recipe).folder:
+        raise BusyError(f"{checkpoint.folder}: another recipe has just got this name")
+    if checkpoint.trained and not again:  # by another process, before we had the claim
+        load_weights(model, checkpoint.weights)
+        return
+    sweep(checkpoint.folder)
     data = parts.open_dataset(config, "train", setup.root, augmented=True)
     checkpoint.write_recipe()
+    checkpoint.weights.unlink(missing_ok=True)
     adversary = parts.adversary(config)
     with setup.screen(f"train {checkpoint.folder.name}") as progress:
         curve = train(
@@ -176,44 +192,64 @@ def _train(setup: Setup, model: TreeModel) -> None:
     write_atomically(checkpoint.folder / COST, json.dumps(curve.cost) + "\n")
     save_weights(model, checkpoint.weights)
     checkpoint.state.unlink(missing_ok=True)
+    setup.session.computed.add(str(checkpoint.folder))
 
 
 def _record_clean(setup: Setup, model: TreeModel) -> None:
     """Store the clean cell of the whole test split and write its metrics beside the weights."""
     whole = parts.open_dataset(setup.config, "test", setup.root)
-    plan = clean_plan(_model_identity(setup, model, whole))
-    if plan.key not in setup.store:
-        _compute(setup, model, whole, [plan])
+    plan = clean_plan(model_identity(setup, model, whole))
+    _compute(setup, model, whole, [plan])
     metrics = tables(metrics_frame([setup.store.load(plan.key)]))["metrics"]
     columns = ["scores", "task", "metric", "unit", "higher_is_better", "clean", "n_images"]
     write_atomically(setup.checkpoint.folder / CLEAN_METRICS, metrics[columns].to_csv(index=False))
 
 
-def _compute(setup: Setup, model: TreeModel, dataset: ImageDataset, missing: Sequence[Plan]) -> None:
-    """One pass over `dataset` for all `missing` cells, then save them."""
+def _compute(setup: Setup, model: TreeModel, dataset: ImageDataset, wanted: Sequence[Plan]) -> None:
+    """Store those of the `wanted` cells that are missing."""
     config = setup.config
-    title = f"attack {setup.checkpoint.folder.name}" if missing[-1].attack else "clean metrics"
-    started = time.perf_counter()
-    with setup.screen(title) as progress:
-        work = Pass(model, dataset.tasks, [plan.planned() for plan in missing], config["seed"])
-        size = parts.resolution(config["dataset"]["resolution"])
-        at_once = cpu_block(size) if setup.device.type == "cpu" else config["batch_size"]
-        loader = in_order(dataset, at_once, config["workers"])
-        records = evaluate(work, loader, setup.device, len(dataset), progress)
-    origin = provenance.record(setup.device) | {
-        "pass_seconds": round(time.perf_counter() - started, 3),
-        "cells_in_pass": len(missing),
-        "batch_size": config["batch_size"],
-    }
+    origin = provenance.record(setup.device) | {"batch_size": config["batch_size"], "config": _again(config)}
     if config.get("checkpoint", "auto") == "auto" and setup.checkpoint.cost:
         origin["trained"] = setup.checkpoint.cost
-    described = {task.name: list(task.metrics) for task in dataset.tasks}
-    for plan in missing:
-        cost = {"gradients_per_image": plan.attack.gradients if plan.attack else 0}
-        setup.store.save(Cell(plan.identity, origin | cost, described, records[plan.key].arrays()))
+    complete(
+        Job(
+            store=setup.store,
+            model=model,
+            dataset=dataset,
+            plans=wanted,
+            seed=config["seed"],
+            device=setup.device,
+            loader=loader_of(setup, dataset),
+            origin=origin,
+            screen=setup.screen,
+            title=f"{'attack' if wanted[-1].attack else 'clean metrics of'} {setup.checkpoint.folder.name}",
+            session=setup.session,
+        )
+    )
 
 
-def _model_identity(setup: Setup, model: TreeModel, dataset: ImageDataset, arithmetic: str = "fp32") -> dict[str, Any]:
+def loader_of(setup: Setup, dataset: ImageDataset) -> Iterable[Batch]:
+    """Batches of a split in order, of the size that this device takes."""
+    config = setup.config
+    size = parts.resolution(config["dataset"]["resolution"])
+    at_once = cpu_block(size) if setup.device.type == "cpu" else config["batch_size"]
+    return in_order(dataset, at_once, config["workers"])
+
+
+def _stuck(config: Config, session: Session, error: HungError) -> None:
+    """Last words of a process that hangs inside of a library: its unfinished cells are recorded as failures."""
+    store = Store(Path(config["outputs"]) / "store")
+    for plan in session.running:
+        if plan.key not in session.computed:
+            fail(store, session, plan, error, {})
+
+
+def _again(config: Config) -> dict[str, Any]:
+    """The configuration that computes the same cells again."""
+    return {key: value for key, value in config.items() if key not in ("run_dir", "force", "fail_fast", "wait")}
+
+
+def model_identity(setup: Setup, model: TreeModel, dataset: ImageDataset, arithmetic: str = "fp32") -> dict[str, Any]:
     """What all cells of one model on one split share."""
     cache = Path(setup.config["outputs"]) / "datasets" / "fingerprints.json"
     return {

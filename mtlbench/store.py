@@ -11,22 +11,32 @@ import json
 import math
 import struct
 import tokenize
+import traceback
 import zipfile
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from mtlbench.errors import DataError
-from mtlbench.files import write_atomically
+from mtlbench.claims import sweep_claims
+from mtlbench.errors import DamagedCellError, DataError, OldCellError, message
+from mtlbench.files import sweep, write_atomically
 
 RESULT_VERSION = 1
 """Raise it whenever the code would compute other numbers for the same cell."""
 
-SCHEMA = 1
+SCHEMA = 2
+"""Form of the file. Raise it with every change of the form and add the step from the form before to `UPGRADES`."""
+
+UPGRADES: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {
+    # Before 2 a cell did not say of which result version it is, nor which configuration computes it again.
+    1: lambda header: {**header, "result_version": 1, "provenance": {"config": None, **header["provenance"]}},
+}
+"""Schema -> what makes a header of the next one of it; results are never lost to a new form."""
+
 HEADER = "header"
 MAX_UNPACKED = 2**30
 """Bytes of all arrays of a cell; the largest known test split takes a twentieth."""
@@ -71,14 +81,18 @@ class Cell:
         return content_key(self.identity)
 
 
-def content_key(identity: Mapping[str, Any]) -> str:
-    """First 20 hex digits of the sha256 of the canonical JSON of `identity` and the result version."""
-    text = json.dumps({"result_version": RESULT_VERSION, **identity}, sort_keys=True, allow_nan=False)
+def content_key(identity: Mapping[str, Any], version: int | None = None) -> str:
+    """First 20 hex digits of the sha256 of the canonical JSON of `identity` and result version (None: today's)."""
+    version = RESULT_VERSION if version is None else version
+    text = json.dumps({"result_version": version, **identity}, sort_keys=True, allow_nan=False)
     return hashlib.sha256(text.encode()).hexdigest()[:20]
 
 
 class Store:
     """A folder of cells.
+
+    ``partial/`` beside them holds what an interrupted pass had computed of unfinished cells, ``failures/`` why a cell
+    could not be computed, ``corrupt/`` damaged cells that have been computed again.
 
     Args:
         folder: created on first use.
@@ -88,49 +102,29 @@ class Store:
         self.folder = folder
 
     def path(self, key: str) -> Path:
-        """Where the cell called `key` is or would be."""
+        """Where the cell called `key` is or would be; a claim on this path is a claim on computing the cell."""
         return self.folder / f"{key}.npz"
 
     def __contains__(self, key: str) -> bool:
         return self.path(key).is_file()
 
     def save(self, cell: Cell) -> Path:
-        """Write `cell`; its path."""
-        header = {
-            "schema": SCHEMA,
-            "key": cell.key,
-            "identity": cell.identity,
-            "provenance": cell.provenance,
-            "tasks": cell.tasks,
-            "sha256": _checksum(cell.arrays),
-        }
-        buffer = io.BytesIO()
-        text = np.frombuffer(json.dumps(header, allow_nan=False).encode(), np.uint8)
-        np.savez_compressed(buffer, allow_pickle=False, **{HEADER: text}, **cell.arrays)
+        """Write `cell` and remove what was kept until it was done; its path."""
         path = self.path(cell.key)
-        write_atomically(path, buffer.getvalue())
+        write_atomically(path, _pack(cell, {}))
+        self._partial(cell.key).unlink(missing_ok=True)
+        self._failure(cell.key).unlink(missing_ok=True)
         return path
 
     def load(self, key: str) -> Cell:
         """Read one cell.
 
         Raises:
-            DataError: the file is missing, damaged, or not what its name says.
+            DamagedCellError: the file is damaged or not what its name says.
+            OldCellError: other code would compute other numbers today.
+            DataError: it is missing, or of a newer version.
         """
-        path = self.path(key)
-        try:
-            header, arrays = _parse(path.read_bytes())
-            if header["schema"] != SCHEMA:
-                raise DataError(f"{path}: cell of schema {header['schema']}, this version reads {SCHEMA}")
-            cell = Cell(header["identity"], header["provenance"], header["tasks"], arrays)
-            intact = header["sha256"] == _checksum(arrays) and cell.key == key
-        except FileNotFoundError as error:
-            raise DataError(f"{path}: no such cell") from error
-        except UNREADABLE as error:
-            raise DataError(f"{path}: damaged cell ({error}); delete it and run the attack again") from error
-        if not intact:
-            raise DataError(f"{path}: content does not match its checksum; delete it and run the attack again")
-        return cell
+        return _unpack(self.path(key), key)[0]
 
     def keys(self) -> list[str]:
         """Keys of all finished cells, sorted."""
@@ -138,6 +132,125 @@ class Store:
 
     def __iter__(self) -> Iterator[Cell]:
         return map(self.load, self.keys())
+
+    def readable(self, refused: Callable[[DamagedCellError | OldCellError], None]) -> Iterator[Cell]:
+        """Every sound cell of today's result version; `refused` is told about each of the others.
+
+        Needs no claim and may run beside any number of writers.
+        """
+        for key in self.keys():
+            try:
+                yield self.load(key)
+            except (DamagedCellError, OldCellError) as error:
+                refused(error)
+
+    def set_aside(self, key: str) -> Path:
+        """Move a damaged cell out of the way, to be looked at; its new path. Call it with the claim held."""
+        aside = self.folder / "corrupt"
+        aside.mkdir(parents=True, exist_ok=True)
+        number = sum(1 for _ in aside.glob(f"{key}.*"))
+        return self.path(key).replace(aside / f"{key}.{number}.npz")
+
+    def keep(self, cell: Cell, done: int) -> None:
+        """Write what is known of an unfinished cell: the statistics of its first `done` images."""
+        write_atomically(self._partial(cell.key), _pack(cell, {"done": done}))
+
+    def kept(self, key: str) -> tuple[Cell, int] | None:
+        """What `keep` wrote; None where there is nothing usable."""
+        path = self._partial(key)
+        try:
+            cell, header = _unpack(path, key)
+            return cell, int(header["done"])
+        except (DataError, LookupError, TypeError, ValueError):
+            path.unlink(missing_ok=True)  # it only saves time
+            return None
+
+    def fail(self, key: str, label: str, error: BaseException, origin: Mapping[str, Any]) -> None:
+        """Record why a cell could not be computed; the next `save` of the cell removes the record."""
+        lines = traceback.format_exception(error)
+        about = {"key": key, "cell": label, "reason": reason(error), "traceback": "".join(lines), **origin}
+        write_atomically(self._failure(key), json.dumps(about, indent=1, default=str) + "\n")
+
+    def failures(self) -> dict[str, str]:
+        """Cell -> its description and why it could not be computed, for all that failed when last tried."""
+        found = {}
+        for path in sorted((self.folder / "failures").glob("[!.]*.json")):
+            if path.stem in self:
+                continue
+            try:
+                about = json.loads(path.read_bytes())
+                found[path.stem] = f"{about['cell']}: {about['reason']}"
+            except (OSError, ValueError, LookupError, TypeError) as error:
+                found[path.stem] = f"{path}: cannot be read ({error})"
+        return found
+
+    def sweep(self) -> None:
+        """Remove what dead processes left: temporary files, claims, and parts of cells that are done by now."""
+        for folder in (self.folder, self.folder / "partial", self.folder / "failures"):
+            sweep(folder)
+        sweep_claims(self.folder)
+        for path in (self.folder / "partial").glob("[!.]*.npz"):
+            if path.stem in self:
+                path.unlink(missing_ok=True)
+
+    def _partial(self, key: str) -> Path:
+        return self.folder / "partial" / f"{key}.npz"
+
+    def _failure(self, key: str) -> Path:
+        return self.folder / "failures" / f"{key}.json"
+
+
+def reason(error: BaseException) -> str:
+    """One line that says what went wrong."""
+    if isinstance(error, SystemExit):
+        return f"sys.exit({'' if error.code is None else repr(error.code)}) was called"
+    first = (message(error).splitlines() or [""])[0]
+    return f"{type(error).__name__}: {first}" if first else type(error).__name__
+
+
+def _pack(cell: Cell, more: Mapping[str, Any]) -> bytes:
+    header = {
+        "schema": SCHEMA,
+        "result_version": RESULT_VERSION,
+        "key": cell.key,
+        "identity": cell.identity,
+        "provenance": cell.provenance,
+        "tasks": cell.tasks,
+        "sha256": _checksum(cell.arrays),
+        **more,
+    }
+    buffer = io.BytesIO()
+    text = np.frombuffer(json.dumps(header, allow_nan=False).encode(), np.uint8)
+    np.savez_compressed(buffer, allow_pickle=False, **{HEADER: text}, **cell.arrays)
+    return buffer.getvalue()
+
+
+def _unpack(path: Path, key: str) -> tuple[Cell, dict[str, Any]]:
+    """The cell in a file and its whole header, brought to the schema of today."""
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError as error:
+        raise DataError(f"{path}: no such cell") from error
+    except OSError as error:
+        # The disk's fault, perhaps for a moment only: nothing is known about the cell.
+        raise DataError(f"{path}: cannot be read ({error.strerror or error})") from error
+    try:
+        header, arrays = _parse(content)
+        schema = header["schema"]
+        if schema > SCHEMA:
+            raise DataError(f"{path}: of schema {schema}, written by a newer mtlbench; this one reads up to {SCHEMA}")
+        for old in range(schema, SCHEMA):
+            header = UPGRADES[old](header)
+        cell = Cell(header["identity"], header["provenance"], header["tasks"], arrays)
+        version = header["result_version"]
+        intact = header["sha256"] == _checksum(arrays) and content_key(cell.identity, version) == key
+    except UNREADABLE as error:
+        raise DamagedCellError(path, f"damaged cell ({error})") from error
+    if not intact:
+        raise DamagedCellError(path, "content does not match its checksum")
+    if version != RESULT_VERSION:
+        raise OldCellError(f"{path}: of result version {version}; this mtlbench computes version {RESULT_VERSION}")
+    return cell, header
 
 
 def _parse(content: bytes) -> tuple[dict[str, Any], dict[str, np.ndarray]]:

@@ -27,6 +27,7 @@ from mtlbench.progress import Progress, silent
 from mtlbench.tasks import Task
 
 STATE_VERSION = 3
+SECONDS_BETWEEN_SAVES = 60.0
 log = logging.getLogger(__name__)
 
 
@@ -132,8 +133,9 @@ def train(
         dataset: training split.
         recipe: how.
         device: where.
-        state: file that holds the training's state every `save_every` iterations; where it exists the training
-            continues from it and ends, on CPU, with the same bits as if it had never stopped.
+        state: file that holds the training's state every `save_every` iterations, and after a minute at the latest;
+            where it exists the training continues from it and ends, on CPU, with the same bits as if it had never
+            stopped.
         save_every: see `state`.
         workers: decoding processes.
         progress: told after every iteration.
@@ -146,7 +148,7 @@ def train(
     identity = describe(model) | asdict(recipe)
     done = _resume(state, identity, model, optimiser, curve)
     loader = shuffled(dataset, recipe.batch_size, recipe.seed, done, recipe.iterations, workers)
-    clock = time.perf_counter()
+    clock, saved = time.perf_counter(), time.monotonic()
     for iteration, batch in enumerate(loader, start=done):
         batch = batch.to(device)
         for group in optimiser.param_groups:
@@ -158,8 +160,10 @@ def train(
         if attacked is not None:
             _step(model, optimiser, dataset.tasks, batch, attacked, recipe.seed, iteration).tolist()
             clock = _spent(curve, 1, clock)
-        if (iteration + 1) % save_every == 0 and iteration + 1 < recipe.iterations:
+        due = (iteration + 1) % save_every == 0 or time.monotonic() - saved > SECONDS_BETWEEN_SAVES
+        if due and iteration + 1 < recipe.iterations:
             _save(state, identity, model, optimiser, curve)
+            saved = time.monotonic()
         progress(iteration + 1, recipe.iterations, _note(curve))
     return curve
 

@@ -13,13 +13,13 @@ import pytest
 from skimage.feature import hessian_matrix_det
 from skimage.filters import gaussian, sobel
 
-from mtlbench.data.rooms import CLASSES, class_weights, default_root, generate, make, render, split_sizes
+from mtlbench.data.rooms import CLASSES, class_weights, default_root, make, render, split_sizes
 from mtlbench.data.rooms.derived import edge_texture, grey, keypoint_sigmas, keypoints2d
 from mtlbench.data.rooms.layout import MAX_OBJECTS, draw
 from mtlbench.data.rooms.raycast import View, camera_normals, shade, trace
 from mtlbench.data.rooms.scene import Camera
 from mtlbench.data.rooms.solids import Ball, Box, Frustum
-from mtlbench.errors import DataError, UsageError
+from mtlbench.errors import BusyError, DataError, UsageError
 
 # Properties of the generator: same numbers, same bytes; geometry that agrees with itself; the two packings.
 
@@ -421,24 +421,19 @@ def test_a_killed_make_leaves_no_dataset_and_the_next_one_cleans_up(tmp_path):
     ) as process:
         assert process.stdout.readline() == b"1\n"
         process.send_signal(signal.SIGKILL)
-    left = list(tmp_path.iterdir())
-    assert len(left) == 1
-    assert left[0].name.startswith(".r.part-")
-    living = generate._part(tmp_path / "r", os.getppid())
-    living.mkdir()
+    assert len([path for path in tmp_path.iterdir() if path.name.endswith(".tmp")]) == 1
+    (tmp_path / ".other.another-machine~b~1~2~3.tmp").mkdir()
     make(tmp_path / "r", "nyuv2", 4, 16, 0)
-    assert sorted(tmp_path.iterdir()) == sorted([living, tmp_path / "r"])
+    assert {path.name for path in tmp_path.iterdir()} == {".other.another-machine~b~1~2~3.tmp", "r"}
 
 
-def test_two_makers_of_the_same_folder_both_succeed(tmp_path):
-    def other_is_faster(done, total):
-        if done == total:
-            part = generate._part(tmp_path / "r", os.getpid())
-            part.rename(tmp_path / "aside")
+def test_two_makers_of_the_same_folder(tmp_path):
+    def second(done, total):
+        with pytest.raises(BusyError, match="generating r: process"):
             make(tmp_path / "r", "nyuv2", 2, 16, 0)
-            (tmp_path / "aside").rename(part)
 
-    make(tmp_path / "r", "nyuv2", 2, 16, 0, other_is_faster)
+    make(tmp_path / "r", "nyuv2", 2, 16, 0, second)
+    make(tmp_path / "r", "nyuv2", 2, 16, 0, lambda done, total: pytest.fail("made twice"))
     assert [p.name for p in tmp_path.iterdir()] == ["r"]
 
 

@@ -2,15 +2,14 @@
 
 import hashlib
 import json
-import os
 import re
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from mtlbench.bounded import read_json
 from mtlbench.data.base import ImageDataset
 from mtlbench.errors import DataError
+from mtlbench.files import write_atomically
 
 _Known = dict[str, list[Any]]
 _DIGEST = re.compile("[0-9a-f]{64}")
@@ -23,8 +22,8 @@ def fingerprint(dataset: ImageDataset, cache: Path | None = None) -> str:
 
     Args:
         dataset: its `settings`, and the `files` of its images, in order.
-        cache: a file that remembers the hash of each (path, size, modification time in ns), so that a
-            second call reads no image. It is replaced atomically; a damaged one is ignored and rebuilt.
+        cache: a file that remembers the hash of each (path, size, times of modification and of change in ns),
+            so that a second call reads no image. It is replaced atomically; a damaged one is ignored and rebuilt.
 
     Returns:
         64 hexadecimal digits (SHA-256).
@@ -50,13 +49,13 @@ def _file_hash(path: Path, known: _Known) -> tuple[str, bool]:
     try:
         status = path.stat()
         entry = known.get(str(path))
-        if entry is not None and entry[:2] == [status.st_size, status.st_mtime_ns]:
-            return entry[2], False
+        if entry is not None and entry[:3] == [status.st_size, status.st_mtime_ns, status.st_ctime_ns]:
+            return entry[3], False
         with path.open("rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror})") from error
-    known[str(path)] = [status.st_size, status.st_mtime_ns, digest]
+    known[str(path)] = [status.st_size, status.st_mtime_ns, status.st_ctime_ns, digest]
     return digest, True
 
 
@@ -74,20 +73,11 @@ def _load(cache: Path | None) -> _Known:
 
 
 def _is_entry(entry: object) -> bool:
-    return (
-        isinstance(entry, list)
-        and [type(part) for part in entry] == [int, int, str]
-        and bool(_DIGEST.fullmatch(entry[2]))
-    )
+    if not isinstance(entry, list) or [type(part) for part in entry] != [int, int, int, str]:
+        return False
+    return _DIGEST.fullmatch(entry[3]) is not None
 
 
 def _store(cache: Path, known: _Known) -> None:
-    """Write beside the cache, then replace it. Two writers at once lose hashes, never correctness."""
-    cache.parent.mkdir(parents=True, exist_ok=True)
-    temporary = cache.with_name(f"{cache.name}.{os.getpid()}.tmp")
-    try:
-        temporary.write_text(json.dumps(known))
-        temporary.replace(cache)
-    finally:
-        with suppress(FileNotFoundError):
-            temporary.unlink()
+    """Two writers at once lose hashes, never correctness."""
+    write_atomically(cache, json.dumps(known))

@@ -17,6 +17,7 @@ from mtlbench.errors import CheckpointError
 from mtlbench.files import write_atomically
 from mtlbench.models.tree_model import TreeModel
 
+CHECKSUM = "sha256"
 UNREADABLE = (
     pickle.UnpicklingError,
     struct.error,
@@ -52,7 +53,7 @@ def describe(model: TreeModel) -> dict[str, str]:
 def save_weights(model: TreeModel, path: Path) -> None:
     """Write the state of `model` to `path` (safetensors), whole or not at all."""
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
-    write_atomically(path, save(tensors, metadata=describe(model)))
+    write_atomically(path, save(tensors, metadata=describe(model) | {CHECKSUM: weights_hash(model)}))
 
 
 def load_weights(model: TreeModel, path: Path) -> None:
@@ -85,6 +86,8 @@ def load_weights(model: TreeModel, path: Path) -> None:
             f"{path}: {odd[0]} holds values that are NaN, infinite or no real numbers; expected weights"
         )
     model.load_state_dict(tensors)
+    if metadata.get(CHECKSUM, weights_hash(model)) != weights_hash(model):
+        raise CheckpointError(f"{path}: the weights do not match their checksum: the file is damaged; delete it")
 
 
 def read_pickle(path: Path) -> Any:

@@ -1,14 +1,16 @@
 """Tables, plots and terminal output from stored cells. Computes no score and imports no torch."""
 
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
 
 from mtlbench.alarms import alarms, checks
+from mtlbench.errors import DamagedCellError, DataError, OldCellError
 from mtlbench.report.studies import show_study
 from mtlbench.report.tables import write_tables
-from mtlbench.report.terminal import console, show_summary
+from mtlbench.report.terminal import console, show_remarks, show_summary
 from mtlbench.results import metrics_frame
 from mtlbench.scores import accuracy_lost, arp, damage, relative_drops, tables
 from mtlbench.scores.wide import OK, levels
@@ -27,13 +29,19 @@ class Report:
         outputs: the folder whose store it is.
         cells: all of them.
         metrics: the wide frame of all cells.
+        checks: what the alarms are made of, a row per cell.
         alarms: cell -> what is wrong with it.
+        refused: cells that are damaged or of an older result version; they are in no table.
+        failures: cell -> what it is and why it could not be computed when last tried.
     """
 
     outputs: Path
     cells: list[Cell]
     metrics: pd.DataFrame
+    checks: pd.DataFrame
     alarms: dict[str, str]
+    refused: list[DamagedCellError | OldCellError]
+    failures: dict[str, str]
 
     def show(self, scores: str, cells: set[str] | None = None) -> None:
         """Print the tables of some cells, all where None."""
@@ -62,19 +70,59 @@ class Report:
 
 
 def rebuild(outputs: Path, paper_batch: int) -> Report:
-    """Derive all tables from the store and write them to ``outputs/tables``."""
-    cells = list(Store(outputs / "store"))
+    """Derive all tables from the store and write them to ``outputs/tables``.
+
+    Needs no claim: it may run beside any number of attacks, and again where one of them has finished a cell meanwhile,
+    so that of several processes that end together the last one writes the tables of all.
+    """
+    store = Store(outputs / "store")
+    while True:
+        keys = store.keys()
+        found = collect(outputs, paper_batch)
+        frames = tables(found.metrics, found.alarms)
+        frames["checks"] = found.checks.drop(columns=[name for name in HIDDEN if name in found.checks])
+        write_tables(frames, outputs / "tables")
+        if store.keys() == keys:
+            return found
+
+
+def collect(outputs: Path, paper_batch: int) -> Report:
+    """What the store says, without writing anything."""
+    store = Store(outputs / "store")
+    refused: list[DamagedCellError | OldCellError] = []
+    cells = list(store.readable(refused.append))
     metrics, numbers = metrics_frame(cells, paper_batch=paper_batch), checks(cells)
     raised = alarms(numbers, _arp_of_cells(metrics))
-    frames = tables(metrics, raised)
-    frames["checks"] = numbers.drop(columns=[name for name in HIDDEN if name in numbers])
-    write_tables(frames, outputs / "tables")
-    return Report(outputs, cells, metrics, raised)
+    return Report(outputs, cells, metrics, numbers, raised, refused, store.failures())
+
+
+def show_failures(failures: Collection[str]) -> None:
+    """Print what could not be computed, and why, on stderr."""
+    if failures:
+        out = console(stderr=True)
+        out.print(f"\n{len(failures)} cells failed when last tried:")
+        show_remarks(out, [f"  {line}" for line in failures])
+
+
+def refuse(refused: Sequence[DamagedCellError | OldCellError]) -> None:
+    """Say which stored cells are in no table.
+
+    Raises:
+        DataError: one is damaged.
+    """
+    old = [error for error in refused if isinstance(error, OldCellError)]
+    if old:
+        console(stderr=True).print(f"{len(old)} cells of another result version are in no table", soft_wrap=True)
+    damaged = [str(error) for error in refused if isinstance(error, DamagedCellError)]
+    if damaged:
+        raise DataError("\n".join(["stored cells are damaged and in no table:", *damaged]))
 
 
 def accuracy_lost_text(outputs: Path, key: str) -> str:
     """How much of the clean accuracy of its cleanly trained counterpart a model lacks; `key` of its clean cell."""
-    clean = [cell for cell in Store(outputs / "store") if cell.identity["attack"] == "none"]
+    clean = [
+        cell for cell in Store(outputs / "store").readable(lambda error: None) if cell.identity["attack"] == "none"
+    ]
     lost = accuracy_lost(metrics_frame(clean, replicates=0), "clean").xs((key, "standard"), level=("cell", "scores"))
     assert isinstance(lost, pd.DataFrame)
     value, status = float(lost.to_numpy()[0, 0]), str(lost.index.get_level_values("status")[0])

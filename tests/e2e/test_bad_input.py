@@ -122,7 +122,7 @@ def test_a_wrong_option(call: Callable, tmp_path: Path, small: tuple[str, ...], 
         (("layouts", "tasks=9"), "tasks=9: expected a whole number from 1 to 5"),
         (("layouts", "limit=few"), "limit=few: expected a whole number of at least 1, or null"),
         (("train", "eps=4"), "eps=4: no such option"),
-        (("train", "training=fierce"), "training/fierce: no such option; there are adversarial, "),
+        (("train", "training=fierce"), "training/fierce: no such option; there are adversarial, adversarial_dgba"),
     ],
 )
 def test_a_wrong_option_of_another_command(call: Callable, arguments: tuple[str, ...], message: str) -> None:
@@ -172,7 +172,13 @@ def test_a_report_of_nothing(call: Callable) -> None:
 def test_a_damaged_cell(call: Callable, own_outputs: Path) -> None:
     cell, *_ = sorted((own_outputs / "store").iterdir())
     cell.write_bytes(cell.read_bytes()[:100])
-    expect(call("report", f"outputs={own_outputs}"), ENVIRONMENT, cell, "damaged cell", "delete it")
+    expect(
+        call("report", f"outputs={own_outputs}"),
+        ENVIRONMENT,
+        cell,
+        "damaged cell",
+        "the attack that made it computes it again",
+    )
 
 
 # Datasets

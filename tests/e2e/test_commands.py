@@ -100,7 +100,13 @@ def test_the_rows_are_those_asked_for(outputs: Path) -> None:
 
 def test_the_checkpoint_is_named_and_described(outputs: Path) -> None:
     folder = outputs / "checkpoints" / "rooms-tiny-all_shared-clean-s0"
-    assert {p.name for p in folder.iterdir()} == {"model.safetensors", "recipe.yaml", "clean_metrics.csv", "curve.csv"}
+    assert {p.name for p in folder.iterdir()} == {
+        "model.safetensors",
+        "recipe.yaml",
+        "clean_metrics.csv",
+        "curve.csv",
+        "cost.json",
+    }
     assert yaml.safe_load((folder / "recipe.yaml").read_text())["training"]["iterations"] == 4
     assert len((folder / "curve.csv").read_text().splitlines()) == 1 + 4
     assert {row["n_images"] for row in rows(folder / "clean_metrics.csv")} == {"3"}

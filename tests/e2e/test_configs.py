@@ -110,7 +110,7 @@ def test_the_values_of_an_experiment_win(option: str) -> None:
     given = yaml.safe_load((CONF / f"{option}.yaml").read_text())
     config = compose("attack", option.replace("/", "=", 1))
     own = {key: value for key, value in given.items() if key not in ("defaults", "hydra")}
-    refers = {"${dataset.study.eps}": config["dataset"]["study"]["eps"], "${dataset.study.limit}": 100}
+    refers = {"${dataset.study.eps}": config["dataset"]["study"]["eps"], "${dataset.study.limit}": 64}
     own = {key: refers.get(str(value), value) for key, value in own.items()}
     assert {key: config[key] for key in own} == own
 

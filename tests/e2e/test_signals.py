@@ -58,7 +58,7 @@ def test_training(start: Callable, call: Callable, outputs: Path, tmp_path: Path
     assert finished.status == 0, finished.err
     assert len((folder / "curve.csv").read_text().splitlines()) == 1 + ITERATIONS
     assert {path.name for path in folder.iterdir()} == {
-        *("model.safetensors", "recipe.yaml", "clean_metrics.csv", "curve.csv")
+        *("model.safetensors", "recipe.yaml", "clean_metrics.csv", "curve.csv", "cost.json")
     }
 
 

@@ -3,15 +3,16 @@
 import json
 import os
 import shutil
-import socket
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from mtlbench.bounded import read_json
+from mtlbench.claims import claimed
 from mtlbench.data.rooms.picture import SPLITS, render
 from mtlbench.data.rooms.write import FORMS, Entries, Form
 from mtlbench.errors import DataError, UsageError
+from mtlbench.files import sweep, sync, temporary
 
 VERSION = 1
 """Counts up whenever the same parameters give other files."""
@@ -64,21 +65,27 @@ def make(
     Raises:
         UsageError: a parameter is out of range.
         DataError: `root` holds something else, or cannot be written.
+        BusyError: another process is making it.
     """
     wanted = _parameters(form, images, resolution, seed)
     if _complete(root, wanted):
         return
-    _sweep(root)
-    part = _part(root, os.getpid())
+    part = temporary(root)
     try:
-        part.mkdir(parents=True)
-        _fill(part, FORMS[form], split_sizes(images), _size(resolution), seed, progress)
-        (part / MANIFEST).write_text(json.dumps(wanted, indent=1) + "\n", encoding="utf-8")
-        _move(part, root, wanted)
+        with claimed(root, f"generating {root.name}"):
+            if _complete(root, wanted):  # by another process, before we had the claim
+                return
+            sweep(root.parent)
+            try:
+                part.mkdir()
+                _fill(part, FORMS[form], split_sizes(images), _size(resolution), seed, progress)
+                (part / MANIFEST).write_text(json.dumps(wanted, indent=1) + "\n", encoding="utf-8")
+                part.replace(root)
+                sync(root.parent)
+            finally:
+                shutil.rmtree(part, ignore_errors=True)
     except OSError as error:
         raise DataError(f"{root}: cannot write the dataset: {error}") from error
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
 
 
 def _fill(
@@ -107,15 +114,6 @@ def _fill(
         finally:
             pool.shutdown(cancel_futures=True)
     form.finish(root, entries)
-
-
-def _move(part: Path, root: Path, wanted: Parameters) -> None:
-    """Give the finished folder its name, unless another process was faster."""
-    try:
-        part.replace(root)
-    except OSError:
-        if not _complete(root, wanted):
-            raise
 
 
 def _parameters(form: str, images: int, resolution: tuple[int, int] | int, seed: int) -> Parameters:
@@ -174,27 +172,4 @@ def _complete(root: Path, wanted: Parameters) -> bool:
             f"{manifest}: the folder holds rooms with {found}, not {wanted}; "
             "remove the folder or choose another dataset.root"
         )
-    return True
-
-
-def _part(root: Path, pid: int) -> Path:
-    return root.with_name(f".{root.name}.part-{socket.gethostname()}-{pid}")
-
-
-def _sweep(root: Path) -> None:
-    """Remove what dead processes of this machine left beside `root`; ours can only be an old namesake's."""
-    start = _part(root, 0).name.removesuffix("0")
-    for left in root.parent.glob(f"{start}*"):
-        pid = left.name.removeprefix(start)
-        if pid.isdigit() and (int(pid) == os.getpid() or not _alive(int(pid))):
-            shutil.rmtree(left, ignore_errors=True)
-
-
-def _alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
     return True

@@ -1,0 +1,125 @@
+"""Stored results computed once more: is what stands in the store what the code gives today?"""
+
+import random
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from mtlbench import parts, precision
+from mtlbench.cells import Plan, clean_plan, plans
+from mtlbench.data.base import ImageDataset
+from mtlbench.errors import MtlbenchError
+from mtlbench.evaluate import Pass, evaluate
+from mtlbench.experiment import Setup, loader_of, model_identity, prepare, trained_model
+from mtlbench.models.tree_model import TreeModel
+from mtlbench.parts import Config
+from mtlbench.results import metrics_frame
+from mtlbench.session import Session
+from mtlbench.store import Cell, Store
+from mtlbench.watchdog import Screen
+
+MOST = 1e-3
+"""Relative difference of a metric that another device, another number of threads or another version may make."""
+
+MOVING = ("outputs", "device", "workers", "timeout", "wait", "plugins", "batch_size")
+"""Options that are taken from the command line of the audit: they decide where and how, not what."""
+
+
+@dataclass(frozen=True)
+class Audited:
+    """One cell that was computed again.
+
+    Attributes:
+        key: of the cell.
+        label: what it is.
+        verdict: ``equal`` bit for bit, ``rounding`` (metrics agree within `MOST`), ``different``, or ``changed``:
+            the same configuration asks for another cell today, because data, weights or code have changed.
+        difference: largest relative difference of any metric; 0 where equal, NaN where changed.
+        why: what has changed.
+    """
+
+    key: str
+    label: str
+    verdict: str
+    difference: float = float("nan")
+    why: str = ""
+
+    @property
+    def good(self) -> bool:
+        """Whether the stored numbers can be had again."""
+        return self.verdict in ("equal", "rounding")
+
+
+def audit(config: Config, number: int, screen: Screen) -> Iterator[Audited]:
+    """Compute `number` cells again, drawn by ``seed`` from all that are stored, and compare."""
+    store = Store(Path(config["outputs"]) / "store")
+    keys = store.keys()
+    for key in random.Random(config["seed"]).sample(keys, min(number, len(keys))):
+        yield _audit(config, store.load(key), screen)
+
+
+def _audit(config: Config, cell: Cell, screen: Screen) -> Audited:
+    label = Plan(cell.identity, None, cell.identity["eps"]).label
+    recorded = cell.provenance.get("config")
+    if recorded is None:
+        return Audited(
+            cell.key, label, "changed", why="its configuration was not recorded by the version that made it"
+        )
+    again = {**recorded, **{name: config[name] for name in MOVING if name in config}, "force": False, "overrides": []}
+    setup = prepare(again, screen, Session())
+    if not setup.checkpoint.trained and again["checkpoint"] == "auto":
+        return Audited(cell.key, label, "changed", why=f"{setup.checkpoint.weights}: no such model any more")
+    model = trained_model(setup)
+    arithmetic = cell.identity.get("precision", "fp32")
+    precision.apply(model, arithmetic, setup.device)
+    dataset, asked = _plans(setup, model, cell, arithmetic)
+    found = [plan for plan in asked if plan.key == cell.key]
+    if not found:
+        closest = max(asked, key=lambda plan: sum(plan.identity.get(k) == v for k, v in cell.identity.items()))
+        differing = sorted(k for k, v in cell.identity.items() if closest.identity.get(k) != v)
+        return Audited(cell.key, label, "changed", why=f"another {', '.join(differing) or 'version of the results'}")
+    work = Pass(model, dataset.tasks, [found[0].planned()], again["seed"])
+    with screen(f"audit {label}") as progress:
+        records = evaluate(work, loader_of(setup, dataset), setup.device, len(dataset), progress)
+    return _compared(cell, label, records[cell.key].arrays())
+
+
+def _plans(setup: Setup, model: TreeModel, cell: Cell, arithmetic: str) -> tuple[ImageDataset, list[Plan]]:
+    """The split of the cell, and the cells that its configuration asks for today."""
+    config = setup.config
+    if cell.identity["n_images"] != len(setup.test):  # the clean metrics of a training are of the whole split
+        whole = parts.open_dataset(config, "test", setup.root)
+        return whole, [clean_plan(model_identity(setup, model, whole, arithmetic))]
+    if config.get("attack") is None:
+        return setup.test, [clean_plan(model_identity(setup, model, setup.test, arithmetic))]
+    attacks = parts.attacks(config, parts.engine(config), setup.test.tasks)
+    identity = model_identity(setup, model, setup.test, arithmetic)
+    return setup.test, plans(config, identity, attacks, parts.epsilons(config))
+
+
+def _compared(cell: Cell, label: str, arrays: dict[str, np.ndarray]) -> Audited:
+    same = cell.arrays.keys() == arrays.keys() and all(
+        array.tobytes() == arrays[name].tobytes() for name, array in cell.arrays.items()
+    )
+    if same:
+        return Audited(cell.key, label, "equal", 0.0)
+    now = Cell(cell.identity, cell.provenance, cell.tasks, arrays)
+    then_values, values = (metrics_frame([one], replicates=0).iloc[:, 0].to_numpy() for one in (cell, now))
+    if len(then_values) != len(values):
+        return Audited(cell.key, label, "different", why="other statistics")
+    largest = float(np.nanmax(np.abs(values - then_values) / np.maximum(np.abs(then_values), 1e-12), initial=0))
+    broken = (np.isnan(values) != np.isnan(then_values)).any()
+    return Audited(cell.key, label, "different" if broken or largest > MOST else "rounding", largest)
+
+
+def require_good(found: list[Audited]) -> None:
+    """Refuse an audit with a cell that is not good.
+
+    Raises:
+        MtlbenchError: there is one.
+    """
+    bad = [one for one in found if not one.good]
+    if bad:
+        raise MtlbenchError(f"{len(bad)} of {len(found)} cells cannot be had again as they are stored")

@@ -1,0 +1,181 @@
+"""Claims: who computes what, among all processes that share an outputs folder.
+
+The claim on a path is a folder ``.<name>.claim`` beside it that holds one file, named by its owner. Nothing but rename
+is needed of the file system, so it works where locks do not (NFS):
+
+- it is taken by renaming a prepared folder to that name, which fails while the folder there holds a file;
+- a dead owner's is taken over by renaming the file inside from the old owner's name to one's own: one of many wins;
+- it is released by removing the file, then the folder.
+
+An owner on this machine is dead when its process is; one that is only stopped is not. Whether an owner on another
+machine lives is seen by its file, which it touches every few seconds: when that has not changed for `LEASE` seconds by
+the clock of the one who waits (no two clocks are compared), the claim may be taken over.
+"""
+
+import errno
+import os
+import shutil
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from mtlbench import owner
+from mtlbench.errors import BusyError
+from mtlbench.files import sync, temporary
+
+LEASE = 300.0
+BEAT = 20.0
+_seen: dict[Path, tuple[tuple[int, int], float]] = {}
+"""File of an owner on another machine -> its last touch, and when we first saw that one."""
+
+
+def claim_of(path: Path) -> Path:
+    """The folder that is the claim on `path`."""
+    return path.with_name(f".{path.name}.claim")
+
+
+def take(path: Path) -> str | None:
+    """Claim `path`; None where it is ours now, otherwise the name of the owner in the way.
+
+    A claim that this process holds already is in the way too.
+    """
+    folder, me = claim_of(path), owner.me()
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    while True:
+        if _create(folder, me):
+            return None
+        other = _owner_of(folder)
+        if other is None:
+            continue  # released in this moment
+        if not _gone(folder / other):
+            return other
+        try:
+            (folder / other).rename(folder / me)
+        except FileNotFoundError:
+            continue  # somebody else was faster
+        sync(folder)
+        _beating.add(folder / me)
+        return None
+
+
+def release(path: Path) -> None:
+    """Give up the claim on `path`; nothing happens where it is not ours."""
+    folder = claim_of(path)
+    mine = folder / owner.me()
+    _beating.discard(mine)
+    try:
+        mine.unlink()
+        folder.rmdir()
+    except OSError:
+        # Taken over by somebody who thought us dead, or taken by somebody between the two steps.
+        return
+
+
+def held(path: Path) -> bool:
+    """Whether the claim on `path` is ours."""
+    return (claim_of(path) / owner.me()).exists()
+
+
+@contextmanager
+def claimed(path: Path, what: str) -> Iterator[None]:
+    """Hold the claim on `path` inside.
+
+    Raises:
+        BusyError: somebody else holds it; the message says who and names `what`.
+    """
+    other = take(path)
+    if other is not None:
+        raise BusyError(f"{what}: {owner.words(other)} is at it")
+    try:
+        yield
+    finally:
+        release(path)
+
+
+def sweep_claims(folder: Path) -> None:
+    """Remove the claims in `folder` whose owners are dead."""
+    for claim in folder.glob(".*.claim"):
+        other = _owner_of(claim)
+        if other is None or owner.alive(other) is False:
+            path = claim.with_name(claim.name.removeprefix(".").removesuffix(".claim"))
+            if take(path) is None:
+                release(path)
+
+
+def _create(folder: Path, me: str) -> bool:
+    """Make the claim `folder` with our file inside, in one step; False where it is there."""
+    new = temporary(folder)
+    try:
+        new.mkdir(exist_ok=True)
+        (new / me).touch()
+        # A folder can be renamed to the name of an empty one, never of one that holds something.
+        new.rename(folder)
+    except OSError as error:
+        if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+            raise
+        return False
+    finally:
+        shutil.rmtree(new, ignore_errors=True)
+    sync(folder.parent)
+    _beating.add(folder / me)
+    return True
+
+
+def _owner_of(folder: Path) -> str | None:
+    try:
+        return next((file.name for file in folder.iterdir()), None)
+    except FileNotFoundError:
+        return None
+
+
+def _gone(file: Path) -> bool:
+    """Whether the owner that `file` is named by is dead, or silent for longer than the lease."""
+    if file.name == owner.me():
+        return False
+    lives = owner.alive(file.name)
+    if lives is not None:
+        return not lives
+    try:
+        status = file.stat()
+    except FileNotFoundError:
+        return False
+    touch = status.st_mtime_ns, status.st_size
+    last, since = _seen.get(file, ((0, 0), 0.0))
+    if last != touch:
+        _seen[file] = touch, time.monotonic()
+        return False
+    return time.monotonic() - since > LEASE
+
+
+class _Heart:
+    """Touches the claims of this process, so that other machines see that it lives."""
+
+    def __init__(self) -> None:
+        self.files: set[Path] = set()  # changed in single steps only: a signal may come at any moment
+        self.pid: int | None = None
+
+    def add(self, file: Path) -> None:
+        self.files.add(file)
+        if self.pid != os.getpid():  # a thread does not survive a fork
+            self.pid = os.getpid()
+            threading.Thread(target=self._beat, name="claims", daemon=True).start()
+
+    def discard(self, file: Path) -> None:
+        self.files.discard(file)
+
+    def _beat(self) -> None:
+        count = 0
+        while True:
+            time.sleep(BEAT)
+            count += 1
+            for file in list(self.files):
+                try:
+                    # Its length counts, not only its time: a clock may stand or jump.
+                    os.truncate(file, count)
+                except OSError:
+                    self.discard(file)
+
+
+_beating = _Heart()

@@ -1,0 +1,216 @@
+"""The cells that are missing: claimed, continued where a killed run left them, computed, saved; failures recorded."""
+
+import logging
+import sys
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from mtlbench import owner
+from mtlbench.cells import Plan
+from mtlbench.claims import held, release, take
+from mtlbench.data.base import ImageDataset
+from mtlbench.data.batch import Batch
+from mtlbench.errors import BusyError, DamagedCellError, FailedCellsError, MtlbenchError
+from mtlbench.evaluate import Pass, Record, evaluate
+from mtlbench.models.tree_model import TreeModel
+from mtlbench.progress import Progress
+from mtlbench.session import Session
+from mtlbench.store import Cell, Store, reason
+from mtlbench.watchdog import Screen
+
+SECONDS_BETWEEN_SAVES = 60.0
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Job:
+    """Cells of one model on one split.
+
+    Attributes:
+        store: where the cells are kept.
+        model: on `device`.
+        dataset: the split.
+        plans: the cells.
+        seed: of random starts and noise.
+        device: where to compute.
+        loader: gives the split in order.
+        origin: where the numbers come from, recorded beside them.
+        screen: shows progress.
+        title: of the progress.
+        session: of the invocation.
+    """
+
+    store: Store
+    model: TreeModel
+    dataset: ImageDataset
+    plans: Sequence[Plan]
+    seed: int
+    device: torch.device
+    loader: Iterable[Batch]
+    origin: Mapping[str, Any]
+    screen: Screen
+    title: str
+    session: Session
+
+    @property
+    def images(self) -> int:
+        """Size of the split."""
+        return len(self.dataset)
+
+
+def complete(job: Job) -> None:
+    """Compute and store the cells of `job` that are not stored, as far as nobody else is at them.
+
+    Raises:
+        BusyError: another process is computing some of them.
+        FailedCellsError: some of them failed; the others are stored.
+    """
+    job.store.sweep()
+    mine, others = _claim(job)
+    try:
+        if mine:
+            _Run(job, mine)()
+    finally:
+        for plan in mine:
+            release(job.store.path(plan.key))
+    if others:
+        who = ", ".join(sorted(map(owner.words, set(others.values()))))
+        raise BusyError(f"{len(others)} of {len(job.plans)} cells of {job.title}: {who} computes them")
+    failed = [plan for plan in job.plans if plan.key in job.session.failed]
+    if failed:
+        raise FailedCellsError(f"{len(failed)} of {len(job.plans)} cells of {job.title} failed")
+
+
+def _claim(job: Job) -> tuple[list[Plan], dict[str, str]]:
+    """The missing cells that are ours now, and cell -> owner of those that somebody else is at."""
+    mine: list[Plan] = []
+    others: dict[str, str] = {}
+    for plan in job.plans:
+        if plan.key in job.session.failed or _stored(job, plan):
+            continue
+        other = take(job.store.path(plan.key))
+        if other is not None:
+            others[plan.key] = other
+        elif _stored(job, plan, claimed=True):  # finished between the look and the claim
+            release(job.store.path(plan.key))
+        else:
+            mine.append(plan)
+    return mine, others
+
+
+def _stored(job: Job, plan: Plan, claimed: bool = False) -> bool:
+    """Whether the cell is there and sound; a damaged one is set aside once the claim on it is held."""
+    if plan.key not in job.store or (job.session.force and plan.key not in job.session.computed):
+        return False
+    try:
+        job.store.load(plan.key)
+    except DamagedCellError as error:
+        if claimed:
+            aside = job.store.set_aside(plan.key)
+            print(f"mtlbench: {error}; moved to {aside}", file=sys.stderr, flush=True)
+        return False
+    return True
+
+
+class _Run:
+    """One pass over the split for some claimed cells; what is unfinished in the end is kept for the next try."""
+
+    def __init__(self, job: Job, plans: Sequence[Plan]) -> None:
+        self.job, self.plans, self.session = job, {plan.key: plan for plan in plans}, job.session
+        kept = {} if self.session.force else {key: job.store.kept(key) for key in self.plans}
+        found = {key: part for key, part in kept.items() if part is not None}
+        self.records = {key: Record.of(cell.arrays, done, job.device) for key, (cell, done) in found.items()}
+        self.earlier = {key: float(cell.provenance["pass_seconds"]) for key, (cell, _) in found.items()}
+        self.started = time.perf_counter()
+        self.saved = time.monotonic()
+
+    def __call__(self) -> None:
+        self.session.running = list(self.plans.values())
+        try:
+            with self.job.screen(self.job.title) as progress:
+                self._evaluate(progress)
+            for key in self._unfinished():
+                self._save(key)
+        except (Exception, SystemExit) as error:
+            for key in self._unfinished():
+                self._fail(key, error, shown=False)  # the caller shows it, once for all of them
+            raise
+        finally:
+            self.session.running = []
+            self._keep()
+
+    def _evaluate(self, progress: Progress) -> None:
+        job = self.job
+        work = Pass(job.model, job.dataset.tasks, [plan.planned() for plan in self.plans.values()], job.seed)
+        done = [key in self.records and self.records[key].done == job.images for key in self.plans]
+        # All done: the last run was stopped while it saved.
+        loader = () if all(done) else job.loader
+
+        def told(images: int, total: int, note: str) -> None:
+            if time.monotonic() - self.saved > SECONDS_BETWEEN_SAVES:
+                self._keep()
+            progress(images, total, note)
+
+        evaluate(work, loader, job.device, job.images, told, self.records, self._failed)
+
+    def _failed(self, key: str, error: BaseException) -> None:
+        self._fail(key, error, shown=True)
+        if self.session.fail_fast:
+            raise FailedCellsError("stopped at the first failure, as fail_fast=true asks for") from error
+
+    def _fail(self, key: str, error: BaseException, shown: bool) -> None:
+        fail(self.job.store, self.session, self.plans[key], error, self.job.origin, shown)
+
+    def _save(self, key: str) -> None:
+        path = self.job.store.path(key)
+        if not held(path):
+            raise MtlbenchError(f"{path}: another process took the claim over; was this one stopped for long?")
+        try:
+            self.job.store.save(self._cell(key))
+        except OSError as error:  # a full disk: others may still fit
+            self._failed(key, error)
+        else:
+            self.session.computed.add(key)
+            release(path)
+
+    def _keep(self) -> None:
+        """Write what there is of the unfinished cells. It only saves time, so a full disk costs nothing else."""
+        for key in self.plans.keys() - self.session.computed:
+            if key in self.records and self.records[key].done:
+                try:
+                    self.job.store.keep(self._cell(key), self.records[key].done)
+                except OSError as error:
+                    print(f"mtlbench: {reason(error)}; this part is computed again next time", file=sys.stderr)
+        self.saved = time.monotonic()
+
+    def _unfinished(self) -> list[str]:
+        return [key for key in self.plans if key not in self.session.computed and key not in self.session.failed]
+
+    def _cell(self, key: str) -> Cell:
+        job, plan = self.job, self.plans[key]
+        seconds = self.earlier.get(key, 0.0) + time.perf_counter() - self.started
+        about = {
+            "pass_seconds": round(seconds, 3),
+            "cells_in_pass": len(self.plans),
+            "gradients_per_image": plan.attack.gradients if plan.attack else 0,
+        }
+        tasks = {task.name: list(task.metrics) for task in job.dataset.tasks}
+        return Cell(plan.identity, {**job.origin, **about}, tasks, self.records[key].arrays())
+
+
+def fail(
+    store: Store, session: Session, plan: Plan, error: BaseException, origin: Mapping[str, Any], shown: bool = True
+) -> None:
+    """Record, and show, that a cell could not be computed."""
+    session.failed[plan.key] = f"{plan.label}: {reason(error)}"
+    log.info("failed: %s", plan.label, exc_info=error)
+    if shown:
+        print(f"mtlbench: failed: {session.failed[plan.key]}", file=sys.stderr, flush=True)
+    try:
+        store.fail(plan.key, plan.label, error, origin)
+    except OSError as full:
+        print(f"mtlbench: the failure cannot be recorded ({full})", file=sys.stderr, flush=True)

@@ -1,0 +1,71 @@
+"""Names of processes, and whether the one behind a name still lives.
+
+A name holds host, boot, process-id namespace, process id and start time, so that no other process ever has it: neither
+after a reboot, nor in another container of the same host, nor when the system hands out the process id again.
+"""
+
+import os
+import re
+import socket
+from functools import cache
+from pathlib import Path
+
+NAME = re.compile(r"(?P<host>[A-Za-z0-9-]+)~(?P<boot>\w*)~(?P<space>\d*)~(?P<pid>\d+)~(?P<start>\d*)")
+DEAD = ("Z", "X")
+
+
+def me() -> str:
+    """The name of this process; usable in file names, and without a dot, so that it can stand between two."""
+    return "~".join((*_here(), str(os.getpid()), _start(os.getpid()) or ""))
+
+
+def alive(name: str) -> bool | None:
+    """Whether the process called `name` lives, a stopped one included; None where this machine cannot know."""
+    found = NAME.fullmatch(name)
+    if found is None or (found["host"], found["boot"], found["space"]) != _here():
+        # Even our own host after a reboot: two machines may have the same host name.
+        return None
+    start = _start(int(found["pid"]))
+    return start is not None and start == found["start"]
+
+
+def words(name: str) -> str:
+    """A name for people."""
+    found = NAME.fullmatch(name)
+    return f"process {found['pid']} on {found['host']}" if found else f"process {name}"
+
+
+@cache
+def _here() -> tuple[str, str, str]:
+    """Host, boot and process-id namespace; empty where the system does not tell."""
+    host = re.sub(r"[^A-Za-z0-9-]", "-", socket.gethostname()) or "host"
+    try:
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip().replace("-", "")[:12]
+        space = re.sub(r"\D", "", str(Path("/proc/self/ns/pid").readlink()))
+    except OSError:
+        boot = space = ""
+    return host, boot, space
+
+
+def _start(pid: int) -> str | None:
+    """When a process started, in ticks since boot; ``""`` where the system does not tell, None where it is dead."""
+    try:
+        # The second field is the program's name in parentheses and may hold anything, even parentheses.
+        fields = Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2].split()
+    except ProcessLookupError:
+        return None
+    except OSError:
+        return _start_without_proc(pid)
+    return None if fields[0] in DEAD else fields[19]
+
+
+def _start_without_proc(pid: int) -> str | None:
+    if Path("/proc/self/stat").exists():
+        return None
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return None
+    except PermissionError:
+        return ""
+    return ""

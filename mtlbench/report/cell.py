@@ -1,0 +1,60 @@
+"""One number traced to all that made it: `mtlbench report cell=KEY`."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import pandas as pd
+import yaml
+
+from mtlbench.errors import UsageError
+from mtlbench.store import RESULT_VERSION, Cell, Store
+
+DIGITS = 6
+
+
+def find(store: Store, wanted: object) -> Cell:
+    """The cell whose key is or starts with `wanted`.
+
+    Raises:
+        UsageError: there is none, or more than one.
+    """
+    keys = store.keys()
+    found = [key for key in keys if key.startswith(str(wanted))]
+    if len(found) != 1:
+        some = f"{len(found)} cells start so: {', '.join(found[:3])} ..." if found else f"none of {len(keys)} cells"
+        raise UsageError(f"cell={wanted}: expected a key, or its beginning, as in checks.csv; {some}")
+    return store.load(found[0])
+
+
+def describe(cell: Cell, metrics: pd.DataFrame, alarm: str | None, store: Store) -> str:
+    """Everything that is known of a cell, as YAML.
+
+    Args:
+        cell: the cell.
+        metrics: wide frame of all cells, see `results.metrics_frame`.
+        alarm: what is wrong with the cell, if anything.
+        store: where it is.
+    """
+    of_cell = metrics[metrics.index.get_level_values("cell") == cell.key].iloc[:, 0]
+    scores: dict[str, Any] = {}
+    for index, value in zip(of_cell.index.to_frame(index=False).to_dict("records"), of_cell, strict=True):
+        scores.setdefault(index["scores"], {}).setdefault(index["task"], {})[index["metric"]] = _round(value)
+    provenance = dict(cell.provenance)
+    config = provenance.pop("config", None)
+    sections = {
+        "cell": {"key": cell.key, "file": str(store.path(cell.key)), "result_version": RESULT_VERSION},
+        "identity": _plain(cell.identity),
+        "alarms": alarm or "none",
+        "metrics": scores,
+        "made": _plain(provenance),
+        "config": config or "not recorded by the version that made this cell",
+    }
+    return yaml.safe_dump(sections, sort_keys=False, allow_unicode=True, width=1000)
+
+
+def _round(value: float) -> float:
+    return float(f"{value:.{DIGITS}g}")
+
+
+def _plain(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: (_plain(value) if isinstance(value, Mapping) else value) for key, value in values.items()}

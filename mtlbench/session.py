@@ -1,0 +1,26 @@
+"""What one invocation has done so far, over all points of its sweep."""
+
+from dataclasses import dataclass, field
+
+from mtlbench.cells import Plan
+
+
+@dataclass
+class Session:
+    """The memory of an invocation.
+
+    Attributes:
+        force: compute stored cells again, each once per invocation.
+        fail_fast: stop at the first cell that fails.
+        wanted: keys of all cells that its points asked for, stored or not.
+        computed: keys of the cells, and folders of the models, that it computed.
+        failed: cell -> what it is and why it failed; this invocation does not try it again.
+        running: the cells of the pass that runs now.
+    """
+
+    force: bool = False
+    fail_fast: bool = False
+    wanted: set[str] = field(default_factory=set)
+    computed: set[str] = field(default_factory=set)
+    failed: dict[str, str] = field(default_factory=dict)
+    running: list[Plan] = field(default_factory=list)
