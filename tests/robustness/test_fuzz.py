@@ -80,6 +80,7 @@ def test_command_lines(call: Callable, tmp_path: Path, command: str, arguments: 
     done = call(command, *arguments)
     assert done.status in (0, 1, 2, 3), done.err
     assert "Traceback" not in done.err
+    assert "unexpected" not in done.err
     assert {path.name for path in tmp_path.iterdir()} <= {"outputs", "x"}
 
 

@@ -135,6 +135,7 @@ def test_refused_and_nothing_happened(call: Callable, tmp_path: Path, trap: dict
     assert message in done.err
     assert len([line for line in done.err.splitlines() if line.startswith("mtlbench: ")]) == 1
     assert "Traceback" not in done.err
+    assert "unexpected" not in done.err
     assert everything(tmp_path) == before
     assert "evil" not in sys.modules
 
