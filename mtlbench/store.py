@@ -180,7 +180,7 @@ class Store:
             try:
                 about = json.loads(path.read_bytes())
                 found[path.stem] = f"{about['cell']}: {about['reason']}"
-            except (OSError, ValueError, LookupError, TypeError) as error:
+            except (OSError, ValueError, LookupError, TypeError, RecursionError) as error:
                 found[path.stem] = f"{path}: cannot be read ({error})"
         return found
 

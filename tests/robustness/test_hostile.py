@@ -9,10 +9,14 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import hydra
+import numpy as np
 import pytest
+from omegaconf import OmegaConf
 
 from mtlbench import app
 from mtlbench.checks import check_overrides
+from mtlbench.store import Cell, Store
 
 USAGE = 2
 OF_HYDRA = "not an option of mtlbench; of Hydra's own there are hydra/launcher, hydra.launcher.*"
@@ -239,3 +243,50 @@ def test_they_would(call: Callable, tmp_path: Path, monkeypatch: pytest.MonkeyPa
     small = ("dataset.images=26", "dataset.resolution=16", "training.iterations=1", "training.batch_size=2")
     call("train", *small, f"{option}={OUT}")
     assert (tmp_path / "away").is_dir()
+
+
+# What files say
+
+
+@pytest.mark.parametrize(
+    ("place", "value", "message"),
+    [
+        (("model", "_target_"), "evil.Evil", "_target_=evil.Evil: expected a class of mtlbench; name your module"),
+        (("attack", "objective", "_target_"), "evil.Evil", "no such model any more"),
+        (("dataset", "reader", "_target_"), "mtlbench.store.Store", "expected a kind of mtlbench.data.base.ImageDat"),
+        (("dataset", "name"), OUT, f"dataset.name={OUT}: expected a name of letters"),
+        (("training", "name"), OUT, f"training.name={OUT}: expected a name of letters"),
+        (("plugins",), ["evil"], "no such model any more"),
+        (("outputs",), "away", "no such model any more"),
+    ],
+)
+def test_a_poisoned_record_of_a_configuration(
+    call: Callable, tmp_path: Path, trap: dict[str, Path], place: tuple[str, ...], value: object, message: str
+) -> None:
+    """`report audit` computes a cell again by the configuration that its file holds."""
+    OmegaConf.register_new_resolver("process_id", lambda: 0, replace=True)
+    with hydra.initialize_config_dir(str(app.conf_dir()), version_base="1.3"):
+        composed = hydra.compose("attack", ["dataset.images=26", "dataset.resolution=16"])
+    recorded = node = OmegaConf.to_container(composed, resolve=True)
+    for name in place[:-1]:
+        node = node[name]
+    node[place[-1]] = value
+    names = ("dataset", "model", "sharing", "attack", "target")
+    identity = dict.fromkeys(names, "x") | {"eps": 4.0, "n_images": 2}
+    Store(tmp_path / "outputs" / "store").save(Cell(identity, {"config": recorded}, {}, {"losses": np.ones((2, 3))}))
+    before = everything(tmp_path)
+    done = call("report", "audit=1")
+    assert done.status in (1, USAGE), done.err
+    assert message in " ".join((done.out + done.err).split())
+    assert "unexpected" not in done.err
+    assert everything(tmp_path) == before
+
+
+def test_a_poisoned_record_of_a_failure(call: Callable, tmp_path: Path) -> None:
+    folder = tmp_path / "outputs" / "store" / "failures"
+    folder.mkdir(parents=True)
+    for name, text in {"a": "[" * 200_000, "b": "[]", "c": "", "d": '{"cell": 1}'}.items():
+        (folder / f"{name}.json").write_text(text)
+    done = call("report")
+    assert done.status in (1, 3)
+    assert "unexpected" not in done.err
