@@ -179,6 +179,11 @@ def check_values(config: Mapping[str, Any]) -> None:
     outputs = config.get("outputs", "outputs")
     if not isinstance(outputs, str) or not outputs.strip() or not outputs.isprintable():
         raise UsageError(f"outputs={_shown(outputs)}: expected a folder")
+    for option in ("dataset.root", "checkpoint"):
+        try:
+            Path(str(_value(config, option, ""))).expanduser()
+        except RuntimeError as error:
+            raise UsageError(f"{option}={_value(config, option, '')}: no such user") from error
     plugins = config.get("plugins", [])
     if not isinstance(plugins, list) or not all(isinstance(p, str) and MODULE.fullmatch(p) for p in plugins):
         raise UsageError(

@@ -178,7 +178,7 @@ def layouts(config: Config) -> None:
     out = console()
     for index, tree in list(enumerate(trees))[: config["limit"]]:
         level = f"  {tree.name}" if tree.is_level else ""
-        out.print(f"[bold]{index}[/bold]{level}  {tree}  ({tree.copies} blocks)", soft_wrap=True)
+        out.print(f"[bold]{index}[/bold]{level}  {tree}  ({tree.copies} blocks)", markup=True, soft_wrap=True)
         out.print(picture(tree, names), markup=False)
     if config["limit"] is not None and len(trees) > config["limit"]:
         out.print(f"{len(trees) - config['limit']} more trees; limit=null shows all {len(trees)}")

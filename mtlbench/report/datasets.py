@@ -42,7 +42,8 @@ def show_description(found: "Description") -> None:
     """Counts, class frequencies and depths as bars."""
     out = console()
     height, width = found.size
-    out.print(f"[bold]{found.name}, {found.split}[/bold]: {found.images} images of {height}x{width} pixels")
+    title = f"[bold]{found.name}, {found.split}[/bold]: {found.images} images of {height}x{width} pixels"
+    out.print(title, markup=True)
     for task, share in found.valid_share.items():
         out.print(f"  {task}: {100 * share:.1f} % of the pixels are valid")
     _bars("class", [str(i) for i in range(len(found.class_share))], found.class_share)

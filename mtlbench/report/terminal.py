@@ -25,9 +25,13 @@ MOST_REMARKS = 5
 
 
 def console(stderr: bool = False) -> Console:
-    """A console on stdout or stderr, wide where it is not a terminal so that no table is folded in a log."""
+    """A console on stdout or stderr, wide where it is not a terminal so that no table is folded in a log.
+
+    Brackets are printed as they are unless `print` is told ``markup=True``: names of files and cells may hold any.
+    """
     stream = sys.stderr if stderr else sys.stdout
-    return Console(file=stream, width=None if stream.isatty() else WIDTH_WITHOUT_TERMINAL, highlight=False)
+    width = None if stream.isatty() else WIDTH_WITHOUT_TERMINAL
+    return Console(file=stream, width=width, highlight=False, markup=False)
 
 
 @contextmanager

@@ -245,6 +245,19 @@ def test_they_would(call: Callable, tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert (tmp_path / "away").is_dir()
 
 
+@pytest.mark.parametrize("option", ["dataset.root", "checkpoint"])
+def test_a_home_of_nobody(call: Callable, option: str) -> None:
+    done = call("attack", f"{option}='~no-such-user-here/x'")
+    assert done.status == USAGE
+    assert f"{option}=~no-such-user-here/x: no such user" in done.err
+
+
+def test_brackets_in_a_folder_are_no_markup(call: Callable, tmp_path: Path) -> None:
+    done = call("data", "action=make", "dataset.images=2", "dataset.resolution=16", "outputs='x[/bold]'")
+    assert done.status == 0, done.err
+    assert "x[/bold]/datasets/rooms-" in done.out
+
+
 # What files say
 
 
