@@ -73,7 +73,7 @@ argument = st.one_of(
 )
 
 
-@bounded(120)
+@bounded(80)
 @given(command=st.sampled_from(["layouts", "report"]), arguments=st.lists(argument, min_size=1, max_size=3))
 @pytest.mark.filterwarnings("ignore")
 def test_command_lines(call: Callable, tmp_path: Path, command: str, arguments: list[str]) -> None:
