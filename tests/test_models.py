@@ -198,5 +198,5 @@ def test_the_width_of_tiny():
     assert 3 < sizes[0] / sizes[1] < 4
     assert (Tiny().name, Tiny(0.5).name) == ("tiny", "tiny-x0.5")
     for wrong in (0, -1, 11, True, "wide"):
-        with pytest.raises(UsageError, match="model.width"):
+        with pytest.raises(UsageError, match=r"model\.width"):
             Tiny(wrong)
