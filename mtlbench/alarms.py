@@ -35,7 +35,8 @@ def checks(cells: Iterable[Cell]) -> pd.DataFrame:
     """One row per cell: identity, and the numbers that alarms are made of.
 
     Columns: ``not_risen`` share of images, ``outside`` grey levels beyond ball or box, ``nonfinite`` share of images
-    with a loss that is no number, ``tiny_loss`` share of images on which the guard of 1 / L acts, ``training_mode``;
+    with a loss that is no number, ``no_valid_pixel`` share of images that have none for some task, ``tiny_loss`` share
+    of the others on which the guard of 1 / L acts, ``training_mode``;
     ``zero_gradient`` and ``nonfinite_gradient`` of the clean images, worst task; ``l2`` (grey levels), ``psnr`` (dB)
     and ``ssim`` of the perturbation, means over the images; ``gradients_per_image`` is the attack's cost.
     """
@@ -51,9 +52,13 @@ def _numbers(cell: Cell) -> dict[str, object]:
     row["options"] = options(cell.identity)
     row |= {"cell": cell.key, "nonfinite": float((~np.isfinite(losses)).any(1).mean())}
     row["gradients_per_image"] = cell.provenance.get("gradients_per_image", 0)
-    row["tiny_loss"] = float((losses < TINY_LOSS).any(1).mean())
+    # A loss of exactly 0 is that of an image without a valid pixel (see `losses`): there is nothing to climb.
+    empty = losses == 0
+    row["no_valid_pixel"] = float(empty.any(1).mean())
+    row["tiny_loss"] = float(((losses < TINY_LOSS) & ~empty).any(1).mean())
     if "rise" in arrays:
-        row["not_risen"] = float((~(arrays["rise"] > 0)).mean())
+        climbed = ~empty[:, _attacked(cell)].all(1)
+        row["not_risen"] = float((~(arrays["rise"][climbed] > 0)).mean()) if climbed.any() else 0.0
         row["outside"] = float(np.nanmax(arrays["outside"], initial=0))
         row |= {name: float(arrays[name].mean()) for name in ("l2", "psnr", "ssim")}
         row["training_mode"] = bool(arrays["training_mode"].any())
@@ -61,6 +66,12 @@ def _numbers(cell: Cell) -> dict[str, object]:
         row["zero_gradient"] = float(arrays["gradient_zero"].mean(0).max())
         row["nonfinite_gradient"] = float(arrays["gradient_nonfinite"].mean(0).max())
     return row
+
+
+def _attacked(cell: Cell) -> list[int]:
+    """Columns of the losses of the attacked tasks; all of them where the cell does not name any."""
+    tasks = list(cell.tasks)
+    return [tasks.index(name) for name in cell.identity.get("tasks") or tasks] or list(range(len(tasks)))
 
 
 def alarms(numbers: pd.DataFrame, arp: pd.DataFrame) -> dict[str, str]:

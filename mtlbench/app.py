@@ -5,7 +5,7 @@ import os
 import shlex
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -40,7 +40,7 @@ def run(command: str, arguments: Sequence[str]) -> int:
     # argparse takes -m in front of the overrides only; people write it anywhere.
     sys.argv = [f"mtlbench {command}", *sorted(arguments, key=lambda argument: argument not in ("-m", "--multirun"))]
     action = commands.command(command)
-    sweep = Sweep(action.job)
+    sweep = Sweep(action)
     try:
         check_overrides(arguments, conf_dir())
         hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name=command)(sweep.point)()
@@ -66,11 +66,11 @@ class Sweep:
     """The points of an invocation, one or many: run, come back to where others are at work, counted where they fail.
 
     Args:
-        action: called with the configuration of a point.
+        command: its job is called with the configuration of a point.
     """
 
-    def __init__(self, action: Callable[[Mapping[str, Any]], None]) -> None:
-        self.action = action
+    def __init__(self, command: commands.Command) -> None:
+        self.command = command
         self.statuses: list[int] = []
         self.waiting: list[tuple[Point, BusyError]] = []
         self.process = os.getpid()
@@ -91,9 +91,10 @@ class Sweep:
             self._failed(point, error)
         else:
             self._run(point)
-        # A parallel launcher's worker cannot leave the waiting to the main process.
         if os.getpid() != self.process:
+            # A parallel launcher's worker cannot leave the waiting and the tables to the main process.
             self.return_to_waiting()
+            self.command.finish()
 
     def return_to_waiting(self) -> None:
         """Run the points again that others were at, until nobody is in the way."""
@@ -126,7 +127,7 @@ class Sweep:
 
     def _run(self, point: "Point") -> None:
         try:
-            self.action(point.config)
+            self.command.job(point.config)
             self.statuses.append(0)
         except BusyError as error:
             self.waiting.append((point, error))

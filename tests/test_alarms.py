@@ -1,5 +1,7 @@
 """Alarms: each one is raised by what it is about, and by nothing else."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -30,7 +32,7 @@ def cell(attack: str = "dgba", eps: float = 8.0, **arrays: np.ndarray) -> Cell:
     else:
         values |= {name: np.ones((10, 1)) for name in ("rise", "l2", "psnr", "ssim")}
         values |= {name: np.zeros((10, 1)) for name in ("outside", "training_mode")}
-    return Cell(identity, {}, {}, values | arrays)
+    return Cell(identity, {}, {"segmentation": [], "normals": [], "depth": []}, values | arrays)
 
 
 def raised(cells: list[Cell], arps: list[float]) -> dict[str, str]:
@@ -49,6 +51,18 @@ def test_a_sound_attack_raises_nothing() -> None:
     assert raised(cells, [0.0, 40.0, 60.0, 3.0]) == {}
 
 
+def test_images_without_a_valid_pixel_are_counted_and_raise_nothing() -> None:
+    losses = np.ones((10, 3))
+    losses[:2, 2] = 0
+    single = cell("single", losses=losses, rise=column(0.0, 0.0))
+    single = replace(single, identity=single.identity | {"target": "depth", "tasks": ["depth"]})
+    numbers = checks([single]).iloc[0]
+    assert (numbers["no_valid_pixel"], numbers["tiny_loss"], numbers["not_risen"]) == (0.2, 0, 0)
+    assert raised([cell("none", 0.0), single], [20.0]) == {}
+    others = replace(single, identity=single.identity | {"target": "all", "tasks": ["normals", "depth"]})
+    assert checks([others]).iloc[0]["not_risen"] == 0.2, "these had something to climb"
+
+
 def test_nothing_stored() -> None:
     assert alarms(checks([]), pd.DataFrame({"cell": [], "arp_percent": []})) == {}
 
@@ -60,7 +74,7 @@ def test_nothing_stored() -> None:
         ({"rise": column(np.nan)}, "did not rise on 10% of the images"),
         ({"outside": np.full((10, 1), 0.5)}, "left the ball or box by 0.5 grey levels"),
         ({"losses": np.full((10, 3), np.nan)}, "losses are not finite on 100% of the images"),
-        ({"losses": np.zeros((10, 3))}, "1/L was cut off"),
+        ({"losses": np.full((10, 3), 1e-9)}, "1/L was cut off"),
         ({"training_mode": np.ones((10, 1))}, "not in evaluation mode"),
     ],
 )

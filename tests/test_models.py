@@ -19,7 +19,7 @@ from tests.fakes import Trivial
 
 TASKS = three_tasks()
 NAMES = tuple(task.name for task in TASKS)
-BACKBONES = [(Tiny(), 4), (DeepLabResNet34(), 8), (MobileNetV2(), 16)]
+BACKBONES = [(Tiny(), 4), (Tiny(0.7), 4), (DeepLabResNet34(), 8), (MobileNetV2(), 16)]
 """Backbone and its output stride."""
 
 each_backbone = pytest.mark.parametrize(("backbone", "stride"), BACKBONES, ids=[b.name for b, _ in BACKBONES])
@@ -190,3 +190,13 @@ def test_tree_must_fit_tasks_and_backbone(tree):
         UsageError, match=r"sharing=share2: it has . tasks and . blocks, the dataset and model have 3 and 5"
     ):
         TreeModel(Tiny(), tree, TASKS)
+
+
+def test_the_width_of_tiny():
+    full, narrow = (on_meta(Tiny(width), 3, TASKS) for width in (1.0, 0.5))
+    sizes = [sum(p.numel() for p in model.parameters()) for model in (full, narrow)]
+    assert 3 < sizes[0] / sizes[1] < 4
+    assert (Tiny().name, Tiny(0.5).name) == ("tiny", "tiny-x0.5")
+    for wrong in (0, -1, 11, True, "wide"):
+        with pytest.raises(UsageError, match=r"model\.width"):
+            Tiny(wrong)

@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from mtlbench.errors import UsageError
 from mtlbench.models.backbone import Backbone, Head, conv_bn_relu
 
 WIDTHS = (16, 16, 32, 48, 64)
@@ -35,13 +36,13 @@ class Residual(nn.Module):
 class TinyHead(Head):
     """A local branch that also sees the blocks at stride 2 (keypoints need them), a global branch, a classifier."""
 
-    def __init__(self, channels: int) -> None:
+    def __init__(self, channels: int, widths: Sequence[int], width: int) -> None:
         super().__init__()
-        self.fine = nn.Conv2d(WIDTHS[0] + WIDTHS[1], HEAD_WIDTH, 2, stride=2, bias=False)
-        self.local = nn.Conv2d(WIDTHS[-1], HEAD_WIDTH, 3, padding=1, bias=False)
-        self.norm = nn.BatchNorm2d(HEAD_WIDTH)
-        self.whole = nn.Linear(WIDTHS[-1], HEAD_WIDTH)
-        self.classify = nn.Conv2d(HEAD_WIDTH, channels, 1)
+        self.fine = nn.Conv2d(widths[0] + widths[1], width, 2, stride=2, bias=False)
+        self.local = nn.Conv2d(widths[-1], width, 3, padding=1, bias=False)
+        self.norm = nn.BatchNorm2d(width)
+        self.whole = nn.Linear(widths[-1], width)
+        self.classify = nn.Conv2d(width, channels, 1)
 
     def forward(self, features: Sequence[Tensor]) -> Tensor:
         """Features at strides 2, 2, 4, 4, 4 -> [B, channels, H / 4, W / 4]."""
@@ -53,16 +54,25 @@ class TinyHead(Head):
 
 
 class Tiny(Backbone):
-    """Widths 16, 16, 32, 48, 64. Source: none, it serves the embedded default."""
+    """Widths 16, 16, 32, 48, 64. Source: none, it serves the embedded default.
 
-    name = "tiny"
+    Args:
+        width: factor on all widths; the number of parameters grows with its square.
+    """
+
+    def __init__(self, width: float = 1.0) -> None:
+        if isinstance(width, bool) or not isinstance(width, (int, float)) or not 0.1 <= width <= 10:
+            raise UsageError(f"model.width={width}: expected a factor from 0.1 to 10")
+        self.name = "tiny" if width == 1 else f"tiny-x{width:g}"
+        self.widths = [max(1, round(full * width)) for full in WIDTHS]
+        self.head_width = max(1, round(HEAD_WIDTH * width))
 
     def block(self, index: int) -> nn.Module:
         """The stem for index 0, a residual stage otherwise."""
         if index == 0:
-            return conv_bn_relu(3, WIDTHS[0], STRIDES[0])
-        return Residual(WIDTHS[index - 1], WIDTHS[index], STRIDES[index], DILATIONS[index])
+            return conv_bn_relu(3, self.widths[0], STRIDES[0])
+        return Residual(self.widths[index - 1], self.widths[index], STRIDES[index], DILATIONS[index])
 
     def head(self, channels: int) -> Head:
         """A `TinyHead`."""
-        return TinyHead(channels)
+        return TinyHead(channels, self.widths, self.head_width)

@@ -10,7 +10,7 @@ from mtlbench.alarms import alarms, checks
 from mtlbench.errors import DamagedCellError, DataError, OldCellError
 from mtlbench.report.studies import show_study
 from mtlbench.report.tables import write_tables
-from mtlbench.report.terminal import console, show_remarks, show_summary
+from mtlbench.report.terminal import MOST_REMARKS, console, show_remarks, show_summary
 from mtlbench.results import metrics_frame
 from mtlbench.scores import accuracy_lost, arp, damage, relative_drops, tables
 from mtlbench.scores.wide import OK, levels
@@ -115,7 +115,8 @@ def refuse(refused: Sequence[DamagedCellError | OldCellError]) -> None:
         console(stderr=True).print(f"{len(old)} cells of another result version are in no table", soft_wrap=True)
     damaged = [str(error) for error in refused if isinstance(error, DamagedCellError)]
     if damaged:
-        raise DataError("\n".join(["stored cells are damaged and in no table:", *damaged]))
+        more = [f"and {len(damaged) - MOST_REMARKS} more"] if len(damaged) > MOST_REMARKS else []
+        raise DataError("\n".join(["stored cells are damaged and in no table:", *damaged[:MOST_REMARKS], *more]))
 
 
 def accuracy_lost_text(outputs: Path, key: str) -> str:

@@ -28,7 +28,7 @@ def show_study(table: Table, scores: str) -> None:
         return
     constant = [name for name in frame if name in KEYS and frame[name].nunique(dropna=False) == 1 and len(frame) > 1]
     grid = Grid(box=SIMPLE, pad_edge=False)
-    texts = _texts(frame.drop(columns=[name for name in frame if name in (*constant, *ALWAYS_OUT)]))
+    texts = _side_by_side(_texts(frame.drop(columns=[name for name in frame if name in (*constant, *ALWAYS_OUT)])))
     for name in texts:
         grid.add_column(name, justify="left" if name in KEYS - {"eps", "alpha"} else "right", overflow="fold")
     for row in zip(*texts.values(), strict=True):
@@ -37,6 +37,20 @@ def show_study(table: Table, scores: str) -> None:
     if constant:
         out.print(", ".join(f"{name} {_text(frame[name].iloc[0])}" for name in constant), markup=False)
     show_remarks(out, sorted(set(frame["status"]) - {"ok"}) if "status" in frame else [])
+
+
+def _side_by_side(texts: dict[str, list[str]]) -> dict[str, list[str]]:
+    """A column for every epsilon, where there is only one value to a row; otherwise `texts` as they are."""
+    values = [name for name in texts if name not in KEYS]
+    if len(values) != 1 or "eps" not in texts:
+        return texts
+    names = [name for name in texts if name in KEYS - {"eps"}]
+    epsilons = list(dict.fromkeys(texts["eps"]))
+    rows: dict[tuple[str, ...], dict[str, str]] = {}
+    for eps, value, *keys in zip(*(texts[name] for name in ("eps", *values, *names)), strict=True):
+        rows.setdefault(tuple(keys), {})[eps] = value
+    columns = {name: [keys[i] for keys in rows] for i, name in enumerate(names)}
+    return columns | {f"eps {eps}": [row.get(eps, "") for row in rows.values()] for eps in epsilons}
 
 
 def _texts(frame: pd.DataFrame) -> dict[str, list[str]]:

@@ -112,7 +112,9 @@ def test_the_values_of_an_experiment_win(option: str) -> None:
     own = {key: value for key, value in given.items() if key not in ("defaults", "hydra")}
     refers = {"${dataset.study.eps}": config["dataset"]["study"]["eps"], "${dataset.study.limit}": 64}
     own = {key: refers.get(str(value), value) for key, value in own.items()}
-    assert {key: config[key] for key in own} == own
+    for key, value in own.items():
+        found = {name: config[key][name] for name in value} if isinstance(value, dict) else config[key]
+        assert found == value, key
 
 
 def test_the_configuration_folder_is_the_checkouts() -> None:
