@@ -21,6 +21,7 @@ from typing import Any
 
 import numpy as np
 
+from mtlbench.bounded import read_bytes, read_json
 from mtlbench.claims import sweep_claims
 from mtlbench.errors import DamagedCellError, DataError, OldCellError, message
 from mtlbench.files import sweep, write_atomically
@@ -178,9 +179,9 @@ class Store:
             if path.stem in self:
                 continue
             try:
-                about = json.loads(path.read_bytes())
+                about: Any = read_json(path)
                 found[path.stem] = f"{about['cell']}: {about['reason']}"
-            except (OSError, ValueError, LookupError, TypeError, RecursionError) as error:
+            except (DataError, LookupError, TypeError) as error:
                 found[path.stem] = f"{path}: cannot be read ({error})"
         return found
 
@@ -227,13 +228,8 @@ def _pack(cell: Cell, more: Mapping[str, Any]) -> bytes:
 
 def _unpack(path: Path, key: str) -> tuple[Cell, dict[str, Any]]:
     """The cell in a file and its whole header, brought to the schema of today."""
-    try:
-        content = path.read_bytes()
-    except FileNotFoundError as error:
-        raise DataError(f"{path}: no such cell") from error
-    except OSError as error:
-        # The disk's fault, perhaps for a moment only: nothing is known about the cell.
-        raise DataError(f"{path}: cannot be read ({error.strerror or error})") from error
+    # What the disk refuses says nothing about the cell: no `DamagedCellError`.
+    content = read_bytes(path, MAX_UNPACKED)
     try:
         header, arrays = _parse(content)
         schema = header["schema"]

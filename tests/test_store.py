@@ -243,7 +243,7 @@ def test_a_single_array_is_no_cell(tmp_path):
 
 
 def test_a_missing_cell(tmp_path):
-    with pytest.raises(DataError, match=r"abc\.npz: no such cell"):
+    with pytest.raises(DataError, match=r"abc\.npz: no such file"):
         Store(tmp_path).load("abc")
 
 
