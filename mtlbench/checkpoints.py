@@ -64,6 +64,11 @@ class Checkpoint:
         except ValueError as error:
             raise CheckpointError(f"{path}: not a readable cost ({error}); delete the file") from error
 
+    def tidy(self) -> None:
+        """Remove the state of a training that was killed after it had written the weights."""
+        if self.state.exists():
+            self.state.unlink(missing_ok=True)
+
     def write_recipe(self) -> None:
         """Write recipe.yaml, so that the folder's name now means this recipe."""
         write_atomically(self.folder / RECIPE, yaml.safe_dump(json.loads(json.dumps(self.recipe)), sort_keys=False))

@@ -89,16 +89,22 @@ def _claim(job: Job) -> tuple[list[Plan], dict[str, str]]:
     """The missing cells that are ours now, and cell -> owner of those that somebody else is at."""
     mine: list[Plan] = []
     others: dict[str, str] = {}
-    for plan in job.plans:
-        if plan.key in job.session.failed or _stored(job, plan):
-            continue
-        other = take(job.store.path(plan.key))
-        if other is not None:
-            others[plan.key] = other
-        elif _stored(job, plan, claimed=True):  # finished between the look and the claim
-            release(job.store.path(plan.key))
-        else:
+    try:
+        for plan in job.plans:
+            if plan.key in job.session.failed or _stored(job, plan):
+                continue
+            other = take(job.store.path(plan.key))
+            if other is not None:
+                others[plan.key] = other
+                continue
             mine.append(plan)
+            if _stored(job, plan, claimed=True):  # finished between the look and the claim
+                release(job.store.path(mine.pop().key))
+    except Exception:
+        # A claim of ours that we forgot would be in our own way at the next point of the sweep.
+        for plan in mine:
+            release(job.store.path(plan.key))
+        raise
     return mine, others
 
 
