@@ -3,8 +3,8 @@
 import errno
 import os
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from typing import Any, TextIO
 
 STDOUT = "standard output"
@@ -23,6 +23,10 @@ class _Around:
         except OSError as error:
             self._failed(error)
         return len(text)
+
+    def writelines(self, lines: Iterable[str]) -> None:
+        for line in lines:
+            self.write(line)
 
     def flush(self) -> None:
         try:
@@ -63,7 +67,8 @@ def close(status: int) -> int:
             if stream is sys.stdout and status == 0:
                 status = FAILED
                 if error.errno != errno.EPIPE:
-                    print(f"mtlbench: {STDOUT}: cannot be written ({error.strerror})", file=sys.stderr)
+                    with suppress(OSError):
+                        print(f"mtlbench: {STDOUT}: cannot be written ({error.strerror})", file=sys.stderr, flush=True)
             # Python flushes again at exit, and would leave with a status of its own.
             os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
     return status

@@ -64,9 +64,9 @@ def test_take_and_release(path: Path) -> None:
 
 
 def test_claimed(path: Path) -> None:
-    with claimed(path, "training"), pytest.raises(BusyError, match=f"^training: process {os.getpid()} on"):
-        with claimed(path, "training"):
-            raise AssertionError
+    message = f"^training: process {os.getpid()} on"
+    with claimed(path, "training"), pytest.raises(BusyError, match=message), claimed(path, "training"):
+        raise AssertionError
     assert not held(path)
     with pytest.raises(KeyError), claimed(path, "training"):
         raise KeyError

@@ -335,8 +335,9 @@ def test_readable_leaves_damaged_cells_out_and_says_so(tmp_path):
         kept.save(cell(number, seed=number))
     bad = kept.keys()[1]
     kept.path(bad).write_bytes(b"torn")
-    found = [one.key for one in kept.readable(told.append)]
-    assert found == [key for key in kept.keys() if key != bad]
+    others, found = kept.keys(), [one.key for one in kept.readable(told.append)]
+    others.remove(bad)
+    assert found == others
     assert [error.path for error in told] == [kept.path(bad)]
     assert kept.path(bad).read_bytes() == b"torn", "reading changes nothing"
 
