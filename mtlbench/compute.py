@@ -181,6 +181,7 @@ class _Run:
             self._failed(key, error)
         else:
             self.session.computed.add(key)
+            log.info("stored %s", key)
             release(path)
 
     def _keep(self) -> None:
