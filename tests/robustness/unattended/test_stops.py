@@ -1,4 +1,4 @@
-"""SIGTERM and SIGINT at random moments: the promised status, one line, within seconds, and the same command continues."""
+"""SIGTERM and SIGINT at random moments: the promised status, one line, within seconds; the same command continues."""
 
 import random
 import signal

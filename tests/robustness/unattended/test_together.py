@@ -30,7 +30,7 @@ def test_started_in_the_same_second(nursery: Nursery, undisturbed: Reference, tm
             shutil.copytree(undisturbed.outputs / "datasets", outputs / "datasets")
         if kept == "checkpoints":
             shutil.copytree(undisturbed.outputs / "checkpoints", outputs / "checkpoints")
-        orders = [SWEEP[:-2] + (_shuffled(dice, SWEEP[-2]), SWEEP[-1]) for _ in range(PROCESSES)]
+        orders = [(*SWEEP[:-2], _shuffled(dice, SWEEP[-2]), SWEEP[-1]) for _ in range(PROCESSES)]
         runs = [nursery(*order, f"outputs={outputs}") for order in orders]
         before: dict[str, tuple[int, int]] = {}
         while any(run.poll() is None for run in runs):
