@@ -47,7 +47,7 @@ def check_stopped(run: Run, number: signal.Signals) -> None:
     assert "Exception" not in run.err
 
 
-@pytest.mark.parametrize("number", STOPS)
+@pytest.mark.parametrize("number", STOPS, ids=lambda number: number.name)
 @rounds(short=3, long=50)
 def test_stopped_at_any_moment(
     nursery: Nursery,
