@@ -66,10 +66,11 @@ class Attack:
             scores, study = self.config["scores"], self.config["study"]
             found = report.rebuild(Path(self.config["outputs"]), scores["paper_batch"])
             damaged = found.damaged
-            if study is None:
-                found.show(scores["name"], self.session.wanted)
-            else:
-                found.study(study, scores["name"], self.session.wanted)
+            there = self.session.wanted & {cell.key for cell in found.cells}
+            if there and study is None:
+                found.show(scores["name"], there)
+            elif there:
+                found.study(study, scores["name"], there)
         report.show_failures(self.session.failed.values())
         report.refuse(damaged)
 

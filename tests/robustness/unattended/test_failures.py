@@ -62,7 +62,7 @@ REASONS = {
     "really allocates": "RuntimeError: ",
     "sleeps": "no progress for 3 seconds",
 }
-BROKEN = "attack.objective={_target_: broken_plugin.Broken, how: %s}"
+BROKEN = ("plugins=[broken_plugin]", "attack.objective._target_=broken_plugin.Broken")
 
 
 @pytest.fixture
@@ -90,10 +90,10 @@ def failures(outputs: Path) -> list[dict[str, str]]:
 
 def test_failing_objectives(start: Installed, outputs: Path) -> None:
     """All the ways in one sweep, between objectives that work."""
-    hows = ",".join(f"{{_target_: broken_plugin.Broken, how: {how}}}" for how in ("works", *REASONS, "works too"))
+    hows = ",".join(("works", *REASONS, "works too"))
     run = start(
-        *("attack", "-m", *TINY, f"outputs={outputs}", "plugins=[broken_plugin]", "sharing=share2,all_shared"),
-        *("eps=[4]", "timeout=3", f"attack.objective={hows}"),
+        *("attack", "-m", *TINY, f"outputs={outputs}", *BROKEN, "sharing=share2,all_shared"),
+        *("eps=[4]", "timeout=3", f"+attack.objective.how={hows}"),
     )
     assert run.finish() == 1, run.err
     assert "Traceback" not in run.err
@@ -117,17 +117,15 @@ def test_failing_objectives(start: Installed, outputs: Path) -> None:
 def test_an_objective_that_blocks_in_c(start: Installed, outputs: Path) -> None:
     """Not even a signal gets through, so the process ends; what it was at is recorded, the next run does the rest."""
     began = time.monotonic()
-    order = ("attack", "-m", *TINY, f"outputs={outputs}", "plugins=[broken_plugin]", "sharing=all_shared", "timeout=2")
-    hows = "attack.objective={_target_: broken_plugin.Broken, how: blocks},{_target_: broken_plugin.Broken, how: w}"
-    run = start(*order, "eps=[4]", hows)
+    order = ("attack", "-m", *TINY, f"outputs={outputs}", *BROKEN, "sharing=all_shared", "eps=[4]", "timeout=2")
+    run = start(*order, "+attack.objective.how=blocks,works")
     assert run.finish(60) == 1, run.err
     assert time.monotonic() - began < 40
     assert "no progress for 2 seconds, the limit set by timeout" in run.err
-    (record,) = failures(outputs)
-    assert "no progress for 2 seconds" in record["reason"]
-    done = cells(outputs)
-    assert len(done) == 1, "the clean cell"
-    rest = start(*order, "eps=[4]", "attack.objective={_target_: broken_plugin.Broken, how: w}")
+    found = failures(outputs)
+    assert len(found) == 2, "the clean cell is of the same pass, and nobody can know which of them hung"
+    assert all("no progress for 2 seconds" in record["reason"] for record in found)
+    rest = start(*order, "+attack.objective.how=works")
     assert rest.finish() == 0, rest.err
     assert len(cells(outputs)) == 2
     assert len(failures(outputs)) == 1
@@ -138,10 +136,10 @@ def test_a_killed_worker(start: Installed, outputs: Path) -> None:
     run = start(*order, "dataset.reader._target_=broken_plugin.Killing")
     assert run.finish(60) == 1, run.err
     assert "Traceback" not in run.err
-    assert "killed by signal" in run.err
+    assert "DataLoader worker" in run.err
     found = failures(outputs)
     assert len(found) == 2, "clean and attacked"
-    assert all("killed by signal" in record["reason"] for record in found)
+    assert all("DataLoader worker" in record["reason"] for record in found)
     whole = start(*order)
     assert whole.finish() == 0, whole.err
     assert leftovers(outputs) == []
@@ -150,8 +148,8 @@ def test_a_killed_worker(start: Installed, outputs: Path) -> None:
 
 def test_what_a_stopped_process_holds(start: Installed, outputs: Path) -> None:
     """wait=false leaves with 75; waiting goes on as soon as the other one is dead."""
-    order = ("attack", *TINY, f"outputs={outputs}", "plugins=[broken_plugin]", "eps=[4]")
-    slow = "attack.objective={_target_: broken_plugin.Broken, how: sleeps}"
+    order = ("attack", *TINY, f"outputs={outputs}", *BROKEN, "eps=[4]")
+    slow = "+attack.objective.how=sleeps"
     owner = start(*order, slow)
     end = time.monotonic() + 60
     while not list((outputs / "store").glob(".*.claim")) and time.monotonic() < end:
