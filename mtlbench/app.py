@@ -36,6 +36,7 @@ def run(command: str, arguments: Sequence[str]) -> int:
     """
     # Hydra would print a traceback of its own and leave with 1 whatever the error was.
     os.environ["HYDRA_FULL_ERROR"] = "1"
+    logging.raiseExceptions = False  # a log on a full disk costs the log, nothing else
     OmegaConf.register_new_resolver("process_id", os.getpid, replace=True, use_cache=True)
     # argparse takes -m in front of the overrides only; people write it anywhere.
     sys.argv = [f"mtlbench {command}", *sorted(arguments, key=lambda argument: argument not in ("-m", "--multirun"))]
@@ -46,6 +47,7 @@ def run(command: str, arguments: Sequence[str]) -> int:
         hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name=command)(sweep.point)()
         sweep.return_to_waiting()
         action.finish()
+        sys.stdout.flush()
     except HydraException as error:
         return _say(UsageError(_explain(error, command, arguments)))
     except OmegaConfBaseException as error:

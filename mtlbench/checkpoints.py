@@ -68,6 +68,11 @@ class Checkpoint:
             raise CheckpointError(f"{path}: expected {' and '.join(COST_FIELDS)}; delete the file")
         return found
 
+    def tidy(self) -> None:
+        """Remove the state of a training that was killed after it had written the weights."""
+        if self.state.exists():
+            self.state.unlink(missing_ok=True)
+
     def write_recipe(self) -> None:
         """Write recipe.yaml, so that the folder's name now means this recipe."""
         write_atomically(self.folder / RECIPE, yaml.safe_dump(json.loads(json.dumps(self.recipe)), sort_keys=False))

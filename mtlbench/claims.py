@@ -104,6 +104,12 @@ def sweep_claims(folder: Path) -> None:
                 release(path)
 
 
+def others_at_work(folder: Path) -> bool:
+    """Whether somebody else who may live holds a claim in `folder`."""
+    owners = filter(None, map(_owner_of, folder.glob(".*.claim")))
+    return any(name != owner.me() and owner.alive(name) is not False for name in owners)
+
+
 def _create(folder: Path, me: str) -> bool:
     """Make the claim `folder` with our file inside, in one step; False where it is there."""
     new = temporary(folder)

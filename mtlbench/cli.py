@@ -4,8 +4,11 @@ import os
 import signal
 import sys
 import threading
+from contextlib import suppress
 from difflib import get_close_matches
 from types import FrameType
+
+from mtlbench import streams
 
 COMMANDS = {
     "attack": "attack trained models over a list of epsilons; write ARP and transferability tables",
@@ -38,30 +41,58 @@ def usage() -> str:
 def main() -> None:
     """Entry point of the console script; leaves with one of the exit statuses of `mtlbench.errors`."""
     signals: list[int] = []
+    statuses: list[int] = []
 
     def stop(number: int, frame: FrameType | None) -> None:
+        if statuses:  # all is done but the end of the process
+            os._exit(statuses[0])
         if signals:  # asked twice: at once. Files are whole or absent, so nothing can be torn.
             os._exit(128 + number)
         signals.append(number)
         # A library that does not let go of the process, or a slow disk, must not keep it for longer.
-        last = threading.Timer(MOST_SECONDS_TO_STOP, os._exit, [128 + number])
+        last = threading.Timer(MOST_SECONDS_TO_STOP, _leave, [number])
         last.daemon = True
         last.start()
         raise KeyboardInterrupt if number == signal.SIGINT else Terminated
 
+    def lost(about: "sys.UnraisableHookArgs") -> None:
+        if signals and isinstance(about.exc_value, (KeyboardInterrupt, Terminated)):
+            # The signal came while a destructor ran, which swallows every exception: once more, a little later.
+            again = threading.Timer(0.05, os.kill, [os.getpid(), signals.pop()])
+            again.daemon = True
+            again.start()
+        else:
+            sys.__unraisablehook__(about)
+
     signal.signal(signal.SIGTERM, stop)
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # a shell's background job ignores it
         signal.signal(signal.SIGINT, stop)
+    before, sys.unraisablehook = sys.unraisablehook, lost
     try:
-        status = dispatch(sys.argv[1:])
+        with streams.guarded():
+            status = dispatch(sys.argv[1:])
     except (KeyboardInterrupt, Terminated, RuntimeError):
         # A signal that hits a thread's lock comes out as a RuntimeError.
         if not signals:
             raise
-        word = "interrupted" if signals[0] == signal.SIGINT else "terminated"
-        print(f"mtlbench: {word}; what was finished is kept, the same command continues", file=sys.stderr)
+    finally:
+        sys.unraisablehook = before
+    if signals:
+        _say_stopped(signals[0])
         status = 128 + signals[0]
-    sys.exit(status)
+    statuses.append(streams.close(status))
+    sys.exit(statuses[0])
+
+
+def _leave(number: int) -> None:
+    _say_stopped(number)
+    os._exit(128 + number)
+
+
+def _say_stopped(number: int) -> None:
+    word = "interrupted" if number == signal.SIGINT else "terminated"
+    with suppress(OSError):
+        print(f"mtlbench: {word}; what was finished is kept, the same command continues", file=sys.stderr, flush=True)
 
 
 def dispatch(arguments: list[str]) -> int:

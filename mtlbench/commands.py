@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from mtlbench import provenance, report
+from mtlbench.claims import sweep_claims
 from mtlbench.errors import DamagedCellError, DataError, OldCellError, UsageError
-from mtlbench.files import write_atomically
+from mtlbench.files import sweep, write_atomically
 from mtlbench.models.sharing import all_trees, picture
 from mtlbench.report.terminal import console, screen
 from mtlbench.store import Store
@@ -47,7 +48,9 @@ class Attack:
 
         self.config = config
         _record_run(config)
-        self.session = self.session or _session(config)
+        if self.session is None:
+            _tidy(Path(config["outputs"]))
+            self.session = _session(config)
         run_attack(config, screen, self.session)
 
     def finish(self) -> None:
@@ -59,15 +62,15 @@ class Attack:
         if self.config is None or self.session is None:
             return
         refused: Sequence[DamagedCellError | OldCellError] = ()
-        store = Store(Path(self.config["outputs"]) / "store")
-        if any(key in store for key in self.session.wanted):
+        if self.session.wanted:
             scores, study = self.config["scores"], self.config["study"]
             found = report.rebuild(Path(self.config["outputs"]), scores["paper_batch"])
             refused = found.refused
-            if study is None:
-                found.show(scores["name"], self.session.wanted)
-            else:
-                found.study(study, scores["name"], self.session.wanted)
+            there = self.session.wanted & {cell.key for cell in found.cells}
+            if there and study is None:
+                found.show(scores["name"], there)
+            elif there:
+                found.study(study, scores["name"], there)
         report.show_failures(self.session.failed.values())
         report.refuse(refused)
 
@@ -83,7 +86,9 @@ class Train:
         from mtlbench.experiment import run_training
 
         _record_run(config)
-        self.session = self.session or _session(config)
+        if self.session is None:
+            _tidy(Path(config["outputs"]))
+            self.session = _session(config)
         checkpoint, clean_key = run_training(config, screen, self.session)
         console().print(f"{checkpoint.weights} is trained; its clean metrics stand beside it", soft_wrap=True)
         spent = checkpoint.cost
@@ -191,6 +196,15 @@ def _record_run(config: Config) -> None:
     folder = Path(config["run_dir"])
     write_atomically(folder / "provenance.json", json.dumps(provenance.record(device(config)), indent=2) + "\n")
     write_atomically(folder / "resolved.yaml", yaml.safe_dump(dict(config), sort_keys=False))
+
+
+def _tidy(outputs: Path) -> None:
+    """Remove what killed runs left; the store does so itself."""
+    for pattern in ("tables", "plots", "checkpoints", "checkpoints/*", "datasets", "runs/*", "runs/*/*"):
+        for folder in outputs.glob(pattern):
+            sweep(folder)
+    for name in ("checkpoints", "datasets"):
+        sweep_claims(outputs / name)
 
 
 def _session(config: Config) -> "Session":

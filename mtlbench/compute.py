@@ -14,7 +14,7 @@ from mtlbench.cells import Plan
 from mtlbench.claims import held, release, take
 from mtlbench.data.base import ImageDataset
 from mtlbench.data.batch import Batch
-from mtlbench.errors import BusyError, DamagedCellError, FailedCellsError, MtlbenchError
+from mtlbench.errors import BusyError, DamagedCellError, FailedCellsError
 from mtlbench.evaluate import Pass, Record, evaluate
 from mtlbench.models.tree_model import TreeModel
 from mtlbench.progress import Progress
@@ -77,6 +77,7 @@ def complete(job: Job) -> None:
     finally:
         for plan in mine:
             release(job.store.path(plan.key))
+    others |= {p.key: "?" for p in mine if p.key not in job.session.computed | job.session.failed.keys()}
     if others:
         who = ", ".join(sorted(map(owner.words, set(others.values()))))
         raise BusyError(f"{len(others)} of {len(job.plans)} cells of {job.title}: {who} computes them")
@@ -89,16 +90,22 @@ def _claim(job: Job) -> tuple[list[Plan], dict[str, str]]:
     """The missing cells that are ours now, and cell -> owner of those that somebody else is at."""
     mine: list[Plan] = []
     others: dict[str, str] = {}
-    for plan in job.plans:
-        if plan.key in job.session.failed or _stored(job, plan):
-            continue
-        other = take(job.store.path(plan.key))
-        if other is not None:
-            others[plan.key] = other
-        elif _stored(job, plan, claimed=True):  # finished between the look and the claim
-            release(job.store.path(plan.key))
-        else:
+    try:
+        for plan in job.plans:
+            if plan.key in job.session.failed or _stored(job, plan):
+                continue
+            other = take(job.store.path(plan.key))
+            if other is not None:
+                others[plan.key] = other
+                continue
             mine.append(plan)
+            if _stored(job, plan, claimed=True):  # finished between the look and the claim
+                release(job.store.path(mine.pop().key))
+    except Exception:
+        # A claim of ours that we forgot would be in our own way at the next point of the sweep.
+        for plan in mine:
+            release(job.store.path(plan.key))
+        raise
     return mine, others
 
 
@@ -167,14 +174,16 @@ class _Run:
 
     def _save(self, key: str) -> None:
         path = self.job.store.path(key)
-        if not held(path):
-            raise MtlbenchError(f"{path}: another process took the claim over; was this one stopped for long?")
+        if not held(path):  # on another machine we were taken for dead, because we were stopped for long
+            log.warning("%s: another process has taken the claim over", path)
+            return
         try:
             self.job.store.save(self._cell(key))
         except OSError as error:  # a full disk: others may still fit
             self._failed(key, error)
         else:
             self.session.computed.add(key)
+            log.info("stored %s", key)
             release(path)
 
     def _keep(self) -> None:

@@ -151,6 +151,7 @@ def trained_model(setup: Setup, may_train: bool = False) -> TreeModel:
     again = may_train and config["force"] and str(checkpoint.folder) not in setup.session.computed
     if checkpoint.trained and not again:
         load_weights(model, checkpoint.weights)
+        checkpoint.tidy()
     elif may_train or config["dataset"]["make"] is not None:
         with claimed(checkpoint.folder, f"training {checkpoint.folder.name}"):
             _train(setup, model, again)

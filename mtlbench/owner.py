@@ -12,11 +12,12 @@ from pathlib import Path
 
 NAME = re.compile(r"(?P<host>[A-Za-z0-9-]+)~(?P<boot>\w*)~(?P<space>\d*)~(?P<pid>\d+)~(?P<start>\d*)")
 DEAD = ("Z", "X")
+HIDDEN = ""
 
 
 def me() -> str:
     """The name of this process; usable in file names, and without a dot, so that it can stand between two."""
-    return "~".join((*_here(), str(os.getpid()), _start(os.getpid()) or ""))
+    return "~".join((*_here(), str(os.getpid()), _my_start(os.getpid())))
 
 
 def alive(name: str) -> bool | None:
@@ -26,6 +27,8 @@ def alive(name: str) -> bool | None:
         # Even our own host after a reboot: two machines may have the same host name.
         return None
     start = _start(int(found["pid"]))
+    if start == HIDDEN != found["start"]:
+        return None
     return start is not None and start == found["start"]
 
 
@@ -47,25 +50,30 @@ def _here() -> tuple[str, str, str]:
     return host, boot, space
 
 
+@cache
+def _my_start(pid: int) -> str:
+    """Read once: the name of a process must not change while it has too many files open."""
+    return _start(pid) or HIDDEN
+
+
 def _start(pid: int) -> str | None:
-    """When a process started, in ticks since boot; ``""`` where the system does not tell, None where it is dead."""
+    """When a process started, in ticks since boot; `HIDDEN` where the system does not tell, None where it is dead."""
     try:
         # The second field is the program's name in parentheses and may hold anything, even parentheses.
         fields = Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2].split()
     except ProcessLookupError:
         return None
     except OSError:
+        # Not there, hidden because it is another user's, or we have too many files open.
         return _start_without_proc(pid)
     return None if fields[0] in DEAD else fields[19]
 
 
 def _start_without_proc(pid: int) -> str | None:
-    if Path("/proc/self/stat").exists():
-        return None
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
         return None
     except PermissionError:
-        return ""
-    return ""
+        pass  # another user's
+    return HIDDEN

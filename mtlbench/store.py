@@ -16,13 +16,14 @@ import zipfile
 import zlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from mtlbench.bounded import read_bytes, read_json
-from mtlbench.claims import sweep_claims
+from mtlbench.claims import others_at_work, sweep_claims
 from mtlbench.errors import DamagedCellError, DataError, OldCellError, message
 from mtlbench.files import sweep, write_atomically
 
@@ -144,13 +145,17 @@ class Store:
                 yield self.load(key)
             except (DamagedCellError, OldCellError) as error:
                 refused(error)
+            except DataError:
+                if key in self:
+                    raise
+                # set aside by somebody since we looked
 
     def set_aside(self, key: str) -> Path:
         """Move a damaged cell out of the way, to be looked at; its new path. Call it with the claim held."""
         aside = self.folder / "corrupt"
         aside.mkdir(parents=True, exist_ok=True)
-        number = sum(1 for _ in aside.glob(f"{key}.*"))
-        return self.path(key).replace(aside / f"{key}.{number}.npz")
+        free = (path for path in (aside / f"{key}.{number}.npz" for number in count()) if not path.exists())
+        return self.path(key).replace(next(free))
 
     def keep(self, cell: Cell, done: int) -> None:
         """Write what is known of an unfinished cell: the statistics of its first `done` images."""
@@ -193,6 +198,10 @@ class Store:
         for path in (self.folder / "partial").glob("[!.]*.npz"):
             if path.stem in self:
                 path.unlink(missing_ok=True)
+
+    def others_at_work(self) -> bool:
+        """Whether another process is computing cells."""
+        return others_at_work(self.folder)
 
     def _partial(self, key: str) -> Path:
         return self.folder / "partial" / f"{key}.npz"

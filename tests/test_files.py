@@ -1,5 +1,6 @@
 """Files that are whole or absent, whatever moment the process dies."""
 
+import errno
 import os
 import subprocess
 import sys
@@ -8,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mtlbench import files
+from mtlbench import files, owner
 from mtlbench.files import write_atomically
 from mtlbench.store import Cell, Store
 
@@ -91,3 +92,64 @@ def test_a_failed_write_leaves_nothing(tmp_path):
     with pytest.raises(OSError):
         write_atomically(tmp_path / "target", b"x")
     assert [p.name for p in tmp_path.iterdir()] == ["target"]
+
+
+# What dead processes leave
+
+
+@pytest.fixture(scope="module")
+def ended() -> str:
+    """The name of a process that has ended."""
+    code = "from mtlbench import owner; print(owner.me())"
+    root = str(Path(files.__file__).parents[1])
+    return subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True).stdout.strip()
+
+
+def test_sweep_removes_what_the_dead_left_and_nothing_else(tmp_path, ended):
+    left = [f".a.npz.{ended}.tmp", f".folder.{ended}.tmp"]
+    kept = [
+        f".b.npz.{owner.me()}.tmp",
+        ".c.npz.elsewhere~b00t~1~17~99.tmp",
+        ".d.npz.tmp",
+        f"visible.{ended}.tmp",
+        f".e.npz.{ended}.claim",
+        "cell.npz",
+    ]
+    for name in (*left, *kept):
+        (tmp_path / name).touch()
+    (tmp_path / left[1]).unlink()
+    (tmp_path / left[1] / "inside").mkdir(parents=True)
+    (tmp_path / left[1] / "inside" / "file").touch()
+    files.sweep(tmp_path)
+    assert {path.name for path in tmp_path.iterdir()} == set(kept)
+    files.sweep(tmp_path / "nowhere")
+
+
+def test_sweep_removes_what_a_killed_writer_left(tmp_path):
+    code = (
+        "import os, pathlib, sys\n"
+        "from mtlbench.files import write_atomically\n"
+        "pathlib.Path.replace = lambda *_: os.kill(os.getpid(), 9)\n"
+        "write_atomically(pathlib.Path(sys.argv[1]), b'x')\n"
+    )
+    root = str(Path(files.__file__).parents[1])
+    assert subprocess.run([sys.executable, "-c", code, tmp_path / "file"], cwd=root).returncode == -9
+    assert len(list(tmp_path.iterdir())) == 1
+    files.sweep(tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("step", ["fsync", "mkdir", "open", "replace"])
+def test_a_full_disk_names_the_file(tmp_path, monkeypatch, step):
+    def full(*_, **__):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    path = tmp_path / "a" / "file.csv"
+    monkeypatch.setattr(os if step == "fsync" else Path, step, full)
+    with pytest.raises(OSError, match="No space left on device") as caught:
+        write_atomically(path, b"x")
+    monkeypatch.undo()
+    assert caught.value.filename == str(path)
+    assert caught.value.errno == errno.ENOSPC
+    assert not path.exists()
+    assert [p for p in tmp_path.rglob("*") if p.is_file()] == []

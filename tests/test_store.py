@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from mtlbench import store
-from mtlbench.errors import DataError
+from mtlbench.errors import DamagedCellError, DataError
 from mtlbench.store import Cell, Store, content_key
 
 IDENTITY = {
@@ -26,6 +26,7 @@ IDENTITY = {
     "eps": 4.0,
     "seed": 0,
 }
+OLD = next((Path(__file__).parent / "schemas" / "1").glob("*.npz"))
 TASKS = {"segmentation": ["miou"], "depth": ["abs_err", "rel_err"]}
 PROVENANCE = {"commit": "unknown", "seconds": 1.5}
 
@@ -307,3 +308,200 @@ def test_objects_are_never_written(tmp_path):
     with pytest.raises(ValueError, match="allow_pickle"):
         kept.save(Cell(IDENTITY, {}, {}, {"x": np.array([Bomb(tmp_path)], dtype=object)}))
     assert kept.keys() == []
+
+
+# Damaged cells are set aside, never deleted
+
+
+def test_set_aside(tmp_path):
+    kept, saved = Store(tmp_path), cell()
+    for number in range(3):
+        kept.save(saved).write_bytes(b"%d" % number)
+        aside = kept.set_aside(saved.key)
+        assert saved.key not in kept
+        assert aside == tmp_path / "corrupt" / f"{saved.key}.{number}.npz"
+    assert [(tmp_path / "corrupt" / f"{saved.key}.{n}.npz").read_bytes() for n in range(3)] == [b"0", b"1", b"2"]
+    (tmp_path / "corrupt" / f"{saved.key}.0.npz").unlink()
+    kept.save(saved).write_bytes(b"3")
+    kept.set_aside(saved.key)
+    contents = {path.read_bytes() for path in (tmp_path / "corrupt").iterdir()}
+    assert contents == {b"1", b"2", b"3"}, "no name is used twice"
+    assert kept.keys() == []
+
+
+def test_readable_leaves_damaged_cells_out_and_says_so(tmp_path):
+    kept, told = Store(tmp_path), []
+    for number in range(3):
+        kept.save(cell(number, seed=number))
+    bad = kept.keys()[1]
+    kept.path(bad).write_bytes(b"torn")
+    others, found = kept.keys(), [one.key for one in kept.readable(told.append)]
+    others.remove(bad)
+    assert found == others
+    assert [error.path for error in told] == [kept.path(bad)]
+    assert kept.path(bad).read_bytes() == b"torn", "reading changes nothing"
+
+
+def test_readable_beside_somebody_who_sets_a_cell_aside(tmp_path):
+    kept, told = Store(tmp_path), []
+    for number in range(3):
+        kept.save(cell(number, seed=number))
+    keys, found = kept.keys(), []
+    for one in kept.readable(told.append):
+        found.append(one.key)
+        if len(found) == 1:
+            kept.set_aside(keys[1])
+    assert found == [keys[0], keys[2]]
+    assert told == []
+
+
+# Parts of unfinished cells
+
+
+def test_keep_and_kept(tmp_path):
+    kept, part = Store(tmp_path), cell()
+    assert kept.kept(part.key) is None
+    kept.keep(part, 5)
+    found = kept.kept(part.key)
+    assert found is not None
+    assert equal(found[0], part)
+    assert found[1] == 5
+    assert part.key not in kept
+    assert kept.keys() == []
+    kept.save(part)
+    assert kept.kept(part.key) is None, "done"
+    assert [path.name for path in tmp_path.rglob("*") if path.is_file()] == [f"{part.key}.npz"]
+
+
+@pytest.mark.parametrize("damage", ["flip", "cut", "empty", "other", "no count", "newer"])
+def test_a_damaged_part_is_ignored_and_removed(tmp_path, damage):
+    kept, part = Store(tmp_path), cell()
+    kept.keep(part, 5)
+    path = tmp_path / "partial" / f"{part.key}.npz"
+    content = path.read_bytes()
+    if damage in ("flip", "cut", "empty"):
+        middle = len(content) // 2
+        flipped = content[:middle] + bytes([content[middle] ^ 1]) + content[middle + 1 :]
+        path.write_bytes({"flip": flipped, "cut": content[:middle], "empty": b""}[damage])
+    elif damage == "other":
+        kept.keep(cell(eps=8.0), 5)
+        (tmp_path / "partial" / f"{cell(eps=8.0).key}.npz").replace(path)
+    elif damage == "no count":
+        kept.save(part).replace(path)
+    else:
+        rewrite(path, lambda text: text | {"schema": store.SCHEMA + 1})
+    assert kept.kept(part.key) is None
+    assert not path.exists()
+
+
+def rewrite(path: Path, change) -> None:
+    """Replace the header in a cell's file."""
+    with np.load(path) as archive:
+        arrays = dict(archive)
+    arrays["header"] = np.frombuffer(json.dumps(change(json.loads(arrays["header"].tobytes()))).encode(), np.uint8)
+    path.write_bytes(npz(**arrays))
+
+
+# Failures
+
+
+def test_failures_are_recorded_until_the_cell_is_saved(tmp_path):
+    kept, lost = Store(tmp_path), cell()
+    assert kept.failures() == {}
+    try:
+        raise ValueError("two\nlines")
+    except ValueError as error:
+        kept.fail(lost.key, "rooms eps 4", error, {"host": "h"})
+    assert kept.failures() == {lost.key: "rooms eps 4: ValueError: two"}
+    text = json.loads((tmp_path / "failures" / f"{lost.key}.json").read_text())
+    assert text["reason"] == "ValueError: two"
+    assert "test_failures_are_recorded" in text["traceback"]
+    assert text["host"] == "h"
+    kept.save(lost)
+    assert kept.failures() == {}
+    assert list((tmp_path / "failures").iterdir()) == []
+
+
+def test_a_damaged_record_is_still_a_failure(tmp_path):
+    (tmp_path / "failures").mkdir()
+    for number, content in enumerate((b"", b"{", b"[1]", b"{}", b"\xff", b"1")):
+        (tmp_path / "failures" / f"{number}.json").write_bytes(content)
+    found = Store(tmp_path).failures()
+    assert len(found) == 6
+    assert all("cannot be read" in text for text in found.values())
+
+
+@pytest.mark.parametrize(
+    ("error", "text"),
+    [
+        (ValueError("a\nb"), "ValueError: a"),
+        (ValueError(), "ValueError"),
+        (MemoryError(), "MemoryError"),
+        (SystemExit(0), "sys.exit(0) was called"),
+        (SystemExit(), "sys.exit() was called"),
+        (SystemExit("why"), "sys.exit('why') was called"),
+    ],
+    ids=repr,
+)
+def test_reasons(error, text):
+    assert store.reason(error) == text
+
+
+# Older and newer forms
+
+
+def test_a_cell_of_schema_1(tmp_path):
+    """A file as the code of schema 1 wrote it."""
+    kept = Store(tmp_path)
+    key = OLD.stem
+    kept.path(key).write_bytes(OLD.read_bytes())
+    with np.load(OLD) as archive:
+        assert json.loads(archive["header"].tobytes())["schema"] == 1
+        losses = archive["losses"]
+    found = kept.load(key)
+    assert found.key == key
+    assert found.provenance["config"] is None
+    assert found.provenance["commit"]
+    assert np.array_equal(found.arrays["losses"], losses)
+    assert [one.key for one in kept.readable(lambda error: pytest.fail(str(error)))] == [key]
+    kept.save(found)
+    assert equal(kept.load(key), found)
+
+
+def test_every_older_form_can_be_read():
+    assert sorted(store.UPGRADES) == list(range(1, store.SCHEMA))
+
+
+def test_a_cell_of_a_newer_mtlbench_is_refused_but_not_damaged(tmp_path):
+    kept, saved = Store(tmp_path), cell()
+    rewrite(kept.save(saved), lambda text: text | {"schema": store.SCHEMA + 1})
+    with pytest.raises(DataError, match="written by a newer mtlbench") as caught:
+        kept.load(saved.key)
+    assert not isinstance(caught.value, DamagedCellError)
+    with pytest.raises(DataError, match="written by a newer mtlbench"):
+        list(kept.readable(lambda error: pytest.fail("nobody may move it aside")))
+
+
+# Sweeping
+
+
+def test_sweep(tmp_path):
+    kept, done, part = Store(tmp_path), cell(), cell(eps=8.0)
+    code = "from mtlbench import owner; print(owner.me())"
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip()
+    kept.keep(done, 3)
+    (tmp_path / "partial" / "x").write_bytes((tmp_path / "partial" / f"{done.key}.npz").read_bytes())
+    kept.save(done)
+    (tmp_path / "partial" / "x").rename(tmp_path / "partial" / f"{done.key}.npz")
+    kept.keep(part, 3)
+    kept.fail(part.key, "label", ValueError(), {})
+    for folder in (".", "partial", "failures"):
+        (tmp_path / folder / f".left.npz.{ended}.tmp").touch()
+    claim = tmp_path / f".{part.key}.npz.claim"
+    claim.mkdir()
+    (claim / ended).touch()
+    kept.sweep()
+    left = {path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*") if path.is_file()}
+    assert left == {f"{done.key}.npz", f"partial/{part.key}.npz", f"failures/{part.key}.json"}
+    assert not claim.exists()
+    Store(tmp_path / "nowhere").sweep()

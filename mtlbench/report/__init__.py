@@ -72,8 +72,9 @@ class Report:
 def rebuild(outputs: Path, paper_batch: int) -> Report:
     """Derive all tables from the store and write them to ``outputs/tables``.
 
-    Needs no claim: it may run beside any number of attacks, and again where one of them has finished a cell meanwhile,
-    so that of several processes that end together the last one writes the tables of all.
+    Needs no claim: it may run beside any number of attacks. Where one of them has finished a cell meanwhile and nobody
+    is at work any more, it runs again, so that of several processes that end together the last one writes the tables
+    of all; whoever still is at work writes them later.
     """
     store = Store(outputs / "store")
     while True:
@@ -82,7 +83,7 @@ def rebuild(outputs: Path, paper_batch: int) -> Report:
         frames = tables(found.metrics, found.alarms)
         frames["checks"] = found.checks.drop(columns=[name for name in HIDDEN if name in found.checks])
         write_tables(frames, outputs / "tables")
-        if store.keys() == keys:
+        if store.keys() == keys or store.others_at_work():
             return found
 
 

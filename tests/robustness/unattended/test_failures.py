@@ -1,0 +1,171 @@
+"""Cells that fail, hang or are somebody else's: recorded with the reason, and every other cell is done."""
+
+import json
+import os
+import signal
+import textwrap
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.robustness.unattended.processes import TINY, Installed, cells, leftovers
+
+PLUGIN = """
+import ctypes
+import os
+import signal
+import sys
+import time
+
+import torch
+
+from mtlbench.attacks.objectives.base import Potential
+from mtlbench.data.nyuv2 import NYUv2
+
+
+class Broken(Potential):
+    name = "broken"
+
+    def __init__(self, how):
+        self.how = how
+
+    def score(self, losses):
+        if self.how == "raises":
+            raise ValueError("a reason\\nand more")
+        if self.how == "exits":
+            sys.exit(0)
+        if self.how == "allocates":
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        if self.how == "really allocates":
+            torch.empty(1 << 60)
+        if self.how == "sleeps":
+            time.sleep(120)
+        if self.how == "blocks":
+            signal.pthread_sigmask(signal.SIG_BLOCK, range(1, 32))
+            ctypes.CDLL(None).sleep(120)
+        return losses.sum(0)
+
+
+class Killing(NYUv2):
+    '''Its data loader's worker is killed at the second test image.'''
+
+    def sample(self, index, draw=None):
+        if torch.utils.data.get_worker_info() is not None and self.split == "test" and index == 1:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return super().sample(index, draw)
+"""
+REASONS = {
+    "raises": "ValueError: a reason",
+    "exits": "sys.exit(0) was called",
+    "allocates": "OutOfMemoryError: CUDA out of memory",
+    "really allocates": "RuntimeError: ",
+    "sleeps": "no progress for 3 seconds",
+}
+BROKEN = ("plugins=[broken_plugin]", "attack.objective._target_=broken_plugin.Broken")
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Installed:
+    (tmp_path / "broken_plugin.py").write_text(textwrap.dedent(PLUGIN))
+    path = os.pathsep.join(filter(None, (str(tmp_path), str(Path(__file__).parents[3]), os.environ.get("PYTHONPATH"))))
+    return Installed(tmp_path, {"PYTHONPATH": path})
+
+
+@pytest.fixture
+def outputs(start: Installed, undisturbed, tmp_path: Path):
+    """Rooms and models are there already."""
+    import shutil
+
+    place = tmp_path / "outputs"
+    for name in ("datasets", "checkpoints"):
+        shutil.copytree(undisturbed.outputs / name, place / name)
+    yield place
+    start.close()
+
+
+def failures(outputs: Path) -> list[dict[str, str]]:
+    return [json.loads(path.read_text()) for path in sorted((outputs / "store" / "failures").glob("*.json"))]
+
+
+def test_failing_objectives(start: Installed, outputs: Path) -> None:
+    """All the ways in one sweep, between objectives that work."""
+    hows = ",".join(("works", *REASONS, "works too"))
+    run = start(
+        *("attack", "-m", *TINY, f"outputs={outputs}", *BROKEN, "sharing=share2,all_shared"),
+        *("eps=[4]", "timeout=3", f"+attack.objective.how={hows}"),
+    )
+    assert run.finish() == 1, run.err
+    assert "Traceback" not in run.err
+    assert len(cells(outputs)) == 2 + 2 * 2, "clean, and both that work"
+    found = failures(outputs)
+    assert len(found) == 2 * len(REASONS)
+    assert "10 of 14 points of the sweep failed" in run.err
+    for text in REASONS.values():
+        these = [record for record in found if text in record["reason"]]
+        assert len(these) >= 2, text
+        assert all("in score" in record["traceback"] for record in these)
+        assert f": {text}" in run.err or text in run.err
+    assert "10 cells failed when last tried" in run.err
+    assert [left for left in leftovers(outputs) if not left.startswith("store/failures/")] == []
+    assert "ARP" in run.out
+    report = start("report", f"outputs={outputs}")
+    assert report.finish() == 0, report.err
+    assert "10 cells failed when last tried" in report.err
+
+
+def test_an_objective_that_blocks_in_c(start: Installed, outputs: Path) -> None:
+    """Not even a signal gets through, so the process ends; what it was at is recorded, the next run does the rest."""
+    began = time.monotonic()
+    order = ("attack", "-m", *TINY, f"outputs={outputs}", *BROKEN, "sharing=all_shared", "eps=[4]", "timeout=2")
+    run = start(*order, "+attack.objective.how=blocks,works")
+    assert run.finish(60) == 1, run.err
+    assert time.monotonic() - began < 40
+    assert "no progress for 2 seconds, the limit set by timeout" in run.err
+    found = failures(outputs)
+    assert len(found) == 2, "the clean cell is of the same pass, and nobody can know which of them hung"
+    assert all("no progress for 2 seconds" in record["reason"] for record in found)
+    rest = start(*order, "+attack.objective.how=works")
+    assert rest.finish() == 0, rest.err
+    assert len(cells(outputs)) == 2
+    assert len(failures(outputs)) == 1
+
+
+def test_a_killed_worker(start: Installed, outputs: Path) -> None:
+    order = ("attack", *TINY, f"outputs={outputs}", "plugins=[broken_plugin]", "eps=[4]", "workers=1")
+    run = start(*order, "dataset.reader._target_=broken_plugin.Killing")
+    assert run.finish(60) == 1, run.err
+    assert "Traceback" not in run.err
+    assert "DataLoader worker" in run.err
+    found = failures(outputs)
+    assert len(found) == 2, "clean and attacked"
+    assert all("DataLoader worker" in record["reason"] for record in found)
+    whole = start(*order)
+    assert whole.finish() == 0, whole.err
+    assert leftovers(outputs) == []
+    assert len(cells(outputs)) == 2
+
+
+def test_what_a_stopped_process_holds(start: Installed, outputs: Path) -> None:
+    """wait=false leaves with 75; waiting goes on as soon as the other one is dead."""
+    order = ("attack", *TINY, f"outputs={outputs}", *BROKEN, "eps=[4]")
+    slow = "+attack.objective.how=sleeps"
+    owner = start(*order, slow)
+    end = time.monotonic() + 60
+    while not list((outputs / "store").glob(".*.claim")) and time.monotonic() < end:
+        time.sleep(0.05)
+    time.sleep(0.5)
+    os.kill(owner.pid, signal.SIGSTOP)
+    other = start(*order, slow, "wait=false")
+    assert other.finish(60) == 75, other.err
+    assert f"process {owner.pid} on " in other.err
+    waiting = start(*order, slow, "timeout=2")
+    end = time.monotonic() + 60
+    while "waiting" not in waiting.err and time.monotonic() < end:
+        time.sleep(0.05)
+    assert f"process {owner.pid} on " in waiting.err
+    assert waiting.wait(2) is None
+    owner.kill()
+    assert waiting.finish(60) == 1, "it computes now, and hangs itself"
+    assert "no progress for 2 seconds" in waiting.err
+    assert waiting.err.count("waiting") == 1, waiting.err

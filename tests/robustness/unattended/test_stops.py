@@ -1,0 +1,90 @@
+"""SIGTERM and SIGINT at random moments: the promised status, one line, within seconds; the same command continues."""
+
+import random
+import signal
+import statistics
+import time
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from tests.robustness.unattended.forms import rounds
+from tests.robustness.unattended.processes import (
+    SWEEP,
+    Installed,
+    Nursery,
+    Reference,
+    Run,
+    cells,
+    check_whole,
+    leftovers,
+    phase,
+)
+
+STOPS = {signal.SIGINT: (130, "interrupted"), signal.SIGTERM: (143, "terminated")}
+MOST_SECONDS = 10.0
+IMPORTS = 3.0
+BEFORE_MAIN = 0.5
+"""Seconds until the command can handle a signal: Python itself has to start."""
+
+
+def at_work(outputs: Path) -> str:
+    """What the run was at when it was stopped; its claims are gone, so what is there tells it."""
+    if not any((outputs / "datasets").glob("rooms*")):
+        return "generation"
+    trained = len(list((outputs / "checkpoints").glob("*/model.safetensors")))
+    return "tables" if phase(outputs) == "tables" else f"model {trained}"
+
+
+def check_stopped(run: Run, number: signal.Signals) -> None:
+    status, word = STOPS[number]
+    message = f"mtlbench: {word}; what was finished is kept, the same command continues"
+    assert run.status == status, run.err
+    assert run.err.splitlines()[-1] == message
+    assert run.err.count("mtlbench: ") == 1, run.err
+    assert "Traceback" not in run.err
+    assert "Exception" not in run.err
+
+
+@pytest.mark.parametrize("number", STOPS, ids=lambda number: number.name)
+@rounds(short=3, long=50)
+def test_stopped_at_any_moment(
+    nursery: Nursery,
+    installed: Installed,
+    undisturbed: Reference,
+    tmp_path: Path,
+    number: signal.Signals,
+    rounds: int,
+) -> None:
+    dice, seconds, where, folders, real = random.Random(rounds + number), [], Counter[str](), 0, 0
+    while len(seconds) < rounds:
+        outputs, finished = tmp_path / f"outputs {folders}", False
+        folders += 1
+        while not finished and len(seconds) < rounds:
+            # Every third one from the very start: imports may be interrupted too.
+            whole = len(seconds) % 3 == 2
+            run = (installed if whole else nursery)(*SWEEP, f"outputs='{outputs}'", "training.save_every=1")
+            longest = undisturbed.seconds * (1 - len(cells(outputs)) / len(undisturbed.keys)) + 0.5
+            delay = dice.uniform(BEFORE_MAIN, IMPORTS + longest) if whole else dice.uniform(0.05, longest)
+            run.wait(delay)
+            began = time.monotonic()
+            run.send(number)
+            finished = run.finish(60) == 0
+            if finished:
+                break
+            seconds.append(time.monotonic() - began)
+            real += whole
+            where[at_work(outputs)] += 1
+            check_stopped(run, number)
+            check_whole(outputs)
+            unfinished = [left for left in leftovers(outputs) if not left.startswith("store/partial/")]
+            assert [left for left in unfinished if not left.endswith("state.pt")] == []
+        last = nursery(*SWEEP, f"outputs='{outputs}'", "training.save_every=1")
+        assert last.finish() == 0, last.err
+        undisturbed.check(outputs)
+    assert max(seconds) < MOST_SECONDS
+    print(
+        f"\n{number.name}: {rounds} times in {folders} sweeps, {real} of them with the imports; stopped after "
+        f"{statistics.median(seconds):.2f} s (median), {max(seconds):.2f} s (longest); {dict(sorted(where.items()))}"
+    )
