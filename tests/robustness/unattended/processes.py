@@ -148,6 +148,7 @@ class Nursery:
             stdin=pipe,
             stdout=pipe,
             text=True,
+            start_new_session=True,
         )
         assert self.process.stdout is not None
         assert self.process.stdout.readline() == "ready\n"
