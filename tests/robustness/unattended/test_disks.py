@@ -161,10 +161,10 @@ def test_full_streams(installed: Installed, undisturbed: Reference, tmp_path: Pa
         assert "Exception" not in run.err
 
 
-ODD = ["with spaces", 'quote\'s "double"', "Ünï-çødé-日本", "a,b,c", "a=b", "-dash", "[x] {y} $z #%&", "new\nline"]
+ODD = ["with spaces", "a,b,c", "a=b", "-dash", "[x] {y} #%&", "quote's", "Ünï-çødé-日本"]
 
 
-@pytest.mark.parametrize("name", ODD, ids=range(len(ODD)))
+@some("name", ['quote\'s "double", é=日 ,'], ODD)
 def test_odd_folder_names(nursery: Nursery, undisturbed: Reference, tmp_path: Path, name: str) -> None:
     outputs = tmp_path / name
     quoted = name.replace("\\", "\\\\").replace('"', '\\"')
@@ -180,7 +180,7 @@ def test_odd_folder_names(nursery: Nursery, undisturbed: Reference, tmp_path: Pa
 
 
 JUMPS = """
-import datetime, os, random, time
+import os, random, time
 
 if os.environ.get("JUMPS"):
     dice, real = random.Random(os.environ["JUMPS"]), time.time
@@ -188,19 +188,12 @@ if os.environ.get("JUMPS"):
     time.time_ns = lambda: int(time.time() * 1e9)
     strftime = time.strftime
     time.strftime = lambda form, when=None: strftime(form, time.localtime(time.time()) if when is None else when)
-
-    class datetime_(datetime.datetime):
-        @classmethod
-        def now(cls, tz=None):
-            return super().now(tz) + datetime.timedelta(seconds=dice.uniform(-86400, 86400))
-
-    datetime.datetime = datetime_
 """
 
 
 @some("seed", [1], [2, 3, 4])
 def test_a_clock_that_jumps(undisturbed: Reference, tmp_path: Path, seed: int) -> None:
-    """By up to a day, at every look at it, and files from the past and the future."""
+    """By up to a day, whenever the module `time` is asked, and files from the past and the future."""
     (tmp_path / "site").mkdir()
     (tmp_path / "site" / "sitecustomize.py").write_text(JUMPS)
     start = Installed(tmp_path, {"JUMPS": str(seed)})
