@@ -23,7 +23,7 @@ def rebuild(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
             passes += 1
             if passes <= changes:
                 store.save(Cell({"eps": passes}, {}, {}, {}))
-            return SimpleNamespace(metrics=None, alarms=None, checks=pd.DataFrame())
+            return SimpleNamespace(cells=[None], metrics=None, alarms=None, checks=pd.DataFrame())
 
         monkeypatch.setattr(report, "collect", collect)
         monkeypatch.setattr(report, "tables", lambda *_: {})
@@ -36,6 +36,11 @@ def rebuild(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
 @pytest.mark.parametrize("changes", [0, 1, 3])
 def test_again_while_cells_come(rebuild, changes: int) -> None:
     assert rebuild(changes) == changes + 1
+
+
+def test_nothing_is_written_of_nothing(tmp_path: Path) -> None:
+    assert report.rebuild(tmp_path, 1).cells == []
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_not_while_others_are_at_work(rebuild, tmp_path: Path) -> None:

@@ -1,5 +1,7 @@
 """Marks of the long forms."""
 
+import os
+
 import pytest
 
 LONG = (pytest.mark.robustness, pytest.mark.timeout(3600))
@@ -11,5 +13,5 @@ def some(name: str, short: list, long: list) -> pytest.MarkDecorator:
 
 
 def rounds(short: int, long: int) -> pytest.MarkDecorator:
-    """Parameter `rounds`: few in the normal suite, many where robustness is asked for."""
-    return some("rounds", [short], [long])
+    """Parameter `rounds`: few in the normal suite, many where robustness is asked for; ROUNDS=n sets how many."""
+    return some("rounds", [short], [int(os.environ.get("ROUNDS", long))])
