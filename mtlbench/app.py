@@ -25,6 +25,7 @@ from mtlbench.store import reason
 log = logging.getLogger(__name__)
 # ${choose:FLAG,YES,NO} in conf/: what an experiment sweeps over may depend on an option.
 OmegaConf.register_new_resolver("choose", lambda flag, yes, no: yes if flag else no, replace=True)
+QUOTES = "'\""
 SHORTEST_PAUSE, LONGEST_PAUSE = 0.5, 10.0
 """Seconds between two looks at what others are at."""
 
@@ -53,8 +54,16 @@ def run(command: str, arguments: Sequence[str]) -> int:
     except OmegaConfBaseException as error:
         return _say(_misresolved(error))
     except Exception as error:  # noqa: BLE001  the last boundary: one message and an exit status, whatever it was
+        if isinstance(error, OSError) and error.filename is None:
+            error.filename = _runs(arguments)  # Hydra's own files: they come first, and do not say where they are
         return max(_say(error), *sweep.statuses, 0)
     return sweep.status()
+
+
+def _runs(arguments: Sequence[str]) -> str:
+    """Where Hydra writes, as far as the command line tells."""
+    given = [argument.partition("=")[2] for argument in arguments if argument.startswith("outputs=")]
+    return f"{(given or ['outputs'])[-1].strip(QUOTES)}/runs"
 
 
 def conf_dir() -> Path:

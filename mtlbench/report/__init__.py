@@ -80,9 +80,10 @@ def rebuild(outputs: Path, paper_batch: int) -> Report:
     while True:
         keys = store.keys()
         found = collect(outputs, paper_batch)
-        frames = tables(found.metrics, found.alarms)
-        frames["checks"] = found.checks.drop(columns=[name for name in HIDDEN if name in found.checks])
-        write_tables(frames, outputs / "tables")
+        if found.cells:  # or the tables would not even have columns
+            frames = tables(found.metrics, found.alarms)
+            frames["checks"] = found.checks.drop(columns=[name for name in HIDDEN if name in found.checks])
+            write_tables(frames, outputs / "tables")
         if store.keys() == keys or store.others_at_work():
             return found
 

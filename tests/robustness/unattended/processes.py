@@ -148,6 +148,7 @@ class Nursery:
             stdin=pipe,
             stdout=pipe,
             text=True,
+            start_new_session=True,
         )
         assert self.process.stdout is not None
         assert self.process.stdout.readline() == "ready\n"
@@ -231,13 +232,13 @@ def size(folder: Path) -> int:
     return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
 
 
-def phase(outputs: Path) -> str:
-    """What the claims say that a killed run was at."""
+def phase(outputs: Path, pid: int) -> str:
+    """What its claims say that a killed run was at; `start` also between two of them."""
     for folder, name in (("datasets", "generation"), ("checkpoints", "training"), ("store", "attack")):
         claims = (outputs / folder).glob(".*.claim")
-        if any(any(claim.iterdir()) for claim in claims):
+        if any(f"~{pid}~" in file.name for claim in claims for file in claim.iterdir()):
             return name
-    return "tables" if len(cells(outputs)) == CELLS else "between"
+    return "tables" if len(cells(outputs)) == CELLS else "start"
 
 
 @dataclass

@@ -11,6 +11,7 @@ import pytest
 
 from tests.robustness.unattended.forms import rounds
 from tests.robustness.unattended.processes import (
+    CELLS,
     SWEEP,
     Installed,
     Nursery,
@@ -19,7 +20,6 @@ from tests.robustness.unattended.processes import (
     cells,
     check_whole,
     leftovers,
-    phase,
 )
 
 STOPS = {signal.SIGINT: (130, "interrupted"), signal.SIGTERM: (143, "terminated")}
@@ -34,7 +34,7 @@ def at_work(outputs: Path) -> str:
     if not any((outputs / "datasets").glob("rooms*")):
         return "generation"
     trained = len(list((outputs / "checkpoints").glob("*/model.safetensors")))
-    return "tables" if phase(outputs) == "tables" else f"model {trained}"
+    return "tables" if len(cells(outputs)) == CELLS else f"model {trained}"
 
 
 def check_stopped(run: Run, number: signal.Signals) -> None:
