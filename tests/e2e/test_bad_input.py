@@ -100,7 +100,10 @@ OPTIONS = {
     "foreign class": (("model._target_=torch.nn.Linear",), "_target_=torch.nn.Linear: expected a class of mtlbench"),
     "re-exported": (("model._target_=mtlbench.parts.Path",), "_target_=mtlbench.parts.Path: expected a class of mtl"),
     "unknown class": (("model._target_=mtlbench.models.tiny.Tony",), "_target_=mtlbench.models.tiny.Tony: module"),
-    "unknown argument": (("+model.width=3",), "mtlbench.models.tiny.Tiny: Tiny() takes no arguments"),
+    "unknown argument": (
+        ("+model.depth=3",),
+        "mtlbench.models.tiny.Tiny: Tiny.__init__() got an unexpected keyword argument",
+    ),
 }
 
 

@@ -409,7 +409,7 @@ OF_CELLS = {
     "without its end": (cut(-1), "damaged cell"),
     "web page": (replaced(PAGE), "damaged cell"),
     "array": (replaced(npy(np.zeros(3))), "damaged cell"),
-    "directory": (directory, r"cannot be read \(Is a directory\)"),
+    "directory": (directory, r"not a regular file"),
     "unreadable": (unreadable, r"cannot be read \(Permission denied\)"),
     "bomb": (replaced(bomb()), f"unpacks to {MAX_UNPACKED + 1} bytes, expected at most {MAX_UNPACKED}"),
     "giant": (
