@@ -80,6 +80,7 @@ def make(
                 part.mkdir()
                 _fill(part, FORMS[form], split_sizes(images), _size(resolution), seed, progress)
                 (part / MANIFEST).write_text(json.dumps(wanted, indent=1) + "\n", encoding="utf-8")
+                os.sync()  # thousands of small files: all at once, before the name says that they are there
                 part.replace(root)
                 sync(root.parent)
             finally:
