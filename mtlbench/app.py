@@ -1,6 +1,7 @@
 """Hydra around the commands: composing, sweeping, and turning every failure into one message and an exit status."""
 
 import logging
+import logging.config
 import os
 import shlex
 import sys
@@ -92,7 +93,9 @@ class Sweep:
         overrides = OmegaConf.to_container(settings.overrides.task, resolve=False)
         assert isinstance(overrides, list)
         number = settings.job.num if settings.mode == RunMode.MULTIRUN else None
-        point = Point(shlex.join(overrides), number, {})
+        log_options = OmegaConf.to_container(settings.job_logging, resolve=True)
+        assert isinstance(log_options, dict)
+        point = Point(shlex.join(overrides), number, {}, {str(key): value for key, value in log_options.items()})
         if composed.get("fail_fast") is True and any(self.statuses):
             print(f"mtlbench: left out after the failure: {point.overrides}", file=sys.stderr)
             return
@@ -123,6 +126,7 @@ class Sweep:
             time.sleep(pause)
             pause = min(pause * 1.5, LONGEST_PAUSE)
             for point, _ in points:
+                logging.config.dictConfig(point.logging)  # Hydra has ended the log of this point
                 self._run(point)
 
     def status(self) -> int:
@@ -162,11 +166,13 @@ class Point:
         overrides: as on a command line.
         number: from 0; None where there is only one point.
         config: its configuration, plain values.
+        logging: where its log goes, as for `logging.config.dictConfig`.
     """
 
     overrides: str
     number: int | None
     config: dict[str, Any]
+    logging: dict[str, Any]
 
 
 def _plain(composed: DictConfig, overrides: list[str]) -> dict[str, Any]:

@@ -169,3 +169,7 @@ def test_what_a_stopped_process_holds(start: Installed, outputs: Path) -> None:
     assert waiting.finish(60) == 1, "it computes now, and hangs itself"
     assert "no progress for 2 seconds" in waiting.err
     assert waiting.err.count("waiting") == 1, waiting.err
+    logs = [log.read_text() for log in (outputs / "runs").rglob("attack.log")]
+    assert sum("HungError: " in log and "Traceback" in log for log in logs) == 1, (
+        "what comes after waiting is logged too"
+    )
