@@ -18,7 +18,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
-from mtlbench import commands
+from mtlbench import commands, stops
 from mtlbench.checks import check_overrides, check_values, near
 from mtlbench.errors import BusyError, MachineError, MtlbenchError, UsageError, message
 from mtlbench.store import reason
@@ -50,14 +50,17 @@ def run(command: str, arguments: Sequence[str]) -> int:
         sweep.return_to_waiting()
         action.finish()
         sys.stdout.flush()
-    except HydraException as error:
-        return _say(UsageError(_explain(error, command, arguments)))
-    except OmegaConfBaseException as error:
-        return _say(_misresolved(error))
-    except Exception as error:  # noqa: BLE001  the last boundary: one message and an exit status, whatever it was
-        if isinstance(error, OSError) and error.filename is None:
+    except Exception as error:  # the last boundary: one message and an exit status, whatever it was
+        if stops.received:
+            raise
+        shown: Exception = error
+        if isinstance(error, HydraException):
+            shown = UsageError(_explain(error, command, arguments))
+        elif isinstance(error, OmegaConfBaseException):
+            shown = _misresolved(error)
+        elif isinstance(error, OSError) and error.filename is None:
             error.filename = _runs(arguments)  # Hydra's own files: they come first, and do not say where they are
-        return max(_say(error), *sweep.statuses, 0)
+        return max(_say(shown), *sweep.statuses, 0)
     return sweep.status()
 
 
@@ -146,7 +149,9 @@ class Sweep:
             self.statuses.append(0)
         except BusyError as error:
             self.waiting.append((point, error))
-        except (Exception, SystemExit) as error:  # noqa: BLE001  whatever it is, the other points go on
+        except (Exception, SystemExit) as error:  # whatever it is, the other points go on
+            if stops.received:
+                raise
             self._failed(point, error)
 
     def _failed(self, point: "Point", error: BaseException) -> None:

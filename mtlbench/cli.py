@@ -8,7 +8,7 @@ from contextlib import suppress
 from difflib import get_close_matches
 from types import FrameType
 
-from mtlbench import streams
+from mtlbench import stops, streams
 
 COMMANDS = {
     "attack": "attack trained models over a list of epsilons; write ARP and transferability tables",
@@ -40,7 +40,8 @@ def usage() -> str:
 
 def main() -> None:
     """Entry point of the console script; leaves with one of the exit statuses of `mtlbench.errors`."""
-    signals: list[int] = []
+    signals = stops.received
+    signals.clear()
     statuses: list[int] = []
 
     def stop(number: int, frame: FrameType | None) -> None:
@@ -71,8 +72,7 @@ def main() -> None:
     try:
         with streams.guarded():
             status = dispatch(sys.argv[1:])
-    except (KeyboardInterrupt, Terminated, RuntimeError):
-        # A signal that hits a thread's lock comes out as a RuntimeError.
+    except BaseException:
         if not signals:
             raise
     finally:

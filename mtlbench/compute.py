@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from mtlbench import owner
+from mtlbench import owner, stops
 from mtlbench.cells import Plan
 from mtlbench.claims import held, release, take
 from mtlbench.data.base import ImageDataset
@@ -143,7 +143,7 @@ class _Run:
             for key in self._unfinished():
                 self._save(key)
         except (Exception, SystemExit) as error:
-            for key in self._unfinished():
+            for key in () if stops.received else self._unfinished():
                 self._fail(key, error, shown=False)  # the caller shows it, once for all of them
             raise
         finally:

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from mtlbench import stops
 from mtlbench.attacks.attack import Attack
 from mtlbench.attacks.objectives import Total
 from mtlbench.attacks.random import PerImage
@@ -256,7 +257,7 @@ def _next(
         try:
             record.add(work.batch(part, cell, known), len(part))
         except (Exception, SystemExit) as error:
-            if failed is None:
+            if failed is None or stops.received:
                 raise
             failed(cell.key, error)
             lost.append(cell)
