@@ -20,8 +20,7 @@ from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
 from mtlbench import commands, stops
 from mtlbench.checks import check_overrides, check_values, near
-from mtlbench.errors import BusyError, MachineError, MtlbenchError, UsageError, message
-from mtlbench.store import reason
+from mtlbench.errors import BusyError, MachineError, MtlbenchError, UsageError, message, reason
 
 log = logging.getLogger(__name__)
 # ${choose:FLAG,YES,NO} in conf/: what an experiment sweeps over may depend on an option.

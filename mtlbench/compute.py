@@ -14,12 +14,12 @@ from mtlbench.cells import Plan
 from mtlbench.claims import held, release, take
 from mtlbench.data.base import ImageDataset
 from mtlbench.data.batch import Batch
-from mtlbench.errors import BusyError, DamagedCellError, FailedCellsError
+from mtlbench.errors import BusyError, DamagedCellError, FailedCellsError, reason
 from mtlbench.evaluate import Pass, Record, evaluate
 from mtlbench.models.tree_model import TreeModel
 from mtlbench.progress import Progress
 from mtlbench.session import Session
-from mtlbench.store import Cell, Store, reason
+from mtlbench.store import Cell, Store
 from mtlbench.watchdog import Screen
 
 SECONDS_BETWEEN_SAVES = 60.0

@@ -74,3 +74,11 @@ class HungError(MtlbenchError):
 def message(error: BaseException) -> str:
     """What an error says. A data loader's worker sends its whole traceback as the message; its end is the real one."""
     return str(error).rsplit(f"{type(error).__module__}.{type(error).__qualname__}: ")[-1].strip()
+
+
+def reason(error: BaseException) -> str:
+    """One line that says what went wrong."""
+    if isinstance(error, SystemExit):
+        return f"sys.exit({'' if error.code is None else repr(error.code)}) was called"
+    first = (message(error).splitlines() or [""])[0]
+    return f"{type(error).__name__}: {first}" if first else type(error).__name__

@@ -24,7 +24,7 @@ import numpy as np
 
 from mtlbench.bounded import read_bytes, read_json
 from mtlbench.claims import others_at_work, sweep_claims
-from mtlbench.errors import DamagedCellError, DataError, OldCellError, message
+from mtlbench.errors import DamagedCellError, DataError, OldCellError, reason
 from mtlbench.files import sweep, write_atomically
 
 RESULT_VERSION = 1
@@ -208,14 +208,6 @@ class Store:
 
     def _failure(self, key: str) -> Path:
         return self.folder / "failures" / f"{key}.json"
-
-
-def reason(error: BaseException) -> str:
-    """One line that says what went wrong."""
-    if isinstance(error, SystemExit):
-        return f"sys.exit({'' if error.code is None else repr(error.code)}) was called"
-    first = (message(error).splitlines() or [""])[0]
-    return f"{type(error).__name__}: {first}" if first else type(error).__name__
 
 
 def _pack(cell: Cell, more: Mapping[str, Any]) -> bytes:
