@@ -8,6 +8,11 @@ import pandas as pd
 from mtlbench.files import write_atomically
 
 DIGITS = 4
+LATEX = str.maketrans(
+    {character: f"\\{character}" for character in "&%$#_{}"}
+    | {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
+)
+"""What has a meaning in LaTeX, and how to print it."""
 
 
 def write_tables(frames: Mapping[str, pd.DataFrame], folder: Path) -> list[Path]:
@@ -36,8 +41,11 @@ def markdown(frame: pd.DataFrame) -> str:
 
 def latex(frame: pd.DataFrame) -> str:
     """A booktabs tabular."""
-    rounded = frame.map(_text)
-    return rounded.to_latex(index=False, escape=True)
+    # Written out here because pandas' own takes seconds for the tables of a study.
+    rows = [list(map(str, frame.columns)), *(list(map(_text, row)) for row in frame.itertuples(index=False))]
+    header, *body = (" & ".join(cell.translate(LATEX) for cell in row) + r" \\" for row in rows)
+    top, bottom = f"\\begin{{tabular}}{{{'l' * len(frame.columns)}}}\n\\toprule", "\\bottomrule\n\\end{tabular}\n"
+    return "\n".join([top, header, r"\midrule", *body, bottom])
 
 
 def _text(value: object) -> str:
