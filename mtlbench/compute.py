@@ -188,12 +188,15 @@ class _Run:
 
     def _keep(self) -> None:
         """Write what there is of the unfinished cells. It only saves time, so a full disk costs nothing else."""
+        lost = []
         for key in self.plans.keys() - self.session.computed:
             if key in self.records and self.records[key].done:
                 try:
                     self.job.store.keep(self._cell(key), self.records[key].done)
                 except OSError as error:
-                    print(f"mtlbench: {reason(error)}; this part is computed again next time", file=sys.stderr)
+                    lost.append(error)
+        if lost:
+            print(f"mtlbench: {reason(lost[0])}; {len(lost)} unfinished cells cannot be kept", file=sys.stderr)
         self.saved = time.monotonic()
 
     def _unfinished(self) -> list[str]:
