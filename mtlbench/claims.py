@@ -36,6 +36,10 @@ def claim_of(path: Path) -> Path:
     return path.with_name(f".{path.name}.claim")
 
 
+def _claimed_path(claim: Path) -> Path:
+    return claim.with_name(claim.name.removeprefix(".").removesuffix(".claim"))
+
+
 def take(path: Path) -> str | None:
     """Claim `path`; None where it is ours now, otherwise the name of the owner in the way.
 
@@ -73,6 +77,12 @@ def release(path: Path) -> None:
         return
 
 
+def release_all() -> None:
+    """Give up every claim of this process."""
+    for file in list(_beating.files):
+        release(_claimed_path(file.parent))
+
+
 def held(path: Path) -> bool:
     """Whether the claim on `path` is ours."""
     return (claim_of(path) / owner.me()).exists()
@@ -99,7 +109,7 @@ def sweep_claims(folder: Path) -> None:
     for claim in folder.glob(".*.claim"):
         other = _owner_of(claim)
         if other is None or owner.alive(other) is False:
-            path = claim.with_name(claim.name.removeprefix(".").removesuffix(".claim"))
+            path = _claimed_path(claim)
             if take(path) is None:
                 release(path)
 

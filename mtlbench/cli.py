@@ -8,7 +8,7 @@ from contextlib import suppress
 from difflib import get_close_matches
 from types import FrameType
 
-from mtlbench import stops, streams
+from mtlbench import restart, stops, streams
 
 COMMANDS = {
     "attack": "attack trained models over a list of epsilons; write ARP and transferability tables",
@@ -42,6 +42,7 @@ def main() -> None:
     """Entry point of the console script; leaves with one of the exit statuses of `mtlbench.errors`."""
     signals = stops.received
     signals.clear()
+    restart.allow()
     statuses: list[int] = []
 
     def stop(number: int, frame: FrameType | None) -> None:

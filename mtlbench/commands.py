@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from mtlbench import provenance, report
+from mtlbench import provenance, report, restart
 from mtlbench.claims import sweep_claims
 from mtlbench.errors import DamagedCellError, DataError, OldCellError, UsageError
 from mtlbench.files import sweep, write_atomically
@@ -210,7 +210,9 @@ def _tidy(outputs: Path) -> None:
 def _session(config: Config) -> "Session":
     from mtlbench.session import Session
 
-    return Session(force=config["force"], fail_fast=config.get("fail_fast", False))
+    reasons = Store(Path(config["outputs"]) / "store").failures()
+    failed = {key: reasons.get(key, f"{key}: failed before this process started anew") for key in restart.given_up()}
+    return Session(force=config["force"], fail_fast=config.get("fail_fast", False), failed=failed)
 
 
 def _nothing() -> None:

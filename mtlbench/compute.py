@@ -157,12 +157,16 @@ class _Run:
         # All done: the last run was stopped while it saved.
         loader = () if all(done) else job.loader
 
+        def begins(key: str) -> None:
+            self.session.running = [self.plans[key]]
+
         def told(images: int, total: int, note: str) -> None:
+            self.session.running = list(self.plans.values())
             if time.monotonic() - self.saved > SECONDS_BETWEEN_SAVES:
                 self._keep()
             progress(images, total, note)
 
-        evaluate(work, loader, job.device, job.images, told, self.records, self._failed)
+        evaluate(work, loader, job.device, job.images, told, self.records, self._failed, begins)
 
     def _failed(self, key: str, error: BaseException) -> None:
         self._fail(key, error, shown=True)

@@ -203,6 +203,7 @@ def evaluate(
     progress: Progress = silent,
     records: dict[str, Record] | None = None,
     failed: Callable[[str, BaseException], None] | None = None,
+    begins: Callable[[str], None] = lambda key: None,
 ) -> dict[str, Record]:
     """Run every cell on every batch; each image is decoded once.
 
@@ -216,6 +217,7 @@ def evaluate(
             whole number of batches of every cell at any moment.
         failed: told of a cell that raised something, which is then left out while the others go on; without it
             the first failure ends the pass.
+        begins: told of every cell before each of its batches.
 
     Returns:
         key of the cell -> its record; a failed cell's ends before the batch that it failed on.
@@ -229,7 +231,7 @@ def evaluate(
             stop = start + len(whole)
             if any(records[cell.key].done < stop for cell in cells):
                 batch = whole.to(device)
-                for cell in _next(work, cells, records, batch, start, failed):
+                for cell in _next(work, cells, records, batch, start, failed, begins):
                     cells.remove(cell)
             start = stop
             progress(stop, images, f"images, {len(cells)} cells at once")
@@ -243,6 +245,7 @@ def _next(
     batch: Batch,
     start: int,
     failed: Callable[[str, BaseException], None] | None,
+    begins: Callable[[str], None],
 ) -> list[PlannedCell]:
     """Add the batch whose first image is number `start` to every cell that does not have it; the cells that failed."""
     lost = []
@@ -254,6 +257,7 @@ def _next(
             continue
         # Another batch size than that of the interrupted pass: only its missing images.
         part, known = (batch[have:], work.clean(batch[have:])) if have else (batch, clean)
+        begins(cell.key)
         try:
             record.add(work.batch(part, cell, known), len(part))
         except (Exception, SystemExit) as error:

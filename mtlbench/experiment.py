@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from mtlbench import parts, precision, provenance
+from mtlbench import parts, precision, provenance, restart
 from mtlbench.cells import Plan, clean_plan, plans
 from mtlbench.checkpoints import CLEAN_METRICS, COST, CURVE, WEIGHTS, Checkpoint, find
 from mtlbench.claims import claimed
@@ -238,11 +238,13 @@ def loader_of(setup: Setup, dataset: ImageDataset) -> Iterable[Batch]:
 
 
 def _stuck(config: Config, session: Session, error: HungError) -> None:
-    """Last words of a process that hangs inside of a library: its unfinished cells are recorded as failures."""
+    """Last words of a process that hangs inside of a library: the cell has failed, a new process does the others."""
     store = Store(Path(config["outputs"]) / "store")
-    for plan in session.running:
-        if plan.key not in session.computed:
-            fail(store, session, plan, error, {})
+    hung = [plan for plan in session.running if plan.key not in session.computed]
+    for plan in hung:
+        fail(store, session, plan, error, {})
+    if hung and not session.fail_fast and not session.force:
+        restart.without(session.failed)
 
 
 def _again(config: Config) -> dict[str, Any]:

@@ -15,7 +15,7 @@ class Session:
         wanted: keys of all cells that its points asked for, stored or not.
         computed: keys of the cells, and folders of the models, that it computed.
         failed: cell -> what it is and why it failed; this invocation does not try it again.
-        running: the cells of the pass that runs now.
+        running: the cell that is computed now; all of its pass between two cells.
     """
 
     force: bool = False
