@@ -219,3 +219,11 @@ def test_the_same_numbers_draw_the_same_bytes(tmp_path: Any) -> None:
     assert first.read_bytes() == second.read_bytes()
     assert first.read_bytes().startswith(b"\x89PNG")
     assert write_plot(plot, "paper", tmp_path) is None
+
+
+def test_points_without_a_place_are_not_drawn(tmp_path: Any) -> None:
+    """Without an independent model nobody knows what accuracy a tree has lost."""
+    plot = run("tradeoff", cell(50, attack="dgba", sharing="all_shared")).plots[0]
+    assert plot.frame["arp_percent"].notna().all()
+    assert plot.frame["clean_lost_percent"].isna().all()
+    assert write_plot(plot, "standard", tmp_path) is None

@@ -25,7 +25,7 @@ MARKERS = "osD^vP*Xh<>"
 
 def write_plot(plot: Plot, scores: str, folder: Path) -> Path | None:
     """Draw one score set of a plot as ``<name>.png``; its path, None where there is nothing to draw."""
-    frame = plot.frame[(plot.frame["scores"] == scores) & plot.frame[plot.y].notna()]
+    frame = plot.frame[(plot.frame["scores"] == scores) & plot.frame[[plot.x, plot.y]].notna().all(axis=1)]
     if frame.empty:
         return None
     path = folder / f"{plot.name}.png"
