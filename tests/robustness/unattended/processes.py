@@ -212,10 +212,12 @@ def check_whole(outputs: Path) -> None:
     for path in (outputs / "tables").glob("[!.]*.csv"):
         assert path.read_bytes().endswith(b"\n")
         pd.read_csv(path)
-    for path in outputs.rglob("*.json"):
-        # Rooms come into being in a hidden folder, which gets its name when it is whole.
-        if not any(part.startswith(".") for part in path.relative_to(outputs).parts):
-            json.loads(path.read_bytes())
+    for folder, below, files in os.walk(outputs):
+        # Rooms come into being in a hidden folder, which gets its name when it is whole, while we look.
+        below[:] = [name for name in below if not name.startswith(".")]
+        for name in files:
+            if name.endswith(".json") and not name.startswith("."):
+                json.loads(Path(folder, name).read_bytes())
 
 
 def leftovers(outputs: Path) -> list[str]:
