@@ -210,8 +210,9 @@ def _tidy(outputs: Path) -> None:
 def _session(config: Config) -> "Session":
     from mtlbench.session import Session
 
-    reasons = Store(Path(config["outputs"]) / "store").failures()
-    failed = {key: reasons.get(key, f"{key}: failed before this process started anew") for key in restart.given_up()}
+    given_up = restart.given_up()
+    reasons = Store(Path(config["outputs"]) / "store").failures() if given_up else {}
+    failed = {key: reasons.get(key, f"{key}: failed before this process started anew") for key in given_up}
     return Session(force=config["force"], fail_fast=config.get("fail_fast", False), failed=failed)
 
 

@@ -117,17 +117,8 @@ def test_failing_objectives(start: Installed, outputs: Path) -> None:
 def test_an_objective_that_blocks_in_c(start: Installed, outputs: Path) -> None:
     """Not even a signal gets through: the cell is recorded, and the command starts anew for the others."""
     began = time.monotonic()
-    order = (
-        "attack",
-        "-m",
-        *TINY,
-        f"outputs={outputs}",
-        *BROKEN,
-        "sharing=all_shared",
-        "eps=[4,8]",
-        "timeout=2",
-    )
-    run = start(*order, "+attack.objective.how=blocks,works")
+    order = ("attack", "-m", *TINY, f"outputs={outputs}", *BROKEN, "sharing=all_shared", "eps=[4,8]")
+    run = start(*order, "timeout=2", "+attack.objective.how=blocks,works")
     assert run.finish(120) == 1, run.err
     assert time.monotonic() - began < 100
     found = failures(outputs)
