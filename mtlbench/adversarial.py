@@ -16,6 +16,7 @@ from mtlbench.evaluate import GREY, frozen
 from mtlbench.losses import TaskLosses
 from mtlbench.models.tree_model import TreeModel
 from mtlbench.tasks import Task
+from mtlbench.values import is_number, is_whole
 
 OBJECTIVES: dict[str, type[Objective]] = {"single": Single, "total": Total, "dgba": DGBA}
 
@@ -47,13 +48,13 @@ class Adversary:
             raise UsageError(f"training.attack={self.attack}: expected {', '.join(OBJECTIVES)}")
         if self.step not in ("fgsm", "pgd"):
             raise UsageError(f"training.step={self.step}: expected fgsm or pgd")
-        if isinstance(self.steps, bool) or not isinstance(self.steps, int) or self.steps < 1:
+        if not is_whole(self.steps, 1):
             raise UsageError(f"training.steps={self.steps}: expected a whole number of at least 1")
-        if isinstance(self.eps, bool) or not isinstance(self.eps, (int, float)) or not 0 < self.eps <= 255:
+        if not is_number(self.eps, 0, 255) or self.eps == 0:
             raise UsageError(f"training.eps={self.eps}: expected grey levels of 255, for example 8 for 8/255")
-        if isinstance(self.ratio, bool) or not isinstance(self.ratio, (int, float)) or not 0 < self.ratio <= 1:
+        if not is_number(self.ratio, 0, 1) or self.ratio == 0:
             raise UsageError(f"training.ratio={self.ratio}: expected a number above 0, at most 1")
-        if isinstance(self.warmup, bool) or not isinstance(self.warmup, int) or self.warmup < 0:
+        if not is_whole(self.warmup, 0):
             raise UsageError(f"training.warmup={self.warmup}: expected a whole number of at least 0")
 
     def wanted(self, iteration: int) -> bool:

@@ -18,6 +18,7 @@ import yaml
 from mtlbench.bounded import read_json, read_yaml
 from mtlbench.errors import CheckpointError
 from mtlbench.files import write_atomically
+from mtlbench.values import is_number
 
 WEIGHTS, RECIPE, CLEAN_METRICS, CURVE, STATE, COST = (
     "model.safetensors",
@@ -64,7 +65,7 @@ class Checkpoint:
         if not path.is_file():
             return {}
         found = read_json(path, CheckpointError)
-        if not isinstance(found, dict) or not all(isinstance(found.get(f), (int, float)) for f in COST_FIELDS):
+        if not isinstance(found, dict) or not all(is_number(found.get(f)) for f in COST_FIELDS):
             raise CheckpointError(f"{path}: expected {' and '.join(COST_FIELDS)}; delete the file")
         return found
 

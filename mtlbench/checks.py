@@ -7,12 +7,12 @@ import re
 from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from itertools import accumulate
-from math import inf
 from pathlib import Path
 from typing import Any
 
 from mtlbench.errors import UsageError
 from mtlbench.studies import STUDIES
+from mtlbench.values import is_number, is_whole
 
 LEAST = {
     "seed": 0,
@@ -157,7 +157,7 @@ def check_values(config: Mapping[str, Any]) -> None:
         value = _value(config, option, least)
         if (value is None and option in MAY_BE_NULL) or (isinstance(value, str) and option in MAY_BE_A_NAME):
             continue
-        if isinstance(value, bool) or not isinstance(value, int) or value < least:
+        if not is_whole(value, least):
             alternative = ", or null" if option in MAY_BE_NULL else ""
             raise UsageError(f"{option}={_shown(value)}: expected a whole number of at least {least}{alternative}")
         if value > MOST.get(option, ANY_MOST):
@@ -166,7 +166,7 @@ def check_values(config: Mapping[str, Any]) -> None:
         value = _value(config, option, 1)
         if value is None and option in MAY_BE_NULL:
             continue
-        if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value < inf:
+        if not is_number(value) or value <= 0:
             raise UsageError(f"{option}={_shown(value)}: expected a positive number")
     for option in FLAGS:
         value = _value(config, option, False)

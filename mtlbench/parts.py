@@ -23,6 +23,7 @@ from mtlbench.models.sharing import Tree, by_index, by_name, level, parse
 from mtlbench.progress import Progress, silent
 from mtlbench.tasks import Task, select
 from mtlbench.training import Recipe
+from mtlbench.values import is_number
 
 Config = Mapping[str, Any]
 LARGEST_EPS = 255.0
@@ -190,7 +191,7 @@ def _loss_scale(given: object, targets: Sequence[Task]) -> dict[str, float]:
     for task, factor in given.items():
         if task not in names:
             raise UsageError(f"attack.loss_scale.{task}: no such task; the attacked ones are {', '.join(names)}")
-        if isinstance(factor, bool) or not isinstance(factor, (int, float)) or not 0 < factor < float("inf"):
+        if not is_number(factor) or factor <= 0:
             raise UsageError(f"attack.loss_scale.{task}={factor}: {example}")
     return {str(task): float(factor) for task, factor in given.items()}
 
@@ -203,7 +204,7 @@ def epsilons(config: Config) -> list[float]:
     if not values:
         raise UsageError(f"eps={given}: the list is empty; {unit}")
     for value in values:
-        if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= LARGEST_EPS:
+        if not is_number(value, 0, LARGEST_EPS):
             raise UsageError(f"eps={value}: expected a number from 0 to 255; {unit}")
     return sorted({float(value) for value in values})
 

@@ -25,6 +25,7 @@ from mtlbench.models.checkpoint import UNREADABLE, describe, read_pickle
 from mtlbench.models.tree_model import TreeModel
 from mtlbench.progress import Progress, silent
 from mtlbench.tasks import Task
+from mtlbench.values import is_number, is_whole
 
 STATE_VERSION = 3
 SECONDS_BETWEEN_SAVES = 60.0
@@ -59,15 +60,15 @@ class Recipe:
     def __post_init__(self) -> None:
         for name in ("iterations", "batch_size", "halve_every"):
             value = getattr(self, name)
-            if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+            if not is_whole(value, 1):
                 raise UsageError(f"training.{name}={value}: expected a whole number of at least 1")
         if self.schedule not in ("one_cycle", "halve"):
             raise UsageError(f"training.schedule={self.schedule}: expected one_cycle or halve")
-        if not _number(self.lr) or self.lr <= 0:
+        if not is_number(self.lr) or self.lr <= 0:
             raise UsageError(f"training.lr={self.lr}: expected a positive number")
-        if not _number(self.weight_decay) or self.weight_decay < 0:
+        if not is_number(self.weight_decay, 0):
             raise UsageError(f"training.weight_decay={self.weight_decay}: expected a number of at least 0")
-        if len(self.betas) != 2 or not all(_number(beta) and 0 <= beta < 1 for beta in self.betas):
+        if len(self.betas) != 2 or not all(is_number(beta, 0) and beta < 1 for beta in self.betas):
             raise UsageError(f"training.betas={self.betas}: expected two numbers from 0 to below 1")
 
     def rate(self, iteration: int) -> float:
@@ -78,10 +79,6 @@ class Recipe:
         if share < 0.3:
             return self.lr * (0.04 + 0.96 * (1 - math.cos(math.pi * share / 0.3)) / 2)
         return self.lr * (1 + math.cos(math.pi * (share - 0.3) / 0.7)) / 2
-
-
-def _number(value: object) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
 
 
 Perturb = Callable[[TreeModel, Batch, int], Tensor | None]

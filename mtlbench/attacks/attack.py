@@ -12,6 +12,7 @@ from mtlbench.attacks.random import PerImage
 from mtlbench.attacks.steps.base import Step
 from mtlbench.errors import UsageError
 from mtlbench.tasks import Task
+from mtlbench.values import is_whole
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,7 @@ class Attack:
     restarts: int = 1
 
     def __post_init__(self) -> None:
-        if isinstance(self.restarts, bool) or not isinstance(self.restarts, int) or self.restarts < 1:
+        if not is_whole(self.restarts, 1):
             raise UsageError(f"attack.restarts={self.restarts}: expected a whole number of at least 1")
 
     @property

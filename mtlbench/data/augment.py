@@ -11,6 +11,7 @@ import numpy as np
 
 from mtlbench.data.files import Array
 from mtlbench.errors import UsageError
+from mtlbench.values import is_number
 
 
 @dataclass(frozen=True)
@@ -76,7 +77,7 @@ class Augment:
     mirror: bool = True
 
     def __post_init__(self) -> None:
-        numbers = all(isinstance(scale, (int, float)) for scale in (self.scale_min, self.scale_max))
+        numbers = all(is_number(scale) for scale in (self.scale_min, self.scale_max))
         if not numbers or not 0 < self.scale_min <= self.scale_max < 100:
             raise UsageError(
                 f"augment: scale_min={self.scale_min}, scale_max={self.scale_max}; "

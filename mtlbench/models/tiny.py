@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from mtlbench.errors import UsageError
 from mtlbench.models.backbone import Backbone, Head, conv_bn_relu
+from mtlbench.values import is_number
 
 WIDTHS = (16, 16, 32, 48, 64)
 STRIDES = (2, 1, 2, 1, 1)
@@ -61,7 +62,7 @@ class Tiny(Backbone):
     """
 
     def __init__(self, width: float = 1.0) -> None:
-        if isinstance(width, bool) or not isinstance(width, (int, float)) or not 0.1 <= width <= 10:
+        if not is_number(width, 0.1, 10):
             raise UsageError(f"model.width={width}: expected a factor from 0.1 to 10")
         self.name = "tiny" if width == 1 else f"tiny-x{width:g}"
         self.widths = [max(1, round(full * width)) for full in WIDTHS]

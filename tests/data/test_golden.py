@@ -25,7 +25,7 @@ def reference_input(batch: Batch) -> np.ndarray:
 
 def folder(shared: Path, name: str) -> Path:
     path = shared / "data" / name
-    if not path.is_dir():
+    if not path.is_dir():  # of the reference material only the numbers are there
         pytest.skip(f"no sample images at {path}")
     return path
 

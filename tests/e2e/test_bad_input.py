@@ -162,7 +162,7 @@ def test_outputs_without_permission(call: Callable, own_outputs: Path, small: tu
     (own_outputs / "store").chmod(0o500)
     try:
         if os.access(own_outputs / "store", os.W_OK):
-            pytest.skip("this user may write everywhere")
+            pytest.skip("this user may write everywhere")  # root: modes refuse it nothing
         expect(call("attack", f"outputs={own_outputs}", *small, "eps=3"), ENVIRONMENT, "store", "Permission denied")
     finally:
         (own_outputs / "store").chmod(0o700)

@@ -59,7 +59,7 @@ def test_the_systemd_units(place: Path, tmp_path_factory: pytest.TempPathFactory
     (folder / "mtlbench.service").write_text(service.replace(PLACE, str(place)))
     (folder / "mtlbench.timer").write_text(timer)
     if shutil.which("systemd-analyze") is None:
-        pytest.skip("systemd-analyze is not installed")
+        pytest.skip("systemd-analyze is not installed")  # a tool of the system, no dependency of the project
     units = [str(folder / name) for name in ("mtlbench.service", "mtlbench.timer")]
     done = subprocess.run(["systemd-analyze", "verify", *units], capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr
@@ -68,7 +68,7 @@ def test_the_systemd_units(place: Path, tmp_path_factory: pytest.TempPathFactory
 
 def test_the_logrotate_file(place: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
     if shutil.which("logrotate") is None:
-        pytest.skip("logrotate is not installed")
+        pytest.skip("logrotate is not installed")  # a tool of the system, no dependency of the project
     folder = tmp_path_factory.mktemp("rotate")
     (folder / "conf").write_text(block("logrotate").replace(PLACE, str(place)))
     (place / "night.log").write_text("a night\n")

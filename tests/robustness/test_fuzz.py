@@ -141,15 +141,20 @@ STRANGE = st.recursive(
 )
 
 
-@bounded(1000)
-@given(data=st.data())
-def test_options(configs: list[dict[str, Any]], data: st.DataObject) -> None:
-    config = copy.deepcopy(data.draw(st.sampled_from(configs)))
-    *above, key = data.draw(st.sampled_from(list(places(config))))
+VALUES_OF_OPTIONS = [
+    *(None, True, -2, -1, 0, 1, 2, 2**31, 2**64, -(2**64), 10**400, -(10**400), 0.0, -0.5, 0.5, 5e-324, 1.7e308),
+    *(float("nan"), float("inf"), -float("inf"), "", "x", "0", "~", "../x", "cpu", "cuda:99999999999", "tree1"),
+    *("012|012", [], {}, [1], [[1]], {"a": 1}, [10**400], [None], [float("nan")], ["x"]),
+]
+
+
+def refuses_or_prepares(config: dict[str, Any], place: tuple[str, ...], value: object) -> None:
+    """Everything goes well with this value at this place, or the error says what is wrong in words of ours."""
+    config = copy.deepcopy(config)
+    *above, key = place
     node = config
     for name in above:
         node = node[name]
-    value = data.draw(STRANGE)
     node[key] = {**node[key], **value} if isinstance(node[key], dict) and isinstance(value, dict) else value
     try:
         prepare(config)
@@ -157,6 +162,20 @@ def test_options(configs: list[dict[str, Any]], data: st.DataObject) -> None:
         assert error.filename
     except MtlbenchError as error:
         assert str(error)
+
+
+def test_every_option(configs: list[dict[str, Any]]) -> None:
+    for config in configs:
+        for place in places(config):
+            for value in VALUES_OF_OPTIONS:
+                refuses_or_prepares(config, place, value)
+
+
+@bounded(1000)
+@given(data=st.data())
+def test_options(configs: list[dict[str, Any]], data: st.DataObject) -> None:
+    config = data.draw(st.sampled_from(configs))
+    refuses_or_prepares(config, data.draw(st.sampled_from(list(places(config)))), data.draw(STRANGE))
 
 
 # Files

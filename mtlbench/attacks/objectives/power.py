@@ -5,6 +5,7 @@ from torch import Tensor
 from mtlbench.attacks.objectives.base import Potential
 from mtlbench.attacks.objectives.dgba import SMALLEST_LOSS
 from mtlbench.errors import UsageError
+from mtlbench.values import is_number
 
 
 class Power(Potential):
@@ -17,7 +18,7 @@ class Power(Potential):
     name = "power"
 
     def __init__(self, alpha: float = 1.0) -> None:
-        if isinstance(alpha, bool) or not isinstance(alpha, (int, float)) or not abs(alpha) < 100:
+        if not is_number(alpha) or abs(alpha) >= 100:
             raise UsageError(f"attack.alpha={alpha}: expected a number, 0 (total) to 1 (dgba) and beyond")
         self.alpha = float(alpha)
 

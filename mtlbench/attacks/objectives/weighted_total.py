@@ -7,6 +7,7 @@ from torch import Tensor
 from mtlbench.attacks.objectives.base import Losses, Objective, Potential
 from mtlbench.attacks.objectives.static import Static
 from mtlbench.errors import UsageError
+from mtlbench.values import is_whole
 
 
 class Weighted(Potential):
@@ -40,7 +41,7 @@ class WeightedTotal(Static):
 
     def __init__(self, grid: int = 3) -> None:
         super().__init__()
-        if isinstance(grid, bool) or not isinstance(grid, int) or grid < 1:
+        if not is_whole(grid, 1):
             raise UsageError(f"attack.grid={grid}: expected a whole number of at least 1")
         self.grid = grid
 

@@ -7,6 +7,7 @@ from torch import Tensor
 from mtlbench.attacks.ball import Ball
 from mtlbench.attacks.objectives.base import Losses, Objective
 from mtlbench.errors import UsageError
+from mtlbench.values import is_number, is_whole
 
 
 class Step(ABC):
@@ -39,13 +40,13 @@ class Step(ABC):
 
 def at_least_one(steps: int) -> int:
     """`steps`, or a `UsageError`."""
-    if not isinstance(steps, int) or isinstance(steps, bool) or steps < 1:
+    if not is_whole(steps, 1):
         raise UsageError(f"attack.step.steps={steps}: expected a whole number of at least 1")
     return steps
 
 
 def positive(value: float, option: str = "size") -> float:
     """A positive finite number, or a `UsageError` that names the option of the step."""
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value < float("inf"):
+    if not is_number(value) or value <= 0:
         raise UsageError(f"attack.step.{option}={value}: expected a positive number, for example 0.25")
     return float(value)

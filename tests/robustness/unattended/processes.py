@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -24,7 +25,7 @@ SWEEP = (*("attack", "-m"), *TINY, "sharing=independent,share2,share4,all_shared
 CELLS = 24
 
 
-class Run:
+class Run(ABC):
     """One process in a process group of its own.
 
     Args:
@@ -44,8 +45,9 @@ class Run:
     def err(self) -> str:
         return (self.folder / "err").read_text()
 
+    @abstractmethod
     def poll(self) -> int | None:
-        raise NotImplementedError
+        """The status, None where it still runs."""
 
     def wait(self, seconds: float) -> int | None:
         """The status, None where it still runs after `seconds`."""
