@@ -19,7 +19,7 @@ from mtlbench.data.base import ImageDataset
 from mtlbench.data.rooms import default_root, make
 from mtlbench.errors import DataError, MachineError, UsageError
 from mtlbench.models.backbone import Backbone
-from mtlbench.models.sharing import Tree, by_index, by_name, level, parse
+from mtlbench.models.sharing import Tree, all_trees, by_index, by_name, level, parse
 from mtlbench.progress import Progress, silent
 from mtlbench.tasks import Task, select
 from mtlbench.training import Recipe
@@ -99,11 +99,20 @@ def dataset_identity(config: Config, root: Path) -> dict[str, Any]:
 
 
 def tree(config: Config, tasks: int) -> Tree:
-    """The sharing tree of the configuration for `tasks` tasks."""
+    """The sharing tree of the configuration for `tasks` tasks.
+
+    Raises:
+        UsageError: there is no such tree, or the sweep does not fit so many tasks.
+    """
     sharing = config["sharing"]
     if "shared_blocks" in sharing:
         return level(tasks, sharing["shared_blocks"])
     index, partitions = sharing["index"], sharing["partitions"]
+    if config.get("all_trees") and tasks != 3:
+        raise UsageError(
+            f"all_trees=true: it sweeps over the 51 trees of three tasks, {tasks} tasks have {len(all_trees(tasks))}; "
+            "name those you want, for example sharing.index=independent,3,all_shared"
+        )
     if (index is None) == (partitions is None):
         found = "neither" if index is None else "both"
         raise UsageError(

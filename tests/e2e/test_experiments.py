@@ -45,6 +45,21 @@ def test_all_trees_sweeps_over_51(flag: str, swept: str) -> None:
     assert config.hydra.sweeper.params["sharing.index"] == swept
 
 
+def test_all_trees_is_for_three_tasks(call: Callable, tmp_path: Path) -> None:
+    same = (
+        "experiment=tradeoff",
+        "dataset=rooms5",
+        "all_trees=true",
+        "sharing.index=0,1",
+        f"outputs={tmp_path}",
+        *FAST,
+    )
+    refused = call("attack", *same)
+    assert refused.status == 2
+    assert "all_trees=true: it sweeps over the 51 trees of three tasks, 5 tasks have 7556" in refused.err
+    assert not list((tmp_path / "store").glob("*.npz"))
+
+
 def test_training_tells_its_cost_and_what_accuracy_it_took(call: Callable, tmp_path: Path) -> None:
     robust = ("train", "training=adversarial_total", f"outputs={tmp_path}", *FAST)
     alone = call(*robust)
