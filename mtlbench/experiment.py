@@ -108,8 +108,7 @@ def run_training(config: Config, screen: Screen, session: Session) -> tuple[Chec
     """Train a model, or finish its training, and store its clean metrics; the model, and the key of its clean cell."""
     setup = prepare(config, screen, session)
     model = trained_model(setup, may_train=True)
-    whole = parts.open_dataset(config, "test", setup.root)
-    return setup.checkpoint, clean_plan(model_identity(setup, model, whole)).key
+    return setup.checkpoint, _record_clean(setup, model)
 
 
 def prepare(config: Config, screen: Screen, session: Session) -> Setup:
@@ -196,14 +195,15 @@ def _train(setup: Setup, model: TreeModel, again: bool) -> None:
     setup.session.computed.add(str(checkpoint.folder))
 
 
-def _record_clean(setup: Setup, model: TreeModel) -> None:
-    """Store the clean cell of the whole test split and write its metrics beside the weights."""
+def _record_clean(setup: Setup, model: TreeModel) -> str:
+    """Store the clean cell of the whole test split and write its metrics beside the weights; the key of the cell."""
     whole = parts.open_dataset(setup.config, "test", setup.root)
     plan = clean_plan(model_identity(setup, model, whole))
     _compute(setup, model, whole, [plan])
     metrics = tables(metrics_frame([setup.store.load(plan.key)]))["metrics"]
     columns = ["scores", "task", "metric", "unit", "higher_is_better", "clean", "n_images"]
     write_atomically(setup.checkpoint.folder / CLEAN_METRICS, metrics[columns].to_csv(index=False))
+    return plan.key
 
 
 def _compute(setup: Setup, model: TreeModel, dataset: ImageDataset, wanted: Sequence[Plan]) -> None:
@@ -256,7 +256,7 @@ def model_identity(setup: Setup, model: TreeModel, dataset: ImageDataset, arithm
     """What all cells of one model on one split share."""
     cache = Path(setup.config["outputs"]) / "datasets" / "fingerprints.json"
     return {
-        "dataset": dataset.name,
+        "dataset": dataset.name + dataset.scoring,
         "split": dataset.split,
         "fingerprint": fingerprint(dataset, cache),
         "n_images": len(dataset),

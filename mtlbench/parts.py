@@ -21,7 +21,7 @@ from mtlbench.errors import DataError, MachineError, UsageError
 from mtlbench.models.backbone import Backbone
 from mtlbench.models.sharing import Tree, all_trees, by_index, by_name, level, parse
 from mtlbench.progress import Progress, silent
-from mtlbench.tasks import Task, select
+from mtlbench.tasks import Task, scored_by, scoring, select
 from mtlbench.training import Recipe
 from mtlbench.values import is_number
 
@@ -88,6 +88,9 @@ def open_dataset(
         limit=limit,
         name=dataset["name"],
     )
+    own, metrics = opened.tasks, dataset.get("metrics")
+    opened.tasks = own if metrics is None else scored_by(own, metrics)
+    opened.scoring = scoring(own, opened.tasks)
     return opened
 
 

@@ -4,8 +4,8 @@ A `Task` says how many channels a head has, which loss trains and attacks it, an
 The sets are those of arXiv 2305.12066: NYUv2 with three tasks and Tiny-Taxonomy with five.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from mtlbench.errors import UsageError
 
@@ -32,6 +32,12 @@ class Task:
 SEGMENTATION, NORMALS, DEPTH = "segmentation", "normals", "depth"
 KEYPOINTS2D, EDGE_TEXTURE = "keypoints2d", "edge_texture"
 
+WITHOUT_UNIT = {
+    SEGMENTATION: ("miou", "pixel_accuracy", "cross_entropy"),
+    NORMALS: ("angle_mean", "angle_median", "within_11.25", "within_22.5", "within_30", "cosine_similarity"),
+}
+"""Metrics that may score a task on any dataset. Those of the other tasks depend on the unit of their targets."""
+
 
 def three_tasks(classes: int = 40) -> tuple[Task, ...]:
     """Segmentation, surface normals and depth in metres, with the metrics reported on NYUv2."""
@@ -57,6 +63,33 @@ def five_tasks(class_weights: Sequence[float]) -> tuple[Task, ...]:
         Task(KEYPOINTS2D, 1, "l1", ("keypoint_err",)),
         Task(EDGE_TEXTURE, 1, "l1", ("edge_err",)),
     )
+
+
+def scored_by(tasks: Sequence[Task], metrics: Mapping[str, Sequence[str]]) -> tuple[Task, ...]:
+    """The tasks, some of them with other metrics than the published tables have.
+
+    Raises:
+        UsageError: an unknown task, or a metric that does not fit it.
+    """
+    option = "dataset.metrics"
+    known = {task.name: task for task in tasks}
+    example = f"expected metrics for a task, for example {option}={{{tasks[0].name}:[{tasks[0].metrics[0]}]}}"
+    if not isinstance(metrics, Mapping):
+        raise UsageError(f"{option}={metrics}: {example}")
+    for name, chosen in metrics.items():
+        if name not in known:
+            raise UsageError(f"{option}.{name}: no such task; expected one of {', '.join(known)}")
+        fitting = tuple(dict.fromkeys((*known[name].metrics, *WITHOUT_UNIT.get(name, ()))))
+        plain = isinstance(chosen, Sequence) and not isinstance(chosen, str)
+        if not plain or not chosen or any(metric not in fitting for metric in chosen) or len({*chosen}) < len(chosen):
+            raise UsageError(f"{option}.{name}={chosen}: expected a list of one or more of {', '.join(fitting)}")
+    return tuple(replace(task, metrics=tuple(metrics.get(task.name, task.metrics))) for task in tasks)
+
+
+def scoring(own: Sequence[Task], scored: Sequence[Task]) -> str:
+    """What stands behind a dataset's name in tables: ``(segmentation=miou)``; nothing if no task has other metrics."""
+    other = [f"{b.name}={'+'.join(b.metrics)}" for a, b in zip(own, scored, strict=True) if a.metrics != b.metrics]
+    return f"({','.join(other)})" if other else ""
 
 
 def select(tasks: Sequence[Task], names: Sequence[str] | None, option: str) -> tuple[Task, ...]:

@@ -18,12 +18,14 @@ class ImageDataset(Dataset[Sample], ABC):
         split: ``train`` or ``test``.
         root: the folder that every file must lie in.
         tasks: the tasks it has targets for.
+        scoring: what its tasks are scored by where that is not what the published tables have, see `tasks.scoring`.
     """
 
     name: str
     split: str
     root: Path
     tasks: tuple[Task, ...]
+    scoring: str = ""
 
     @abstractmethod
     def __len__(self) -> int: ...

@@ -95,3 +95,27 @@ def test_loss_scale_moves_total_and_not_dgba(call: Callable, tmp_path: Path) -> 
     wrong = call("attack", "attack.loss_scale={dept:10}", *same)
     assert wrong.status == 2
     assert "attack.loss_scale.dept: no such task" in wrong.err
+
+
+def test_other_metrics_score_the_same_model(call: Callable, tmp_path: Path) -> None:
+    same = ("attack", "dataset=rooms5", "attack/step=fgsm", f"outputs={tmp_path}", *FAST, "limit=4", "eps=8")
+    other = ("dataset.metrics={segmentation:[miou,pixel_accuracy]}",)
+    assert call(*same).status == 0
+    weights = list((tmp_path / "checkpoints").rglob("*.safetensors"))
+    made = call(*same, *other)
+    assert made.status == 0, made.err
+    assert list((tmp_path / "checkpoints").rglob("*.safetensors")) == weights
+    metrics = pd.read_csv(tmp_path / "tables" / "metrics.csv")
+    attacked = metrics[(metrics["scores"] == "standard") & (metrics["attack"] == "dgba")].set_index("dataset")
+    scored = "rooms5(segmentation=miou+pixel_accuracy)"
+    assert list(attacked.loc["rooms5", "metric"])[:1] == ["cross_entropy"]
+    assert list(attacked.loc[scored, "metric"])[:2] == ["miou", "pixel_accuracy"]
+    of_depth = attacked[attacked["task"] == "depth"]["attacked"]
+    assert of_depth["rooms5"] == of_depth[scored], "the attack is the same"
+    arp = pd.read_csv(tmp_path / "tables" / "arp.csv")
+    assert not arp["arp_percent"].isna().any()
+    robust = call("train", "dataset=rooms5", "training=adversarial_total", f"outputs={tmp_path}", *FAST, *other)
+    assert "unknown until the same model is trained with training=clean" in robust.out
+    assert call("train", "dataset=rooms5", f"outputs={tmp_path}", *FAST, *other).status == 0
+    again = call("train", "dataset=rooms5", "training=adversarial_total", f"outputs={tmp_path}", *FAST, *other)
+    assert "clean accuracy lost against training=clean" in again.out
