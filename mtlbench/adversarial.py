@@ -61,11 +61,15 @@ class Adversary:
         """Whether an iteration takes an adversarial step: evenly spread, a pure function of the iteration."""
         return iteration >= self.warmup and int((iteration + 1) * self.ratio) > int(iteration * self.ratio)
 
+    def attacked(self, tasks: Sequence[Task], iteration: int) -> tuple[Task, ...]:
+        """The tasks that the step of an iteration attacks; `single` counts steps, so that it passes over none."""
+        return (tasks[int(iteration * self.ratio) % len(tasks)],) if self.attack == "single" else tuple(tasks)
+
     def __call__(self, tasks: Sequence[Task], model: TreeModel, batch: Batch, iteration: int) -> Tensor | None:
         """Attacked images [B, 3, H, W] of `batch`, made in evaluation mode; None where no step is wanted."""
         if not self.wanted(iteration):
             return None
-        seen = (tasks[iteration % len(tasks)],) if self.attack == "single" else tuple(tasks)
+        seen = self.attacked(tasks, iteration)
         rule: Step = FGSM() if self.step == "fgsm" else PGD(self.steps)
         losses = TaskLosses(model, seen, batch.targets, batch.masks)
         eps = torch.full((len(batch),), self.eps / GREY, device=batch.image.device)

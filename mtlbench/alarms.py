@@ -10,7 +10,7 @@ from itertools import pairwise
 import numpy as np
 import pandas as pd
 
-from mtlbench.results import options
+from mtlbench.results import names
 from mtlbench.scores.wide import IDENTITY, SAME_MODEL
 from mtlbench.store import Cell
 
@@ -36,7 +36,7 @@ def checks(cells: Iterable[Cell]) -> pd.DataFrame:
 
     Columns: ``not_risen`` share of images, ``outside`` grey levels beyond ball or box, ``nonfinite`` share of images
     with a loss that is no number, ``no_valid_pixel`` share of images that have none for some task, ``tiny_loss`` share
-    of the others on which the guard of 1 / L acts, ``training_mode``;
+    of images with a loss above 0 on which the guard of 1 / L acts, ``training_mode``;
     ``zero_gradient`` and ``nonfinite_gradient`` of the clean images, worst task; ``l2`` (grey levels), ``psnr`` (dB)
     and ``ssim`` of the perturbation, means over the images; ``gradients_per_image`` is the attack's cost.
     """
@@ -47,9 +47,9 @@ def checks(cells: Iterable[Cell]) -> pd.DataFrame:
 def _numbers(cell: Cell) -> dict[str, object]:
     arrays = cell.arrays
     losses = arrays["losses"]
-    row: dict[str, object] = {name: cell.identity.get(name) for name in (*SAME_ATTACK, "eps")}
+    identity = names(cell)
     # Cells that differ in an option only, such as a step size, are different attacks.
-    row["options"] = options(cell.identity)
+    row: dict[str, object] = {name: identity.get(name) for name in (*SAME_ATTACK, "eps", "options")}
     row |= {"cell": cell.key, "nonfinite": float((~np.isfinite(losses)).any(1).mean())}
     row["gradients_per_image"] = cell.provenance.get("gradients_per_image", 0)
     # A loss of exactly 0 is that of an image without a valid pixel (see `losses`): there is nothing to climb.

@@ -8,9 +8,9 @@ from mtlbench.attacks.attack import Attack
 from mtlbench.evaluate import PlannedCell
 from mtlbench.parts import Config
 from mtlbench.store import content_key
+from mtlbench.tasks import EVERY_TASK
 
 CLEAN = "none"
-EVERY_TASK = "all"
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ import json
 import logging
 import shlex
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -196,7 +196,11 @@ def _train(setup: Setup, model: TreeModel, again: bool) -> None:
 
 
 def _record_clean(setup: Setup, model: TreeModel) -> str:
-    """Store the clean cell of the whole test split and write its metrics beside the weights; the key of the cell."""
+    """Store the clean cell of the whole test split and write its metrics beside the weights; the key of the cell.
+
+    They are the dataset's own metrics, whatever the attack at hand is scored by: others use these weights as well.
+    """
+    setup = replace(setup, config={**setup.config, "dataset": {**setup.config["dataset"], "metrics": None}})
     whole = parts.open_dataset(setup.config, "test", setup.root)
     plan = clean_plan(model_identity(setup, model, whole))
     _compute(setup, model, whole, [plan])

@@ -13,11 +13,11 @@ from mtlbench.metrics import PAPER_BATCH, Scores, values
 from mtlbench.scores import bootstrap_weights
 from mtlbench.scores.wide import IDENTITY, SAME_MODEL
 from mtlbench.store import Cell
-from mtlbench.tasks import Task
+from mtlbench.tasks import EVERY_TASK, Task
 
 SCORE_SETS: tuple[Scores, ...] = ("standard", "paper")
 REPLICATES = 1000
-LEVELS = tuple(dict.fromkeys((*IDENTITY, *SAME_MODEL, "options", "cell")))
+LEVELS = tuple(dict.fromkeys((*IDENTITY, *SAME_MODEL, "options", "recipe", "cell")))
 OPTIONS = ("objective", "step_options", "starts")
 
 
@@ -65,9 +65,9 @@ def _values(
 ) -> Iterator[tuple[tuple[Any, ...], np.ndarray]]:
     """Index levels and values of every metric of a cell."""
     tasks = [Task(name, 0, "", tuple(metrics)) for name, metrics in cell.tasks.items()]
+    own = names(cell)
     for variant, arrays in variants(cell.arrays).items():
-        identity = {"precision": "fp32", **cell.identity, "scores": scores}
-        identity |= {"options": options(cell.identity), "cell": cell.key}
+        identity = own | {"scores": scores}
         if variant:
             identity |= {"target": variant, "cell": f"{cell.key}:{variant}"}
         for (task, metric), value in values(tasks, arrays, weights, scores, paper_batch).items():
@@ -83,9 +83,29 @@ def variants(arrays: Mapping[str, np.ndarray]) -> dict[str, dict[str, np.ndarray
     return found
 
 
-def options(identity: Mapping[str, Any]) -> str:
-    """What tells attacks of the same name apart, as canonical JSON: a step size, an alpha, restarts."""
-    return json.dumps({name: identity[name] for name in OPTIONS if identity.get(name)}, sort_keys=True)
+def names(cell: Cell) -> dict[str, Any]:
+    """What a cell is called in tables, and what tells it from others of the same name.
+
+    ``target`` says which tasks are attacked where it is some of them. ``options`` is what attacks of one name may
+    differ in: a step size, an alpha, restarts, the attacked tasks. ``recipe`` is that of the training, which has more
+    than a name; empty where the weights were given. Both are canonical JSON.
+    """
+    identity = {"precision": "fp32", **cell.identity, "cell": cell.key}
+    attack = {name: identity[name] for name in OPTIONS if identity.get(name)}
+    attacked = identity.get("tasks") or ()
+    if identity.get("target") == EVERY_TASK and 0 < len(attacked) < len(cell.tasks):
+        identity["target"] = "+".join(attacked)
+        attack["tasks"] = attacked
+    more = {"options": attack, "recipe": _recipe(cell)}
+    return identity | {name: json.dumps(value, sort_keys=True) for name, value in more.items()}
+
+
+def _recipe(cell: Cell) -> dict[str, Any]:
+    config = cell.provenance.get("config")
+    if not isinstance(config, Mapping) or config.get("checkpoint", "auto") != "auto":
+        return {}
+    training = {name: value for name, value in config["training"].items() if name != "save_every"}
+    return {"training": training, "augment": config["dataset"]["augment"]}
 
 
 def _nothing() -> pd.MultiIndex:

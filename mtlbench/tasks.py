@@ -31,6 +31,8 @@ class Task:
 
 SEGMENTATION, NORMALS, DEPTH = "segmentation", "normals", "depth"
 KEYPOINTS2D, EDGE_TEXTURE = "keypoints2d", "edge_texture"
+EVERY_TASK = "all"
+"""The target of an attack on all tasks at once."""
 
 WITHOUT_UNIT = {
     SEGMENTATION: ("miou", "pixel_accuracy", "cross_entropy"),
@@ -81,9 +83,10 @@ def scored_by(tasks: Sequence[Task], metrics: Mapping[str, Sequence[str]]) -> tu
             raise UsageError(f"{option}.{name}: no such task; expected one of {', '.join(known)}")
         fitting = tuple(dict.fromkeys((*known[name].metrics, *WITHOUT_UNIT.get(name, ()))))
         plain = isinstance(chosen, Sequence) and not isinstance(chosen, str)
-        if not plain or not chosen or any(metric not in fitting for metric in chosen) or len({*chosen}) < len(chosen):
+        if not plain or not chosen or any(metric not in fitting for metric in chosen):
             raise UsageError(f"{option}.{name}={chosen}: expected a list of one or more of {', '.join(fitting)}")
-    return tuple(replace(task, metrics=tuple(metrics.get(task.name, task.metrics))) for task in tasks)
+        known[name] = replace(known[name], metrics=tuple(metric for metric in fitting if metric in chosen))
+    return tuple(known.values())
 
 
 def scoring(own: Sequence[Task], scored: Sequence[Task]) -> str:

@@ -58,6 +58,16 @@ def test_single_takes_each_task_in_turn(model: TreeModel) -> None:
         assert torch.equal(found, expected[""])
 
 
+@pytest.mark.parametrize("ratio", [1.0, 0.5, 1 / 3, 0.4, 0.2, 0.1])
+def test_single_passes_over_no_task_at_any_ratio(ratio: float) -> None:
+    adversarial = adversary(attack="single", ratio=ratio)
+    steps = [i for i in range(350) if adversarial.wanted(i)]
+    attacked = [task.name for i in steps for task in adversarial.attacked(DATASET.tasks, i)]
+    assert len(attacked) == len(steps)
+    counts = [attacked.count(task.name) for task in DATASET.tasks]
+    assert max(counts) - min(counts) <= 1
+
+
 def test_ratio_and_warmup() -> None:
     assert [adversary().wanted(i) for i in range(3)] == [True] * 3
     assert sum(adversary(ratio=0.5).wanted(i) for i in range(100)) == 50

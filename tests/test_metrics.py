@@ -270,7 +270,7 @@ def test_no_valid_pixel_is_undefined_not_zero(tasks, scores):
 @pytest.mark.parametrize("scores", ["paper", "standard"])
 @pytest.mark.parametrize("value", [torch.nan, torch.inf])
 def test_a_broken_prediction_is_never_robust(tasks, scores, value):
-    """One pixel that is no number makes the mean error of its task undefined; no warning, no infinity."""
+    """One pixel that is no number makes every metric of its task undefined; no warning, no infinity."""
     parts = scene(tasks)
     for task in tasks:
         parts[0][task.name][N - 1, 0, 0, 0] = value
@@ -278,10 +278,8 @@ def test_a_broken_prediction_is_never_robust(tasks, scores, value):
     for task in tasks:
         if task.loss == "cross_entropy" and value == torch.inf:
             continue  # an infinite logit is the largest
-        assert np.isnan([found[task.name, name] for name in task.metrics]).any(), task.name
+        assert np.isnan([found[task.name, name] for name in task.metrics]).all(), task.name
     assert not np.isinf(list(found.values())).any()
-    if tasks is THREE:
-        assert np.isnan([found["normals", "angle_mean"], found["normals", "angle_median"]]).all()
 
 
 # Registry

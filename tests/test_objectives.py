@@ -191,3 +191,26 @@ class TestFamilies:
         same(found["w1/0/1"], alone)
         first = golden("nyuv2").losses(first_batch(), golden("nyuv2").tasks[:1])
         same(found["w2/0/0"], climb(PGD(3), first, x, eps, Single()))
+
+
+@pytest.mark.parametrize("alpha", [0.5, 1.0, 1.5, 2.0])
+def test_power_gives_a_task_without_a_valid_pixel_no_say(alpha):
+    """Its loss is 0; a constant of 1e8 in the score would leave the other terms no digits."""
+    losses = torch.tensor([[0.7, 1.2], [0.3, 0.0]], requires_grad=True)
+    alone = Power(alpha).score(losses[:1])
+    score = Power(alpha).score(losses)
+    assert score[1] == alone[1]
+    assert score[0] != alone[0]
+    score.sum().backward()
+    assert losses.grad[1, 1] == 0
+    assert losses.grad.isfinite().all()
+
+
+def test_a_search_over_weightings_of_one_task_is_single():
+    x, eps = first_batch().image, torch.full((3,), EPS)
+    tasks = golden("nyuv2").tasks[2:]
+    losses = golden("nyuv2").losses(first_batch(), tasks)
+    found = Attack(WeightedTotal(3), PGD(2), tasks)(losses, x, eps, PerImage(0, "abc"))
+    single = Attack(Single(), PGD(2), tasks)(losses, x, eps, PerImage(0, "abc"))
+    assert set(found) == {"", "w3"}
+    assert torch.equal(found[""], single[""])

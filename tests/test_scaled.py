@@ -8,7 +8,7 @@ import torch
 from mtlbench.attacks.attack import Attack
 from mtlbench.attacks.objectives import DGBA, Objective, Power, Scaled, SignSum, Single, Static, Total, WeightedTotal
 from mtlbench.attacks.random import PerImage
-from mtlbench.attacks.steps import APGD, PGD, SAGA, Step
+from mtlbench.attacks.steps import APGD, PGD, SAGA, ReferenceAPGD, ReferenceSAGA, Step
 from mtlbench.models.sharing import BLOCKS, by_name, level
 from tests.grid import EPS, first_batch, golden, same
 
@@ -65,6 +65,8 @@ def test_cost():
     assert Attack(Single(), PGD(10), tasks[:1]).gradients == 10
     assert Attack(Total(), SAGA(10), tasks).gradients == 10 * (3 + 1), "every task's own, and the one ahead"
     assert Attack(WeightedTotal(1), SAGA(10), tasks).gradients == 3 * 10 * (3 + 1)
+    assert Attack(Total(), ReferenceAPGD(10), tasks).gradients == 11, "one at the start"
+    assert Attack(Total(), ReferenceSAGA(10), tasks).gradients == 10 * 2 * 3
 
 
 @pytest.mark.parametrize("tasks", [2, 3, 5])

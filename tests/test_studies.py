@@ -23,7 +23,12 @@ def cell(damage: dict[str, float] | float, **identity: Any) -> list[dict[str, An
     steps = identity.get("steps", 10)
     values = damage if isinstance(damage, dict) else dict.fromkeys(TASKS, damage)
     identity |= {"options": json.dumps({"objective": objective, "step_options": {"steps": steps}}, sort_keys=True)}
-    identity |= {"fingerprint": "f", "tree": identity.get("sharing", "all_shared"), "precision": "fp32"}
+    identity |= {
+        "fingerprint": "f",
+        "tree": identity.get("sharing", "all_shared"),
+        "precision": "fp32",
+        "recipe": "{}",
+    }
     identity |= {"weights": f"{identity.get('training')}{identity.get('seed')}{identity['tree']}"}
     made = damages(values, **identity)
     for row in made:
@@ -94,6 +99,27 @@ def test_transfer_without_an_independent_model_says_so() -> None:
     assert found["status"].tolist() == ["no independent result"]
 
 
+def test_an_undefined_gain_says_why() -> None:
+    damage = {"segmentation": 50.0, "depth": 0.1, "normals": 0.1}
+    more = {"segmentation": 50.0, "depth": 25.0, "normals": 25.0}
+    levels = [(damage, "independent"), (more, "share2")]
+    parts = [cell(values, attack="single", target="segmentation", sharing=sharing) for values, sharing in levels]
+    found = table(run("transfer", *parts), "transfer").set_index("sharing")
+    assert np.isnan(found.loc["share2", "gain"])
+    assert found.loc["share2", "increase"] == pytest.approx(0.498)
+    assert found.loc["share2", "status"] == "gain undefined: the independent ratio is below 0.01"
+
+
+def test_seeds_of_different_recipes_are_not_averaged() -> None:
+    """The same name of a training may stand for other options of it."""
+    one, other = (
+        [row | {"recipe": recipe} for row in cell(value, attack="dgba", seed=seed)]
+        for value, seed, recipe in ((20, 0, "a"), (100, 1, "b"))
+    )
+    found = table(run("clean_models", one, other), "clean_models").set_index("seeds")
+    assert found["arp_percent"].to_dict() == pytest.approx({"0": 20, "1": 100}, abs=1)
+
+
 def test_the_exponent_with_the_most_damage_wins_every_replicate() -> None:
     parts = [
         cell(value, attack="power", objective={"alpha": alpha})
@@ -105,16 +131,56 @@ def test_the_exponent_with_the_most_damage_wins_every_replicate() -> None:
 
 
 def stored(gradients: int, **identity: Any) -> Cell:
+    """A cell of which only its price is read; its attack is that of `cell` with the same objective."""
+    identity = {"dataset": "rooms", "target": "all", "step_options": {"steps": 10}, **identity}
     return Cell(identity, {"gradients_per_image": gradients}, {}, {})
+
+
+def test_another_dataset_has_another_price() -> None:
+    """sign_sum evaluates a gradient for every task, and datasets differ in their tasks."""
+    names = {"attack": "sign_sum", "objective": {"_target_": "sign_sum"}}
+    prices = {"rooms": 30, "rooms5": 50}
+    cells = [stored(gradients, dataset=dataset, **names) for dataset, gradients in prices.items()]
+    parts = [cell(20, dataset=dataset, cell=c.key, **names) for dataset, c in zip(prices, cells, strict=True)]
+    found = table(run("cost", *parts, cells=cells), "cost").set_index("dataset")
+    assert found["gradients_per_image"].to_dict() == prices
+
+
+def test_attacks_are_compared_in_the_same_unit_of_depth() -> None:
+    scaled = {"loss_scale": {"depth": 10}}
+    gain = table(
+        run(
+            "clean_models",
+            cell(50, attack="dgba"),
+            cell(50, attack="dgba", objective=scaled),
+            cell(30, attack="total"),
+            cell(45, attack="total", objective=scaled),
+        ),
+        "clean_models_gain",
+    ).set_index("attack")
+    assert gain["best_baseline"].to_dict() == {
+        "dgba": "total",
+        "dgba(loss_scale=depth*10)": "total(loss_scale=depth*10)",
+    }
+    parts = [cell(v, attack="power", objective={"alpha": a} | more) for a, v, more in POWERS]
+    alone = table(run("alpha", *parts), "alpha")
+    assert sorted(alone["difference_to_1"]) == pytest.approx([-20, -10, 0, 0])
+
+
+POWERS: list[tuple[float, float, dict[str, Any]]] = [
+    *((0.0, 30, {}), (1.0, 50, {})),
+    *((0.0, 40, {"loss_scale": {"depth": 10}}), (1.0, 50, {"loss_scale": {"depth": 10}})),
+]
 
 
 def test_a_search_pays_for_every_weighting_it_tries() -> None:
     tried = {"w3/0/0": 10, "w0/3/0": 30, "w0/0/3": 20, "w1/1/1": 40, "w2/1/0": 35}
-    search = stored(50, attack="weighted_total")
-    parts = [cell(v, attack="weighted_total", target=t, cell=f"{search.key}:{t}") for t, v in tried.items()]
-    parts += [cell(25, attack="weighted_total", cell=search.key)]
-    dgba = stored(10, attack="dgba")
-    parts += [cell(42, attack="dgba", cell=dgba.key, objective={"_target_": "dgba"})]
+    grid, objective = {"grid": 3}, {"_target_": "dgba"}
+    search, dgba = stored(50, attack="weighted_total", objective=grid), stored(10, attack="dgba", objective=objective)
+    names = {"attack": "weighted_total", "objective": grid}
+    parts = [cell(v, target=t, cell=f"{search.key}:{t}", **names) for t, v in tried.items()]
+    parts += [cell(25, cell=search.key, **names)]
+    parts += [cell(42, attack="dgba", cell=dgba.key, objective=objective)]
     found = table(run("cost", *parts, cells=[search, dgba]), "cost").set_index("method")
     assert found["gradients_per_image"].to_dict() == {
         "dgba": 10,
@@ -202,6 +268,30 @@ def test_a_share_is_a_mean_over_images_not_of_sums() -> None:
     assert shares.to_dict() == pytest.approx({"segmentation": 0.5, "normals": 0.5, "depth": 0})
 
 
+def test_images_without_any_gradient_have_no_shares() -> None:
+    one = clean_cell([[3, 1, 0], [0, 0, 0]], [[1, 1, 1], [1, 1, 1]])
+    found = table(run("dominance", cell(5, attack="total"), cells=[one]), "dominance")
+    shares = found[found["objective"] == "total"].set_index("task")
+    assert shares["share"].to_dict() == pytest.approx({"segmentation": 0.75, "normals": 0.25, "depth": 0})
+    assert (shares["status"] == "ok").all()
+    none = clean_cell([[0, 0, 0]], [[1, 1, 1]])
+    found = table(run("dominance", cell(5, attack="total"), cells=[none]), "dominance")
+    assert found["share"].isna().all()
+    assert set(found["status"]) == {"seed 0: all gradients are 0"}
+    broken = clean_cell([[np.nan, 0, 0]], [[1, 1, 1]])
+    found = table(run("dominance", cell(5, attack="total"), cells=[broken]), "dominance")
+    assert found["share"].isna().all()
+    assert set(found["status"]) == {"seed 0: a gradient is NaN"}
+
+
+def test_models_in_two_precisions_are_two_models() -> None:
+    one, other = (clean_cell([[3, 1, 0]], [[1, 1, 1]]) for _ in range(2))
+    other = Cell({**other.identity, "precision": "bf16"}, {}, other.tasks, other.arrays)
+    found = table(run("dominance", cell(5, attack="total"), cells=[one, other]), "dominance")
+    assert len(found) == 2 * 2 * 3
+    assert found["share"].notna().all()
+
+
 @pytest.mark.parametrize("name", list(STUDIES))
 def test_nothing_to_compare_is_no_error(name: str, capsys: pytest.CaptureFixture[str], tmp_path: Any) -> None:
     study = run(name, cell(5, attack="noise"))
@@ -226,4 +316,5 @@ def test_points_without_a_place_are_not_drawn(tmp_path: Any) -> None:
     plot = run("tradeoff", cell(50, attack="dgba", sharing="all_shared")).plots[0]
     assert plot.frame["arp_percent"].notna().all()
     assert plot.frame["clean_lost_percent"].isna().all()
+    assert plot.frame["status"].str.contains("no independent result").all()
     assert write_plot(plot, "standard", tmp_path) is None

@@ -42,8 +42,7 @@ class Attack:
     def gradients(self) -> int:
         """Gradient evaluations per image, the attack's cost."""
         tasks = len(self.tasks)
-        per_task = tasks * self.objective.searches(tasks) if self.step.blends else 0
-        return self.restarts * self.step.steps * (self.objective.runs(tasks) + per_task)
+        return self.restarts * self.step.gradients(self.objective.runs(tasks), tasks * self.objective.searches(tasks))
 
     def __call__(self, losses: Losses, x: Tensor, eps: Tensor, random: PerImage) -> dict[str, Tensor]:
         """Attack images.
@@ -67,7 +66,7 @@ class Attack:
                 for name, objective in judge.candidates().items():
                     runs[name].append(ball.project(self.step.run(losses, objective, ball, start)).detach())
             found = {name: best_of(images, losses, judge) for name, images in runs.items()}
-            if len(found) > 1:
+            if "" not in found:
                 found[""] = best_of(list(found.values()), losses, judge)
         return found
 

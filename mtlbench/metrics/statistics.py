@@ -166,7 +166,9 @@ def _cross_entropy(loss: Tensor, target: Tensor, mask: Tensor, channels: int, we
 
 def _angle_sums(degrees: Tensor, target: Tensor, mask: Tensor, channels: int, _: Tensor | None) -> Tensor:
     sums = {"count": _sum(mask, mask), "angle": _sum(degrees, mask)}
-    return _columns("angle_sums", sums | {name: _sum(degrees <= most, mask) for name, most in WITHIN.items()})
+    nothing = 0 * sums["angle"]  # NaN in images where a prediction is: a comparison would call it wrong and go on
+    within = {name: _sum(degrees <= most, mask) + nothing for name, most in WITHIN.items()}
+    return _columns("angle_sums", sums | within)
 
 
 def _depth_sums(depth: Tensor, target: Tensor, mask: Tensor, channels: int, _: Tensor | None) -> Tensor:
@@ -174,9 +176,10 @@ def _depth_sums(depth: Tensor, target: Tensor, mask: Tensor, channels: int, _: T
     error = (depth - truth).abs()
     ratio = torch.maximum(depth / truth, truth / depth)
     sums = {"count": _sum(mask, mask), "abs": _sum(error, mask), "rel": _sum(error / truth, mask)}
+    nothing = 0 * sums["abs"]  # NaN in images where a prediction is
     for name, most in DELTAS.items():
-        sums[name] = _sum(ratio <= most, mask)
-        sums[f"positive_{name}"] = _sum((ratio <= most) & (depth > 0), mask)
+        sums[name] = _sum(ratio <= most, mask) + nothing
+        sums[f"positive_{name}"] = _sum((ratio <= most) & (depth > 0), mask) + nothing
     return _columns("depth_sums", sums)
 
 

@@ -21,7 +21,7 @@ FIRST = (
 
 MODEL = (
     *("dataset", "split", "fingerprint", "model", "training", "sharing", "shared_blocks", "tree"),
-    *("seeds", "n_images", "scores", "precision"),
+    *("seeds", "n_images", "scores", "precision", "recipe"),
 )
 """Levels that name a model, up to its seeds, and the images and scores it is judged by."""
 
@@ -138,8 +138,13 @@ def _flat(value: object) -> str:
 
 
 def way(keys: pd.DataFrame) -> pd.Series:
-    """How each attack steps and starts, as text: attacks are compared only where it agrees."""
+    """How each attack steps and starts and which tasks it sees, as text: attacks are compared only where it agrees."""
     parsed = [json.loads(options) for options in keys["options"]]
-    return pd.Series(
-        [json.dumps([p.get("step_options"), p.get("starts")], sort_keys=True) for p in parsed], dtype=object
-    )
+    names = ("step_options", "starts", "tasks")
+    return pd.Series([json.dumps([p.get(name) for name in names], sort_keys=True) for p in parsed], dtype=object)
+
+
+def units(keys: pd.DataFrame) -> pd.Series:
+    """By what each attack scales the losses, as text."""
+    parsed = [json.loads(options).get("objective", {}) for options in keys["options"]]
+    return pd.Series([json.dumps(objective.get("loss_scale"), sort_keys=True) for objective in parsed], dtype=object)

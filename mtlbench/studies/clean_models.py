@@ -5,7 +5,7 @@ import pandas as pd
 
 from mtlbench.scores import paired_difference
 from mtlbench.scores.wide import block, levels
-from mtlbench.studies.base import MODEL, Evidence, Plot, Study, Table, arranged, labels, tidy, way
+from mtlbench.studies.base import MODEL, Evidence, Plot, Study, Table, arranged, labels, tidy, units, way
 
 BASELINES = ("single", "total", "weighted_total", "sign_sum")
 SETTING = (*MODEL, "step", "steps", "eps")
@@ -48,7 +48,8 @@ def gain_over_baselines(arps: pd.DataFrame, keys: pd.DataFrame) -> pd.DataFrame:
     """One row for each dgba row of `arps` that has baselines: the best of them and the paired difference."""
     own: list[int] = []
     best: list[int] = []
-    for _, group in keys.groupby([*SETTING, "way"], dropna=False, sort=False):
+    same = keys.assign(units=units(keys))
+    for _, group in same.groupby([*SETTING, "way", "units"], dropna=False, sort=False):
         rivals = group[group["attack"].isin(BASELINES) & group["arp_percent"].notna()]
         for row in group.index[group["attack"] == "dgba"].tolist():
             if len(rivals):
@@ -57,13 +58,14 @@ def gain_over_baselines(arps: pd.DataFrame, keys: pd.DataFrame) -> pd.DataFrame:
     compared = paired_difference(arps.iloc[own], arps.iloc[best]).reset_index(drop=True)
     values = block(arps)[:, 0]
     table = keys.iloc[own].reset_index(drop=True)
+    table["attack"] = table["label"]
     table["dgba"], table["best_baseline"] = values[own], keys["label"].iloc[best].to_numpy()
     table["baseline"] = values[best]
     table[["difference", "ci_low", "ci_high", "p_value"]] = compared.to_numpy()
     table["gain_percent"] = 100 * table["difference"] / np.where(table["baseline"] > 0, table["baseline"], np.nan)
     return arranged(
         table.drop(columns="status"),
-        ["dataset", "model", "training", "sharing", "step", "steps", "eps", "seeds", "n_images", "scores"],
+        ["dataset", "model", "training", "sharing", "attack", "step", "steps", "eps", "seeds", "n_images", "scores"],
         ["dgba", "best_baseline", "baseline", "difference", "ci_low", "ci_high", "p_value", "gain_percent"],
     )
 
@@ -72,5 +74,5 @@ def _best_weighting(keys: pd.DataFrame) -> np.ndarray:
     """Rows to show: of the weightings that weighted_total tried only the one with the highest ARP."""
     tried = keys["target"].str.match(r"w\d+/")
     order = keys[tried].sort_values("arp_percent", ascending=False, kind="stable")
-    best = order.drop_duplicates([*SETTING, "way"]).index
+    best = order.assign(units=units(order).to_numpy()).drop_duplicates([*SETTING, "way", "units"]).index
     return (~tried | keys.index.isin(best)).to_numpy()

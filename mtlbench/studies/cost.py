@@ -2,6 +2,7 @@
 
 import pandas as pd
 
+from mtlbench.results import names
 from mtlbench.scores.wide import block, levels
 from mtlbench.studies.base import MODEL, Evidence, Plot, Study, Table, arranged, labels, tidy
 
@@ -15,33 +16,24 @@ def cost(evidence: Evidence) -> Study:
     per image by the averaged relative loss change, choosing one weighting for the run by its ARP (an oracle: an
     attacker has no metrics), and that oracle over the corners of the grid only, which are attacks on single tasks.
     """
-    spent = {cell.key: cell.provenance.get("gradients_per_image", 0) for cell in evidence.cells}
-    options = {
-        key: spent.get(cell.partition(":")[0], 0)
-        for key, cell in zip(*(evidence.metrics.index.get_level_values(n) for n in ("options", "cell")), strict=True)
+    spent = {
+        (found["dataset"], found["options"]): cell.provenance.get("gradients_per_image", 0)
+        for cell in evidence.cells
+        for found in [names(cell)]
     }
     arps = evidence.arps
     keys = levels(arps).assign(arp_percent=block(arps)[:, 0])
-    keys["method"], keys["gradients_per_image"] = labels(keys), keys["options"].map(options)
+    keys["method"] = labels(keys)
+    keys["gradients_per_image"] = [spent.get(found, 0) for found in zip(keys["dataset"], keys["options"], strict=True)]
     rows = pd.concat([keys[keys["attack"] != "weighted_total"], _searches(keys[keys["attack"] == "weighted_total"])])
     table = tidy(arps.iloc[rows.index], "arp_percent")
     for name in ("method", "gradients_per_image"):
         table[name] = rows[name].to_numpy()
     table["arp_per_gradient"] = table["arp_percent"] / table["gradients_per_image"].where(lambda n: n > 0)
-    names = [
-        "dataset",
-        "model",
-        "training",
-        "sharing",
-        "method",
-        "step",
-        "steps",
-        "eps",
-        "seeds",
-        "n_images",
-        "scores",
+    columns = [
+        *("dataset", "model", "training", "sharing", "method", "step", "steps", "eps", "seeds", "n_images", "scores")
     ]
-    table = arranged(table, names, ["gradients_per_image", "arp_percent", "ci_low", "ci_high", "arp_per_gradient"])
+    table = arranged(table, columns, ["gradients_per_image", "arp_percent", "ci_low", "ci_high", "arp_per_gradient"])
     counted = table[table["gradients_per_image"] > 0]
     plot = Plot(
         "cost", counted, "line", "gradients_per_image", "arp_percent", "method", ("sharing", "eps"),

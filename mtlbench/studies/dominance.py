@@ -6,13 +6,14 @@ import numpy as np
 import pandas as pd
 
 from mtlbench.alarms import TINY_LOSS
-from mtlbench.results import REPLICATES
+from mtlbench.results import REPLICATES, names
 from mtlbench.scores import bootstrap_weights, over_seeds, paired_difference
 from mtlbench.scores.wide import OK, levels
 from mtlbench.store import Cell
 from mtlbench.studies.base import MODEL, Evidence, Plot, Study, Table, arranged, labels, tidy, way
 
 NAMES = ("dataset", "model", "training", "sharing")
+OF_MODEL = [*(name for name in MODEL if name not in ("seeds", "scores")), "seed", "weights"]
 
 
 def dominance(evidence: Evidence) -> Study:
@@ -21,7 +22,7 @@ def dominance(evidence: Evidence) -> Study:
     The share of task i is the mean over the images of |g_i| / sum_j |g_j|, with |g_i| the mean absolute gradient of
     L_i (total) or of log L_i (dgba). 1 / T each is balance.
     """
-    shares = tidy(over_seeds(gradient_shares(evidence.cells)), "share").drop(columns="status")
+    shares = tidy(over_seeds(gradient_shares(evidence.cells)), "share")
     shares = arranged(
         shares, [*NAMES, "shared_blocks", "seeds", "n_images", "objective", "task"], ["share", "ci_low", "ci_high"]
     )
@@ -45,27 +46,34 @@ def dominance(evidence: Evidence) -> Study:
 
 
 def gradient_shares(cells: Sequence[Cell], replicates: int = REPLICATES) -> pd.DataFrame:
-    """Wide frame of the shares in every clean cell: levels of the model, seed, objective, task, status."""
+    """Wide frame of the shares in every clean cell: levels of the model, seed, objective, task, status.
+
+    An image on which all gradients are zero has no shares, and does not count.
+    """
     rows, values = [], []
     for cell in cells:
         if "gradient" not in cell.arrays:
             continue
         weights = bootstrap_weights(len(cell.arrays["gradient"]), replicates, 0)
-        same = {name: cell.identity.get(name) for name in (*MODEL, "seed", "weights")}
+        identity = names(cell)
+        counted = weights * (cell.arrays["gradient"].sum(1) != 0)
+        images = counted.sum(1)
         for objective, task, share in _shares(cell):
-            rows.append(same | {"objective": objective, "task": task, "status": OK})
-            values.append(weights @ share / weights.sum(1))
-    names = [*(name for name in MODEL if name not in ("seeds", "scores", "precision")), "seed", "weights"]
-    keys = pd.DataFrame(rows, columns=[*names, "objective", "task", "status"])
+            value = np.divide(counted @ share, images, out=np.full(len(images), np.nan), where=images > 0)
+            status = OK if np.isfinite(value[0]) else "a gradient is NaN" if images[0] else "all gradients are 0"
+            rows.append([*(identity.get(name) for name in OF_MODEL), objective, task, status])
+            values.append(value)
+    keys = pd.DataFrame(rows, columns=[*OF_MODEL, "objective", "task", "status"])
     return pd.DataFrame(np.array(values).reshape(len(rows), 1 + replicates), pd.MultiIndex.from_frame(keys))
 
 
 def _shares(cell: Cell) -> Iterator[tuple[str, str, np.ndarray]]:
-    """Objective, task, share of each image [N]."""
+    """Objective, task, share of each image [N]; 0 where all gradients are zero."""
     total = cell.arrays["gradient"]
     dgba = total / np.maximum(cell.arrays["losses"], TINY_LOSS)
     for objective, sizes in (("total", total), ("dgba", dgba)):
-        share = sizes / sizes.sum(1, keepdims=True)
+        whole = sizes.sum(1, keepdims=True)
+        share = np.divide(sizes, whole, out=np.zeros(sizes.shape), where=whole != 0)
         for task, column in zip(cell.tasks, share.T, strict=True):
             yield objective, task, column
 
@@ -87,5 +95,5 @@ def _damages(evidence: Evidence) -> pd.DataFrame:
         ["difference", "difference_low", "difference_high", "p_value"],
     )
     table = table.join(difference).drop(columns="attack").rename(columns={"label": "attack"})
-    names = [*NAMES, "shared_blocks", "step", "steps", "eps", "seeds", "n_images", "scores", "attack", "task"]
-    return arranged(table, names, ["damage_percent", "ci_low", "ci_high", *difference])
+    columns = [*NAMES, "shared_blocks", "step", "steps", "eps", "seeds", "n_images", "scores", "attack", "task"]
+    return arranged(table, columns, ["damage_percent", "ci_low", "ci_high", *difference])

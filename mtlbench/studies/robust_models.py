@@ -2,12 +2,14 @@
 
 import pandas as pd
 
+from mtlbench.results import names
 from mtlbench.scores import accuracy_lost, over_seeds, paired_difference
 from mtlbench.scores.wide import block, levels
 from mtlbench.studies.base import MODEL, Evidence, Plot, Study, Table, arranged, labels, tidy, way
 from mtlbench.studies.clean_models import gain_over_baselines
 
 NAMES = ("dataset", "model", "training", "sharing")
+TRAINED = ("dataset", "model", "training", "tree", "recipe")
 
 
 def robust_models(evidence: Evidence) -> Study:
@@ -35,7 +37,8 @@ def robust_models(evidence: Evidence) -> Study:
 
 def _against_clean(arps: pd.DataFrame, keys: pd.DataFrame) -> pd.DataFrame:
     """ARP of every attack on every model, and the paired difference to the cleanly trained one."""
-    on = [*(name for name in MODEL if name != "training"), "attack", "target", "step", "steps", "eps", "options"]
+    images = [name for name in MODEL if name not in ("training", "recipe")]
+    on = [*images, "attack", "target", "step", "steps", "eps", "options"]
     clean = keys[keys["training"] == "clean"]
     clean = clean.assign(row=clean.index).drop_duplicates(on, keep=False)
     base = keys[on].merge(clean[[*on, "row"]], how="left", on=on)["row"]
@@ -47,8 +50,8 @@ def _against_clean(arps: pd.DataFrame, keys: pd.DataFrame) -> pd.DataFrame:
         ["difference", "difference_low", "difference_high", "p_value"],
     )
     table = table.join(difference).drop(columns="attack").rename(columns={"label": "attack"})
-    names = [*NAMES, "shared_blocks", "step", "steps", "eps", "seeds", "n_images", "scores", "attack"]
-    return arranged(table, names, ["arp_percent", "ci_low", "ci_high", *difference])
+    columns = [*NAMES, "shared_blocks", "step", "steps", "eps", "seeds", "n_images", "scores", "attack"]
+    return arranged(table, columns, ["arp_percent", "ci_low", "ci_high", *difference])
 
 
 def _costs(evidence: Evidence) -> pd.DataFrame:
@@ -56,15 +59,14 @@ def _costs(evidence: Evidence) -> pd.DataFrame:
     lost = tidy(over_seeds(accuracy_lost(evidence.metrics, "clean")), "clean_lost_percent")
     spent = pd.DataFrame(
         [
-            {name: cell.identity.get(name) for name in ("dataset", "model", "training", "tree", "seed")}
-            | cell.provenance["trained"]
+            {name: names(cell).get(name) for name in (*TRAINED, "seed")} | cell.provenance["trained"]
             for cell in evidence.cells
             if "trained" in cell.provenance
         ]
     )
     values = ["clean_lost_percent", "ci_low", "ci_high"]
     if len(spent):
-        on = ["dataset", "model", "training", "tree"]
+        on = [*TRAINED]
         means = spent.drop_duplicates([*on, "seed"]).groupby(on, as_index=False).mean(numeric_only=True)
         lost = lost.merge(means.drop(columns="seed"), how="left", on=on)
         values += [str(name) for name in means if name not in (*on, "seed")]

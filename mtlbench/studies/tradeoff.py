@@ -3,7 +3,7 @@
 import numpy as np
 
 from mtlbench.scores import accuracy_lost, over_seeds
-from mtlbench.scores.wide import levels
+from mtlbench.scores.wide import OK, levels
 from mtlbench.studies.base import MODEL, Evidence, Plot, Study, Table, arranged, labels, tidy
 
 NAMES = ["dataset", "model", "training", "sharing", "shared_blocks", "tree", "attack", "step", "steps", "eps"]
@@ -20,6 +20,7 @@ def tradeoff(evidence: Evidence) -> Study:
     attacked = attacked.drop(columns="attack").rename(columns={"label": "attack"})
     values = ["clean_lost_percent", "lost_low", "lost_high"]
     table = attacked.merge(lost[[*MODEL, *values, "lost_status"]], how="left", on=list(MODEL))
+    table["status"] = table["status"].where(table["status"] != OK, table.pop("lost_status").fillna("no clean result"))
     together = [name for name in table if name in (*MODEL, *NAMES, "target", "options")]
     together = [name for name in together if name not in ("sharing", "shared_blocks", "tree")]
     table["pareto"] = False

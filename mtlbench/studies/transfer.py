@@ -8,6 +8,8 @@ from mtlbench.scores.transferability import MIN_RATIO
 from mtlbench.scores.wide import OK, SHARING, block, levels
 from mtlbench.studies.base import Evidence, Plot, Study, Table, arranged, tidy
 
+SMALL = f"gain undefined: the independent ratio is below {MIN_RATIO}"
+
 
 def transfer(evidence: Evidence) -> Study:
     """Transferability matrix and ratios over the sharing levels, their increase and gain against independent models.
@@ -26,7 +28,9 @@ def transfer(evidence: Evidence) -> Study:
     gain = pd.DataFrame(np.nan, table.index[known], ["gain", "gain_low", "gain_high"])
     gain[:] = _quotient(*pairs).to_numpy()
     table = table.join(increase).join(gain)
-    table["status"] = table["status"].where(table["status"] != OK, np.where(known, OK, "no independent result"))
+    small = known & (block(wide)[base, 0] < MIN_RATIO)
+    reason = np.select([~known, small], ["no independent result", SMALL], OK)
+    table["status"] = table["status"].where(table["status"] != OK, reason)
     values = ["ratio", "ci_low", "ci_high", *increase, *gain]
     names = ["dataset", "model", "training", "sharing", "shared_blocks", "step", "steps", "eps", "seeds", "n_images"]
     table = arranged(table, [*names, "scores", "source", "destination"], values)

@@ -1,5 +1,6 @@
 """Power: one family from total (alpha 0) to dgba (alpha 1) and beyond."""
 
+import torch
 from torch import Tensor
 
 from mtlbench.attacks.objectives.base import Potential
@@ -26,6 +27,8 @@ class Power(Potential):
         """[T, B] -> [B]."""
         if self.alpha == 0:
             return losses.sum(0)
-        losses = losses.clamp_min(SMALLEST_LOSS)
+        guarded = losses.clamp_min(SMALLEST_LOSS)
         rest = 1 - self.alpha
-        return (losses.log() if rest == 0 else losses.pow(rest) / rest).sum(0)
+        terms = guarded.log() if rest == 0 else guarded.pow(rest) / rest
+        # A loss of exactly 0 is that of an image without a valid pixel; its constant would drown the other terms.
+        return torch.where(losses == 0, 0, terms).sum(0)

@@ -23,6 +23,15 @@ class Step(ABC):
     steps: int
     blends: bool = False
 
+    def gradients(self, runs: int, per_task: int) -> int:
+        """Gradients that a run evaluates, of an objective that evaluates `runs` of them for a direction.
+
+        Args:
+            runs: gradients of one direction.
+            per_task: gradients of every task on its own, for each of the weightings that the objective tries.
+        """
+        return self.steps * (runs + (per_task if self.blends else 0))
+
     @abstractmethod
     def run(self, losses: Losses, objective: Objective, ball: Ball, start: Tensor) -> Tensor:
         """Climb.

@@ -14,7 +14,7 @@ class MIM(Step):
     Args:
         steps: number of steps.
         size: step size as a share of eps; None means 1 / steps.
-        momentum: weight of the running sum, at least 0.
+        momentum: weight of the running sum, above 0.
     """
 
     name = "mim"

@@ -34,8 +34,12 @@ class ReferenceAPGD(Step):
     def __init__(self, steps: int = 10, clean: Sequence[float] | None = None) -> None:
         self.steps, self.clean = at_least_one(steps), clean
 
+    def gradients(self, runs: int, per_task: int) -> int:
+        """One direction more than steps: that of the start."""
+        return (self.steps + 1) * runs
+
     def run(self, losses: Losses, objective: Objective, ball: Ball, start: Tensor) -> Tensor:
-        """One gradient a step and one more forward; the batch's best iterate."""
+        """One direction a step and one at the start; the batch's best iterate."""
         x = before = best = start
         direction, _, values = objective.ascent(losses, x)
         score = best_score = checked_score = self._score(values)
@@ -77,6 +81,10 @@ class ReferenceSAGA(Step):
 
     def __init__(self, steps: int = 10) -> None:
         self.steps = at_least_one(steps)
+
+    def gradients(self, runs: int, per_task: int) -> int:
+        """Those of all tasks, twice a step."""
+        return self.steps * 2 * per_task
 
     def run(self, losses: Losses, objective: Objective, ball: Ball, start: Tensor) -> Tensor:
         """2 T gradients a step; the last iterate."""
