@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,7 @@ from mtlbench.errors import BusyError, MachineError, MtlbenchError, UsageError, 
 
 log = logging.getLogger(__name__)
 # ${choose:FLAG,YES,NO} in conf/: what an experiment sweeps over may depend on an option.
-OmegaConf.register_new_resolver("choose", lambda flag, yes, no: yes if flag else no, replace=True)
+OmegaConf.register_new_resolver("choose", lambda flag, yes, no: yes if flag is True else no, replace=True)
 QUOTES = "'\""
 SHORTEST_PAUSE, LONGEST_PAUSE = 0.5, 10.0
 """Seconds between two looks at what others are at."""
@@ -45,7 +46,10 @@ def run(command: str, arguments: Sequence[str]) -> int:
     sweep = Sweep(action)
     try:
         check_overrides(arguments, conf_dir())
+        _check_added(command, arguments)
         hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name=command)(sweep.point)()
+        if not sweep.points and not _elsewhere(arguments):
+            raise UsageError(f"{' '.join(arguments)}: these choices leave no point to run")
         sweep.return_to_waiting()
         action.finish()
         sys.stdout.flush()
@@ -61,6 +65,30 @@ def run(command: str, arguments: Sequence[str]) -> int:
             error.filename = _runs(arguments)  # Hydra's own files: they come first, and do not say where they are
         return max(_say(shown), *sweep.statuses, 0)
     return sweep.status()
+
+
+def _elsewhere(arguments: Sequence[str]) -> bool:
+    """Whether the points run in other processes, or Hydra only shows something."""
+    flags = {argument for argument in arguments if argument.startswith("-")} - {"-m", "--multirun", "-r", "--run"}
+    return bool(flags) or any("hydra/launcher" in argument for argument in arguments)
+
+
+def _check_added(command: str, arguments: Sequence[str]) -> None:
+    """Refuse options that are added under a name nobody reads: with ``+`` Hydra takes any.
+
+    Raises:
+        UsageError: one of them. What is built from a `_target_` takes further arguments, and checks them itself.
+    """
+    added = [argument for argument in arguments if argument.startswith("+")]
+    known = _known_keys(command) if added else []
+    for argument in added:
+        key = argument.lstrip("+").partition("=")[0]
+        above = accumulate(key.split(".")[:-1], "{}.{}".format)
+        built = any(f"{node}._target_" in known for node in above)
+        if not (built or key in known or key.startswith("hydra") or (conf_dir() / key).is_dir()):
+            raise UsageError(
+                f"{argument}: no such option{near(key, known)}; leave the + out, or see mtlbench {command} --cfg job"
+            )
 
 
 def _runs(arguments: Sequence[str]) -> str:
@@ -85,12 +113,14 @@ class Sweep:
 
     def __init__(self, command: commands.Command) -> None:
         self.command = command
+        self.points = 0
         self.statuses: list[int] = []
         self.waiting: list[tuple[Point, BusyError]] = []
         self.process = os.getpid()
 
     def point(self, composed: DictConfig) -> None:
         """What Hydra calls once per point. A failure is shown at once; the other points still run."""
+        self.points += 1
         settings = HydraConfig.get()
         overrides = OmegaConf.to_container(settings.overrides.task, resolve=False)
         assert isinstance(overrides, list)
@@ -206,7 +236,7 @@ def _say(error: BaseException) -> int:
     if isinstance(error, OSError):
         error = MachineError(f"{error.filename or 'a file'}: cannot be read or written ({error.strerror or error})")
     if not isinstance(error, MtlbenchError):
-        log.error("unexpected", exc_info=error)
+        log.info("unexpected", exc_info=error)  # to the file only
         error = MtlbenchError(f"unexpected {reason(error)}; the traceback is in the log of this run")
     print(f"mtlbench: {message(error)}", file=sys.stderr, flush=True)
     return error.status
@@ -224,9 +254,15 @@ def _explain(error: HydraException, command: str, arguments: Sequence[str]) -> s
     for argument in arguments:
         key, _, value = argument.lstrip("+").partition("=")
         if text.startswith(f"Ambiguous value for argument '{argument}'"):
+            if key in ("experiment", "outputs"):
+                return f"{argument}: expected one {key}; run the command once for each"
             return f"{argument}: a list is written {key}=[{value}]; a sweep over the values needs -m"
         if text.startswith(f"Could not override '{key}'"):
-            known = [name for name in _known_keys(command) if not key.startswith(f"{name}.")]
+            everything = _known_keys(command)
+            if key in everything:
+                why = (str(error.__cause__ or "").splitlines() or [""])[0]
+                return f"{argument}: not an option of what is chosen here ({why}); see mtlbench {command} --cfg job"
+            known = [name for name in everything if not key.startswith(f"{name}.")]
             return f"{argument}: no such option{near(key, known)}; see mtlbench {command} --cfg job"
     return "\n".join(filter(None, (text, str(error.__cause__ or ""))))
 

@@ -11,7 +11,7 @@ from mtlbench import parts, precision
 from mtlbench.cells import Plan, clean_plan, plans
 from mtlbench.checks import check_values
 from mtlbench.data.base import ImageDataset
-from mtlbench.errors import MtlbenchError
+from mtlbench.errors import DataError, MtlbenchError
 from mtlbench.evaluate import Pass, evaluate
 from mtlbench.experiment import Setup, loader_of, model_identity, prepare, trained_model
 from mtlbench.models.tree_model import TreeModel
@@ -57,6 +57,8 @@ def audit(config: Config, number: int, screen: Screen) -> Iterator[Audited]:
     """Compute `number` cells again, drawn by ``seed`` from all that are stored, and compare."""
     store = Store(Path(config["outputs"]) / "store")
     keys = store.keys()
+    if not keys:
+        raise DataError(f"{config['outputs']}/store: no results yet; `mtlbench attack` makes some")
     for key in random.Random(config["seed"]).sample(keys, min(number, len(keys))):
         yield _audit(config, store.load(key), screen)
 

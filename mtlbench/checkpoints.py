@@ -83,11 +83,16 @@ def find(outputs: Path, name: str, recipe: Mapping[str, Any]) -> Checkpoint:
     """The checkpoint called `name` that `recipe` makes, trained or not.
 
     Raises:
-        CheckpointError: a recipe.yaml in the way cannot be read.
+        CheckpointError: a recipe.yaml in the way cannot be read, or is missing beside weights.
     """
     plain = json.loads(json.dumps(recipe))
     suffix = hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()[:8]
     first, other = (outputs / "checkpoints" / folder for folder in (name, f"{name}-{suffix}"))
+    if (first / WEIGHTS).exists() and not (first / RECIPE).exists():
+        raise CheckpointError(
+            f"{first / RECIPE}: missing beside {WEIGHTS}, so nobody knows how these weights were trained; "
+            "delete the folder to train again, or give the weights themselves: checkpoint=FILE"
+        )
     taken = (first / RECIPE).is_file() and _read(first / RECIPE) != plain
     return Checkpoint(other if taken else first, plain)
 

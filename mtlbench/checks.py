@@ -40,7 +40,8 @@ ANY_MOST = 2**31 - 1
 MAY_BE_NULL = ("limit", "sharing.index", "timeout", "audit")
 MAY_BE_A_NAME = ("sharing.index",)
 POSITIVE = ("training.lr", "timeout")
-FLAGS = ("force", "fail_fast", "wait")
+FLAGS = ("force", "fail_fast", "wait", "all_trees", "compile", "attack.random_start", "dataset.augment.mirror")
+SCORES = ("standard", "paper")
 GROUPS = ("dataset", "model", "sharing", "attack", "attack.step", "training", "scores")
 NAMES = ("dataset.name", "attack.name", "training.name")
 """They become parts of file names."""
@@ -127,6 +128,8 @@ def _check_override(argument: str, key: str, value: str, conf: Path) -> None:
             )
         if not re.fullmatch(shape, value):
             raise UsageError(f"{argument}: expected a name or a plain value")
+    elif key == "experiment" and re.search(r"[,*(\[]", value):
+        raise UsageError(f"{argument}: expected one experiment; run the command once for each")
     elif key == "outputs" and (value.strip("'\" ").lower() in ("", "null") or value[0] in "[{"):
         raise UsageError(f"{argument}: expected a folder")
     elif (conf / key).is_dir() and (not CHOICE.fullmatch(value) or NO_NAME.search(value)):
@@ -189,6 +192,10 @@ def check_values(config: Mapping[str, Any]) -> None:
         raise UsageError(
             f"plugins={_shown(plugins)}: expected a list of Python modules, for example [mypackage.attacks]"
         )
+    if _value(config, "scores.name", SCORES[0]) not in SCORES:
+        raise UsageError(f"scores.name={_value(config, 'scores.name', '')}: expected {' or '.join(SCORES)}")
+    if not isinstance(_value(config, "dataset.metrics", {}) or {}, Mapping):
+        raise UsageError(f"dataset.metrics={_value(config, 'dataset.metrics', '')}: expected task: [metric, ...]")
     study = config.get("study")
     if study is not None and study not in list(STUDIES):
         raise UsageError(

@@ -15,6 +15,7 @@ from mtlbench.files import sweep, write_atomically
 from mtlbench.models.sharing import all_trees, picture
 from mtlbench.report.terminal import console, screen
 from mtlbench.store import Store
+from mtlbench.values import is_whole
 
 if TYPE_CHECKING:
     from mtlbench.session import Session
@@ -46,6 +47,7 @@ class Attack:
         """One point of a sweep."""
         from mtlbench.experiment import run_attack
 
+        _same_folder(self.config, config)
         self.config = config
         _record_run(config)
         if self.session is None:
@@ -80,11 +82,14 @@ class Train:
 
     def __init__(self) -> None:
         self.session: Session | None = None
+        self.config: Config | None = None
 
     def job(self, config: Config) -> None:
         """One point of a sweep."""
         from mtlbench.experiment import run_training
 
+        _same_folder(self.config, config)
+        self.config = config
         _record_run(config)
         if self.session is None:
             _tidy(Path(config["outputs"]))
@@ -118,7 +123,8 @@ def _cell(config: Config) -> None:
     from mtlbench.report.cell import describe, find
 
     store = Store(Path(config["outputs"]) / "store")
-    cell = find(store, config["cell"])
+    given = [override.partition("=")[2] for override in config["overrides"] if override.startswith("cell=")]
+    cell = find(store, (given or [str(config["cell"])])[-1].strip("'\""))  # YAML takes 1234e5 for a number
     found = report.collect(Path(config["outputs"]), config["scores"]["paper_batch"])
     text = describe(cell, found.metrics, found.alarms.get(cell.key), store)
     console().print(text, markup=False, soft_wrap=True, end="")
@@ -159,7 +165,7 @@ def data(config: Config) -> None:
     from mtlbench import datasets
 
     actions = {"make": datasets.make, "verify": datasets.verify, "info": datasets.info, "baseline": datasets.baseline}
-    if config["action"] not in actions:
+    if config["action"] not in list(actions):
         raise UsageError(f"action={config['action']}: expected {', '.join(actions)}")
     actions[config["action"]](config)
 
@@ -174,9 +180,9 @@ def bench(config: Config) -> None:
 def layouts(config: Config) -> None:
     """Draw the sharing trees."""
     tasks, blocks = config["tasks"], config["blocks"]
-    if not (isinstance(tasks, int) and 1 <= tasks <= 5):
+    if not is_whole(tasks, 1) or tasks > 5:
         raise UsageError(f"tasks={tasks}: expected a whole number from 1 to 5")
-    if not (isinstance(blocks, int) and 1 <= blocks <= 6):
+    if not is_whole(blocks, 1) or blocks > 6:
         raise UsageError(f"blocks={blocks}: expected a whole number from 1 to 6")
     names = ("segmentation", "normals", "depth", "keypoints2d", "edge_texture")[:tasks]
     trees = all_trees(tasks, blocks)
@@ -187,6 +193,19 @@ def layouts(config: Config) -> None:
         out.print(picture(tree, names), markup=False)
     if config["limit"] is not None and len(trees) > config["limit"]:
         out.print(f"{len(trees) - config['limit']} more trees; limit=null shows all {len(trees)}")
+
+
+def _same_folder(before: Config | None, now: Config) -> None:
+    """The points of a sweep share their tables and the memory of what is computed.
+
+    Raises:
+        UsageError: a point writes to another folder than the one before.
+    """
+    if before is not None and now["outputs"] != before["outputs"]:
+        raise UsageError(
+            f"outputs={now['outputs']}: the points of a sweep write to one folder, here {before['outputs']}; "
+            "run the command once for each"
+        )
 
 
 def _record_run(config: Config) -> None:

@@ -23,6 +23,10 @@ def make(config: Mapping[str, Any]) -> None:
     """Generate rooms; nothing happens where they are there already."""
     if config["dataset"]["make"] is None:
         raise UsageError(f"action=make dataset={config['dataset']['name']}: only rooms and rooms5 can be generated")
+    if config["dataset"]["root"] is not None:
+        raise UsageError(
+            f"dataset.root={config['dataset']['root']}: action=make has a folder of its own below outputs; leave it"
+        )
     root = _root(config)
     console().print(f"{root} is there", soft_wrap=True)
 

@@ -174,7 +174,6 @@ def _train(setup: Setup, model: TreeModel, again: bool) -> None:
     sweep(checkpoint.folder)
     data = parts.open_dataset(config, "train", setup.root, augmented=True)
     checkpoint.write_recipe()
-    checkpoint.weights.unlink(missing_ok=True)
     adversary = parts.adversary(config)
     with setup.screen(f"train {checkpoint.folder.name}") as progress:
         curve = train(

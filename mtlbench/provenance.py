@@ -37,9 +37,8 @@ def commit() -> str:
     folder = Path(__file__).resolve().parent
 
     def git(*arguments: str) -> str:
-        done = subprocess.run(
-            ["git", "-C", str(folder), *arguments], capture_output=True, text=True, check=True, timeout=10
-        )
+        command = ["git", "--no-optional-locks", "-C", str(folder), *arguments]  # or `status` writes to .git
+        done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=10)
         return done.stdout.strip()
 
     try:

@@ -4,7 +4,7 @@ root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 if [ -n "${VIRTUAL_ENV:-}" ]; then
   python=$VIRTUAL_ENV/bin/python
 else
-  if [ ! -x "$root/.venv/bin/python" ]; then
+  if ! "$root/.venv/bin/python" -m pip --version > /dev/null 2>&1; then # or it was interrupted when it was made
     base=${PYTHON:-python3}
     "$base" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || {
       echo "mtlbench needs Python 3.11 or newer; $base is $("$base" --version 2>&1). Set PYTHON=/path/to/python3.11" >&2

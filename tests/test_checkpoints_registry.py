@@ -87,3 +87,11 @@ def test_an_empty_recipe_belongs_to_somebody_else(tmp_path):
     path.parent.mkdir(parents=True)
     path.touch()
     assert find(tmp_path, NAME, OURS).folder != path.parent
+
+
+def test_weights_without_a_recipe_are_nobodys(tmp_path):
+    first = find(tmp_path, NAME, OURS)
+    first.folder.mkdir(parents=True)
+    (first.folder / WEIGHTS).write_bytes(b"weights")
+    with pytest.raises(CheckpointError, match=r"recipe\.yaml: missing beside model\.safetensors"):
+        find(tmp_path, NAME, OURS)

@@ -11,8 +11,8 @@ from rich.table import Table
 
 from mtlbench import parts, precision, provenance
 from mtlbench.attacks.attack import Attack
-from mtlbench.attacks.objectives import DGBA
-from mtlbench.attacks.steps import APGD
+from mtlbench.attacks.objectives import DGBA, Objective
+from mtlbench.attacks.steps import APGD, Step
 from mtlbench.bench.measure import ENGINE, NAIVE, Timing, peak_memory_mib, run, whole_pass
 from mtlbench.build import build
 from mtlbench.data.loader import in_order
@@ -21,14 +21,16 @@ from mtlbench.files import write_atomically
 from mtlbench.models.tree_model import build as build_model
 from mtlbench.report.terminal import console, screen
 from mtlbench.tasks import Task
+from mtlbench.values import is_whole
 
 
 def bench(config: Mapping[str, Any]) -> None:
     """Time the configured model with random weights on images of the configured dataset."""
     device, size = parts.device(config), config["batch_size"]
     precision.check(config["precision"])
-    if not isinstance(config["repeats"], int) or config["repeats"] < 1:
+    if not is_whole(config["repeats"], 1):
         raise UsageError(f"repeats={config['repeats']}: expected a whole number of at least 1")
+    objectives, steps = _chosen(config, "objectives"), _chosen(config, "steps")
     with screen(f"generate {config['dataset']['name']}") as progress:
         root = parts.dataset_root(config, progress)
     data = parts.open_dataset(config, "test", root, limit=config["limit"])
@@ -39,7 +41,7 @@ def bench(config: Mapping[str, Any]) -> None:
         model.compile()
     batch = next(iter(in_order(data, size))).to(device)
     with screen("bench") as progress:
-        timings = run(model, data.tasks, batch, _attacks(config, data.tasks), config["repeats"], progress)
+        timings = run(model, data.tasks, batch, _attacks(objectives, steps, data.tasks), config["repeats"], progress)
     attack = Attack(DGBA(), APGD(), data.tasks)
     summary = whole_pass(model, data.tasks, lambda: list(in_order(data, size)), attack, device)
     summary["peak_memory_mib"] = peak_memory_mib(device)
@@ -61,23 +63,26 @@ def bench(config: Mapping[str, Any]) -> None:
     _show(about, timings, summary)
 
 
-def _attacks(config: Mapping[str, Any], tasks: tuple[Task, ...]) -> dict[str, Attack]:
+def _attacks(
+    objectives: Mapping[str, Objective], steps: Mapping[str, Step], tasks: tuple[Task, ...]
+) -> dict[str, Attack]:
     """Every chosen objective with every chosen step rule."""
-    found = {}
-    for name, node in _chosen(config, "objectives").items():
+    found: dict[str, Attack] = {}
+    for name, objective in objectives.items():
         seen = tasks[:1] if name == "single" else tasks
-        for step_name, step in _chosen(config, "steps").items():
-            objective = build(node, config["plugins"])
-            found[f"{name} {step_name}"] = Attack(objective, build(step, config["plugins"]), seen)
+        found |= {f"{name} {step_name}": Attack(objective, step, seen) for step_name, step in steps.items()}
     return found
 
 
 def _chosen(config: Mapping[str, Any], kind: str) -> dict[str, Any]:
-    known = config["catalogue"][kind]
-    unknown = [name for name in config[kind] if name not in known]
-    if unknown:
-        raise UsageError(f"{kind}={config[kind]}: expected a list of {', '.join(known)}")
-    return {name: known[name] for name in config[kind]}
+    """Name -> what is built of its entry in the catalogue."""
+    catalogue, chosen = config["catalogue"], config[kind]
+    if not isinstance(catalogue, Mapping) or not isinstance(catalogue.get(kind), Mapping):
+        raise UsageError(f"catalogue={catalogue}: expected objectives and steps by name")
+    known = catalogue[kind]
+    if not isinstance(chosen, list) or not all(isinstance(name, str) and name in known for name in chosen):
+        raise UsageError(f"{kind}={chosen}: expected a list of {', '.join(known)}")
+    return {name: build(known[name], config["plugins"]) for name in chosen}
 
 
 def _show(about: Mapping[str, Any], timings: Sequence[Timing], summary: Mapping[str, float]) -> None:

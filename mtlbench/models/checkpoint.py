@@ -102,8 +102,10 @@ def read_pickle(path: Path) -> Any:
         if zipfile.is_zipfile(path):
             with zipfile.ZipFile(path) as archive:
                 unpacked = sum(entry.file_size for entry in archive.infolist())
-            if unpacked > path.stat().st_size:  # `torch.save` does not compress
-                raise ValueError(f"unpacks to {unpacked} bytes, more than the file has")
+                if unpacked > path.stat().st_size:  # `torch.save` does not compress
+                    raise ValueError(f"unpacks to {unpacked} bytes, more than the file has")
+                if damaged := archive.testzip():  # torch.load does not look at the checksums
+                    raise ValueError(f"{damaged} does not match its checksum")
         return torch.load(path, map_location="cpu", weights_only=True)
     except UNREADABLE as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0]

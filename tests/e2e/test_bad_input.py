@@ -43,6 +43,14 @@ OPTIONS = {
     ),
     "unknown step": (("attack/step=pdg",), "attack/step/pdg: no such option; did you mean pgd?"),
     "group with a dot": (("attack.step=pgd",), "attack.step=pgd: to choose an option write attack/step=pgd"),
+    "added": (("+limt=4",), "+limt=4: no such option; did you mean limit?; leave the + out"),
+    "added below": (("++training.iteration=4",), "++training.iteration=4: no such option; did you mean training.iter"),
+    "of another choice": (
+        ("attack=noise", "attack.step.steps=2"),
+        "attack.step.steps=2: not an option of what is chosen here (Key 'step",
+    ),
+    "experiments": (("experiment=quickstart,transfer",), "experiment=quickstart,transfer: expected one experiment"),
+    "metrics": (("dataset.metrics=miou",), "dataset.metrics=miou: expected task: [metric, ...]"),
     "no choice": (("model=null",), "model=null: expected the name of an option of model, one of deeplab_resnet34, "),
     "deleted": (("~attack",), "~attack: options cannot be deleted"),
     # Grammar
@@ -71,6 +79,9 @@ OPTIONS = {
     "step size": (("attack.step.size=-1",), "attack.step.size=-1: expected a positive number, for example 0.25"),
     "restarts": (("attack.restarts=0",), "attack.restarts=0: expected a whole number of at least 1"),
     "flag": (("force=maybe",), "force=maybe: expected true or false"),
+    "no, as a word": (("attack.random_start=no",), "attack.random_start=no: expected true or false"),
+    "mirror": (("dataset.augment.mirror=off",), "dataset.augment.mirror=off: expected true or false"),
+    "scores": (("scores.name=foo",), "scores.name=foo: expected standard or paper"),
     "batch of the paper": (("scores.paper_batch=0",), "scores.paper_batch=0: expected a whole number of at least 1"),
     # Dataset, sharing, tasks, device
     "resolution": (("dataset.resolution=big",), "dataset.resolution=big: expected a number of pixels such as 64, or"),
@@ -122,6 +133,20 @@ def test_a_wrong_option(call: Callable, tmp_path: Path, small: tuple[str, ...], 
     [
         (("data", "action=check"), "action=check: expected make, verify, info"),
         (("data", "action=make", "dataset=nyuv2", "dataset.root=/data"), "only rooms and rooms5 can be generated"),
+        (("data", "action=[make]"), "action=['make']: expected make, verify, info"),
+        (("data", "action=make", "dataset.root=/data"), "dataset.root=/data: action=make has a folder of its own"),
+        (("bench", "steps=5"), "steps=5: expected a list of fgsm, pgd, mim"),
+        (("bench", "objectives=null"), "objectives=None: expected a list of single, total, dgba"),
+        (("bench", "objectives=[[dgba]]"), "objectives=[['dgba']]: expected a list of single"),
+        (("bench", "catalogue=null"), "catalogue=None: expected objectives and steps by name"),
+        (("bench", "compile=maybe"), "compile=maybe: expected true or false"),
+        (("layouts", "tasks=true"), "tasks=True: expected a whole number from 1 to 5"),
+        (("layouts", "-m", "limit=range(0)"), "-m limit=range(0): these choices leave no point to run"),
+        (("attack", "-m", "attack=glob(dbga*)"), "attack=glob(dbga*): these choices leave no point to run"),
+        (
+            ("attack", "-m", "experiment=quickstart,transfer"),
+            "experiment=quickstart,transfer: expected one experiment",
+        ),
         (("layouts", "tasks=9"), "tasks=9: expected a whole number from 1 to 5"),
         (("layouts", "limit=few"), "limit=few: expected a whole number of at least 1, or null"),
         (("train", "eps=4"), "eps=4: no such option"),
@@ -142,6 +167,19 @@ def test_a_path_is_no_choice(call: Callable, tmp_path: Path, argument: str) -> N
     done = call("attack", "-m", argument.format(folder=tmp_path), "--cfg", "job")
     expect(done, USAGE, "expected the name of an option of attack, one of dgba, ")
     assert "evil\n" not in done.out
+
+
+def test_a_sweep_writes_to_one_folder(call: Callable, tmp_path: Path, small: tuple[str, ...]) -> None:
+    folders = tmp_path / "a", tmp_path / "b"
+    done = call("attack", "-m", f"outputs={folders[0]},{folders[1]}", *small, "limit=2", "eps=8")
+    assert done.status == 1
+    assert f"outputs={folders[1]}: the points of a sweep write to one folder, here {folders[0]}" in done.err
+    assert (folders[0] / "tables" / "arp.csv").is_file(), "what the first point computed is kept and shown"
+    assert not (folders[1] / "store").exists()
+
+
+def test_an_audit_of_nothing_fails(call: Callable, tmp_path: Path) -> None:
+    expect(call("report", "audit=5", f"outputs={tmp_path / 'nowhere'}"), ENVIRONMENT, "store: no results yet")
 
 
 def test_no_gpu(call: Callable, monkeypatch: pytest.MonkeyPatch) -> None:

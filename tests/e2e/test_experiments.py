@@ -70,6 +70,22 @@ def test_training_tells_its_cost_and_what_accuracy_it_took(call: Callable, tmp_p
     assert "unknown until" not in call(*robust).out
 
 
+def test_training_by_force_keeps_the_weights_until_it_has_new_ones(
+    call: Callable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    same = ("train", f"outputs={tmp_path}", *FAST)
+    assert call(*same).status == 0
+    (weights,) = (tmp_path / "checkpoints").rglob("*.safetensors")
+    before = weights.read_bytes()
+
+    def killed(*arguments: object, **options: object) -> None:
+        raise RuntimeError("the machine went down")
+
+    monkeypatch.setattr("mtlbench.experiment.train", killed)
+    assert call(*same, "force=true").status == 1
+    assert weights.read_bytes() == before
+
+
 def test_a_study_of_the_whole_store(call: Callable, tmp_path: Path) -> None:
     made = call(
         "attack", "-m", "attack=dgba,total", "attack/step=fgsm", f"outputs={tmp_path}", *FAST, "limit=2", "eps=8"
@@ -115,7 +131,9 @@ def test_other_metrics_score_the_same_model(call: Callable, tmp_path: Path) -> N
     arp = pd.read_csv(tmp_path / "tables" / "arp.csv")
     assert not arp["arp_percent"].isna().any()
     robust = call("train", "dataset=rooms5", "training=adversarial_total", f"outputs={tmp_path}", *FAST, *other)
-    assert "unknown until the same model is trained with training=clean" in robust.out
-    assert call("train", "dataset=rooms5", f"outputs={tmp_path}", *FAST, *other).status == 0
-    again = call("train", "dataset=rooms5", "training=adversarial_total", f"outputs={tmp_path}", *FAST, *other)
-    assert "clean accuracy lost against training=clean" in again.out
+    assert "clean accuracy lost against training=clean" in robust.out
+    for clean in (tmp_path / "checkpoints").rglob("clean_metrics.csv"):
+        assert set(pd.read_csv(clean)["metric"]) >= {"cross_entropy"}, (
+            "that of the dataset: others use the weights too"
+        )
+        assert "miou" not in clean.read_text()
