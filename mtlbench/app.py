@@ -83,9 +83,10 @@ def _check_added(command: str, arguments: Sequence[str]) -> None:
     known = _known_keys(command) if added else []
     for argument in added:
         key = argument.lstrip("+").partition("=")[0]
-        above = accumulate(key.split(".")[:-1], "{}.{}".format)
+        above = list(accumulate(key.split(".")[:-1], "{}.{}".format))
         built = any(f"{node}._target_" in known for node in above)
-        if not (built or key in known or key.startswith("hydra") or (conf_dir() / key).is_dir()):
+        free = any(node in known and not any(k.startswith(f"{node}.") for k in known) for node in above)  # loss_scale
+        if not (built or free or key in known or key.startswith("hydra") or (conf_dir() / key).is_dir()):
             raise UsageError(
                 f"{argument}: no such option{near(key, known)}; leave the + out, or see mtlbench {command} --cfg job"
             )

@@ -149,7 +149,8 @@ def test_refused_and_nothing_happened(call: Callable, tmp_path: Path, trap: dict
 def test_the_canary_would_sing(
     call: Callable, tmp_path: Path, trap: dict[str, Path], monkeypatch: pytest.MonkeyPatch, case: str
 ) -> None:
-    monkeypatch.setattr(app, "check_overrides", lambda *_: None)
+    for check in ("check_overrides", "_check_added"):
+        monkeypatch.setattr(app, check, lambda *_: None)
     before = everything(tmp_path)
     try:
         call("layouts", *filled(SINGING[case][0], trap))
@@ -172,10 +173,12 @@ def test_the_canary_would_sing(
         ("--info", "searchpath"),
         ("--multirun", "--help"),
         ("+dataset.root=../up", "++attack.loss_scale.depth=10", "experiment=quickstart"),
+        ("+model.width=0.7", "+dataset.metrics.segmentation=[miou]", "++eps=4", "+experiment=transfer"),
     ],
 )
 def test_what_users_need_passes(arguments: tuple[str, ...]) -> None:
     check_overrides(arguments, app.conf_dir())
+    app._check_added("attack", arguments)
 
 
 @pytest.mark.parametrize(
