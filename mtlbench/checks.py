@@ -194,7 +194,7 @@ def check_values(config: Mapping[str, Any]) -> None:
         )
     if _value(config, "scores.name", SCORES[0]) not in SCORES:
         raise UsageError(f"scores.name={_value(config, 'scores.name', '')}: expected {' or '.join(SCORES)}")
-    if not isinstance(_value(config, "dataset.metrics", {}) or {}, Mapping):
+    if not isinstance(_value(config, "dataset.metrics", {}) or {}, Mapping):  # said before any rooms are made
         raise UsageError(f"dataset.metrics={_value(config, 'dataset.metrics', '')}: expected task: [metric, ...]")
     study = config.get("study")
     if study is not None and study not in list(STUDIES):

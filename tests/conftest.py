@@ -18,7 +18,7 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 def shared() -> Path:
     """The folder of reference material: golden numbers and sample images; tests skip where it is absent."""
     folder = Path(os.environ.get("MTLBENCH_SHARED", Path(__file__).resolve().parents[1].parent / "shared"))
-    if not (folder / "golden").is_dir():
+    if not (folder / "golden").is_dir():  # no part of the project: it may not be passed on
         pytest.skip(f"no reference material at {folder} (set MTLBENCH_SHARED)")
     return folder
 

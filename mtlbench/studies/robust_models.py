@@ -59,9 +59,10 @@ def _costs(evidence: Evidence) -> pd.DataFrame:
     lost = tidy(over_seeds(accuracy_lost(evidence.metrics, "clean")), "clean_lost_percent")
     spent = pd.DataFrame(
         [
-            {name: names(cell).get(name) for name in (*TRAINED, "seed")} | cell.provenance["trained"]
+            {name: found.get(name) for name in (*TRAINED, "seed")} | cell.provenance["trained"]
             for cell in evidence.cells
             if "trained" in cell.provenance
+            for found in [names(cell)]
         ]
     )
     values = ["clean_lost_percent", "ci_low", "ci_high"]
