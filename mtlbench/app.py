@@ -6,6 +6,7 @@ import os
 import shlex
 import sys
 import time
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import accumulate
@@ -29,6 +30,8 @@ OmegaConf.register_new_resolver("choose", lambda flag, yes, no: yes if flag is T
 QUOTES = "'\""
 SHORTEST_PAUSE, LONGEST_PAUSE = 0.5, 10.0
 """Seconds between two looks at what others are at."""
+
+MOST_POINTS = 3  # that are named after a message; more with the same one are counted
 
 
 def run(command: str, arguments: Sequence[str]) -> int:
@@ -56,14 +59,13 @@ def run(command: str, arguments: Sequence[str]) -> int:
     except Exception as error:  # the last boundary: one message and an exit status, whatever it was
         if stops.received:
             raise
-        shown: Exception = error
         if isinstance(error, HydraException):
-            shown = UsageError(_explain(error, command, arguments))
+            error = UsageError(_explain(error, command, arguments))
         elif isinstance(error, OmegaConfBaseException):
-            shown = _misresolved(error)
+            error = _misresolved(error)
         elif isinstance(error, OSError) and error.filename is None:
             error.filename = _runs(arguments)  # Hydra's own files: they come first, and do not say where they are
-        return max(_say(shown), *sweep.statuses, 0)
+        return max(_say(_shown(error)), *sweep.statuses, 0)
     return sweep.status()
 
 
@@ -116,6 +118,7 @@ class Sweep:
         self.command = command
         self.points = 0
         self.statuses: list[int] = []
+        self.messages: Counter[str] = Counter()
         self.waiting: list[tuple[Point, BusyError]] = []
         self.process = os.getpid()
 
@@ -168,6 +171,9 @@ class Sweep:
         if not failed:
             return 0
         if len(self.statuses) > 1:
+            for text, count in self.messages.items():
+                if count > MOST_POINTS:
+                    print(f"mtlbench: in {count} points of the sweep: {text}", file=sys.stderr)
             print(f"mtlbench: {len(failed)} of {len(self.statuses)} points of the sweep failed", file=sys.stderr)
         if set(failed) == {BusyError.status}:
             return BusyError.status
@@ -186,8 +192,13 @@ class Sweep:
 
     def _failed(self, point: "Point", error: BaseException) -> None:
         log.info("failed: %s", point.overrides, exc_info=error)
-        self.statuses.append(_say(error))
-        if point.number is not None:
+        shown = _shown(error)
+        self.statuses.append(shown.status)
+        text = message(shown)
+        self.messages[text] += 1
+        if self.messages[text] == 1:
+            _say(shown)
+        if point.number is not None and self.messages[text] <= MOST_POINTS:
             print(f"  in point {point.number} of the sweep: {point.overrides}", file=sys.stderr)
         if os.getpid() != self.process:  # only an exception reaches the sweep from a parallel launcher's worker
             raise error
@@ -228,18 +239,23 @@ def _misresolved(error: OmegaConfBaseException) -> UsageError:
     return UsageError(f"{error.full_key or 'configuration'}: {str(error).splitlines()[0]}")
 
 
-def _say(error: BaseException) -> int:
-    """Show one message; the exit status it stands for."""
+def _shown(error: BaseException) -> MtlbenchError:
+    """Any error as one that has a message and an exit status."""
     if isinstance(error, BrokenPipeError):
-        # The reader of our output has gone; nothing may be written to it at exit either.
+        # The reader of our output has gone; nothing may be written to it at exit either, and nobody needs a message.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return MachineError.status
+        return MachineError()
     if isinstance(error, OSError):
-        error = MachineError(f"{error.filename or 'a file'}: cannot be read or written ({error.strerror or error})")
-    if not isinstance(error, MtlbenchError):
-        log.info("unexpected", exc_info=error)  # to the file only
-        error = MtlbenchError(f"unexpected {reason(error)}; the traceback is in the log of this run")
-    print(f"mtlbench: {message(error)}", file=sys.stderr, flush=True)
+        return MachineError(f"{error.filename or 'a file'}: cannot be read or written ({error.strerror or error})")
+    if isinstance(error, MtlbenchError):
+        return error
+    log.info("unexpected", exc_info=error)  # to the file only
+    return MtlbenchError(f"unexpected {reason(error)}; the traceback is in the log of this run")
+
+
+def _say(error: MtlbenchError) -> int:
+    if message(error):
+        print(f"mtlbench: {message(error)}", file=sys.stderr, flush=True)
     return error.status
 
 

@@ -165,8 +165,9 @@ def test_a_sweep_finishes_although_one_point_is_bad(run: Callable, own_outputs: 
         *("attack=dgba,single", "eps=-1,4"),
     )
     assert done.status == 1, done.err
-    assert done.err.count("mtlbench: eps=-1: expected a number from 0 to 255") == 2
+    assert done.err.count("mtlbench: eps=-1: expected a number from 0 to 255") == 1, "said once"
     assert "eps=-1" in done.err.split("in point 0 of the sweep:")[1].splitlines()[0]
+    assert "eps=-1" in done.err.split("in point 2 of the sweep:")[1].splitlines()[0]
     assert "mtlbench: 2 of 4 points of the sweep failed" in done.err
     assert "Traceback" not in done.err
     assert "Error executing job" not in done.err
@@ -178,6 +179,17 @@ def test_a_sweep_finishes_although_one_point_is_bad(run: Callable, own_outputs: 
         *("segmentation", "normals", "depth", "mean")
     }
     assert "Transferability ratio" in done.out
+
+
+def test_a_message_that_all_points_share_is_not_repeated_for_each(run: Callable, own_outputs: Path) -> None:
+    done = run("attack", "-m", f"outputs={own_outputs}", "eps=-1", "seed=0,1,2,3,4")
+    assert done.status == 2, done.err
+    lines = done.err.splitlines()
+    said = "eps=-1: expected a number from 0 to 255"
+    assert lines[0].startswith(f"mtlbench: {said}")
+    assert [line.split(":")[0] for line in lines[1:4]] == [f"  in point {n} of the sweep" for n in (0, 1, 2)]
+    assert lines[4].startswith(f"mtlbench: in 5 points of the sweep: {said}")
+    assert lines[5:] == ["mtlbench: 5 of 5 points of the sweep failed"]
 
 
 def test_fail_fast_leaves_out_the_rest(call: Callable, own_outputs: Path, small: tuple[str, ...]) -> None:
