@@ -26,7 +26,8 @@ class Adversary:
     """Makes the attacked images of an iteration.
 
     Args:
-        attack: ``single`` (each task in turn), ``total`` or ``dgba``.
+        attack: ``single`` (each task in turn), ``total`` or ``dgba``; ``none`` leaves the images as they are, which
+            is the control for what the second step alone does.
         step: ``fgsm`` or ``pgd``.
         steps: gradient steps of ``pgd``.
         eps: radius in grey levels of 255.
@@ -44,8 +45,8 @@ class Adversary:
     seed: int
 
     def __post_init__(self) -> None:
-        if self.attack not in list(OBJECTIVES):
-            raise UsageError(f"training.attack={self.attack}: expected {', '.join(OBJECTIVES)}")
+        if self.attack not in ["none", *OBJECTIVES]:
+            raise UsageError(f"training.attack={self.attack}: expected {', '.join(OBJECTIVES)} or none")
         if self.step not in ("fgsm", "pgd"):
             raise UsageError(f"training.step={self.step}: expected fgsm or pgd")
         if not is_whole(self.steps, 1):
@@ -69,6 +70,8 @@ class Adversary:
         """Attacked images [B, 3, H, W] of `batch`, made in evaluation mode; None where no step is wanted."""
         if not self.wanted(iteration):
             return None
+        if self.attack == "none":
+            return batch.image
         seen = self.attacked(tasks, iteration)
         rule: Step = FGSM() if self.step == "fgsm" else PGD(self.steps)
         losses = TaskLosses(model, seen, batch.targets, batch.masks)

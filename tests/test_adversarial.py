@@ -46,6 +46,13 @@ def test_images_stay_in_the_ball_and_the_model_as_it_was(model: TreeModel, attac
     assert not found.requires_grad
 
 
+def test_none_is_a_second_clean_step(model: TreeModel) -> None:
+    found = adversary(attack="none")(DATASET.tasks, model, BATCH, 0)
+    assert found is not None
+    assert torch.equal(found, BATCH.image)
+    assert adversary(attack="none", ratio=0.5)(DATASET.tasks, model, BATCH, 0) is None
+
+
 def test_single_takes_each_task_in_turn(model: TreeModel) -> None:
     for iteration, task in enumerate((*DATASET.tasks, *DATASET.tasks)):
         model.eval()
