@@ -25,7 +25,7 @@ def cell(damage: dict[str, float] | float, **identity: Any) -> list[dict[str, An
     identity |= {"options": json.dumps({"objective": objective, "step_options": {"steps": steps}}, sort_keys=True)}
     identity |= {
         "fingerprint": "f",
-        "tree": identity.get("sharing", "all_shared"),
+        "tree": identity.get("tree", identity.get("sharing", "all_shared")),
         "precision": "fp32",
         "recipe": "{}",
     }
@@ -208,6 +208,23 @@ def test_only_trees_that_nothing_beats_in_both_are_pareto() -> None:
     found = table(run("tradeoff", *parts), "tradeoff").set_index("sharing")
     assert found["pareto"].to_dict() == {"independent": False, "share1": False, "share2": True}
     assert found["clean_lost_percent"].to_dict() == pytest.approx(dict.fromkeys(found.index, 0))
+
+
+def test_ranks_of_trees_are_correlated_whatever_the_spacing() -> None:
+    """Spearman's rho by hand: of (1, 2, 3, 4) with itself 1, reversed -1, and with (2, 1, 4, 3) 0.6."""
+    trees = ("0,1,2|0,1,2", "0,12|0,1,2", "012|0,12", "012|012")
+    parts = [
+        cell(value, attack=attack, sharing=f"t{i}", tree=tree, shared_blocks=i)
+        for attack, values in {"dgba": (10, 20, 70, 71), "total": (20, 10, 71, 70)}.items()
+        for i, (tree, value) in enumerate(zip(trees, values, strict=True))
+    ]
+    found = table(run("tradeoff", *parts), "tradeoff_ranks").set_index(["attack", "with"])
+    assert found["trees"].eq(4).all()
+    assert found.loc[("dgba", "block_copies"), "rho"] == pytest.approx(-1)
+    assert found.loc[("total", "block_copies"), "rho"] == pytest.approx(-0.6)
+    assert found.loc[("total", "block_copies"), "ci_low"] == pytest.approx(-0.6), "noise does not swap these ranks"
+    assert found["rho"].xs("clean_lost_percent", level="with").isna().all(), "all trees are as accurate"
+    assert table(run("tradeoff", *parts[:2]), "tradeoff_ranks").empty, "two trees make no trend"
 
 
 def test_robust_models_meet_the_clean_model_of_the_same_attack() -> None:
