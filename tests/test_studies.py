@@ -259,6 +259,23 @@ def test_robust_models_meet_the_clean_model_of_the_same_attack() -> None:
     assert gain["difference"].to_dict() == pytest.approx({"clean": 20, "adversarial-dgba": 10})
 
 
+def test_what_adversarial_training_loses_to_its_control() -> None:
+    """Clean metrics 1 (clean), 1.1 (two clean steps an iteration), 0.99 (adversarial), higher is better."""
+    parts = [cell(50, attack="dgba", training=t) for t in ("clean", "clean-twice", "adversarial-dgba")]
+    for part, value in zip(parts, (1, 1.1, 0.99), strict=True):
+        for row in part:
+            row["values"] = row["values"] * value
+    found = table(run("robust_models", *parts), "robust_models_cost").set_index("training")
+    assert found["clean_lost_percent"].to_dict() == pytest.approx(
+        {"clean": 0, "clean-twice": -10, "adversarial-dgba": 1}
+    )
+    assert found["twice_lost_percent"].to_dict() == pytest.approx(
+        {"clean": 100 / 11, "clean-twice": 0, "adversarial-dgba": 10}
+    )
+    alone = table(run("robust_models", parts[0], parts[2]), "robust_models_cost")
+    assert not any(name.startswith("twice") for name in alone)
+
+
 def clean_cell(gradient: list[list[float]], losses: list[list[float]], seed: int = 0) -> Cell:
     identity = {"dataset": "rooms", "split": "test", "fingerprint": "f", "model": "tiny", "training": "clean"}
     identity |= {"sharing": "all_shared", "shared_blocks": 5, "tree": "t", "n_images": len(losses)}

@@ -10,6 +10,7 @@ from mtlbench.scores.wide import SAME_MODEL, levels
 OTHER: Mapping[str, tuple[str, ...]] = {
     "independent": ("sharing", "tree", "weights"),
     "clean": ("training", "weights"),
+    "clean-twice": ("training", "weights"),
 }
 """Reference -> levels of `SAME_MODEL` in which a model and its reference differ."""
 
@@ -23,8 +24,9 @@ def accuracy_lost(metrics: pd.DataFrame, reference: str) -> pd.DataFrame:
 
     Args:
         metrics: wide frame.
-        reference: ``independent``, the single-task models of the same training and seed, or ``clean``, the model of
-            the same sharing tree and seed trained without attacks.
+        reference: ``independent``, the single-task models of the same training and seed, or ``clean`` or
+            ``clean-twice``, the model of the same sharing tree and seed trained without attacks, by one or two
+            steps an iteration.
 
     Returns:
         A wide frame, one row a clean cell, with the level ``status``.

@@ -9,6 +9,7 @@ from mtlbench.studies.base import MODEL, Evidence, Plot, Study, Table, arranged,
 from mtlbench.studies.clean_models import gain_over_baselines
 
 NAMES = ("dataset", "model", "training", "sharing")
+CONTROL = "clean-twice"
 TRAINED = ("dataset", "model", "training", "tree", "recipe")
 
 
@@ -55,7 +56,10 @@ def _against_clean(arps: pd.DataFrame, keys: pd.DataFrame) -> pd.DataFrame:
 
 
 def _costs(evidence: Evidence) -> pd.DataFrame:
-    """Clean accuracy lost against clean training, training time in seconds and in forward-backward passes."""
+    """Clean accuracy lost against clean training, training time in seconds and in forward-backward passes.
+
+    Where there are models of clean_twice, also the accuracy lost against those.
+    """
     lost = tidy(over_seeds(accuracy_lost(evidence.metrics, "clean")), "clean_lost_percent")
     spent = pd.DataFrame(
         [
@@ -66,6 +70,14 @@ def _costs(evidence: Evidence) -> pd.DataFrame:
         ]
     )
     values = ["clean_lost_percent", "ci_low", "ci_high"]
+    if (lost["training"] == CONTROL).any():
+        columns = {"ci_low": "twice_low", "ci_high": "twice_high"}
+        twice = tidy(over_seeds(accuracy_lost(evidence.metrics, CONTROL)), "twice_lost_percent").rename(
+            columns=columns
+        )
+        added = ["twice_lost_percent", *columns.values()]
+        lost = lost.merge(twice[[*MODEL, *added]], how="left", on=list(MODEL))
+        values += added
     if len(spent):
         on = [*TRAINED]
         means = spent.drop_duplicates([*on, "seed"]).groupby(on, as_index=False).mean(numeric_only=True)
