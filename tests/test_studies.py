@@ -130,6 +130,16 @@ def test_the_exponent_with_the_most_damage_wins_every_replicate() -> None:
     assert found["difference_to_1"].to_dict() == pytest.approx({0.0: -40, 0.5: -20, 1.0: 0, 1.5: -10})
 
 
+@pytest.mark.parametrize(("ones", "said"), [([1], "ok"), ([], "no results with alpha 1"), ([1, 1.0], "2 results")])
+def test_what_alpha_is_compared_with(ones: list[float], said: str) -> None:
+    """Written as 1 and as 1.0 it makes two cells."""
+    parts = [cell(20 + alpha, attack="power", objective={"alpha": alpha}) for alpha in (0.5, *ones)]
+    found = table(run("alpha", *parts), "alpha")
+    assert len(found) == len(parts)
+    assert found["status"].str.startswith(said).all()
+    assert found["difference_to_1"].notna().eq(said == "ok").all()
+
+
 def stored(gradients: int, **identity: Any) -> Cell:
     """A cell of which only its price is read; its attack is that of `cell` with the same objective."""
     identity = {"dataset": "rooms", "target": "all", "step_options": {"steps": 10}, **identity}

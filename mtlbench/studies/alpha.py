@@ -5,7 +5,7 @@ import json
 import numpy as np
 
 from mtlbench.scores import paired_difference
-from mtlbench.scores.wide import block, levels
+from mtlbench.scores.wide import OK, block, levels
 from mtlbench.studies.base import MODEL, Evidence, Plot, Study, Table, arranged, tidy, units, way
 
 
@@ -32,6 +32,9 @@ def alpha(evidence: Evidence) -> Study:
             compared = paired_difference(arps.iloc[rows], arps.iloc[np.repeat(one, len(rows))])
             columns = ["difference_to_1", "difference_low", "difference_high", "p_value"]
             table.loc[rows, columns] = compared.to_numpy()
+        else:
+            fine = rows[table.loc[rows, "status"] == OK]
+            table.loc[fine, "status"] = f"{len(one) or 'no'} results with alpha 1 to compare with"
     values = ["difference_to_1", "difference_low", "difference_high", "p_value", "best_share"]
     for name in values:
         table[name] = table.get(name, np.nan)
