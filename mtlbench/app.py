@@ -30,7 +30,6 @@ OmegaConf.register_new_resolver("choose", lambda flag, yes, no: yes if flag is T
 QUOTES = "'\""
 SHORTEST_PAUSE, LONGEST_PAUSE = 0.5, 10.0
 """Seconds between two looks at what others are at."""
-
 MOST_POINTS = 3  # that are named after a message; more with the same one are counted
 
 
