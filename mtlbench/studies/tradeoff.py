@@ -66,6 +66,7 @@ def _rank_correlations(
         if len(group) < FEWEST_TREES:
             continue
         arp = block(arps)[group.index]
+        # `models.sharing.Tree.copies`, from the text of a tree: studies know cells, not models.
         copies = group["tree"].map(lambda tree: 1 + sum(mark in "|," for mark in tree)).to_numpy(np.float64)
         others = {
             "clean_lost_percent": block(lost)[row[group.index].astype(int)],
