@@ -11,6 +11,7 @@ from mtlbench.identity import decisive, plain
 
 TARGET = "_target_"
 STEPS = {"steps": 10}
+WHOLE = ("steps", "grid")
 CLASSES: dict[str, tuple[str, dict[str, Any]]] = {
     "DGBA": ("dgba", {}),
     "Power": ("power", {"alpha": 1.0}),
@@ -91,6 +92,12 @@ def recipe_of_config(config: Mapping[str, Any] | None) -> dict[str, Any] | None:
     return {"dataset": dataset, "training": training(config["training"])}
 
 
+def label_of_given(config: Mapping[str, Any] | None) -> dict[str, str]:
+    """What the training of weights that were given must be called: before schema 3 the command line named it."""
+    given = isinstance(config, Mapping) and config.get("checkpoint", "auto") != "auto"
+    return {"training": "given"} if given else {}
+
+
 def _named(node: Mapping[str, Any]) -> dict[str, Any]:
     """The identity of an objective, step rule or backbone from its options and the path of its class."""
     if TARGET not in node:
@@ -103,7 +110,9 @@ def _named(node: Mapping[str, Any]) -> dict[str, Any]:
     options = {key: node.get(key, default) for key, default in defaults.items()}
     if "size" in options and options["size"] is None:
         options["size"] = 1 / options["steps"]
-    floats = {key: float(value) for key, value in options.items() if _is_number(value) and key not in ("steps", "grid")}
+    floats = {
+        key: float(value) for key, value in options.items() if _is_number(value) and key not in ("steps", "grid")
+    }
     return {"name": name, **decisive(plain(options | floats))}
 
 

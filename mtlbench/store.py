@@ -41,8 +41,9 @@ DIGITS, OLD_DIGITS = 24, 20
 
 def _without_paths(header: dict[str, Any]) -> dict[str, Any]:
     """Before 3 an identity held paths of classes, and nothing said how the weights were trained but the options."""
-    recipe = legacy.recipe_of_config(header["provenance"].get("config"))
-    identity, provenance = legacy.cell_identity(header["identity"]), {"recipe": recipe, **header["provenance"]}
+    config = header["provenance"].get("config")
+    identity = legacy.cell_identity(header["identity"]) | legacy.label_of_given(config)
+    provenance = {"recipe": legacy.recipe_of_config(config), **header["provenance"]}
     return {**header, "identity": identity, "provenance": provenance}
 
 

@@ -174,13 +174,15 @@ def _check_against(setup: Setup, recipe: Mapping[str, Any], given: set[str], fil
     """
     adversary = setup.adversary.identity() if setup.adversary else {}
     asked = {"name": setup.config["training"]["name"], **setup.recipe.identity(), **adversary}
-    pairs = {"dataset": (setup.test.name, recipe["dataset"]["name"])}
+    pairs: dict[str, tuple[Any, Any]] = {"dataset": (setup.test.name, recipe["dataset"]["name"])}
     if "seed" in given:
         pairs["seed"] = setup.config["seed"], recipe["training"]["seed"]
     for option in sorted(given):
         group, _, name = option.partition(".")
         if group == "training":
             pairs[option] = asked.get(name or "name"), recipe["training"].get(name or "name")
+        elif group == "model" and name:
+            pairs[option] = setup.backbone.identity().get(name), recipe["model"].get(name)
     for option, (here, there) in pairs.items():
         if here != there:
             raise UsageError(

@@ -22,6 +22,7 @@ from mtlbench.scores.wide import IDENTITY
 SECONDS_BETWEEN_LINES = 10.0
 WIDTH_WITHOUT_TERMINAL = 1000
 MOST_REMARKS = 5
+NAMES = ("dataset", "model", "training", "seed", "sharing")
 
 
 def console(stderr: bool = False) -> Console:
@@ -132,7 +133,17 @@ def arp_grid(frame: pd.DataFrame, scores: str) -> Grid:
     frame["attack"] = frame["attack"].where(frame["target"] == "all", frame["attack"] + ":" + frame["target"])
     half = (frame["ci_high"] - frame["ci_low"]) / 2
     frame["text"] = list(map(_text, frame["arp_percent"], frame["status"], half)) + frame["weights"]
-    names = ("dataset", "model", "training", "seed", "sharing", "attack", "step", "steps", *_further(frame, "arp_percent"))
+    names = (
+        "dataset",
+        "model",
+        "training",
+        "seed",
+        "sharing",
+        "attack",
+        "step",
+        "steps",
+        *_further(frame, "arp_percent"),
+    )
     return _grid(frame, names, f"ARP: percent of the clean metrics lost ({scores} scores; ± half the 95 % interval)")
 
 
@@ -157,7 +168,7 @@ def transferability_grid(frame: pd.DataFrame, scores: str) -> Grid:
     # The gain is not shown here, so neither is the reason why it is undefined.
     frame["status"] = frame["status"].where(~frame["status"].str.startswith("gain undefined"), "ok")
     frame["text"] = list(map(partial(_text, digits=2), frame["ratio"], frame["status"]))
-    names = ("dataset", "model", "training", "seed", "sharing", "source", "step", "steps", *_further(frame, "source"))
+    names = (*NAMES, "source", "step", "steps", *_further(frame, "source"))
     return _grid(frame, names, "Transferability ratio: damage to the other tasks / damage to the attacked task")
 
 
