@@ -127,6 +127,9 @@ def details(cell: Cell) -> dict[str, str]:
         "dataset_": data,
     }
     found = {prefix + name: _words(value) for prefix, options in groups.items() for name, value in options.items()}
+    whole = cell.provenance.get("recipe") or {}
+    trained_on = whole.get("dataset", {}).get("generated") or whole.get("dataset", {}).get("name")
+    found |= {"training_dataset": _words(trained_on)}
     last = {"tree": identity.get("tree"), "precision": identity.get("precision", "fp32")}
     last |= {name: str(identity.get(name))[:HASH_DIGITS] for name in ("split", "weights", "fingerprint")}
     return found | {name: _words(value) for name, value in last.items()}
