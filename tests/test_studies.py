@@ -11,6 +11,7 @@ from mtlbench.report.plots import write_plot
 from mtlbench.report.studies import show_study
 from mtlbench.store import Cell
 from mtlbench.studies import STUDIES, Evidence, Study
+from mtlbench.studies.base import arranged
 from tests.frames import damages, wide
 
 TASKS = ("segmentation", "normals", "depth")
@@ -362,3 +363,19 @@ def test_points_without_a_place_are_not_drawn(tmp_path: Any) -> None:
     assert plot.frame["clean_lost_percent"].isna().all()
     assert plot.frame["status"].str.contains("no independent result").all()
     assert write_plot(plot, "standard", tmp_path) is None
+
+
+def test_rows_of_one_name_say_in_what_they_differ() -> None:
+    """Two recipes of one name, as of a training that was made longer."""
+    rows = pd.DataFrame(
+        {
+            "attack": ["dgba", "dgba", "total"],
+            "options": ["{}"] * 3,
+            "recipe": [json.dumps({"training": {"name": "clean", "iterations": n, "lr": 0.1}}) for n in (5, 7, 9)],
+            "arp_percent": [1.0, 2.0, 3.0],
+        }
+    )
+    found = arranged(rows, ["attack"], ["arp_percent"])
+    assert found.columns.tolist() == ["attack", "training_iterations", "arp_percent"]
+    assert found["training_iterations"].tolist() == ["5", "7", "9"]
+    assert arranged(rows[1:], ["attack"], ["arp_percent"]).columns.tolist() == ["attack", "arp_percent"]
