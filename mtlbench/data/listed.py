@@ -17,6 +17,7 @@ from mtlbench.data.files import Array, check_relative, inside
 from mtlbench.errors import DataError, UsageError
 
 Entry = tuple[str, ...]
+IMAGE = "image"
 
 
 class ListedDataset(ImageDataset):
@@ -29,7 +30,7 @@ class ListedDataset(ImageDataset):
         root: the folder of the dataset.
         split: the part of it.
         listed_in: the list file, or the folder that the list was built from; named in messages.
-        entries: per image, relative paths: the image first, then one file per task, in the order of `tasks`.
+        entries: per image, relative paths: what each is of is said by `kinds`.
         names: per image, a name unique within the split.
         resolution: height and width of every sample.
         augment: the training form; None makes it equal to the test form.
@@ -81,8 +82,20 @@ class ListedDataset(ImageDataset):
     def __len__(self) -> int:
         return len(self._entries)
 
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """What each file of an entry holds, in the order of the entries and of `readers`.
+
+        The image, then one file per task; overridden where tasks share a file or the order is another.
+        """
+        return (IMAGE, *(task.name for task in self.tasks))
+
+    def named_files(self, index: int) -> dict[str, Path]:
+        """The files of image `index` by their `kinds`; raises as `files`."""
+        return dict(zip(self.kinds, self.files(index), strict=True))
+
     def files(self, index: int) -> tuple[Path, ...]:
-        """Absolute paths of the files of image `index`, image first, then one per task.
+        """Absolute paths of the files of image `index`, in the order of `kinds`.
 
         Raises:
             DataError: an entry leaves the root through a symbolic link.
@@ -115,9 +128,9 @@ class ListedDataset(ImageDataset):
     def assemble(self, arrays: Sequence[Array], view: View, name: str) -> Sample:
         """Turn decoded arrays into the sample that `view` shows."""
 
-    @abstractmethod
     def stored_normals(self, index: int) -> Array:
-        """The valid normals of image `index` as stored, before any normalisation: float32 [N, 3]."""
+        """The valid normals of image `index` as stored, before any normalisation: float32 [N, 3], none by default."""
+        return np.empty((0, 3), np.float32)
 
     def problems(self, index: int) -> list[tuple[Path, str]]:
         """Everything that is wrong with the files of image `index`: (file, problem) pairs."""

@@ -123,7 +123,7 @@ class NYUv2(ListedDataset):
 
     def stored_normals(self, index: int) -> Array:
         """Decoded vectors of valid, non-zero pixels, float32 [N, 3]."""
-        raw = read_rgb(self.files(index)[2])
+        raw = read_rgb(self.named_files(index)[NORMALS])
         vectors = decode_normals(raw[is_normal(raw)])
         return vectors[vectors.any(axis=1)]
 

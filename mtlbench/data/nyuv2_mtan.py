@@ -105,7 +105,7 @@ class NYUv2MTAN(ListedDataset):
 
     def stored_normals(self, index: int) -> Array:
         """Non-zero vectors, float32 [N, 3]."""
-        normals = self.readers[2](self.files(index)[2])
+        normals = _read_float(self.named_files(index)[NORMALS], channels=3)
         return normals[normals.any(axis=2)]
 
     def settings(self) -> dict[str, object]:

@@ -135,8 +135,8 @@ class TinyTaxonomy(ListedDataset):
 
     def stored_normals(self, index: int) -> Array:
         """Vectors of the pixels with valid depth, float32 [N, 3]."""
-        files = self.files(index)
-        normals, depth = read_rgb(files[2]), read_gray16(files[3])
+        files = self.named_files(index)
+        normals, depth = read_rgb(files[NORMALS]), read_gray16(files[DEPTH])
         return normals[depth < DEPTH_END].astype(np.float32) / np.float32(127.5) - 1
 
     def settings(self) -> dict[str, object]:

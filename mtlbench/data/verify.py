@@ -1,7 +1,7 @@
 """Decode every file of a dataset and report all that is wrong with it, and what merely looks odd."""
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,8 +10,9 @@ import numpy as np
 from mtlbench.data.base import ImageDataset
 from mtlbench.data.batch import Sample
 from mtlbench.data.files import Array
-from mtlbench.data.listed import ListedDataset
+from mtlbench.data.listed import IMAGE, ListedDataset
 from mtlbench.errors import DataError
+from mtlbench.tasks import NORMALS
 
 UNIT_TOLERANCE = 0.05
 
@@ -68,7 +69,7 @@ def verify(dataset: ImageDataset, progress: Callable[[int, int], None] | None = 
     files, shares, normals = 0, _Shares(), _Normals()
     for index in range(len(dataset)):
         try:
-            sample, paths = dataset.sample(index), tuple(dataset.files(index))
+            sample, paths = dataset.sample(index), _named_files(dataset, index)
         except DataError as error:
             found = _problems(dataset, index, error)
             problems.extend(found)
@@ -78,7 +79,7 @@ def verify(dataset: ImageDataset, progress: Callable[[int, int], None] | None = 
             shares.add(sample)
             notes.extend(_odd_targets(dataset, sample, paths))
             if isinstance(dataset, ListedDataset):
-                normals.add(dataset.stored_normals(index), paths[2])
+                normals.add(dataset.stored_normals(index), paths.get(NORMALS, paths[IMAGE]))
         if progress is not None:
             progress(index + 1, len(dataset))
     notes.extend(normals.notes(dataset))
@@ -93,10 +94,18 @@ def _problems(dataset: ImageDataset, index: int, error: DataError) -> list[Probl
     return [Problem(dataset.root, str(error))]
 
 
-def _odd_targets(dataset: ImageDataset, sample: Sample, paths: Sequence[Path]) -> Iterator[Note]:
+def _named_files(dataset: ImageDataset, index: int) -> dict[str, Path]:
+    """The files of an image by what they hold; those that the dataset has no name for by their own."""
+    if isinstance(dataset, ListedDataset):
+        return dataset.named_files(index)
+    files = tuple(dataset.files(index)) or (dataset.root,)
+    return {IMAGE: files[0], **{str(path): path for path in files[1:]}}
+
+
+def _odd_targets(dataset: ImageDataset, sample: Sample, paths: Mapping[str, Path]) -> Iterator[Note]:
     """Targets without a valid pixel, and targets that are the same at every valid pixel."""
-    for position, task in enumerate(dataset.tasks, start=1):
-        file = paths[min(position, len(paths) - 1)]
+    for task in dataset.tasks:
+        file = paths.get(task.name, paths[IMAGE])
         valid = sample.targets[task.name][:, sample.masks[task.name][0]]
         if valid.numel() == 0:
             yield Note(file, f"no valid pixel for {task.name}")

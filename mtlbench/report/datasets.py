@@ -47,7 +47,9 @@ def show_description(found: "Description") -> None:
     for task, share in found.valid_share.items():
         out.print(f"  {task}: {100 * share:.1f} % of the pixels are valid")
     _bars("class", [str(i) for i in range(len(found.class_share))], found.class_share)
-    total = max(sum(found.depth_counts), 1)
+    if not sum(found.depth_counts):
+        return
+    total = sum(found.depth_counts)
     edges = [f"{low:.2f} to {high:.2f}" for low, high in zip(found.depth_edges, found.depth_edges[1:], strict=False)]
     _bars("depth", edges, [count / total for count in found.depth_counts])
 

@@ -2,7 +2,9 @@
 
 import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import cv2
@@ -10,13 +12,19 @@ import numpy as np
 import pytest
 
 from mtlbench.data import fingerprint as module
+from mtlbench.data.augment import View
+from mtlbench.data.batch import Sample
 from mtlbench.data.describe import LOG_UNITS, METRES, describe
+from mtlbench.data.files import Array, read_npy, read_rgb
 from mtlbench.data.fingerprint import fingerprint
+from mtlbench.data.listed import ListedDataset, channels_first
 from mtlbench.data.nyuv2 import NYUv2
 from mtlbench.data.nyuv2_mtan import NYUv2MTAN
 from mtlbench.data.tiny_taxonomy import TinyTaxonomy
 from mtlbench.data.verify import verify
 from mtlbench.errors import DataError
+from mtlbench.tasks import NORMALS, Task
+from tests.data.conftest import save
 
 Maker = Callable[..., Path]
 
@@ -108,6 +116,74 @@ def test_verify_of_sound_datasets(make_nyuv2: Maker, make_taxonomy: Maker, make_
         assert found.files == files * len(dataset)
         assert set(found.invalid_share) == {task.name for task in dataset.tasks}
     assert verify(nyuv2(make_nyuv2())).invalid_share["segmentation"] == pytest.approx(2 / 24)
+
+
+class FromFiles(ListedDataset):
+    """A folder of image/*.png beside what each task is read from: <task>/*.npy."""
+
+    def __init__(self, root: Path, tasks: tuple[Task, ...], *files: str) -> None:
+        self.tasks, self.from_files = tasks, files
+        stems = sorted(path.stem for path in (root / "image").iterdir())
+        super().__init__(
+            name="files",
+            root=root,
+            split="test",
+            listed_in=root,
+            entries=[(f"image/{stem}.png", *(f"{name}/{stem}.npy" for name in files)) for stem in stems],
+            names=stems,
+            resolution=(4, 6),
+            augment=None,
+            seed=0,
+            limit=None,
+        )
+        self.readers = (read_rgb, *(partial(read_npy, ndim=3) for _ in files))
+
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        return ("image", *self.from_files)
+
+    def assemble(self, arrays: Sequence[Array], view: View, name: str) -> Sample:
+        views = [channels_first(view.labels(array, 0).copy()) for array in arrays]
+        found = dict(zip(self.kinds, views, strict=True))
+        image = found["image"].float() / 255
+        targets = {task.name: found.get(task.name, found["image"]) for task in self.tasks}
+        return Sample(image, targets, {name: target[:1] >= 0 for name, target in targets.items()}, name)
+
+
+HEIGHT = Task("height", 1, "l1", ("keypoint_err",))
+SEVEN = tuple(replace(HEIGHT, name=f"height{i}") for i in range(7))
+
+
+@pytest.mark.parametrize(
+    ("tasks", "files"),
+    [
+        ((HEIGHT,), ("height",)),
+        ((Task("copy", 3, "l1", ("keypoint_err",)),), ()),  # a task that is read from the image itself
+        ((HEIGHT, Task(NORMALS, 3, "cosine", ("angle_mean",))), (NORMALS, "height")),
+        (SEVEN, tuple(task.name for task in SEVEN)),
+    ],
+)
+def test_verify_of_any_number_of_tasks(tmp_path: Path, tasks: tuple[Task, ...], files: tuple[str, ...]) -> None:
+    """Which file is which is said by the dataset; notes name the file of their task, whatever its position."""
+    rng = np.random.default_rng(0)
+    for stem in ("a", "b"):
+        save(tmp_path / "image" / f"{stem}.png", rng.integers(0, 256, (4, 6, 3), np.uint8))
+        for task in tasks:
+            if task.name in files:
+                save(tmp_path / task.name / f"{stem}.npy", rng.random((4, 6, task.channels)))
+    dataset = FromFiles(tmp_path, tasks, *files)
+    found = verify(dataset)
+    assert (found.ok, found.files, found.notes) == (True, 2 * (1 + len(files)), ())
+    assert set(found.invalid_share) == {task.name for task in tasks}
+    named = dataset.named_files(1)
+    assert list(named) == ["image", *files]
+    assert all(path.parts[-2:] == (kind, "b.npy" if kind in files else "b.png") for kind, path in named.items())
+    if files:
+        np.save(named[files[-1]], np.ones_like(np.load(named[files[-1]])))
+        (note,) = verify(dataset).notes
+        assert (note.file, "at every valid pixel" in note.note) == (named[files[-1]], True)
+    description = describe(dataset)
+    assert (description.class_share, sum(description.depth_counts)) == ((), 0)
 
 
 def test_verify_notes_what_looks_odd(make_nyuv2: Maker, make_taxonomy: Maker) -> None:
