@@ -144,7 +144,9 @@ class ListedDataset(ImageDataset):
             try:
                 self.decode(index)
             except DataError as error:
-                found.append((self.root / self._entry(index)[0], str(error)))
+                named = (self.root / relative for relative in self._entry(index))
+                file = next((file for file in named if str(error).startswith(f"{file}: ")), None)
+                found.append((file or self.root / self._entry(index)[0], str(error)))
         return [(file, text.removeprefix(f"{file}: ")) for file, text in found]
 
     def settings(self) -> dict[str, object]:

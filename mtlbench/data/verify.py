@@ -19,9 +19,9 @@ UNIT_TOLERANCE = 0.05
 
 @dataclass(frozen=True)
 class Problem:
-    """A file that cannot be used, and why."""
+    """A file that cannot be used, and why; where `file` is None, the problem says which."""
 
-    file: Path
+    file: Path | None
     problem: str
 
 
@@ -91,7 +91,7 @@ def _problems(dataset: ImageDataset, index: int, error: DataError) -> list[Probl
         found = [Problem(file, text) for file, text in dataset.problems(index)]
         if found:
             return found
-    return [Problem(dataset.root, str(error))]
+    return [Problem(None, str(error))]
 
 
 def _named_files(dataset: ImageDataset, index: int) -> dict[str, Path]:

@@ -29,7 +29,8 @@ def show_verification(name: str, split: str, found: "Verification") -> None:
     table.add_row(str(found.images), str(found.files), str(len(found.problems)), *shares)
     out.print(table)
     for problem in found.problems:
-        out.print(f"bad: {problem.problem}", markup=False, soft_wrap=True)
+        named = problem.problem if problem.file is None else f"{problem.file}: {problem.problem}"
+        out.print(f"bad: {named}", markup=False, soft_wrap=True)
     for note in found.notes:
         out.print(
             f"note: {note.note}" if note.file is None else f"note: {note.file}: {note.note}",

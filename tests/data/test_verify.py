@@ -23,8 +23,10 @@ from mtlbench.data.nyuv2_mtan import NYUv2MTAN
 from mtlbench.data.tiny_taxonomy import TinyTaxonomy
 from mtlbench.data.verify import verify
 from mtlbench.errors import DataError
+from mtlbench.report.datasets import show_verification
 from mtlbench.tasks import NORMALS, Task
 from tests.data.conftest import save
+from tests.fakes import FakeDataset
 
 Maker = Callable[..., Path]
 
@@ -92,11 +94,11 @@ def test_verify_reports_every_problem_and_goes_on(make_nyuv2: Maker, tmp_path: P
     (root / "seg/0003.png").symlink_to(tmp_path / "0003.png")
     calls: list[tuple[int, int]] = []
     found = verify(nyuv2(root), lambda done, total: calls.append((done, total)))
-    problems = {problem.file.relative_to(root).as_posix(): problem.problem for problem in found.problems}
-    assert list(problems) == ["img/0000.png", "depth/0000.npy", "img/0002.png", "seg/0003.png"]
+    problems = {str(problem.file).removeprefix(f"{root}/"): problem.problem for problem in found.problems}
+    assert list(problems) == ["img/0000.png", "depth/0000.npy", "depth/0002.npy", "seg/0003.png"]
     assert "cut short" in problems["img/0000.png"]
     assert problems["depth/0000.npy"] == "no such file"
-    assert "3x3 pixels, but its image" in problems["img/0002.png"]
+    assert problems["depth/0002.npy"] == f"3x3 pixels, but its image {root / 'img/0002.png'} has 24x32"
     assert "outside the root" in problems["seg/0003.png"]
     assert (found.images, found.files, found.ok) == (5, 20, False)
     assert calls == [(i, 5) for i in range(1, 6)]
@@ -226,3 +228,17 @@ def test_describe_counts_depth_beyond_the_last_edge_and_in_log_units(make_nyuv2:
     assert taxonomy.depth_edges == LOG_UNITS
     assert sum(taxonomy.depth_counts) == 31 * 32
     assert sum(taxonomy.class_share) == pytest.approx(1)
+
+
+class Broken(FakeDataset):
+    """Not from a list of files: it only raises."""
+
+    def sample(self, index: int, draw: int | None = None) -> Sample:
+        raise DataError(f"/data/{index}.tif: damaged")
+
+
+def test_what_a_dataset_without_a_list_says_is_shown_as_it_is(capsys: pytest.CaptureFixture[str]) -> None:
+    found = verify(Broken(2))
+    assert [problem.problem for problem in found.problems] == ["/data/0.tif: damaged", "/data/1.tif: damaged"]
+    show_verification("broken", "test", found)
+    assert capsys.readouterr().out.splitlines()[-2:] == ["bad: /data/0.tif: damaged", "bad: /data/1.tif: damaged"]
