@@ -6,6 +6,7 @@ from typing import Any
 
 from mtlbench import parts
 from mtlbench.baseline import constants, scores
+from mtlbench.data import left_out
 from mtlbench.data.describe import describe
 from mtlbench.data.loader import in_order
 from mtlbench.data.verify import verify as verify_split
@@ -55,7 +56,7 @@ def info(config: Mapping[str, Any]) -> None:
         dataset = parts.open_dataset(config, split, root)
         with screen(f"read {dataset.name} {split}") as progress:
             found = describe(dataset, _images(progress))
-        show_description(found)
+        show_description(found, left_out.line(dataset))
 
 
 def baseline(config: Mapping[str, Any]) -> None:

@@ -3,6 +3,7 @@
 import json
 import logging
 import shlex
+import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
@@ -16,6 +17,7 @@ from mtlbench.cells import Plan, clean_plan, plans
 from mtlbench.checkpoints import CLEAN_METRICS, COST, CURVE, WEIGHTS, Checkpoint, find
 from mtlbench.claims import claimed
 from mtlbench.compute import Job, complete, fail
+from mtlbench.data import left_out
 from mtlbench.data.base import ImageDataset
 from mtlbench.data.batch import Batch
 from mtlbench.data.fingerprint import fingerprint
@@ -119,6 +121,7 @@ def prepare(config: Config, screen: Screen, session: Session) -> Setup:
     with screen(f"generate {config['dataset']['name']}") as progress:
         root = parts.dataset_root(config, progress)
     test = parts.open_dataset(config, "test", root, limit=config.get("limit"))
+    _say_left_out(test, session)
     tree = parts.tree(config, len(test.tasks))
     training = config["training"]["name"]
     name = f"{test.name}-{backbone.name}-{tree.name}-{training}-s{config['seed']}"
@@ -173,6 +176,7 @@ def _train(setup: Setup, model: TreeModel, again: bool) -> None:
         return
     sweep(checkpoint.folder)
     data = parts.open_dataset(config, "train", setup.root, augmented=True)
+    _say_left_out(data, setup.session)
     checkpoint.write_recipe()
     adversary = parts.adversary(config)
     with setup.screen(f"train {checkpoint.folder.name}") as progress:
@@ -213,6 +217,7 @@ def _compute(setup: Setup, model: TreeModel, dataset: ImageDataset, wanted: Sequ
     """Store those of the `wanted` cells that are missing."""
     config = setup.config
     origin = provenance.record(setup.device) | {"batch_size": config["batch_size"], "config": _again(config)}
+    origin |= left_out.record(dataset)
     if config.get("checkpoint", "auto") == "auto" and setup.checkpoint.cost:
         origin["trained"] = setup.checkpoint.cost
     complete(
@@ -238,6 +243,14 @@ def loader_of(setup: Setup, dataset: ImageDataset) -> Iterable[Batch]:
     size = parts.resolution(config["dataset"]["resolution"])
     at_once = cpu_block(size) if setup.device.type == "cpu" else config["batch_size"]
     return in_order(dataset, at_once, config["workers"])
+
+
+def _say_left_out(dataset: ImageDataset, session: Session) -> None:
+    """Say once what a split should hold but does not: fewer images give other numbers."""
+    line = left_out.line(dataset)
+    if line and line not in session.said:
+        print(f"mtlbench: {line}", file=sys.stderr, flush=True)
+        session.said.add(line)
 
 
 def _stuck(config: Config, session: Session, error: HungError) -> None:

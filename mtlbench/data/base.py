@@ -1,7 +1,7 @@
 """What every dataset offers, whatever its files look like."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from torch.utils.data import Dataset
@@ -19,6 +19,7 @@ class ImageDataset(Dataset[Sample], ABC):
         root: the folder that every file must lie in.
         tasks: the tasks it has targets for.
         scoring: what its tasks are scored by where that is not what the published tables have, see `tasks.scoring`.
+        skipped: (image, reason) for each image that the split should hold but does not, see `data.left_out`.
     """
 
     name: str
@@ -26,9 +27,15 @@ class ImageDataset(Dataset[Sample], ABC):
     root: Path
     tasks: tuple[Task, ...]
     scoring: str = ""
+    skipped: Sequence[tuple[str, str]] = ()
 
     @abstractmethod
     def __len__(self) -> int: ...
+
+    @property
+    def listed(self) -> int:
+        """Images of the whole split, of which a limit may keep some."""
+        return len(self)
 
     @abstractmethod
     def sample(self, index: int, draw: int | None = None) -> Sample:

@@ -77,10 +77,16 @@ class ListedDataset(ImageDataset):
         self.resolution = (int(resolution[0]), int(resolution[1]))
         self.augment, self.seed = augment, seed
         self._listed_in = listed_in
+        self._listed = len(entries)
         self._entries, self._names = list(entries[:limit]), list(names[:limit])
 
     def __len__(self) -> int:
         return len(self._entries)
+
+    @property
+    def listed(self) -> int:
+        """Images of the whole split."""
+        return self._listed
 
     @property
     def kinds(self) -> tuple[str, ...]:
@@ -204,6 +210,34 @@ def existing_root(root: Path | str, name: str) -> Path:
     if not path.is_dir():
         raise DataError(f"dataset.root={root}: no such folder; expected the folder of the {name} files")
     return path.resolve()
+
+
+def files_by_stem(folder: Path, suffix: str) -> dict[str, str]:
+    """Stem -> name of the files in a folder that end in `suffix`, in small letters or capitals; none without a folder.
+
+    Hidden files are left out: Macs leave ``._a.png`` beside every ``a.png`` that they copy.
+
+    Raises:
+        DataError: two of them differ in nothing but that.
+    """
+    found: dict[str, str] = {}
+    for path in folder.iterdir() if folder.is_dir() else ():
+        if path.suffix.lower() == suffix and not path.name.startswith("."):
+            add_once(found, path.stem, path)
+    return found
+
+
+def add_once(found: dict[str, str], image: str, file: Path) -> None:
+    """Remember the name of the file of an image.
+
+    Raises:
+        DataError: there is another one already.
+    """
+    if image in found:
+        raise DataError(
+            f"{file.parent}: both {found[image]} and {file.name} are the image {image}; expected one of them"
+        )
+    found[image] = file.name
 
 
 def contents(folder: Path) -> str:

@@ -10,11 +10,11 @@ and the official download (omnidata-tools), whose split is a published list of b
     <root>/<domain>/taskonomy/<building>/point_<p>_view_<v>_domain_<suffix>.png
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from mtlbench.data.listed import Entry, contents, read_split
+from mtlbench.data.left_out import LeftOut, NotThere
+from mtlbench.data.listed import Entry, add_once, contents, files_by_stem, read_split
 from mtlbench.errors import DataError, UsageError
 
 LIST_FILE = "taskonomy.json"
@@ -46,20 +46,20 @@ class Listing:
         source: the list file, or the folder that was searched.
         entries: per image, six paths relative to the root, in the order of `DOMAINS`.
         names: per image, its first path as listed, with ``-`` for ``/``, as in the reference.
-        skipped: what was left out, and why.
+        skipped: images that are left out, buildings that are not there, and why.
     """
 
     source: Path
     entries: list[Entry]
     names: list[str]
-    skipped: list[tuple[str, str]]
+    skipped: list[LeftOut]
 
 
 def list_images(root: Path, split: str) -> Listing:
     """List the images of `split` in whichever packing `root` has.
 
     A list file is taken as it is, apart from `KNOWN_BAD`; a folder without one is searched, and an image
-    counts if all six files exist. Searched images are sorted by path.
+    counts if all six files exist; of the others it is kept what they lack. Searched images are sorted by path.
 
     Raises:
         DataError: no packing is recognised, the list is malformed, or no image is found.
@@ -76,8 +76,8 @@ def list_images(root: Path, split: str) -> Listing:
             raise UsageError(f"dataset.split={split}: the official download has {', '.join(BUILDINGS)}")
         present = sorted(b for b in BUILDINGS[split] if (root / "rgb" / "taskonomy" / b).is_dir())
         listing = _searched(root, split, {b: {d: f"{d}/taskonomy/{b}" for d in DOMAINS} for b in present})
-        absent = [(b, "building not downloaded") for b in BUILDINGS[split] if b not in present]
-        listing.skipped.extend(absent)
+        absent = (b for b in BUILDINGS[split] if b not in present)
+        listing.skipped.extend(NotThere(b, "building not downloaded") for b in absent)
         return listing
     raise DataError(
         f"{root}: neither {LIST_FILE}, nor {split}/<building>/rgb/, nor rgb/taskonomy/<building>/ is here; "
@@ -103,7 +103,7 @@ def _without_known_bad(source: Path, folder: str, entries: list[Entry]) -> Listi
         view = parts[-1].partition("_domain_")[0]
         reason = next((KNOWN_BAD[b, view] for b in parts[:-1] if (b, view) in KNOWN_BAD), None)
         if reason:
-            listing.skipped.append((entry[0], reason))
+            listing.skipped.append(LeftOut(entry[0], reason))
         else:
             listing.entries.append(tuple(folder + path for path in entry))
             listing.names.append(entry[0].replace("/", "-"))
@@ -114,12 +114,12 @@ def _searched(root: Path, split: str, folders: dict[str, dict[str, str]]) -> Lis
     """List the complete images of `folders`: building -> domain -> folder relative to the root."""
     listing = Listing(root, [], [], [])
     for building, domains in folders.items():
-        files = {domain: dict(_views(root / folder)) for domain, folder in domains.items()}
-        for view in sorted(files["rgb"]):
+        files = {domain: _views(root / folder) for domain, folder in domains.items()}
+        for view in sorted(set().union(*files.values())):
             missing = [domain for domain in DOMAINS if view not in files[domain]]
             reason = f"no {', '.join(missing)} file" if missing else KNOWN_BAD.get((building, view))
             if reason:
-                listing.skipped.append((f"{building}/{view}", reason))
+                listing.skipped.append(LeftOut(f"{building}/{view}", reason))
             else:
                 listing.entries.append(tuple(f"{domains[d]}/{files[d][view]}" for d in DOMAINS))
                 listing.names.append(f"{building}-rgb-{files['rgb'][view]}")
@@ -129,9 +129,11 @@ def _searched(root: Path, split: str, folders: dict[str, dict[str, str]]) -> Lis
     return listing
 
 
-def _views(folder: Path) -> Iterator[tuple[str, str]]:
-    """(``point_<p>_view_<v>``, file name) of the images in a folder; nothing where there is no folder."""
-    for path in folder.iterdir() if folder.is_dir() else ():
-        view, found, _ = path.name.partition("_domain_")
-        if found and path.suffix == ".png":
-            yield view, path.name
+def _views(folder: Path) -> dict[str, str]:
+    """``point_<p>_view_<v>`` -> file name of the images in a folder; nothing where there is no folder."""
+    views: dict[str, str] = {}
+    for name in files_by_stem(folder, ".png").values():
+        view, found, _ = name.partition("_domain_")
+        if found:
+            add_once(views, view, folder / name)
+    return views

@@ -52,7 +52,7 @@ class TinyTaxonomy(ListedDataset):
 
     Attributes:
         class_weights: from semseg_prior_factor.npy in the root, else the published ones; one per class.
-        skipped: (image, reason) for each that the folder should hold but that was left out.
+        skipped: (image or building, reason) for each that the folder should hold but does not.
 
     Raises:
         UsageError: an option is out of range.

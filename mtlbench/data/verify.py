@@ -65,7 +65,7 @@ def verify(dataset: ImageDataset, progress: Callable[[int, int], None] | None = 
         progress: called with (images done, images in all) after each image.
     """
     problems: list[Problem] = []
-    notes = [Note(None, f"{what} left out: {why}") for what, why in getattr(dataset, "skipped", ())]
+    notes = [Note(None, f"{what} left out: {why}") for what, why in dataset.skipped]
     files, shares, normals = 0, _Shares(), _Normals()
     for index in range(len(dataset)):
         try:

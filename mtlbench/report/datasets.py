@@ -39,12 +39,14 @@ def show_verification(name: str, split: str, found: "Verification") -> None:
         )
 
 
-def show_description(found: "Description") -> None:
-    """Counts, class frequencies and depths as bars."""
+def show_description(found: "Description", left_out: str = "") -> None:
+    """Counts, class frequencies and depths as bars, and what is left out in a line."""
     out = console()
     height, width = found.size
     title = f"[bold]{found.name}, {found.split}[/bold]: {found.images} images of {height}x{width} pixels"
     out.print(title, markup=True)
+    if left_out:
+        out.print(left_out, soft_wrap=True)
     for task, share in found.valid_share.items():
         out.print(f"  {task}: {100 * share:.1f} % of the pixels are valid")
     _bars("class", [str(i) for i in range(len(found.class_share))], found.class_share)
