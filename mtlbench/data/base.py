@@ -56,7 +56,10 @@ class ImageDataset(Dataset[Sample], ABC):
 
     @abstractmethod
     def settings(self) -> dict[str, object]:
-        """The options that change what a sample holds (resolution, normals, ...); part of every result's key."""
+        """The options that change what a sample holds (resolution, normals, ...); part of every result's key.
+
+        They are the same for every split: how a model was trained is told without its training images.
+        """
 
     def __getitem__(self, key: int | tuple[int, int]) -> Sample:
         """`sample(key)`, or `sample(index, draw)` for a pair: what a training sampler yields."""

@@ -14,7 +14,7 @@ from mtlbench.data.augment import Augment, View, squash
 from mtlbench.data.base import ImageDataset
 from mtlbench.data.batch import Sample
 from mtlbench.data.files import Array, check_relative, inside
-from mtlbench.errors import DataError, UsageError
+from mtlbench.errors import DataError, MissingSplitError, UsageError
 
 Entry = tuple[str, ...]
 IMAGE = "image"
@@ -180,15 +180,18 @@ def read_split(list_file: Path, split: str, width: int) -> list[Entry]:
         At least one entry of `width` relative paths, none of which may leave the root by its spelling.
 
     Raises:
-        DataError: unreadable, not of this form, without the split, or with an unsafe path.
+        MissingSplitError: the split is not in it, or empty.
+        DataError: unreadable, not of this form, or with an unsafe path.
     """
     lists = read_json(inside(list_file.parent, list_file.name, list_file))
     if not isinstance(lists, dict):
         raise DataError(f"{list_file}: holds a {type(lists).__name__}; expected an object with the splits as keys")
     entries = lists.get(split)
     if entries is None:
-        raise DataError(f"{list_file}: no split {split!r}; it has {', '.join(map(repr, lists)) or 'none'}")
-    if not isinstance(entries, list) or not entries:
+        raise MissingSplitError(f"{list_file}: no split {split!r}; it has {', '.join(map(repr, lists)) or 'none'}")
+    if entries == []:
+        raise MissingSplitError(f"{list_file}: split {split!r} is empty; expected a list of images")
+    if not isinstance(entries, list):
         raise DataError(f"{list_file}: split {split!r} is {str(entries)[:40]}; expected a list of images")
     for number, entry in enumerate(entries):
         if not isinstance(entry, list) or len(entry) != width or not all(isinstance(p, str) for p in entry):

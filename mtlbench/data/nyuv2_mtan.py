@@ -14,7 +14,7 @@ from mtlbench.data.batch import Sample
 from mtlbench.data.files import Array, read_npy
 from mtlbench.data.listed import ListedDataset, channels_first, contents, existing_root, files_by_stem
 from mtlbench.data.nyuv2 import unit_vectors
-from mtlbench.errors import DataError, UsageError
+from mtlbench.errors import DataError, MissingSplitError, UsageError
 from mtlbench.tasks import DEPTH, NORMALS, SEGMENTATION, three_tasks
 
 CLASSES = 13
@@ -119,11 +119,17 @@ def _numbers(root: Path, part: str, files: Mapping[str, Mapping[str, str]]) -> l
     """The image numbers of a split, ascending: those of any kind of file, so that reading misses what is not there.
 
     Raises:
-        DataError: there are none; the message says what the folder seems to be instead.
+        MissingSplitError: there are none, but some of the other split.
+        DataError: there are none at all; the message says what the folder seems to be instead.
     """
     folder = root / part / "image"
     numbers = {name for names in files.values() for name in names if _is_number(name)}
     if not numbers and not files["image"]:
+        others = [other for other in FOLDERS.values() if files_by_stem(root / other / "image", ".npy")]
+        if others:
+            raise MissingSplitError(
+                f"{folder}: no 0.npy, 1.npy, ... here; of this dataset {root} holds {others[0]}/ only"
+            )
         adashare = (root / "nyu_v2_3task.json").is_file()
         hint = "this is the packing of AdaShare: use dataset=nyuv2" if adashare else f"{root} holds {contents(root)}"
         raise DataError(f"{folder}: no 0.npy, 1.npy, ... here; {hint}")

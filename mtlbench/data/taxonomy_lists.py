@@ -15,7 +15,7 @@ from pathlib import Path, PurePosixPath
 
 from mtlbench.data.left_out import LeftOut, NotThere
 from mtlbench.data.listed import Entry, add_once, contents, files_by_stem, read_split
-from mtlbench.errors import DataError, UsageError
+from mtlbench.errors import DataError, MissingSplitError, UsageError
 
 LIST_FILE = "taskonomy.json"
 DOMAINS = ("rgb", "segment_semantic", "normal", "depth_zbuffer", "keypoints2d", "edge_texture")
@@ -62,7 +62,8 @@ def list_images(root: Path, split: str) -> Listing:
     counts if all six files exist; of the others it is kept what they lack. Searched images are sorted by path.
 
     Raises:
-        DataError: no packing is recognised, the list is malformed, or no image is found.
+        MissingSplitError: the packing is recognised, but holds nothing of this split.
+        DataError: no packing is recognised, the list is malformed, or no image is complete.
         UsageError: the official download has no such split.
     """
     if (root / LIST_FILE).is_file():
@@ -70,15 +71,23 @@ def list_images(root: Path, split: str) -> Listing:
         return _without_known_bad(root / LIST_FILE, folder, entries)
     if split in BUILDINGS and (root / split).is_dir():
         buildings = sorted(child.name for child in (root / split).iterdir() if child.is_dir())
+        if not buildings:
+            raise MissingSplitError(f"{root / split}: no building here; the folder holds {contents(root / split)}")
         return _searched(root, split, {b: {d: f"{split}/{b}/{d}" for d in DOMAINS} for b in buildings})
     if (root / "rgb" / "taskonomy").is_dir():
         if split not in BUILDINGS:
             raise UsageError(f"dataset.split={split}: the official download has {', '.join(BUILDINGS)}")
-        present = sorted(b for b in BUILDINGS[split] if (root / "rgb" / "taskonomy" / b).is_dir())
+        present = sorted(b for b in BUILDINGS[split] if any((root / d / "taskonomy" / b).is_dir() for d in DOMAINS))
+        if not present:
+            known = ", ".join(BUILDINGS[split][:3])
+            raise MissingSplitError(f"{root}: no building of split {split!r} is here, such as {known}")
         listing = _searched(root, split, {b: {d: f"{d}/taskonomy/{b}" for d in DOMAINS} for b in present})
         absent = (b for b in BUILDINGS[split] if b not in present)
         listing.skipped.extend(NotThere(b, "building not downloaded") for b in absent)
         return listing
+    there = [other for other in BUILDINGS if (root / other).is_dir()]
+    if split in BUILDINGS and there:
+        raise MissingSplitError(f"{root}: no folder {split}/ here; of this dataset it holds {'/, '.join(there)}/ only")
     raise DataError(
         f"{root}: neither {LIST_FILE}, nor {split}/<building>/rgb/, nor rgb/taskonomy/<building>/ is here; "
         f"the folder holds {contents(root)}"
