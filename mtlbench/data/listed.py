@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mtlbench.bounded import read_json
+from mtlbench.bounded import broken_link, read_json
 from mtlbench.data.augment import Augment, View, squash
 from mtlbench.data.base import ImageDataset
 from mtlbench.data.batch import Sample
@@ -36,6 +36,7 @@ class ListedDataset(ImageDataset):
         augment: the training form; None makes it equal to the test form.
         seed: of the augmentation.
         limit: keep the first so many images; None keeps all.
+        follow_links: symbolic links may lead out of the root. It changes no sample and no setting.
 
     Attributes:
         readers: per file of an entry, the function that decodes and checks it.
@@ -63,6 +64,7 @@ class ListedDataset(ImageDataset):
         augment: Augment | None,
         seed: int,
         limit: int | None,
+        follow_links: bool = False,
     ) -> None:
         if len(resolution) != 2 or min(resolution) < 1:
             raise UsageError(f"dataset.resolution={list(resolution)}: expected height and width, both at least 1")
@@ -75,7 +77,7 @@ class ListedDataset(ImageDataset):
             raise DataError(f"{listed_in}: image names of split {split!r} occur more than once: {repeated[:3]}")
         self.name, self.root, self.split = name, root, split
         self.resolution = (int(resolution[0]), int(resolution[1]))
-        self.augment, self.seed = augment, seed
+        self.augment, self.seed, self.follow_links = augment, seed, follow_links
         self._listed_in = listed_in
         self._listed = len(entries)
         self._entries, self._names = list(entries[:limit]), list(names[:limit])
@@ -104,9 +106,12 @@ class ListedDataset(ImageDataset):
         """Absolute paths of the files of image `index`, in the order of `kinds`.
 
         Raises:
-            DataError: an entry leaves the root through a symbolic link.
+            DataError: an entry leaves the root through a symbolic link that is not to be followed.
         """
-        return tuple(inside(self.root, relative, self._listed_in) for relative in self._entry(index))
+        return tuple(self._inside(relative) for relative in self._entry(index))
+
+    def _inside(self, relative: str) -> Path:
+        return inside(self.root, relative, self._listed_in, self.follow_links)
 
     def sample(self, index: int, draw: int | None = None) -> Sample:
         """Decode image `index`; see `ImageDataset.sample`."""
@@ -143,7 +148,7 @@ class ListedDataset(ImageDataset):
         found = []
         for relative, read in zip(self._entry(index), self.readers, strict=True):
             try:
-                read(inside(self.root, relative, self._listed_in))
+                read(self._inside(relative))
             except DataError as error:
                 found.append((self.root / relative, str(error)))
         if not found:
@@ -168,13 +173,14 @@ class ListedDataset(ImageDataset):
         return self._entries[index]
 
 
-def read_split(list_file: Path, split: str, width: int) -> list[Entry]:
+def read_split(list_file: Path, split: str, width: int, follow_links: bool = False) -> list[Entry]:
     """Read one split of a JSON list file ``{"train": [[path, ...], ...], "test": ...}``.
 
     Args:
         list_file: the file, which lies in the dataset's root.
         split: the key.
         width: paths in an entry.
+        follow_links: the list itself may be a symbolic link that leads out of the root.
 
     Returns:
         At least one entry of `width` relative paths, none of which may leave the root by its spelling.
@@ -183,7 +189,7 @@ def read_split(list_file: Path, split: str, width: int) -> list[Entry]:
         MissingSplitError: the split is not in it, or empty.
         DataError: unreadable, not of this form, or with an unsafe path.
     """
-    lists = read_json(inside(list_file.parent, list_file.name, list_file))
+    lists = read_json(inside(list_file.parent, list_file.name, list_file, follow_links))
     if not isinstance(lists, dict):
         raise DataError(f"{list_file}: holds a {type(lists).__name__}; expected an object with the splits as keys")
     entries = lists.get(split)
@@ -221,13 +227,27 @@ def files_by_stem(folder: Path, suffix: str) -> dict[str, str]:
     Hidden files are left out: Macs leave ``._a.png`` beside every ``a.png`` that they copy.
 
     Raises:
-        DataError: two of them differ in nothing but that.
+        DataError: two of them differ in nothing but that, or the folder is a symbolic link that leads nowhere.
     """
     found: dict[str, str] = {}
-    for path in folder.iterdir() if folder.is_dir() else ():
+    for path in folder.iterdir() if is_folder(folder) else ():
         if path.suffix.lower() == suffix and not path.name.startswith("."):
             add_once(found, path.stem, path)
     return found
+
+
+def is_folder(path: Path) -> bool:
+    """Whether there is a folder.
+
+    Raises:
+        DataError: there is a symbolic link that leads nowhere; it must not look like a folder that was left out.
+    """
+    if path.is_dir():
+        return True
+    problem = broken_link(path)
+    if problem:
+        raise DataError(f"{path}: {problem}")
+    return False
 
 
 def add_once(found: dict[str, str], image: str, file: Path) -> None:

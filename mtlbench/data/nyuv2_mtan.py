@@ -41,6 +41,7 @@ class NYUv2MTAN(ListedDataset):
         seed: of the augmentation.
         limit: keep the first so many images.
         name: as in conf/dataset.
+        follow_links: symbolic links may lead out of the root.
 
     Raises:
         UsageError: an option is out of range.
@@ -56,6 +57,7 @@ class NYUv2MTAN(ListedDataset):
         seed: int = 0,
         limit: int | None = None,
         name: str = "nyuv2_mtan",
+        follow_links: bool = False,
     ) -> None:
         folder = existing_root(root, name)
         if split not in FOLDERS:
@@ -77,6 +79,7 @@ class NYUv2MTAN(ListedDataset):
             augment=augment,
             seed=seed,
             limit=limit,
+            follow_links=follow_links,
         )
         self.tasks = three_tasks(CLASSES)
         self.readers = (_read_image, _read_label, partial(_read_float, channels=3), _read_depth)

@@ -10,11 +10,12 @@ and the official download (omnidata-tools), whose split is a published list of b
     <root>/<domain>/taskonomy/<building>/point_<p>_view_<v>_domain_<suffix>.png
 """
 
+import os
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from mtlbench.data.left_out import LeftOut, NotThere
-from mtlbench.data.listed import Entry, add_once, contents, files_by_stem, read_split
+from mtlbench.data.listed import Entry, add_once, contents, files_by_stem, is_folder, read_split
 from mtlbench.errors import DataError, MissingSplitError, UsageError
 
 LIST_FILE = "taskonomy.json"
@@ -55,7 +56,7 @@ class Listing:
     skipped: list[LeftOut]
 
 
-def list_images(root: Path, split: str) -> Listing:
+def list_images(root: Path, split: str, follow_links: bool = False) -> Listing:
     """List the images of `split` in whichever packing `root` has.
 
     A list file is taken as it is, apart from `KNOWN_BAD`; a folder without one is searched, and an image
@@ -66,18 +67,19 @@ def list_images(root: Path, split: str) -> Listing:
         DataError: no packing is recognised, the list is malformed, or no image is complete.
         UsageError: the official download has no such split.
     """
-    if (root / LIST_FILE).is_file():
-        folder = _entry_folder(root, split, entries := read_split(root / LIST_FILE, split, len(DOMAINS)))
+    if os.path.lexists(root / LIST_FILE):
+        entries = read_split(root / LIST_FILE, split, len(DOMAINS), follow_links)
+        folder = _entry_folder(root, split, entries)
         return _without_known_bad(root / LIST_FILE, folder, entries)
-    if split in BUILDINGS and (root / split).is_dir():
-        buildings = sorted(child.name for child in (root / split).iterdir() if child.is_dir())
+    if split in BUILDINGS and is_folder(root / split):
+        buildings = sorted(child.name for child in (root / split).iterdir() if is_folder(child))
         if not buildings:
             raise MissingSplitError(f"{root / split}: no building here; the folder holds {contents(root / split)}")
         return _searched(root, split, {b: {d: f"{split}/{b}/{d}" for d in DOMAINS} for b in buildings})
-    if (root / "rgb" / "taskonomy").is_dir():
+    if is_folder(root / "rgb" / "taskonomy"):
         if split not in BUILDINGS:
             raise UsageError(f"dataset.split={split}: the official download has {', '.join(BUILDINGS)}")
-        present = sorted(b for b in BUILDINGS[split] if any((root / d / "taskonomy" / b).is_dir() for d in DOMAINS))
+        present = sorted(b for b in BUILDINGS[split] if any(is_folder(root / d / "taskonomy" / b) for d in DOMAINS))
         if not present:
             known = ", ".join(BUILDINGS[split][:3])
             raise MissingSplitError(f"{root}: no building of split {split!r} is here, such as {known}")

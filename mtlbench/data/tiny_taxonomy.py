@@ -1,5 +1,6 @@
 """Tiny-Taxonomy (Tiny-Taskonomy) with five tasks, as MTLAttack-DGBA (the reference) and AdaShare read it."""
 
+import os
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -49,6 +50,7 @@ class TinyTaxonomy(ListedDataset):
         seed: of the augmentation.
         limit: keep the first so many images.
         name: as in conf/dataset.
+        follow_links: symbolic links may lead out of the root.
 
     Attributes:
         class_weights: from semseg_prior_factor.npy in the root, else the published ones; one per class.
@@ -71,11 +73,12 @@ class TinyTaxonomy(ListedDataset):
         seed: int = 0,
         limit: int | None = None,
         name: str = "tiny_taxonomy",
+        follow_links: bool = False,
     ) -> None:
         if base is not None and base < 1:
             raise UsageError(f"dataset.base={base}: expected a side of at least 1 pixel, or null")
         folder = existing_root(root, name)
-        listing = list_images(folder, split)
+        listing = list_images(folder, split, follow_links)
         super().__init__(
             name=name,
             root=folder,
@@ -87,9 +90,10 @@ class TinyTaxonomy(ListedDataset):
             augment=augment,
             seed=seed,
             limit=limit,
+            follow_links=follow_links,
         )
         self.base, self.skipped = base, listing.skipped
-        self.class_weights = _class_weights(folder)
+        self.class_weights = _class_weights(folder, follow_links)
         self.tasks = five_tasks(self.class_weights)
         read_ids = partial(read_uncertain_classes, classes=len(self.class_weights))
         self.readers = (read_rgb, read_ids, read_rgb, read_gray16, read_gray16, read_gray16)
@@ -160,11 +164,11 @@ def read_uncertain_classes(path: Path, classes: int) -> Array:
     return ids
 
 
-def _class_weights(root: Path) -> tuple[float, ...]:
+def _class_weights(root: Path, follow_links: bool) -> tuple[float, ...]:
     path = root / WEIGHTS_FILE
-    if not path.exists():
+    if not os.path.lexists(path):  # a link that leads nowhere is an error, not the published weights
         return CLASS_WEIGHTS
-    weights = read_npy(inside(root, WEIGHTS_FILE, path), ndim=1)
+    weights = read_npy(inside(root, WEIGHTS_FILE, path, follow_links), ndim=1)
     if not 2 <= len(weights) < IGNORE or weights.min() <= 0:
         raise DataError(f"{path}: {len(weights)} weights from {weights.min():g}; expected one above 0 for each class")
     return tuple(float(weight) for weight in weights)
