@@ -4,6 +4,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from torch import Tensor
 from torch.utils.data import Dataset
 
 from mtlbench.data.batch import Sample
@@ -20,6 +21,7 @@ class ImageDataset(Dataset[Sample], ABC):
         tasks: the tasks it has targets for.
         scoring: what its tasks are scored by where that is not what the published tables have, see `tasks.scoring`.
         skipped: (image, reason) for each image that the split should hold but does not, see `data.left_out`.
+        depth_stored_in: the unit of depth in its files, where it has any.
     """
 
     name: str
@@ -28,6 +30,7 @@ class ImageDataset(Dataset[Sample], ABC):
     tasks: tuple[Task, ...]
     scoring: str = ""
     skipped: Sequence[tuple[str, str]] = ()
+    depth_stored_in: str = "metres"
 
     @abstractmethod
     def __len__(self) -> int: ...
@@ -60,6 +63,10 @@ class ImageDataset(Dataset[Sample], ABC):
 
         They are the same for every split: how a model was trained is told without its training images.
         """
+
+    def metres(self, depth: Tensor) -> Tensor:
+        """Depth targets in metres; overridden where they are something else."""
+        return depth
 
     def __getitem__(self, key: int | tuple[int, int]) -> Sample:
         """`sample(key)`, or `sample(index, draw)` for a pair: what a training sampler yields."""

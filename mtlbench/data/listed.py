@@ -42,6 +42,7 @@ class ListedDataset(ImageDataset):
         readers: per file of an entry, the function that decodes and checks it.
         away_axis: the component of a stored normal vector that points away from the camera, so that it is
             negative on what the camera sees; None where the format leaves it open.
+        zero_normals: what becomes of pixels whose stored normal is the zero vector and that no mask leaves out.
 
     Raises:
         UsageError: an option is out of range.
@@ -50,6 +51,7 @@ class ListedDataset(ImageDataset):
 
     readers: tuple[Callable[[Path], Array], ...]
     away_axis: int | None = None
+    zero_normals: str = "they are trained on and scored"
 
     def __init__(
         self,
@@ -140,7 +142,10 @@ class ListedDataset(ImageDataset):
         """Turn decoded arrays into the sample that `view` shows."""
 
     def stored_normals(self, index: int) -> Array:
-        """The valid normals of image `index` as stored, before any normalisation: float32 [N, 3], none by default."""
+        """The normals of image `index` that count, as stored, before any normalisation: float32 [N, 3].
+
+        Zero vectors are among them where no mask leaves them out. None by default.
+        """
         return np.empty((0, 3), np.float32)
 
     def problems(self, index: int) -> list[tuple[Path, str]]:

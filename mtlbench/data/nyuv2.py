@@ -96,6 +96,8 @@ class NYUv2(ListedDataset):
             follow_links=follow_links,
         )
         self.classes, self.normals = classes, normals
+        if normals == "raw":
+            self.zero_normals = "dataset.normals=raw trains on them and scores them, decoded masks them"
         self.tasks = three_tasks(classes)
         self.readers = (read_rgb, partial(read_classes, classes=classes), read_rgb, read_depth)
 
@@ -126,10 +128,10 @@ class NYUv2(ListedDataset):
         )
 
     def stored_normals(self, index: int) -> Array:
-        """Decoded vectors of valid, non-zero pixels, float32 [N, 3]."""
+        """Decoded vectors of valid pixels, float32 [N, 3]; zero vectors are valid in raw form only."""
         raw = read_rgb(self.named_files(index)[NORMALS])
         vectors = decode_normals(raw[is_normal(raw)])
-        return vectors[vectors.any(axis=1)]
+        return vectors if self.normals == "raw" else vectors[vectors.any(axis=1)]
 
     def settings(self) -> dict[str, object]:
         """Resolution, classes, normals; the augmentation where there is one."""

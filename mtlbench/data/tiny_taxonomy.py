@@ -6,6 +6,7 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
+from torch import Tensor
 
 from mtlbench.data.augment import Augment, View, resize_nearest
 from mtlbench.data.batch import Sample
@@ -62,6 +63,7 @@ class TinyTaxonomy(ListedDataset):
     """
 
     away_axis = 2
+    depth_stored_in = "1/512 m"
 
     def __init__(
         self,
@@ -142,6 +144,10 @@ class TinyTaxonomy(ListedDataset):
         files = self.named_files(index)
         normals, depth = read_rgb(files[NORMALS]), read_gray16(files[DEPTH])
         return normals[depth < DEPTH_END].astype(np.float32) / np.float32(127.5) - 1
+
+    def metres(self, depth: Tensor) -> Tensor:
+        """The inverse of the logarithm that targets are."""
+        return (2 ** (16 * depth.double()) - 1) / 512
 
     def settings(self) -> dict[str, object]:
         """Resolution, base, class weights; the augmentation where there is one."""

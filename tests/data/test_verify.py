@@ -107,7 +107,6 @@ def test_verify_reports_every_problem_and_goes_on(make_nyuv2: Maker, tmp_path: P
 def test_verify_of_sound_datasets(make_nyuv2: Maker, make_taxonomy: Maker, make_mtan: Maker) -> None:
     size = (24, 32)
     for dataset, files in (
-        (nyuv2(make_nyuv2()), 4),
         (nyuv2(make_nyuv2(), normals="decoded"), 4),
         (TinyTaxonomy(make_taxonomy({"a": ["point_0_view_0"]}), "test", (32, 32), None), 6),
         (NYUv2MTAN(make_mtan(), "test", size), 4),
@@ -197,7 +196,8 @@ def test_verify_notes_what_looks_odd(make_nyuv2: Maker, make_taxonomy: Maker) ->
     cv2.imwrite(str(root / "seg/0000.png"), np.full((24, 32), 3, np.uint8))
     cv2.imwrite(str(root / "seg/0001.png"), np.full((24, 32), 255, np.uint8))
     cv2.imwrite(str(root / "normal_mask/0002.png"), np.full_like(stored, 254))
-    notes = {(note.file.name if note.file else None): note.note for note in verify(nyuv2(root)).notes}
+    found = verify(nyuv2(root, normals="decoded"))
+    notes = {(note.file.name if note.file else None): note.note for note in found.notes}
     assert notes["0000.png"] == "segmentation is [3] at every valid pixel"
     assert notes["0001.png"] == "no valid pixel for segmentation"
     assert notes["0002.png"] == "normals have a median length of 1.725; expected 1"
@@ -205,6 +205,105 @@ def test_verify_notes_what_looks_odd(make_nyuv2: Maker, make_taxonomy: Maker) ->
     views = {"muleshoe": ["point_399_view_5", "point_1_view_1"]}
     (note,) = verify(TinyTaxonomy(make_taxonomy(views), "test", (32, 32), None)).notes
     assert note.note.startswith("muleshoe/point_399_view_5 left out: ")
+
+
+def only_note(dataset: ListedDataset) -> str:
+    found = verify(dataset)
+    assert found.ok
+    (note,) = found.notes
+    assert note.file is None, "of the dataset, not of every file"
+    return note.note
+
+
+@pytest.mark.parametrize(
+    ("factor", "note"),
+    [
+        (1000, "depth has a median of {:.4g} metres; expected 0.3 to 20 indoors: is it in millimetres?"),
+        (100, "depth has a median of {:.4g} metres; expected 0.3 to 20 indoors: is it in centimetres?"),
+        (0.01, "depth has a median of {:.4g} metres; expected 0.3 to 20 indoors: is it scaled to 0..1?"),
+    ],
+)
+def test_depth_in_another_unit_is_noted(make_nyuv2: Maker, make_mtan: Maker, factor: float, note: str) -> None:
+    cases: list[tuple[ListedDataset, str, float]] = [
+        (nyuv2(make_nyuv2(), normals="decoded"), "depth/*.npy", 0.0),
+        (NYUv2MTAN(make_mtan(), "test", (24, 32)), "val/depth/*.npy", 0.0),
+    ]
+    for dataset, files, invalid in cases:
+        assert verify(dataset).notes == ()
+        medians = []
+        for file in dataset.root.glob(files):
+            depth = (np.load(file) * factor).astype(np.float32)
+            np.save(file, depth)
+            medians.append(float(np.median(depth[depth > invalid])))
+        assert only_note(dataset) == note.format(np.median(medians))
+
+
+def test_depth_of_taxonomy_is_judged_in_metres(make_taxonomy: Maker) -> None:
+    """It is stored in 1/512 m, and its targets are logarithms."""
+    root = make_taxonomy({"a": ["point_0_view_0"]})
+    dataset = TinyTaxonomy(root, "test", (32, 32), None)
+    assert verify(dataset).notes == ()
+    (file,) = root.rglob("*_depth_zbuffer.png")
+    stored = cv2.imread(str(file), cv2.IMREAD_UNCHANGED)
+    for factor in (6, 1 / 16):
+        other = np.where(stored == 65535, 65535, stored * factor).astype(np.uint16)
+        cv2.imwrite(str(file), other)
+        median = f"{np.median(other[other < 65535]) / 512:.4g} metres"
+        expected = f"depth has a median of {median}; expected 0.3 to 20 indoors: is it stored in 1/512 m?"
+        assert only_note(dataset) == expected
+
+
+def test_one_image_in_another_unit_is_named(make_nyuv2: Maker) -> None:
+    root = make_nyuv2(images=5)
+    np.save(root / "depth/0003.npy", np.load(root / "depth/0003.npy") * 1000)
+    (note,) = verify(nyuv2(root, normals="decoded")).notes
+    assert note.file == root / "depth/0003.npy"
+    assert "metres; expected 0.3 to 20 indoors: is it in millimetres?" in note.note
+
+
+def test_zero_normals_that_are_scored_are_noted(make_nyuv2: Maker) -> None:
+    """A rectangle of (127, 127, 127): raw bytes that count as a direction, nothing once they are decoded."""
+    root = make_nyuv2()
+    scored = zero = 0
+    for file in (root / "normal_mask").iterdir():
+        normals = cv2.imread(str(file))
+        normals[2:8, 5:20] = 127
+        cv2.imwrite(str(file), normals)
+        valid = (normals != 255).all(axis=2)
+        scored += int(valid.sum())
+        zero += int((normals[valid] == 127).all(axis=1).sum())
+    assert only_note(nyuv2(root)) == (
+        f"{100 * zero / scored:.1f} % of the valid normals are zero vectors, which have no direction: "
+        "dataset.normals=raw trains on them and scores them, decoded masks them"
+    )
+    decoded = verify(nyuv2(root, normals="decoded"))
+    assert decoded.notes == ()
+    assert decoded.invalid_share["normals"] == pytest.approx(1 - (scored - zero) / (3 * 24 * 32))
+
+
+def test_zero_normals_where_taxonomy_has_depth_are_noted(make_taxonomy: Maker) -> None:
+    """Its files say (128, 128, 128) where there is no depth; elsewhere such pixels are scored."""
+    root = make_taxonomy({"a": ["point_0_view_0"]})
+    (file,) = root.rglob("*_domain_normal.png")
+    normals = cv2.imread(str(file))
+    normals[1:9] = 128
+    cv2.imwrite(str(file), normals)
+    assert only_note(TinyTaxonomy(root, "test", (32, 32), None)) == (
+        "25.8 % of the valid normals are zero vectors, which have no direction: they are trained on and scored"
+    )
+
+
+def test_what_verify_says_of_real_images(shared: Path) -> None:
+    """True things only: the published files do hold zero vectors, and their depth is in metres."""
+    found = verify(NYUv2(shared / "data" / "nyuv2", "test"))
+    assert found.ok
+    (note,) = found.notes
+    assert note.note.startswith("1.4 % of the valid normals are zero vectors")
+    assert verify(NYUv2(shared / "data" / "nyuv2", "test", normals="decoded")).notes == ()
+    fixture = verify(TinyTaxonomy(shared / "data" / "tiny_taxonomy_fixture", "test"))
+    assert fixture.ok
+    # Its normals are drawn at random, so that half of them face away from the camera.
+    assert ["are the channels in another order" in note.note for note in fixture.notes] == [True]
 
 
 def test_describe_counts_what_the_files_hold(make_nyuv2: Maker) -> None:
