@@ -72,6 +72,8 @@ class ListedDataset(ImageDataset):
             raise UsageError(f"dataset.resolution={list(resolution)}: expected height and width, both at least 1")
         if limit is not None and limit < 1:
             raise UsageError(f"limit={limit}: expected at least 1 image, or null for all")
+        if not isinstance(follow_links, bool):
+            raise UsageError(f"dataset.follow_links={follow_links}: expected true or false")
         if seed < 0:
             raise UsageError(f"dataset.seed={seed}: expected 0 or more")
         repeated = [name for name, count in Counter(names).items() if count > 1]

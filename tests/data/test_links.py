@@ -17,7 +17,7 @@ from mtlbench.data.nyuv2 import NYUv2
 from mtlbench.data.nyuv2_mtan import NYUv2MTAN
 from mtlbench.data.tiny_taxonomy import TinyTaxonomy
 from mtlbench.data.verify import verify
-from mtlbench.errors import DataError
+from mtlbench.errors import DataError, UsageError
 
 Maker = Callable[..., Path]
 Open = Callable[..., ListedDataset]
@@ -213,6 +213,12 @@ def test_links_that_lead_nowhere_are_no_reason_to_take_something_else(make_taxon
         with pytest.raises(DataError, match=rf"{name}: a symbolic link to .*gone, which is not there"):
             TinyTaxonomy(root, "test", (32, 32), None, follow_links=True)
         (root / name).unlink()
+
+
+@pytest.mark.parametrize("value", [None, 1, "yes", [True]])
+def test_the_option_is_yes_or_no(make_nyuv2: Maker, value: object) -> None:
+    with pytest.raises(UsageError, match=r"dataset\.follow_links=.*: expected true or false"):
+        NYUv2(make_nyuv2(), "test", (24, 32), 13, follow_links=value)  # type: ignore[arg-type]
 
 
 def test_augmented_settings_do_not_hold_the_option(make_nyuv2: Maker) -> None:
