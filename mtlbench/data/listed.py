@@ -1,5 +1,6 @@
 """What the on-disk formats share: a list of entries, each naming the files of one image."""
 
+import os
 from abc import abstractmethod
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -228,18 +229,31 @@ def existing_root(root: Path | str, name: str) -> Path:
     return path.resolve()
 
 
-def files_by_stem(folder: Path, suffix: str) -> dict[str, str]:
-    """Stem -> name of the files in a folder that end in `suffix`, in small letters or capitals; none without a folder.
+def files_by_image(folder: Path, suffix: str, end: str = ".") -> dict[str, str]:
+    """Image -> file name, of the files in a folder that have a suffix, in small letters or capitals.
 
     Hidden files are left out: Macs leave ``._a.png`` beside every ``a.png`` that they copy.
 
+    Args:
+        folder: nothing is in it where it is not there.
+        suffix: in small letters, with its dot.
+        end: what follows the name of the image; files without it are left out.
+
     Raises:
-        DataError: two of them differ in nothing but that, or the folder is a symbolic link that leads nowhere.
+        DataError: two files are of one image, or the folder is a symbolic link that leads nowhere.
     """
+    if not is_folder(folder):
+        return {}
     found: dict[str, str] = {}
-    for path in folder.iterdir() if is_folder(folder) else ():
-        if path.suffix.lower() == suffix and not path.name.startswith("."):
-            add_once(found, path.stem, path)
+    with os.scandir(folder) as entries:  # a million files: half the time of a `Path` for each
+        names = [entry.name for entry in entries]
+    for name in names:
+        image, ended, _ = name.partition(end) if end != "." else name.rpartition(end)
+        if not ended or name.startswith(".") or not name.lower().endswith(suffix):
+            continue
+        if image in found:
+            raise DataError(f"{folder}: both {found[image]} and {name} are the image {image}; expected one of them")
+        found[image] = name
     return found
 
 
@@ -255,19 +269,6 @@ def is_folder(path: Path) -> bool:
     if problem:
         raise DataError(f"{path}: {problem}")
     return False
-
-
-def add_once(found: dict[str, str], image: str, file: Path) -> None:
-    """Remember the name of the file of an image.
-
-    Raises:
-        DataError: there is another one already.
-    """
-    if image in found:
-        raise DataError(
-            f"{file.parent}: both {found[image]} and {file.name} are the image {image}; expected one of them"
-        )
-    found[image] = file.name
 
 
 def contents(folder: Path) -> str:

@@ -12,7 +12,7 @@ import numpy as np
 from mtlbench.data.augment import Augment, View
 from mtlbench.data.batch import Sample
 from mtlbench.data.files import Array, read_npy
-from mtlbench.data.listed import ListedDataset, channels_first, contents, existing_root, files_by_stem
+from mtlbench.data.listed import ListedDataset, channels_first, contents, existing_root, files_by_image
 from mtlbench.data.nyuv2 import unit_vectors
 from mtlbench.errors import DataError, MissingSplitError, UsageError
 from mtlbench.tasks import DEPTH, NORMALS, SEGMENTATION, three_tasks
@@ -63,7 +63,7 @@ class NYUv2MTAN(ListedDataset):
         if split not in FOLDERS:
             raise UsageError(f"dataset.split={split}: expected {' or '.join(FOLDERS)}")
         part = FOLDERS[split]
-        files = {kind: files_by_stem(folder / part / kind, ".npy") for kind in KINDS}
+        files = {kind: files_by_image(folder / part / kind, ".npy") for kind in KINDS}
         numbers = _numbers(folder, part, files)
         super().__init__(
             name=name,
@@ -128,7 +128,7 @@ def _numbers(root: Path, part: str, files: Mapping[str, Mapping[str, str]]) -> l
     folder = root / part / "image"
     numbers = {name for names in files.values() for name in names if _is_number(name)}
     if not numbers and not files["image"]:
-        others = [other for other in FOLDERS.values() if files_by_stem(root / other / "image", ".npy")]
+        others = [other for other in FOLDERS.values() if files_by_image(root / other / "image", ".npy")]
         if others:
             raise MissingSplitError(
                 f"{folder}: no 0.npy, 1.npy, ... here; of this dataset {root} holds {others[0]}/ only"

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from mtlbench.data.left_out import LeftOut, NotThere
-from mtlbench.data.listed import Entry, add_once, contents, files_by_stem, is_folder, read_split
+from mtlbench.data.listed import Entry, contents, files_by_image, is_folder, read_split
 from mtlbench.errors import DataError, MissingSplitError, UsageError
 
 LIST_FILE = "taskonomy.json"
@@ -125,7 +125,7 @@ def _searched(root: Path, split: str, folders: dict[str, dict[str, str]]) -> Lis
     """List the complete images of `folders`: building -> domain -> folder relative to the root."""
     listing = Listing(root, [], [], [])
     for building, domains in folders.items():
-        files = {domain: _views(root / folder) for domain, folder in domains.items()}
+        files = {domain: files_by_image(root / folder, ".png", "_domain_") for domain, folder in domains.items()}
         for view in sorted(set().union(*files.values())):
             missing = [domain for domain in DOMAINS if view not in files[domain]]
             reason = f"no {', '.join(missing)} file" if missing else KNOWN_BAD.get((building, view))
@@ -138,13 +138,3 @@ def _searched(root: Path, split: str, folders: dict[str, dict[str, str]]) -> Lis
         detail = f"; {listing.skipped[0][0]}: {listing.skipped[0][1]}" if listing.skipped else ""
         raise DataError(f"{root}: no image of split {split!r} has all of {', '.join(DOMAINS)}{detail}")
     return listing
-
-
-def _views(folder: Path) -> dict[str, str]:
-    """``point_<p>_view_<v>`` -> file name of the images in a folder; nothing where there is no folder."""
-    views: dict[str, str] = {}
-    for name in files_by_stem(folder, ".png").values():
-        view, found, _ = name.partition("_domain_")
-        if found:
-            add_once(views, view, folder / name)
-    return views
