@@ -40,7 +40,10 @@ ANY_MOST = 2**31 - 1
 MAY_BE_NULL = ("limit", "sharing.index", "timeout", "audit")
 MAY_BE_A_NAME = ("sharing.index",)
 POSITIVE = ("training.lr", "timeout")
-FLAGS = ("force", "fail_fast", "wait", "all_trees", "compile", "attack.random_start", "dataset.augment.mirror")
+FLAGS = (
+    *("force", "fail_fast", "wait", "all_trees", "compile", "attack.random_start"),
+    *("dataset.augment.mirror", "dataset.follow_links"),
+)
 SCORES = ("standard", "paper")
 GROUPS = ("dataset", "model", "sharing", "attack", "attack.step", "training", "scores")
 NAMES = ("dataset.name", "attack.name", "training.name")

@@ -17,7 +17,7 @@ from mtlbench.files import sweep, write_atomically
 from mtlbench.models.checkpoint import load_weights, save_weights
 from mtlbench.models.tree_model import TreeModel, build
 from mtlbench.parts import Config
-from mtlbench.setup import Setup
+from mtlbench.setup import Setup, say_left_out
 from mtlbench.training import train
 
 AUTO = "auto"
@@ -124,6 +124,7 @@ def _train(setup: Setup, model: TreeModel, checkpoint: Checkpoint, again: bool) 
         return
     sweep(checkpoint.folder)
     data = parts.open_dataset(config, "train", setup.root, augmented=True)
+    say_left_out(data, setup.session)
     checkpoint.write_recipe()
     with setup.screen(f"train {checkpoint.folder.name}") as progress:
         curve = train(

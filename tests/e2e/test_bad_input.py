@@ -316,6 +316,17 @@ def missing(root: Path) -> tuple[Path, str]:
     return root / "depth" / "test_00001.npy", "cannot be read (No such file or directory)"
 
 
+def gone(root: Path) -> tuple[Path, str]:
+    file, _ = missing(root)
+    return file, "no such file"
+
+
+def of_another_size(root: Path) -> tuple[Path, str]:
+    file = root / "depth" / "test_00001.npy"
+    np.save(file, np.ones((16, 32), np.float32))
+    return file, f"16x32 pixels, but its image {root / 'img' / 'test_00001.png'} has 32x32"
+
+
 BREAKAGES = [
     *(no_list, outside_by_name, outside_by_link, cut_short, sixteen_bits, class_out_of_range, not_finite, missing)
 ]
@@ -333,12 +344,14 @@ def test_a_broken_file_in_a_worker(run: Callable, packed: Path, weights: Path) -
     expect(run(*attack(packed, weights), "workers=1"), ENVIRONMENT, f"mtlbench: {file}: {message}")
 
 
-@pytest.mark.parametrize("damage", [cut_short, sixteen_bits, class_out_of_range, not_finite])
+@pytest.mark.parametrize("damage", [cut_short, sixteen_bits, class_out_of_range, not_finite, gone, of_another_size])
 def test_verify_finds_them(call: Callable, packed: Path, damage: Callable[[Path], tuple[Path, str]]) -> None:
     file, message = damage(packed)
     done = call("data", "action=verify", *nyuv2(packed))
     expect(done, ENVIRONMENT, f"{packed}: 1 files cannot be used; they are listed above")
-    assert f"bad: {file}: {message}" in done.out or f"bad: {message}" in done.out
+    (line,) = (line for line in done.out.splitlines() if line.startswith("bad: "))
+    assert line.startswith(f"bad: {file}: {message}")
+    assert line.count(str(file)) == 1
 
 
 def test_without_a_checkpoint_it_says_how_to_train(call: Callable, packed: Path) -> None:
