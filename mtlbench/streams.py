@@ -96,7 +96,10 @@ def reopen() -> None:
 
 @contextmanager
 def guarded() -> Iterator[None]:
-    """Inside, neither stdout nor stderr raises anything, and both show in ASCII what their encoding lacks."""
+    """Inside, neither stdout nor stderr raises anything, and both show in ASCII what their encoding lacks.
+
+    However it is left, by ``sys.exit`` in a library for one, `close` is called.
+    """
     out, err = sys.stdout, sys.stderr
     _lost.clear()
     before = [(stream, stream.errors) for stream in (out, err) if isinstance(stream, io.TextIOWrapper)]
@@ -107,16 +110,17 @@ def guarded() -> Iterator[None]:
         yield
     finally:
         sys.stdout, sys.stderr = out, err
+        close()
         for stream, errors in before:
-            with suppress(OSError):  # it flushes; see `close`
-                stream.reconfigure(errors=errors)
+            stream.reconfigure(errors=errors)
 
 
 def close() -> None:
-    """Flush both, for the last time; say where stdout lacks something."""
+    """Flush both, so that Python has nothing to flush at exit; say where stdout lacks something."""
     _finish(sys.stdout)
     if _lost:
         text = f"mtlbench: {STDOUT}: cannot be written ({_lost[0].strerror}); what was computed is kept"
+        _lost.clear()
         with suppress(OSError):
             print(text, file=sys.stderr, flush=True)
     _finish(sys.stderr)

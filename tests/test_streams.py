@@ -60,6 +60,16 @@ def test_a_full_stdout_is_told_and_costs_nothing(body: str) -> None:
 
 
 @needs_full
+@pytest.mark.parametrize("shell", [">/dev/full", "2>/dev/full", ">/dev/full 2>/dev/full"])
+def test_a_library_that_ends_the_process(shell: str) -> None:
+    """Hydra does so after --help. Python would flush the streams once more, and leave with 120."""
+    done = run("print('help'); print('message', file=sys.stderr); sys.exit(4)", shell)
+    assert done.returncode == 4
+    if "2>" not in shell:
+        assert done.stderr == "message\n" + NO_SPACE
+
+
+@needs_full
 def test_both_full() -> None:
     assert run(TABLES, ">/dev/full 2>/dev/full").returncode == 5
 

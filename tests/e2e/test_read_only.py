@@ -6,6 +6,7 @@ import subprocess
 from collections.abc import Callable, Iterator
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -32,6 +33,14 @@ def everything(place: Path) -> dict[str, bytes | None]:
     return {str(path): path.read_bytes() if path.is_file() else None for path in place.rglob("*")}
 
 
+def start(place: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """``mtlbench ARGUMENTS`` in `place`, by somebody whom permissions bind."""
+    options: dict[str, Any] = {"capture_output": True, "text": True, "timeout": 240, "check": False}
+    return subprocess.run(
+        [*command(), *arguments], cwd=place, env=environment(), preexec_fn=bound_by_permissions, **options
+    )
+
+
 @pytest.mark.parametrize(
     ("arguments", "status", "out", "err"),
     [
@@ -46,22 +55,22 @@ def everything(place: Path) -> dict[str, bytes | None]:
 )
 def test_as_a_process(locked: Path, arguments: tuple[str, ...], status: int, out: str, err: str) -> None:
     before = everything(locked.parent)
-    done = subprocess.run(
-        [*command(), *arguments],
-        cwd=locked.parent,
-        env=environment(),
-        capture_output=True,
-        text=True,
-        timeout=240,
-        check=False,
-        preexec_fn=bound_by_permissions,
-    )
+    done = start(locked.parent, *arguments)
     assert done.returncode == status, done.stderr
     assert out in done.stdout
     assert err in done.stderr
     assert [line for line in done.stderr.splitlines() if line.startswith("mtlbench: ")][1:] == []
     assert "Traceback" not in done.stderr
     assert everything(locked.parent) == before
+
+
+def test_only_the_store_may_not_be_written(own_outputs: Path) -> None:
+    (own_outputs / "store").chmod(0o500)
+    done = start(own_outputs.parent, "attack", *SMALL, "eps=3")
+    (own_outputs / "store").chmod(0o700)
+    assert done.returncode == 3
+    assert "store" in done.stderr
+    assert "cannot be read or written (Permission denied)" in done.stderr
 
 
 @pytest.fixture
