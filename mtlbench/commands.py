@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from mtlbench import provenance, report, restart
+from mtlbench import provenance, report, watchdog
 from mtlbench.claims import sweep_claims
 from mtlbench.errors import DamagedCellError, DataError, OldCellError, UsageError
 from mtlbench.files import sweep, write_atomically
@@ -229,9 +229,7 @@ def _tidy(outputs: Path) -> None:
 def _session(config: Config) -> "Session":
     from mtlbench.session import Session
 
-    given_up = restart.given_up()
-    reasons = Store(Path(config["outputs"]) / "store").failures() if given_up else {}
-    failed = {key: reasons.get(key, f"{key}: failed before this process started anew") for key in given_up}
+    failed = dict(watchdog.given_up)
     return Session(force=config["force"], fail_fast=config.get("fail_fast", False), failed=failed)
 
 

@@ -11,16 +11,16 @@ from typing import Any
 
 import torch
 
-from mtlbench import parts, precision, provenance, restart
+from mtlbench import parts, precision, provenance
 from mtlbench.cells import Plan, clean_plan, plans
 from mtlbench.checkpoints import CLEAN_METRICS, COST, CURVE, WEIGHTS, Checkpoint, find
 from mtlbench.claims import claimed
-from mtlbench.compute import Job, complete, fail
+from mtlbench.compute import Job, complete
 from mtlbench.data.base import ImageDataset
 from mtlbench.data.batch import Batch
 from mtlbench.data.fingerprint import fingerprint
 from mtlbench.data.loader import in_order
-from mtlbench.errors import BusyError, CheckpointError, HungError
+from mtlbench.errors import BusyError, CheckpointError
 from mtlbench.evaluate import cpu_block
 from mtlbench.files import sweep, write_atomically
 from mtlbench.models.checkpoint import load_weights, save_weights, weights_hash
@@ -113,7 +113,7 @@ def run_training(config: Config, screen: Screen, session: Session) -> tuple[Chec
 
 def prepare(config: Config, screen: Screen, session: Session) -> Setup:
     """Check the configuration, generate rooms where they are missing, open the test split, find the checkpoint."""
-    screen = watched(screen, config["timeout"], lambda error: _stuck(config, session, error))
+    screen = watched(screen, config["timeout"])
     device, recipe, backbone = parts.device(config), parts.recipe(config), parts.backbone(config)
     adversary = parts.adversary(config)
     with screen(f"generate {config['dataset']['name']}") as progress:
@@ -238,16 +238,6 @@ def loader_of(setup: Setup, dataset: ImageDataset) -> Iterable[Batch]:
     size = parts.resolution(config["dataset"]["resolution"])
     at_once = cpu_block(size) if setup.device.type == "cpu" else config["batch_size"]
     return in_order(dataset, at_once, config["workers"])
-
-
-def _stuck(config: Config, session: Session, error: HungError) -> None:
-    """Last words of a process that hangs inside of a library: the cell has failed, a new process does the others."""
-    store = Store(Path(config["outputs"]) / "store")
-    hung = [plan for plan in session.running if plan.key not in session.computed]
-    for plan in hung:
-        fail(store, session, plan, error, {})
-    if hung and not session.fail_fast and not session.force:
-        restart.without(session.failed)
 
 
 def _again(config: Config) -> dict[str, Any]:
