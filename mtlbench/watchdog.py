@@ -154,7 +154,8 @@ def _watcher() -> int:
     """Start a process that watches this one, which has no supervisor: a launcher's worker, or another program's."""
     theirs, pipe = os.pipe()
     root = str(Path(__file__).resolve().parents[1])
-    code = f"import sys; sys.path.append({root!r}); from mtlbench.supervisor import watch; watch({os.getpid()})"
+    ours = f"import sys; sys.path.insert(0, {root!r}); import mtlbench; sys.path.pop(0)"
+    code = f"{ours}; from mtlbench.supervisor import watch; watch({os.getpid()})"
     os.posix_spawn(
         sys.executable,
         [sys.executable, "-I", "-c", code],
