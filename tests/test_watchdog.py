@@ -184,8 +184,8 @@ def run(code: str, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
 
 def test_a_child_dies_where_its_supervisor_did() -> None:
     """Wherever the system does not do that by itself."""
-    code = "import os; from mtlbench import watchdog; r, w = os.pipe(); watchdog.connect(w); os.close(r); watchdog.at('a')"
-    assert run(code).returncode == -signal.SIGKILL
+    code = "import os; from mtlbench import watchdog; r, w = os.pipe(); watchdog.connect(w); os.close(r)"
+    assert run(f"{code}; watchdog.at('a')").returncode == -signal.SIGKILL
 
 
 STUCK = """
