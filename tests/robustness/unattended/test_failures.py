@@ -40,10 +40,11 @@ class Broken(Potential):
         if self.how == "really allocates":
             torch.empty(1 << 60)
         if self.how == "sleeps":
-            time.sleep(120)
+            time.sleep(1e6)
         if self.how == "blocks":
-            signal.pthread_sigmask(signal.SIG_BLOCK, range(1, 32))
-            ctypes.CDLL(None).sleep(120)
+            mutex = ctypes.create_string_buffer(64)
+            lock = ctypes.PyDLL(None).pthread_mutex_lock  # keeps the interpreter
+            lock(mutex), lock(mutex)
         return losses.sum(0)
 
 
@@ -115,20 +116,17 @@ def test_failing_objectives(start: Installed, outputs: Path) -> None:
 
 
 def test_an_objective_that_blocks_in_c(start: Installed, outputs: Path) -> None:
-    """Not even a signal gets through: the cell is recorded, and the command starts anew for the others."""
-    began = time.monotonic()
-    order = ("attack", "-m", *TINY, f"outputs={outputs}", *BROKEN, "sharing=all_shared", "eps=[4,8]")
-    run = start(*order, "timeout=2", "+attack.objective.how=blocks,works")
+    """It holds the interpreter, so that nothing gets through: the cell is recorded, and the others are computed."""
+    order = ("attack", "-m", *TINY, f"outputs={outputs}", *BROKEN, "sharing=all_shared", "eps=[4]")
+    run = start(*order, "timeout=5", "+attack.objective.how=blocks,works")
     assert run.finish(120) == 1, run.err
-    assert time.monotonic() - began < 100
-    found = failures(outputs)
-    assert len(found) == 2, "both epsilons"
-    for record in found:
-        assert "no progress for 2 seconds, the limit set by timeout" in record["reason"]
-        assert record["cell"] in run.err
-    assert len(cells(outputs)) == 1 + 2, "the clean one, of the same pass, and the objective that works"
+    (record,) = failures(outputs)
+    assert "no progress for 5 seconds, the limit set by timeout" in record["reason"]
+    assert "in score" in record["traceback"]
+    assert f"mtlbench: failed: {record['cell']}: {record['reason']}" in run.err.splitlines()
+    assert len(cells(outputs)) == 1 + 1, "the clean one, of the same pass, and the objective that works"
     assert "1 of 2 points of the sweep failed" in run.err
-    assert "2 cells failed when last tried" in run.err
+    assert "1 cells failed when last tried" in run.err
     assert "ARP" in run.out
     assert [left for left in leftovers(outputs) if not left.startswith("store/failures/")] == []
 
