@@ -22,7 +22,8 @@ def test_a_claim_that_nobody_can_be_asked_about(
     assert NAME
     name = "~".join((NAME.groupdict() | OTHERS[other]).values())
     store = Store(own_outputs / "store")
-    path = store.path(next(key for key in store.keys() if store.load(key).identity["eps"] == 8))
+    keys = store.keys()
+    path = store.path(next(key for key in keys if store.load(key).identity["eps"] == 8))
     path.unlink()
     claim = claim_of(path)
     claim.mkdir()
