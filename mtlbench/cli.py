@@ -96,7 +96,7 @@ def main() -> None:
 
 def _sets_timeout(arguments: list[str]) -> bool:
     """Whether the command line asks for a time-out, and is that of this process: no program that calls us forks."""
-    given = [value for name, _, value in (argument.partition("=") for argument in arguments) if name == "timeout"]
+    given = [value for name, _, value in (a.lstrip("+").partition("=") for a in arguments) if name == "timeout"]
     ours = sys.orig_argv[len(sys.orig_argv) - len(arguments) :] == arguments
     return ours and any(value not in ("", "null") for value in given)
 

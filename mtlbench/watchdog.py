@@ -42,7 +42,8 @@ class _Link:
 
     def open(self, pipe: int, supervised: bool) -> None:
         self.pid, self.pipe, self.supervised = os.getpid(), pipe, supervised
-        faulthandler.register(DUMP, file=pipe)
+        if signal.getsignal(DUMP) == signal.SIG_DFL:  # or it is a launcher's
+            faulthandler.register(DUMP, file=pipe)
 
     def write(self, data: bytes) -> None:
         if self.pid != os.getpid():
@@ -65,11 +66,6 @@ _link = _Link()
 def connect(pipe: int) -> None:
     """This process is a supervisor's child; `pipe` leads there."""
     _link.open(pipe, supervised=True)
-
-
-def supervised() -> bool:
-    """Whether this process is a supervisor's child."""
-    return _link.supervised and _link.pid == os.getpid()
 
 
 def cells(store: Path, labels: Mapping[str, str], go_on: bool) -> None:

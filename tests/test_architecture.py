@@ -59,6 +59,7 @@ MUST_NOT_IMPORT = {
 
 WITHOUT_TORCH = [
     "cli",
+    "supervisor",
     "tasks",
     "metrics",
     "models.sharing",
