@@ -23,6 +23,7 @@ from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 from mtlbench import commands, stops
 from mtlbench.checks import check_overrides, check_values, near
 from mtlbench.errors import BusyError, MachineError, MtlbenchError, UsageError, message, reason
+from mtlbench.unread import check_read
 
 log = logging.getLogger(__name__)
 # ${choose:FLAG,YES,NO} in conf/: what an experiment sweeps over may depend on an option.
@@ -135,7 +136,7 @@ class Sweep:
             print(f"mtlbench: left out after the failure: {point.overrides}", file=sys.stderr)
             return
         try:
-            point.config.update(_plain(composed, overrides))
+            point.config.update(_plain(composed, overrides, number is not None))
         except MtlbenchError as error:
             self._failed(point, error)
         else:
@@ -220,7 +221,7 @@ class Point:
     logging: dict[str, Any]
 
 
-def _plain(composed: DictConfig, overrides: list[str]) -> dict[str, Any]:
+def _plain(composed: DictConfig, overrides: list[str], swept: bool) -> dict[str, Any]:
     """The configuration as plain values, resolved and checked, with its overrides and the folder of the run."""
     try:
         plain = OmegaConf.to_container(composed, resolve=True, throw_on_missing=True)
@@ -229,6 +230,7 @@ def _plain(composed: DictConfig, overrides: list[str]) -> dict[str, Any]:
     assert isinstance(plain, dict)
     config = {str(key): value for key, value in plain.items()}
     check_values(config)
+    check_read(config, overrides, swept)
     return config | {"overrides": overrides, "run_dir": HydraConfig.get().runtime.output_dir}
 
 

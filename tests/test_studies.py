@@ -148,7 +148,7 @@ def stored(gradients: int, **identity: Any) -> Cell:
 
 def test_another_dataset_has_another_price() -> None:
     """sign_sum evaluates a gradient for every task, and datasets differ in their tasks."""
-    names = {"attack": "sign_sum", "objective": {"_target_": "sign_sum"}}
+    names = {"attack": "sign_sum", "objective": {"name": "sign_sum"}}
     prices = {"rooms": 30, "rooms5": 50}
     cells = [stored(gradients, dataset=dataset, **names) for dataset, gradients in prices.items()]
     parts = [cell(20, dataset=dataset, cell=c.key, **names) for dataset, c in zip(prices, cells, strict=True)]
@@ -185,7 +185,7 @@ POWERS: list[tuple[float, float, dict[str, Any]]] = [
 
 def test_a_search_pays_for_every_weighting_it_tries() -> None:
     tried = {"w3/0/0": 10, "w0/3/0": 30, "w0/0/3": 20, "w1/1/1": 40, "w2/1/0": 35}
-    grid, objective = {"grid": 3}, {"_target_": "dgba"}
+    grid, objective = {"name": "weighted_total", "grid": 3}, {"name": "dgba"}
     search, dgba = stored(50, attack="weighted_total", objective=grid), stored(10, attack="dgba", objective=objective)
     names = {"attack": "weighted_total", "objective": grid}
     parts = [cell(v, target=t, cell=f"{search.key}:{t}", **names) for t, v in tried.items()]
