@@ -75,13 +75,7 @@ def main() -> None:
     before, sys.unraisablehook = sys.unraisablehook, lost
     try:
         with streams.guarded():
-            work = partial(dispatch, sys.argv[1:])
-            if supervised:
-                from mtlbench.supervisor import supervise
-
-                status = supervise(work, _say_stopped)
-            else:
-                status = work()
+            status = (_dispatch_supervised if supervised else dispatch)(sys.argv[1:])
     except BaseException:
         if not signals:
             raise
@@ -99,6 +93,12 @@ def _sets_timeout(arguments: list[str]) -> bool:
     given = [value for name, _, value in (a.lstrip("+").partition("=") for a in arguments) if name == "timeout"]
     ours = sys.orig_argv[len(sys.orig_argv) - len(arguments) :] == arguments
     return ours and any(value not in ("", "null") for value in given)
+
+
+def _dispatch_supervised(arguments: list[str]) -> int:
+    from mtlbench.supervisor import supervise
+
+    return supervise(partial(dispatch, arguments), _say_stopped)
 
 
 def _leave(number: int) -> None:

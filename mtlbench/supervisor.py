@@ -11,8 +11,8 @@ import resource
 import select
 import signal
 import sys
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from json import loads
 from pathlib import Path
 from types import FrameType
@@ -145,25 +145,9 @@ def supervise(work: Callable[[], int], stopped: Callable[[int], None]) -> int:
         stopped: says that a signal has ended the work.
     """
     asked: list[int] = []
-    child = 0
-
-    def stop(number: int, frame: FrameType | None) -> None:
-        asked.append(number)
-        if len(asked) == 1:
-            signal.alarm(SECONDS_TO_STOP)
-        send(number if len(asked) == 1 else signal.SIGKILL)  # asked twice: at once
-
-    def overdue(number: int, frame: FrameType | None) -> None:
-        stopped(asked[0])
-        send(signal.SIGKILL)
-
-    def send(number: int) -> None:
-        if child:
-            os.kill(child, number)
-
     while True:
-        parent, (pipe, theirs) = os.getpid(), os.pipe()
         mask = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGTERM))
+        parent, (pipe, theirs) = os.getpid(), os.pipe()
         child = os.fork()
         if not child:
             os.close(pipe)
@@ -172,17 +156,11 @@ def supervise(work: Callable[[], int], stopped: Callable[[int], None]) -> int:
             signal.pthread_sigmask(signal.SIG_SETMASK, mask)
             return work()
         os.close(theirs)
-        mine = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGALRM)}
-        ignored = {number for number, handler in mine.items() if handler == signal.SIG_IGN}
-        for number in mine.keys() - ignored:
-            signal.signal(number, overdue if number == signal.SIGALRM else stop)
-        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
-        told, hung = follow(pipe, child)
-        ended, child = child, 0
-        status = os.waitstatus_to_exitcode(os.waitpid(ended, 0)[1])
+        with _passed_on(child, asked, stopped):
+            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+            told, hung = follow(pipe, child)
+            status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
         os.close(pipe)
-        for number, handler in mine.items():
-            signal.signal(number, handler)
         if hung:
             told.record()
             watchdog.given_up.update(told.failed)
@@ -192,6 +170,35 @@ def supervise(work: Callable[[], int], stopped: Callable[[int], None]) -> int:
             return status if status >= 0 else _die_of(-status)
         if not (told.cells and told.go_on):
             return HungError.status
+
+
+@contextmanager
+def _passed_on(child: int, asked: list[int], stopped: Callable[[int], None]) -> Iterator[None]:
+    """Inside, SIGINT and SIGTERM go to the child; asked twice, or if that takes too long, it is killed."""
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        asked.append(number)
+        signal.alarm(SECONDS_TO_STOP)
+        send(number if len(asked) == 1 else signal.SIGKILL)
+
+    def overdue(number: int, frame: FrameType | None) -> None:
+        stopped(asked[0])
+        send(signal.SIGKILL)
+
+    def send(number: int) -> None:
+        with suppress(ProcessLookupError):  # it has just ended
+            os.kill(child, number)
+
+    handlers = {signal.SIGINT: stop, signal.SIGTERM: stop, signal.SIGALRM: overdue}
+    if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:  # a shell's background job
+        del handlers[signal.SIGINT]
+    before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
+    try:
+        yield
+    finally:
+        signal.alarm(0)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _die_with(parent: int) -> None:
