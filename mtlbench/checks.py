@@ -38,9 +38,12 @@ MOST = {"seed": 2**32 - 1, "dataset.seed": 2**32 - 1, "workers": 256}
 ANY_MOST = 2**31 - 1
 """The largest of the other whole numbers; beyond it libraries raise errors of their own."""
 
-MAY_BE_NULL = ("limit", "sharing.index", "timeout", "audit")
+MAY_BE_NULL = ("limit", "sharing.index", "audit")
 MAY_BE_A_NAME = ("sharing.index",)
-POSITIVE = ("training.lr", "timeout")
+POSITIVE = ("training.lr",)
+SHORTEST_TIMEOUT = 1
+"""Seconds; below, a slow step would pass for a hang."""
+
 FLAGS = (
     *("force", "fail_fast", "wait", "all_trees", "compile", "attack.random_start"),
     *("dataset.augment.mirror", "dataset.follow_links"),
@@ -212,10 +215,11 @@ def check_values(config: Mapping[str, Any]) -> None:
             raise UsageError(f"{option}={value}: expected at most {MOST.get(option, ANY_MOST)}")
     for option in POSITIVE:
         value = _value(config, option, 1)
-        if value is None and option in MAY_BE_NULL:
-            continue
         if not is_number(value) or value <= 0:
             raise UsageError(f"{option}={_shown(value)}: expected a positive number")
+    timeout = _value(config, "timeout", None)
+    if timeout is not None and not is_number(timeout, SHORTEST_TIMEOUT):
+        raise UsageError(f"timeout={timeout}: expected seconds, at least {SHORTEST_TIMEOUT}, or null")
     for option in FLAGS:
         value = _value(config, option, False)
         if not isinstance(value, bool):

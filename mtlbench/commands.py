@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from mtlbench import provenance, report, restart
+from mtlbench import provenance, report, watchdog
 from mtlbench.claims import sweep_claims
 from mtlbench.errors import DamagedCellError, DataError, OldCellError, UsageError
 from mtlbench.files import sweep, write_atomically
@@ -237,10 +237,7 @@ def _session(config: Config) -> "Session":
     adopted = Store(Path(config["outputs"]) / "store").adopt(lambda identity: known(identity, config["plugins"]))
     if adopted:
         console(stderr=True).print(f"mtlbench: {adopted} cells of an earlier version are taken over", soft_wrap=True)
-
-    given_up = restart.given_up()
-    reasons = Store(Path(config["outputs"]) / "store").failures() if given_up else {}
-    failed = {key: reasons.get(key, f"{key}: failed before this process started anew") for key in given_up}
+    failed = dict(watchdog.given_up)
     return Session(force=config["force"], fail_fast=config.get("fail_fast", False), failed=failed)
 
 
