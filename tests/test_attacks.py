@@ -27,7 +27,7 @@ from tests.grid import (
     same,
 )
 
-pytestmark = pytest.mark.usefixtures("shared", "one_thread")
+pytestmark = [pytest.mark.engine, pytest.mark.usefixtures("one_thread")]
 
 precisely = partial(run, ds="precise")
 

@@ -35,7 +35,7 @@ ATTACKS = {
 CELLS = [PlannedCell("clean", None, 0.0), *(PlannedCell(name, attack, 8.0) for name, attack in ATTACKS.items())]
 Arrays = dict[str, np.ndarray]
 
-pytestmark = pytest.mark.usefixtures("one_thread")
+pytestmark = [pytest.mark.engine, pytest.mark.usefixtures("one_thread")]
 
 
 @pytest.fixture(scope="module")

@@ -15,7 +15,7 @@ from mtlbench.models.tree_model import build
 from tests.fakes import FakeDataset
 
 pytestmark = [
-    pytest.mark.gpu,
+    pytest.mark.engine,
     pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device"),
 ]
 CUDA = torch.device("cuda")

@@ -13,6 +13,8 @@ from tests.golden import DATASETS, NAMES, golden_batches, golden_model, golden_n
 
 B, C, H, W = 3, 3, 6, 5
 
+pytestmark = [pytest.mark.engine, pytest.mark.usefixtures("one_thread")]
+
 
 def example(loss: str) -> tuple[Tensor, Tensor, Tensor, Tensor | None]:
     """Prediction, target, mask and class weights that `loss` takes."""
@@ -35,7 +37,6 @@ def gradient(loss: str, prediction: Tensor, *rest: Tensor | None) -> Tensor:
 each_loss = pytest.mark.parametrize("loss", LOSSES)
 
 
-@pytest.mark.usefixtures("shared")
 @pytest.mark.parametrize("ds", DATASETS)
 def test_per_image_losses_of_the_reference(ds):
     model, tasks = golden_model(ds), golden_tasks(ds)
@@ -190,7 +191,6 @@ def test_masked_mean_of_nothing_is_zero():
     assert masked_mean(torch.ones(2, 3, 3), torch.zeros(2, 3, 3)).tolist() == [0, 0]
 
 
-@pytest.mark.usefixtures("shared")
 @pytest.mark.parametrize("ds", DATASETS)
 class TestTaskLosses:
     def test_rows_are_the_tasks_and_columns_the_images(self, ds):

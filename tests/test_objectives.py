@@ -23,7 +23,7 @@ from mtlbench.attacks.random import PerImage
 from mtlbench.attacks.steps import APGD, FGSM, MIM, PGD, MIMLinear
 from tests.grid import EPS, climb, first_batch, golden, same
 
-pytestmark = pytest.mark.usefixtures("shared", "one_thread")
+pytestmark = [pytest.mark.engine, pytest.mark.usefixtures("one_thread")]
 
 
 class Scaled:

@@ -12,7 +12,7 @@ from mtlbench.attacks.steps import APGD, PGD, SAGA, ReferenceAPGD, ReferenceSAGA
 from mtlbench.models.sharing import BLOCKS, by_name, level
 from tests.grid import EPS, first_batch, golden, same
 
-pytestmark = pytest.mark.usefixtures("shared", "one_thread")
+pytestmark = [pytest.mark.engine, pytest.mark.usefixtures("one_thread")]
 
 FACTORS = (1.0, 0.1, 10.0)
 OBJECTIVES = [Total(), DGBA(), Static(), Power(0.5), SignSum(), WeightedTotal(1)]

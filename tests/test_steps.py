@@ -19,7 +19,7 @@ from mtlbench.errors import UsageError
 from tests.fakes import rows
 from tests.grid import EPS, SLACK, apply, climb, first_batch, golden, same
 
-pytestmark = pytest.mark.usefixtures("shared", "one_thread")
+pytestmark = [pytest.mark.engine, pytest.mark.usefixtures("one_thread")]
 
 
 @pytest.fixture
