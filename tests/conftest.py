@@ -15,8 +15,8 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 
 
 NOT_PASSED_ON = {"nyuv2": "real NYUv2 images, which may not be passed on with the project"}
-"""Sample data that a clone lacks: folder below $MTLBENCH_SHARED/data (default: `shared` beside the checkout) -> what it
-is. Everything else that a test needs is part of the project."""
+"""Sample data that a clone lacks: folder below $MTLBENCH_SHARED/data (default: `shared` beside the checkout) -> what
+it is. Everything else that a test needs is part of the project."""
 MAY_SKIP = (
     *NOT_PASSED_ON.values(),
     *("no CUDA device", "no /dev/full", "this user may ", "mounting is not permitted"),
