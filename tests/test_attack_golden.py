@@ -10,6 +10,7 @@ from mtlbench.attacks.steps import FGSM, PGD, ReferenceAPGD, ReferenceSAGA, Step
 from mtlbench.data.batch import Batch
 from mtlbench.losses import at_size
 from mtlbench.tasks import SEGMENTATION
+from tests.device import HERE
 from tests.fakes import RGBGolden
 from tests.golden import DATASETS, NAMES, golden_attacks, golden_numbers, golden_perturbations
 from tests.grid import climb, golden
@@ -70,7 +71,7 @@ def pooled_losses(golden: RGBGolden, batch: Batch) -> Losses:
     batch, where ours divides by those of the image.
     """
     segmentation = next(task for task in golden.tasks if task.name == SEGMENTATION)
-    weights = torch.tensor(segmentation.class_weights)
+    weights = torch.tensor(segmentation.class_weights, **HERE)
     others = golden.losses(batch, [task for task in golden.tasks if task is not segmentation])
 
     def losses(x: Tensor) -> Tensor:

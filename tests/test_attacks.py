@@ -10,6 +10,7 @@ from mtlbench.attacks.attack import Attack
 from mtlbench.attacks.objectives import DGBA, Objective
 from mtlbench.attacks.steps import Step
 from mtlbench.evaluate import frozen
+from tests.device import HERE
 from tests.fakes import rows
 from tests.grid import (
     BATCH_BOUND,
@@ -100,7 +101,7 @@ def test_a_radius_per_image(attack, step):
     batch, radii = first_batch("precise"), [0.0, 2 / 255, 16 / 255]
     found = precisely(attack, step, batch, eps=radii)
     moved = (found - batch.image).abs().flatten(1).amax(1)
-    assert (moved <= torch.tensor(radii) + SLACK).all()
+    assert (moved <= torch.tensor(radii, **HERE) + SLACK).all()
     assert moved[0] == 0
     for i, radius in enumerate(radii):
         same(precisely(attack, step, rows(batch, [i]), eps=radius), found[i : i + 1])
