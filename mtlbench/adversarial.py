@@ -1,7 +1,7 @@
 """Adversarial training: which images the second step of an iteration sees (arXiv 2305.12066, section 3, "FAT")."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 import torch
 from torch import Tensor
@@ -57,6 +57,13 @@ class Adversary:
             raise UsageError(f"training.ratio={self.ratio}: expected a number above 0, at most 1")
         if not is_whole(self.warmup, 0):
             raise UsageError(f"training.warmup={self.warmup}: expected a whole number of at least 0")
+
+    def identity(self) -> dict[str, object]:
+        """All that changes the attacked images, without what the attack does not read; the recipe has the seed."""
+        idle = {"seed"}
+        idle |= {"step", "steps", "eps"} if self.attack == "none" else {"steps"} if self.step == "fgsm" else set()
+        found = asdict(self) | {"eps": float(self.eps), "ratio": float(self.ratio)}
+        return {name: value for name, value in found.items() if name not in idle}
 
     def wanted(self, iteration: int) -> bool:
         """Whether an iteration takes an adversarial step: evenly spread, a pure function of the iteration."""

@@ -4,7 +4,7 @@ Sources: the checks of AutoAttack and RobustBench, and the failures listed by Ca
 A NaN always raises an alarm, it is never counted as robust.
 """
 
-from collections.abc import Hashable, Iterable, Mapping
+from collections.abc import Hashable, Mapping, Sequence
 from itertools import pairwise
 
 import numpy as np
@@ -31,20 +31,22 @@ MAX_FALL = 1.0
 SAME_ATTACK = tuple(n for n in dict.fromkeys((*IDENTITY, *SAME_MODEL)) if n not in ("eps", "scores"))
 
 
-def checks(cells: Iterable[Cell]) -> pd.DataFrame:
-    """One row per cell: identity, and the numbers that alarms are made of.
+def checks(rows: Sequence[Mapping[str, object]]) -> pd.DataFrame:
+    """A frame of the rows of `numbers_of`, sorted."""
+    frame = pd.DataFrame(rows)
+    by = [*SAME_ATTACK, "eps", "options"]
+    return frame if frame.empty else frame.sort_values(by, kind="stable", ignore_index=True)
 
-    Columns: ``not_risen`` share of images, ``outside`` grey levels beyond ball or box, ``nonfinite`` share of images
+
+def numbers_of(cell: Cell) -> dict[str, object]:
+    """Identity of a cell, and the numbers that alarms are made of.
+
+    ``not_risen`` share of images, ``outside`` grey levels beyond ball or box, ``nonfinite`` share of images
     with a loss that is no number, ``no_valid_pixel`` share of images that have none for some task, ``tiny_loss`` share
     of images with a loss above 0 on which the guard of 1 / L acts, ``training_mode``;
     ``zero_gradient`` and ``nonfinite_gradient`` of the clean images, worst task; ``l2`` (grey levels), ``psnr`` (dB)
     and ``ssim`` of the perturbation, means over the images; ``gradients_per_image`` is the attack's cost.
     """
-    rows = pd.DataFrame([_numbers(cell) for cell in cells])
-    return rows if rows.empty else rows.sort_values([*SAME_ATTACK, "eps", "options"], kind="stable", ignore_index=True)
-
-
-def _numbers(cell: Cell) -> dict[str, object]:
     arrays = cell.arrays
     losses = arrays["losses"]
     identity = names(cell)

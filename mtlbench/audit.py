@@ -7,18 +7,20 @@ from pathlib import Path
 
 import numpy as np
 
-from mtlbench import parts, precision
+from mtlbench import parts
 from mtlbench.cells import Plan, clean_plan, plans
 from mtlbench.checks import check_values
 from mtlbench.data.base import ImageDataset
 from mtlbench.errors import DataError, MtlbenchError
 from mtlbench.evaluate import Pass, evaluate
-from mtlbench.experiment import Setup, loader_of, model_identity, prepare, trained_model
-from mtlbench.models.tree_model import TreeModel
+from mtlbench.experiment import loader_of, model_identity
 from mtlbench.parts import Config
+from mtlbench.precision import computing_in
 from mtlbench.results import metrics_frame
 from mtlbench.session import Session
+from mtlbench.setup import Setup, prepare
 from mtlbench.store import Cell, Store
+from mtlbench.trained import AUTO, Trained, load_or_train
 from mtlbench.watchdog import Screen
 
 MOST = 1e-3
@@ -73,33 +75,32 @@ def _audit(config: Config, cell: Cell, screen: Screen) -> Audited:
     again = {**recorded, **{name: config[name] for name in MOVING if name in config}, "force": False, "overrides": []}
     check_values(again)  # what a file says is checked like what a user says
     setup = prepare(again, screen, Session())
-    if not setup.checkpoint.trained and again["checkpoint"] == "auto":
-        return Audited(cell.key, label, "changed", why=f"{setup.checkpoint.weights}: no such model any more")
-    model = trained_model(setup)
+    if again["checkpoint"] == AUTO and not setup.checkpoint().trained:
+        return Audited(cell.key, label, "changed", why=f"{setup.checkpoint().weights}: no such model any more")
+    trained = load_or_train(setup)
     arithmetic = cell.identity.get("precision", "fp32")
-    precision.apply(model, arithmetic, setup.device)
-    dataset, asked = _plans(setup, model, cell, arithmetic)
+    dataset, asked = _plans(setup, trained, cell, arithmetic)
     found = [plan for plan in asked if plan.key == cell.key]
     if not found:
         closest = max(asked, key=lambda plan: sum(plan.identity.get(k) == v for k, v in cell.identity.items()))
         differing = sorted(k for k, v in cell.identity.items() if closest.identity.get(k) != v)
         return Audited(cell.key, label, "changed", why=f"another {', '.join(differing) or 'version of the results'}")
-    work = Pass(model, dataset.tasks, [found[0].planned()], again["seed"])
-    with screen(f"audit {label}") as progress:
+    work = Pass(trained.model, dataset.tasks, [found[0].planned()], trained.seed)
+    with screen(f"audit {label}") as progress, computing_in(arithmetic, trained.model):
         records = evaluate(work, loader_of(setup, dataset), setup.device, len(dataset), progress)
     return _compared(cell, label, records[cell.key].arrays())
 
 
-def _plans(setup: Setup, model: TreeModel, cell: Cell, arithmetic: str) -> tuple[ImageDataset, list[Plan]]:
+def _plans(setup: Setup, trained: Trained, cell: Cell, arithmetic: str) -> tuple[ImageDataset, list[Plan]]:
     """The split of the cell, and the cells that its configuration asks for today."""
     config = setup.config
     if cell.identity["n_images"] != len(setup.test):  # the clean metrics of a training are of the whole split
         whole = parts.open_dataset(config, "test", setup.root)
-        return whole, [clean_plan(model_identity(setup, model, whole, arithmetic))]
+        return whole, [clean_plan(model_identity(setup, trained, whole, arithmetic))]
     if config.get("attack") is None:
-        return setup.test, [clean_plan(model_identity(setup, model, setup.test, arithmetic))]
+        return setup.test, [clean_plan(model_identity(setup, trained, setup.test, arithmetic))]
     attacks = parts.attacks(config, parts.engine(config), setup.test.tasks)
-    identity = model_identity(setup, model, setup.test, arithmetic)
+    identity = model_identity(setup, trained, setup.test, arithmetic)
     return setup.test, plans(config, identity, attacks, parts.epsilons(config))
 
 

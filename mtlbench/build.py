@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from mtlbench.errors import UsageError
+from mtlbench.identity import Identified, public_name
 
 TARGET = "_target_"
 
@@ -26,6 +27,8 @@ def build(node: Mapping[str, Any], plugins: Sequence[str] = (), /, kind: type = 
     target = resolve(str(node.get(TARGET, "")), plugins)
     if not issubclass(target, kind):
         raise UsageError(f"{TARGET}={node[TARGET]}: expected a kind of {kind.__module__}.{kind.__name__}")
+    if issubclass(target, Identified) and not _inside(target.__module__, ("mtlbench",)):
+        _check_name(target, kind)
     options = {str(key): value for key, value in node.items() if key != TARGET} | more
     try:
         return target(**options)
@@ -52,6 +55,28 @@ def resolve(path: str, plugins: Sequence[str] = ()) -> type:
     if not isinstance(found, type) or not _inside(found.__module__, roots):
         raise refusal
     return found
+
+
+def identity_of(part: Mapping[str, Any], plugins: Sequence[str]) -> dict[str, Any]:
+    """The identity of a part of which an old result has the path for a name; as it is where no plugin has the class."""
+    path = str(part.get("name", ""))
+    if not _inside(path, plugins):
+        return dict(part)
+    options = {key: value for key, value in part.items() if key not in ("name", "loss_scale")}
+    built: Identified = build({TARGET: path, **options}, plugins, kind=Identified)
+    return built.identity() | {key: value for key, value in part.items() if key == "loss_scale"}
+
+
+def _check_name(target: type, kind: type) -> None:
+    """Refuse a class of a plugin that declares the name of one of mtlbench's: their results would be taken for alike."""
+    kinds = [kind]
+    for other in kinds:
+        kinds += other.__subclasses__()
+        if _inside(other.__module__, ("mtlbench",)) and public_name(other) == public_name(target):
+            raise UsageError(
+                f"{target.__module__}.{target.__name__}: its name {public_name(target)!r} is that of mtlbench's own "
+                f"{other.__name__}; expected a name of its own"
+            )
 
 
 def _inside(module: str, roots: Sequence[str]) -> bool:

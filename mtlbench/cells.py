@@ -1,11 +1,13 @@
 """Which cells a configuration asks for, and what each one's identity is."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from mtlbench.attacks.attack import Attack
+from mtlbench.build import identity_of
 from mtlbench.evaluate import PlannedCell
+from mtlbench.identity import decisive
 from mtlbench.parts import Config
 from mtlbench.store import content_key
 from mtlbench.tasks import EVERY_TASK
@@ -56,28 +58,31 @@ def plans(
     """The clean cell, then every target at every epsilon.
 
     Args:
-        config: its ``attack`` group says the options of objective and step.
+        config: its ``attack`` group names the attack.
         model: the part of the identity that all cells of a model and split share.
         attacks: target -> attack.
         epsilons: grey levels of 255.
     """
-    chosen = config["attack"]
     found = [clean_plan(model)]
     for target, attack in attacks.items():
         how = {
-            "attack": chosen["name"],
-            "objective": decisive({**chosen["objective"], "loss_scale": chosen.get("loss_scale")}),
+            "attack": config["attack"]["name"],
+            "objective": attack.objective.identity(),
             "target": target,
             "tasks": [task.name for task in attack.tasks],
-            "step": attack.step.name,
+            "step": attack.step.identity()["name"],
             "steps": attack.step.steps,
-            "step_options": decisive(chosen.get("fixed_step") or chosen["step"]),
+            "step_options": {name: value for name, value in attack.step.identity().items() if name != "name"},
             "starts": decisive({"random_start": attack.random_start, "restarts": attack.restarts}),
         }
         found += [Plan({**model, **how, "eps": eps}, attack, eps) for eps in epsilons]
     return found
 
 
-def decisive(options: Mapping[str, Any]) -> dict[str, Any]:
-    """Options that are set: null and false are neutral, so that a new option keeps old results valid."""
-    return {key: value for key, value in options.items() if value is not None and value is not False}
+def known(identity: Mapping[str, Any], plugins: Sequence[str]) -> dict[str, Any]:
+    """The identity of a cell of before schema 3, in which a part of a plugin has the name that its class declares."""
+    if not identity["objective"]:
+        return dict(identity)
+    step = identity_of({"name": identity["step"], **identity["step_options"]}, plugins)
+    objective = identity_of(identity["objective"], plugins)
+    return {**identity, "objective": objective, "step": step.pop("name"), "step_options": step}

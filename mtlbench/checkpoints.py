@@ -6,15 +6,17 @@ same name (other iterations, other rooms) is never mistaken for it: it gets, and
 the name.
 """
 
+import glob
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from mtlbench import legacy
 from mtlbench.bounded import read_json, read_yaml
 from mtlbench.errors import CheckpointError
 from mtlbench.files import write_atomically
@@ -79,27 +81,50 @@ class Checkpoint:
         write_atomically(self.folder / RECIPE, yaml.safe_dump(json.loads(json.dumps(self.recipe)), sort_keys=False))
 
 
-def find(outputs: Path, name: str, recipe: Mapping[str, Any]) -> Checkpoint:
+def find(
+    outputs: Path,
+    name: str,
+    recipe: Mapping[str, Any],
+    known: Callable[[Mapping[str, Any]], Mapping[str, Any]] = dict,
+) -> Checkpoint:
     """The checkpoint called `name` that `recipe` makes, trained or not.
+
+    Args:
+        outputs: the folder of all results.
+        name: of the folder, as long as no other recipe has it.
+        recipe: everything that decides the weights.
+        known: a recipe as read, in which a class of a plugin has the name that it declares.
 
     Raises:
         CheckpointError: a recipe.yaml in the way cannot be read, or is missing beside weights.
     """
     plain = json.loads(json.dumps(recipe))
     suffix = hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()[:8]
-    first, other = (outputs / "checkpoints" / folder for folder in (name, f"{name}-{suffix}"))
+    first = outputs / "checkpoints" / name
     if (first / WEIGHTS).exists() and not (first / RECIPE).exists():
         raise CheckpointError(
             f"{first / RECIPE}: missing beside {WEIGHTS}, so nobody knows how these weights were trained; "
             "delete the folder to train again, or give the weights themselves: checkpoint=FILE"
         )
-    taken = (first / RECIPE).is_file() and _read(first / RECIPE) != plain
-    return Checkpoint(other if taken else first, plain)
+    if not (first / RECIPE).is_file() or known(read_recipe(first)) == plain:
+        return Checkpoint(first, plain)
+    # Recipes of before schema 3 have suffixes of their own.
+    for folder in sorted(first.parent.glob(f"{glob.escape(name)}-{'[0-9a-f]' * len(suffix)}")):
+        if (folder / RECIPE).is_file() and known(read_recipe(folder)) == plain:
+            return Checkpoint(folder, plain)
+    return Checkpoint(first.with_name(f"{name}-{suffix}"), plain)
 
 
-def _read(path: Path) -> object:
+def read_recipe(folder: Path) -> dict[str, Any]:
+    """What recipe.yaml in `folder` says, in the form of today; empty where it holds something else.
+
+    Raises:
+        CheckpointError: it cannot be read.
+    """
+    path = folder / RECIPE
     try:
-        return read_yaml(path, CheckpointError)
-    except CheckpointError as error:
+        found = read_yaml(path, CheckpointError)
+        return legacy.recipe(found) if isinstance(found, dict) else {}
+    except (CheckpointError, AttributeError, LookupError, TypeError, ValueError) as error:
         reason = str(error).removeprefix(f"{path}: ")
         raise CheckpointError(f"{path}: not a readable recipe ({reason}); delete its folder to train again") from error

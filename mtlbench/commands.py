@@ -37,7 +37,7 @@ class Command:
 
 
 class Attack:
-    """Compute what is missing, then rebuild the tables and show those of this invocation."""
+    """Compute what is missing, then write and show the tables of what this invocation asked for."""
 
     def __init__(self) -> None:
         self.session: Session | None = None
@@ -56,7 +56,7 @@ class Attack:
         run_attack(config, screen, self.session)
 
     def finish(self) -> None:
-        """Tables of the whole store to files, of this invocation's cells to the terminal; then what failed.
+        """Tables of this invocation's cells to files and to the terminal; then what failed.
 
         Raises:
             DataError: a stored cell is damaged.
@@ -66,13 +66,12 @@ class Attack:
         refused: Sequence[DamagedCellError | OldCellError] = ()
         if self.session.wanted:
             scores, study = self.config["scores"], self.config["study"]
-            found = report.rebuild(Path(self.config["outputs"]), scores["paper_batch"])
+            found = report.rebuild(Path(self.config["outputs"]), scores["paper_batch"], self.session.wanted)
             refused = found.refused
-            there = self.session.wanted & {cell.key for cell in found.cells}
-            if there and study is None:
-                found.show(scores["name"], there)
-            elif there:
-                found.study(study, scores["name"], there)
+            if found.cells and study is None:
+                found.show(scores["name"])
+            elif found.cells:
+                found.study(study, scores["name"])
         report.show_failures(self.session.failed.values())
         report.refuse(refused)
 
@@ -227,7 +226,12 @@ def _tidy(outputs: Path) -> None:
 
 
 def _session(config: Config) -> "Session":
+    from mtlbench.cells import known
     from mtlbench.session import Session
+
+    adopted = Store(Path(config["outputs"]) / "store").adopt(lambda identity: known(identity, config["plugins"]))
+    if adopted:
+        console(stderr=True).print(f"mtlbench: {adopted} cells of an earlier version are taken over", soft_wrap=True)
 
     given_up = restart.given_up()
     reasons = Store(Path(config["outputs"]) / "store").failures() if given_up else {}

@@ -20,6 +20,7 @@ from mtlbench.data.rooms import default_root, make
 from mtlbench.errors import DataError, MachineError, UsageError
 from mtlbench.models.backbone import Backbone
 from mtlbench.models.sharing import Tree, all_trees, by_index, by_name, level, parse
+from mtlbench.precision import FP32
 from mtlbench.progress import Progress, silent
 from mtlbench.tasks import Task, scored_by, scoring, select
 from mtlbench.training import Recipe
@@ -147,6 +148,7 @@ def recipe(config: Config) -> Recipe:
         betas=tuple(training["betas"]),
         weight_decay=training["weight_decay"],
         seed=config["seed"],
+        precision=training.get("precision", FP32),
     )
 
 
@@ -184,7 +186,8 @@ def attacks(config: Config, built: tuple[Objective, Step] | None, tasks: Sequenc
     def attack(seen: tuple[Task, ...]) -> Attack:
         objective, step = built
         if scale:
-            objective = Scaled(objective, [scale.get(task.name, 1.0) for task in seen])
+            names = [task.name for task in seen]
+            objective = Scaled(objective, [scale.get(name, 1.0) for name in names], names)
         return Attack(objective, step, seen, **starts)
 
     if chosen["name"] == "single":

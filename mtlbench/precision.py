@@ -1,29 +1,41 @@
 """Numeric precision of a model's arithmetic. Losses and metrics always stay in float32 and float64."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import torch
 
 from mtlbench.errors import UsageError
 from mtlbench.models.tree_model import TreeModel
 
 PRECISIONS = ("fp32", "tf32", "bf16")
+FP32 = "fp32"
 
 
-def check(precision: str) -> str:
-    """`precision`, or a `UsageError`."""
-    if precision not in PRECISIONS:
-        raise UsageError(f"precision={precision}: expected {', '.join(PRECISIONS)}")
+def check(precision: object, option: str = "precision") -> str:
+    """`precision`, or a `UsageError` that names `option`."""
+    if not isinstance(precision, str) or precision not in PRECISIONS:
+        raise UsageError(f"{option}={precision}: expected {', '.join(PRECISIONS)}")
     return precision
 
 
-def apply(model: TreeModel, precision: str, device: torch.device) -> None:
-    """Make `model` compute in `precision` on `device`.
+@contextmanager
+def computing_in(precision: str, model: TreeModel) -> Iterator[None]:
+    """Inside, `model` computes in `precision`; afterwards everything is as it was.
 
     ``fp32`` switches TF32 off, which PyTorch has on for convolutions; ``tf32`` switches it on (no effect on a CPU);
-    ``bf16`` runs the model under autocast. GPUs get channels-last weights, which their convolutions prefer.
+    ``bf16`` runs the model under autocast.
     """
-    mode = "tf32" if precision == "tf32" else "ieee"
-    torch.backends.cuda.matmul.fp32_precision = mode
-    torch.backends.cudnn.conv.fp32_precision = mode  # type: ignore[attr-defined]
+    matmul, conv = torch.backends.cuda.matmul, torch.backends.cudnn.conv  # type: ignore[attr-defined]
+    before = matmul.fp32_precision, conv.fp32_precision, model.autocast
+    matmul.fp32_precision = conv.fp32_precision = "tf32" if precision == "tf32" else "ieee"
     model.autocast = torch.bfloat16 if precision == "bf16" else None
-    if device.type == "cuda":
-        model.to(memory_format=torch.channels_last)
+    try:
+        yield
+    finally:
+        matmul.fp32_precision, conv.fp32_precision, model.autocast = before
+
+
+def in_identity(precision: str) -> dict[str, str]:
+    """What an identity says of it: nothing for fp32, so that results of before there was a choice stay valid."""
+    return {} if precision == FP32 else {"precision": precision}

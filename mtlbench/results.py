@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from itertools import product
 from typing import Any
 
 import numpy as np
@@ -19,6 +18,8 @@ SCORE_SETS: tuple[Scores, ...] = ("standard", "paper")
 REPLICATES = 1000
 LEVELS = tuple(dict.fromkeys((*IDENTITY, *SAME_MODEL, "options", "recipe", "cell")))
 OPTIONS = ("objective", "step_options", "starts")
+OF_DATA = ("images", "resolution", "seed", "classes", "normals", "base")
+HASH_DIGITS = 8
 
 
 def metrics_frame(
@@ -27,7 +28,7 @@ def metrics_frame(
     """Every metric of every cell in both score sets.
 
     Args:
-        cells: what the store holds.
+        cells: what the store holds; each is let go of before the next one is asked for.
         replicates: bootstrap samples of the images; the same for all cells with as many images, so that
             differences between attacks are paired.
         paper_batch: images per batch of the paper's batch means.
@@ -41,16 +42,17 @@ def metrics_frame(
     """
     weights: dict[int, np.ndarray] = {}
     index, rows = [], []
-    for cell, scores in product(cells, SCORE_SETS):
+    for cell in cells:
         try:
             images = int(cell.identity["n_images"])
             if images != len(cell.arrays["losses"]):  # before anything of that size is drawn
                 raise ValueError(f"{len(cell.arrays['losses'])} losses for {images} images")
             if images not in weights:
                 weights[images] = bootstrap_weights(images, replicates, seed)
-            for level, value in _values(cell, scores, weights[images], paper_batch):
-                index.append(level)
-                rows.append(value)
+            for scores in SCORE_SETS:
+                for level, value in _values(cell, scores, weights[images], paper_batch):
+                    index.append(level)
+                    rows.append(value)
         except (AttributeError, LookupError, TypeError, ValueError) as error:
             raise DataError(
                 f"{cell.key}.npz: a cell that cannot be scored ({type(error).__name__}: {error}); "
@@ -101,11 +103,44 @@ def names(cell: Cell) -> dict[str, Any]:
 
 
 def _recipe(cell: Cell) -> dict[str, Any]:
-    config = cell.provenance.get("config")
-    if not isinstance(config, Mapping) or config.get("checkpoint", "auto") != "auto":
+    """The training, whatever its seed, and the augmentation; empty where nobody knows."""
+    recipe = cell.provenance.get("recipe")
+    if not isinstance(recipe, Mapping):
         return {}
-    training = {name: value for name, value in config["training"].items() if name != "save_every"}
-    return {"training": training, "augment": config["dataset"]["augment"]}
+    training = {name: value for name, value in recipe["training"].items() if name != "seed"}
+    return {"training": training, "augment": recipe["dataset"]["settings"].get("augment")}
+
+
+def details(cell: Cell) -> dict[str, str]:
+    """Everything that may tell a cell from others of the same name, as a reader would call it.
+
+    Options of objective, step and start, of the training and of the data; and in the end what always tells.
+    """
+    identity = cell.identity
+    recipe, config = _recipe(cell), cell.provenance.get("config") or {}
+    data = {name: config.get("dataset", {}).get(name) for name in OF_DATA}
+    groups = {
+        "": {k: v for k, v in identity["objective"].items() if k != "name"} | identity.get("starts", {}),
+        "step_": {k: v for k, v in identity["step_options"].items() if k != "steps"},
+        "training_": {k: v for k, v in recipe.get("training", {}).items() if k != "name"},
+        "augment_": recipe.get("augment") or {},
+        "dataset_": data,
+    }
+    found = {prefix + name: _words(value) for prefix, options in groups.items() for name, value in options.items()}
+    last = {"tree": identity.get("tree"), "precision": identity.get("precision", "fp32")}
+    last |= {name: str(identity.get(name))[:HASH_DIGITS] for name in ("split", "weights", "fingerprint")}
+    return found | {name: _words(value) for name, value in last.items()}
+
+
+def _words(value: object) -> str:
+    """A value as on a command line, short."""
+    if isinstance(value, Mapping):
+        return "+".join(f"{name}*{_words(inner)}" for name, inner in value.items())
+    if isinstance(value, (list, tuple)):
+        return "x".join(map(_words, value))
+    if isinstance(value, bool) or value is None:
+        return "" if value is None else str(value).lower()
+    return f"{value:g}" if isinstance(value, (int, float)) else str(value)
 
 
 def _nothing() -> pd.MultiIndex:

@@ -10,18 +10,20 @@ import io
 import json
 import math
 import struct
+import sys
 import tokenize
 import traceback
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from itertools import count
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from mtlbench import legacy
 from mtlbench.bounded import read_bytes, read_json
 from mtlbench.claims import others_at_work, sweep_claims
 from mtlbench.errors import DamagedCellError, DataError, OldCellError, reason
@@ -30,15 +32,29 @@ from mtlbench.files import sweep, write_atomically
 RESULT_VERSION = 1
 """Raise it whenever the code would compute other numbers for the same cell."""
 
-SCHEMA = 2
+SCHEMA = 3
 """Form of the file. Raise it with every change of the form and add the step from the form before to `UPGRADES`."""
+
+DIGITS, OLD_DIGITS = 24, 20
+"""Length of a key. Before schema 3 keys were shorter, so that a file's name tells whether its key is of today."""
+
+
+def _without_paths(header: dict[str, Any]) -> dict[str, Any]:
+    """Before 3 an identity held paths of classes, and nothing said how the weights were trained but the options."""
+    recipe = legacy.recipe_of_config(header["provenance"].get("config"))
+    identity, provenance = legacy.cell_identity(header["identity"]), {"recipe": recipe, **header["provenance"]}
+    return {**header, "identity": identity, "provenance": provenance}
+
 
 UPGRADES: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {
     # Before 2 a cell did not say of which result version it is, nor which configuration computes it again.
     1: lambda header: {**header, "result_version": 1, "provenance": {"config": None, **header["provenance"]}},
+    2: _without_paths,
 }
 """Schema -> what makes a header of the next one of it; results are never lost to a new form."""
 
+OLD_NAME = "[0-9a-f]" * OLD_DIGITS + ".npz"
+SMALL_ARRAYS = ("losses", "gradient")
 HEADER = "header"
 MAX_UNPACKED = 2**30
 """Bytes of all arrays of a cell; the largest known test split takes a twentieth."""
@@ -82,12 +98,16 @@ class Cell:
         """Content key of `identity`."""
         return content_key(self.identity)
 
+    def light(self) -> "Cell":
+        """The cell with those arrays only that are small: one number per image and task."""
+        return replace(self, arrays={name: a for name, a in self.arrays.items() if name in SMALL_ARRAYS})
 
-def content_key(identity: Mapping[str, Any], version: int | None = None) -> str:
-    """First 20 hex digits of the sha256 of the canonical JSON of `identity` and result version (None: today's)."""
+
+def content_key(identity: Mapping[str, Any], version: int | None = None, digits: int = DIGITS) -> str:
+    """First hex digits of the sha256 of the canonical JSON of `identity` and result version (None: today's)."""
     version = RESULT_VERSION if version is None else version
     text = json.dumps({"result_version": version, **identity}, sort_keys=True, allow_nan=False)
-    return hashlib.sha256(text.encode()).hexdigest()[:20]
+    return hashlib.sha256(text.encode()).hexdigest()[:digits]
 
 
 class Store:
@@ -135,14 +155,25 @@ class Store:
     def __iter__(self) -> Iterator[Cell]:
         return map(self.load, self.keys())
 
-    def readable(self, refused: Callable[[DamagedCellError | OldCellError], None]) -> Iterator[Cell]:
+    def readable(
+        self, refused: Callable[[DamagedCellError | OldCellError], None], keys: Iterable[str] | None = None
+    ) -> Iterator[Cell]:
         """Every sound cell of today's result version; `refused` is told about each of the others.
 
         Needs no claim and may run beside any number of writers.
+
+        Args:
+            refused: called with what is wrong.
+            keys: of the cells to read, as far as they are there; None reads all.
         """
-        for key in self.keys():
+        known = set()
+        wanted = self.keys() if keys is None else sorted(key for key in keys if key in self)
+        for key in sorted(wanted, key=len, reverse=True):  # before the files that hold the same in an old form
             try:
-                yield self.load(key)
+                cell = self.load(key)
+                if cell.key not in known:
+                    known.add(cell.key)
+                    yield cell
             except (DamagedCellError, OldCellError) as error:
                 refused(error)
             except DataError:
@@ -156,6 +187,41 @@ class Store:
         aside.mkdir(parents=True, exist_ok=True)
         free = (path for path in (aside / f"{key}.{number}.npz" for number in count()) if not path.exists())
         return self.path(key).replace(next(free))
+
+    def adopt(self, known: Callable[[Mapping[str, Any]], Mapping[str, Any]] = dict) -> int:
+        """Give the cells of before schema 3 the names of today, unfinished ones too; how many there were.
+
+        Any number of processes may do it at once. Damaged cells are set aside, those of an older result version stay.
+
+        Args:
+            known: an identity in which classes of plugins have the names that they declare.
+        """
+        count = 0
+        for path in (*self.folder.glob(OLD_NAME), *(self.folder / "partial").glob(OLD_NAME)):
+            try:
+                cell, header = _unpack(path, path.stem)
+                cell = replace(cell, identity=known(cell.identity))
+                if "done" in header and path.parent != self.folder:
+                    if not self._partial(cell.key).exists():
+                        self.keep(cell, int(header["done"]))
+                elif cell.key not in self:
+                    self.save(cell)
+                    count += 1
+                path.unlink(missing_ok=True)
+            except OldCellError:
+                continue
+            except DamagedCellError as error:
+                if path.parent == self.folder:
+                    print(f"mtlbench: {error}; moved to {self.set_aside(path.stem)}", file=sys.stderr, flush=True)
+                else:
+                    path.unlink(missing_ok=True)  # it only saves time
+            except DataError:
+                if path.exists():
+                    raise
+                # another process has adopted it since we looked
+        for path in (self.folder / "failures").glob(OLD_NAME.replace("npz", "json")):
+            path.unlink(missing_ok=True)  # of cells that will be tried again under their new name
+        return count
 
     def keep(self, cell: Cell, done: int) -> None:
         """Write what is known of an unfinished cell: the statistics of its first `done` images."""
@@ -228,7 +294,7 @@ def _pack(cell: Cell, more: Mapping[str, Any]) -> bytes:
 
 
 def _unpack(path: Path, key: str) -> tuple[Cell, dict[str, Any]]:
-    """The cell in a file and its whole header, brought to the schema of today."""
+    """The cell in a file and its whole header, brought to the schema of today; `key` is that of the file's name."""
     # What the disk refuses says nothing about the cell: no `DamagedCellError`.
     content = read_bytes(path, MAX_UNPACKED)
     try:
@@ -236,11 +302,13 @@ def _unpack(path: Path, key: str) -> tuple[Cell, dict[str, Any]]:
         schema = header["schema"]
         if schema > SCHEMA:
             raise DataError(f"{path}: of schema {schema}, written by a newer mtlbench; this one reads up to {SCHEMA}")
+        version = header.get("result_version", 1)
+        # The name was made of the identity as it stands in the file.
+        intact = content_key(header["identity"], version, DIGITS if schema >= 3 else OLD_DIGITS) == key
+        intact &= header["sha256"] == _checksum(arrays)
         for old in range(schema, SCHEMA):
             header = UPGRADES[old](header)
         cell = Cell(header["identity"], header["provenance"], header["tasks"], arrays)
-        version = header["result_version"]
-        intact = header["sha256"] == _checksum(arrays) and content_key(cell.identity, version) == key
     except UNREADABLE as error:
         raise DamagedCellError(path, f"damaged cell ({error})") from error
     if not intact:

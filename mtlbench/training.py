@@ -23,6 +23,7 @@ from mtlbench.files import write_atomically
 from mtlbench.losses import TaskLosses
 from mtlbench.models.checkpoint import UNREADABLE, describe, read_pickle
 from mtlbench.models.tree_model import TreeModel
+from mtlbench.precision import FP32, check, computing_in, in_identity
 from mtlbench.progress import Progress, silent
 from mtlbench.tasks import Task
 from mtlbench.values import is_number, is_whole
@@ -46,6 +47,7 @@ class Recipe:
         betas: of Adam.
         weight_decay: of Adam.
         seed: of the initial weights, the order of images and their augmentation.
+        precision: of the arithmetic, see `mtlbench.precision`.
     """
 
     iterations: int
@@ -56,8 +58,10 @@ class Recipe:
     betas: tuple[float, float] = (0.5, 0.999)
     weight_decay: float = 1e-4
     seed: int = 0
+    precision: str = FP32
 
     def __post_init__(self) -> None:
+        check(self.precision, "training.precision")
         for name in ("iterations", "batch_size", "halve_every"):
             value = getattr(self, name)
             if not is_whole(value, 1):
@@ -70,6 +74,13 @@ class Recipe:
             raise UsageError(f"training.weight_decay={self.weight_decay}: expected a number of at least 0")
         if len(self.betas) != 2 or not all(is_number(beta, 0) and beta < 1 for beta in self.betas):
             raise UsageError(f"training.betas={self.betas}: expected two numbers from 0 to below 1")
+
+    def identity(self) -> dict[str, object]:
+        """All that changes the weights: numbers as floats, without what the schedule does not read."""
+        floats = {"lr": float(self.lr), "weight_decay": float(self.weight_decay)}
+        found = asdict(self) | floats | {"betas": [float(beta) for beta in self.betas]}
+        idle = {"precision"} | (set() if self.schedule == "halve" else {"halve_every"})
+        return {name: value for name, value in found.items() if name not in idle} | in_identity(self.precision)
 
     def rate(self, iteration: int) -> float:
         """Learning rate of an iteration, counted from 0; a pure function, so that resuming needs no state."""
@@ -146,22 +157,23 @@ def train(
     done = _resume(state, identity, model, optimiser, curve)
     loader = shuffled(dataset, recipe.batch_size, recipe.seed, done, recipe.iterations, workers)
     clock, saved = time.perf_counter(), time.monotonic()
-    for iteration, batch in enumerate(loader, start=done):
-        batch = batch.to(device)
-        for group in optimiser.param_groups:
-            group["lr"] = recipe.rate(iteration)
-        losses = _step(model, optimiser, dataset.tasks, batch, batch.image, recipe.seed, iteration)
-        curve.rows.append(_finite(losses.tolist(), model.order, iteration))
-        clock = _spent(curve, 0, clock)
-        attacked = None if perturb is None else perturb(model, batch, iteration)
-        if attacked is not None:
-            _step(model, optimiser, dataset.tasks, batch, attacked, recipe.seed, iteration).tolist()
-            clock = _spent(curve, 1, clock)
-        due = (iteration + 1) % save_every == 0 or time.monotonic() - saved > SECONDS_BETWEEN_SAVES
-        if due and iteration + 1 < recipe.iterations:
-            _save(state, identity, model, optimiser, curve)
-            saved = time.monotonic()
-        progress(iteration + 1, recipe.iterations, _note(curve))
+    with computing_in(recipe.precision, model):
+        for iteration, batch in enumerate(loader, start=done):
+            batch = batch.to(device)
+            for group in optimiser.param_groups:
+                group["lr"] = recipe.rate(iteration)
+            losses = _step(model, optimiser, dataset.tasks, batch, batch.image, recipe.seed, iteration)
+            curve.rows.append(_finite(losses.tolist(), model.order, iteration))
+            clock = _spent(curve, 0, clock)
+            attacked = None if perturb is None else perturb(model, batch, iteration)
+            if attacked is not None:
+                _step(model, optimiser, dataset.tasks, batch, attacked, recipe.seed, iteration).tolist()
+                clock = _spent(curve, 1, clock)
+            due = (iteration + 1) % save_every == 0 or time.monotonic() - saved > SECONDS_BETWEEN_SAVES
+            if due and iteration + 1 < recipe.iterations:
+                _save(state, identity, model, optimiser, curve)
+                saved = time.monotonic()
+            progress(iteration + 1, recipe.iterations, _note(curve))
     return curve
 
 
@@ -233,7 +245,9 @@ def _resume(
     except CheckpointError as error:
         log.warning("%s; the training starts from the beginning", error)
         return 0
-    if not isinstance(state, dict) or state.get("version") != STATE_VERSION or state.get("identity") != identity:
+    described = state.get("identity") if isinstance(state, dict) and state.get("version") == STATE_VERSION else None
+    # Before a recipe had a precision it was this one.
+    if not isinstance(described, dict) or {"precision": FP32, **described} != identity:
         log.warning("%s: of another model, recipe or version; the training starts from the beginning", path)
         return 0
     try:

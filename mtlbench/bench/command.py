@@ -35,15 +35,14 @@ def bench(config: Mapping[str, Any]) -> None:
         root = parts.dataset_root(config, progress)
     data = parts.open_dataset(config, "test", root, limit=config["limit"])
     tree = parts.tree(config, len(data.tasks))
-    model = build_model(parts.backbone(config), tree, data.tasks, config["seed"]).to(device).eval()
-    precision.apply(model, config["precision"], device)
+    model = build_model(parts.backbone(config), tree, data.tasks, config["seed"], device).eval()
     if config["compile"]:
         model.compile()
     batch = next(iter(in_order(data, size))).to(device)
-    with screen("bench") as progress:
-        timings = run(model, data.tasks, batch, _attacks(objectives, steps, data.tasks), config["repeats"], progress)
-    attack = Attack(DGBA(), APGD(), data.tasks)
-    summary = whole_pass(model, data.tasks, lambda: list(in_order(data, size)), attack, device)
+    attacks, dgba = _attacks(objectives, steps, data.tasks), Attack(DGBA(), APGD(), data.tasks)
+    with screen("bench") as progress, precision.computing_in(config["precision"], model):
+        timings = run(model, data.tasks, batch, attacks, config["repeats"], progress)
+        summary = whole_pass(model, data.tasks, lambda: list(in_order(data, size)), dgba, device)
     summary["peak_memory_mib"] = peak_memory_mib(device)
     about = {
         "model": model.backbone.name,

@@ -83,6 +83,8 @@ class Augment:
                 f"augment: scale_min={self.scale_min}, scale_max={self.scale_max}; "
                 "expected 0 < scale_min <= scale_max < 100"
             )
+        for name in ("scale_min", "scale_max"):  # 1 and 1.0 are one recipe
+            object.__setattr__(self, name, float(getattr(self, name)))
 
     def view(self, size: tuple[int, int], crop: tuple[int, int], seed: int, index: int, draw: int) -> View:
         """The view of image `index` in draw number `draw`: the same arguments give the same view anywhere.

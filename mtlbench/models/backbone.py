@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
+from mtlbench.identity import Identified
 from mtlbench.models.sharing import BLOCKS
 
 
@@ -16,17 +17,13 @@ class Head(nn.Module, ABC):
         """Decode the outputs of the five blocks on the task's path, first block first."""
 
 
-class Backbone(ABC):
+class Backbone(Identified, ABC):
     """A recipe for modules; it holds no weights itself.
 
     Attributes:
-        name: as in conf/model, for example ``deeplab_resnet34``.
         blocks: number of blocks, five throughout.
-        version: raise it when the same options give another network, so that old checkpoints are not mistaken for it.
     """
 
-    name: str
-    version: int = 1
     blocks: int = BLOCKS
 
     @abstractmethod

@@ -5,6 +5,7 @@ import json
 import pickle
 import struct
 import zipfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from mtlbench.files import write_atomically
 from mtlbench.models.tree_model import TreeModel
 
 CHECKSUM = "sha256"
+RECIPE, RECIPE_CHECKSUM = "recipe", "recipe_sha256"
 UNREADABLE = (
     pickle.UnpicklingError,
     struct.error,
@@ -50,19 +52,24 @@ def describe(model: TreeModel) -> dict[str, str]:
     return {"model": model.backbone.name, "tree": str(model.tree), "tasks": json.dumps(channels)}
 
 
-def save_weights(model: TreeModel, path: Path) -> None:
-    """Write the state of `model` to `path` (safetensors), whole or not at all."""
+def save_weights(model: TreeModel, path: Path, recipe: Mapping[str, Any] | None = None) -> None:
+    """Write the state of `model`, and the recipe that made it, to `path` (safetensors), whole or not at all."""
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
-    write_atomically(path, save(tensors, metadata=describe(model) | {CHECKSUM: weights_hash(model)}))
+    about = describe(model) | {CHECKSUM: weights_hash(model)}
+    if recipe is not None:
+        text = json.dumps(recipe, sort_keys=True)
+        about |= {RECIPE: text, RECIPE_CHECKSUM: hashlib.sha256(text.encode()).hexdigest()}
+    write_atomically(path, save(tensors, metadata=about))
 
 
-def load_weights(model: TreeModel, path: Path) -> None:
-    """Fill `model` from `path`.
+def load_weights(model: TreeModel, path: Path) -> dict[str, Any] | None:
+    """Fill `model` from `path`; the recipe that made the weights, None where the file does not say.
 
     Raises:
         CheckpointError: the file is missing, no weights file, damaged, or of another model, tree or task set.
     """
     tensors, metadata = _read(path)
+    recipe = _recipe(path, metadata)
     expected = describe(model)
     for field, right in expected.items():
         if field in metadata and metadata[field] != right:
@@ -88,6 +95,17 @@ def load_weights(model: TreeModel, path: Path) -> None:
     model.load_state_dict(tensors)
     if metadata.get(CHECKSUM, weights_hash(model)) != weights_hash(model):
         raise CheckpointError(f"{path}: the weights do not match their checksum: the file is damaged; delete it")
+    return recipe
+
+
+def _recipe(path: Path, metadata: Mapping[str, str]) -> dict[str, Any] | None:
+    if RECIPE not in metadata:
+        return None
+    text = metadata[RECIPE]
+    if hashlib.sha256(text.encode()).hexdigest() != metadata.get(RECIPE_CHECKSUM):
+        raise CheckpointError(f"{path}: the recipe in it does not match its checksum: the file is damaged; delete it")
+    found: dict[str, Any] = json.loads(text)
+    return found
 
 
 def read_pickle(path: Path) -> Any:

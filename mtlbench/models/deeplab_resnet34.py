@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from mtlbench.models.aspp import ASPP
 from mtlbench.models.backbone import Backbone, Head, to_bgr_255
+from mtlbench.values import flag
 
 UNITS = (3, 4, 6, 3)
 WIDTHS = (64, 128, 256, 512)
@@ -47,7 +48,7 @@ class DeepLabResNet34(Backbone):
     name = "deeplab_resnet34"
 
     def __init__(self, pretrained: bool = False) -> None:
-        self.pretrained = pretrained
+        self.pretrained = flag(pretrained, "model.pretrained")
 
     def block(self, index: int) -> nn.Module:
         """The stem for index 0, then groups of residual units."""

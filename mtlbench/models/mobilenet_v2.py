@@ -10,6 +10,7 @@ from torchvision.models import MobileNet_V2_Weights, mobilenet_v2
 
 from mtlbench.models.aspp import ASPP
 from mtlbench.models.backbone import Backbone, Head, to_bgr_255
+from mtlbench.values import flag
 
 CUTS = (0, 4, 7, 11, 14, 19)
 FEATURES = 1280
@@ -25,7 +26,7 @@ class MobileNetV2(Backbone):
     name = "mobilenet_v2"
 
     def __init__(self, pretrained: bool = False) -> None:
-        self.pretrained = pretrained
+        self.pretrained = flag(pretrained, "model.pretrained")
 
     def block(self, index: int) -> nn.Module:
         """Layers CUTS[index] to CUTS[index + 1] of a fresh network."""

@@ -61,10 +61,14 @@ class Tiny(Backbone):
         width: factor on all widths; the number of parameters grows with its square.
     """
 
+    name = "tiny"
+
     def __init__(self, width: float = 1.0) -> None:
         if not is_number(width, 0.1, 10):
             raise UsageError(f"model.width={width}: expected a factor from 0.1 to 10")
-        self.name = "tiny" if width == 1 else f"tiny-x{width:g}"
+        self.width = float(width)
+        if width != 1:
+            self.name = f"tiny-x{width:g}"  # in tables
         self.widths = [max(1, round(full * width)) for full in WIDTHS]
         self.head_width = max(1, round(HEAD_WIDTH * width))
 

@@ -28,7 +28,7 @@ class TreeModel(nn.Module):
 
     mean: Tensor
     autocast: torch.dtype | None = None
-    """Set by `precision.apply`: the type that convolutions compute in, None for float32."""
+    """Set by `precision.computing_in`: the type that convolutions compute in, None for float32."""
 
     def __init__(self, backbone: Backbone, tree: Tree, tasks: Sequence[Task]) -> None:
         super().__init__()
@@ -89,8 +89,14 @@ def _block_name(index: int, group: Group) -> str:
     return f"{index}_{'-'.join(map(str, group))}"
 
 
-def build(backbone: Backbone, tree: Tree, tasks: Sequence[Task], seed: int) -> TreeModel:
-    """A new model whose random weights depend on nothing but `seed`; the global generator is left as it was."""
+def build(
+    backbone: Backbone, tree: Tree, tasks: Sequence[Task], seed: int, device: torch.device | str = "cpu"
+) -> TreeModel:
+    """A new model on `device` whose random weights depend on nothing but `seed`; the global generator stays as it is.
+
+    GPUs get channels-last weights, which their convolutions prefer.
+    """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return TreeModel(backbone, tree, tasks)
+        model = TreeModel(backbone, tree, tasks).to(device)
+    return model.to(memory_format=torch.channels_last) if torch.device(device).type == "cuda" else model

@@ -1,17 +1,17 @@
 """Tables, plots and terminal output from stored cells. Computes no score and imports no torch."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
 
-from mtlbench.alarms import alarms, checks
+from mtlbench.alarms import alarms, checks, numbers_of
 from mtlbench.errors import DamagedCellError, DataError, OldCellError
 from mtlbench.report.studies import show_study
 from mtlbench.report.tables import write_tables
 from mtlbench.report.terminal import MOST_REMARKS, console, show_remarks, show_summary
-from mtlbench.results import metrics_frame
+from mtlbench.results import details, metrics_frame
 from mtlbench.scores import accuracy_lost, arp, damage, relative_drops, tables
 from mtlbench.scores.wide import OK, levels
 from mtlbench.store import Cell, Store
@@ -27,8 +27,8 @@ class Report:
 
     Attributes:
         outputs: the folder whose store it is.
-        cells: all of them.
-        metrics: the wide frame of all cells.
+        cells: those that it tells of, with their small arrays only.
+        metrics: the wide frame of these cells.
         checks: what the alarms are made of, a row per cell.
         alarms: cell -> what is wrong with it.
         refused: cells that are damaged or of an older result version; they are in no table.
@@ -43,14 +43,17 @@ class Report:
     refused: list[DamagedCellError | OldCellError]
     failures: dict[str, str]
 
-    def show(self, scores: str, cells: set[str] | None = None) -> None:
-        """Print the tables of some cells, all where None."""
-        show_summary(tables(self._metrics_of(cells), self.alarms), scores)
+    def tables(self) -> dict[str, pd.DataFrame]:
+        """The four result tables."""
+        return tables(self.metrics, self.alarms, {cell.key: details(cell) for cell in self.cells})
 
-    def study(self, name: str, scores: str, cells: set[str] | None = None) -> None:
-        """Print the tables of a study of some cells, all where None; write them and their plots to files."""
-        of_these = [cell for cell in self.cells if cells is None or cell.key in cells]
-        found = STUDIES[name](Evidence(self._metrics_of(cells), of_these))
+    def show(self, scores: str) -> None:
+        """Print the tables."""
+        show_summary(self.tables(), scores)
+
+    def study(self, name: str, scores: str) -> None:
+        """Print the tables of a study; write them and their plots to files."""
+        found = STUDIES[name](Evidence(self.metrics, self.cells))
         write_tables({table.name: table.frame for table in found.tables}, self.outputs / "tables")
         for table in found.tables:
             show_study(table, scores)
@@ -60,40 +63,51 @@ class Report:
         files = [*(f"tables/{table.name}.csv" for table in found.tables), *(f"plots/{p.name}" for p in drawn if p)]
         console().print(f"\n{name}: {', '.join(files)} in {self.outputs}", soft_wrap=True, markup=False)
 
-    def _metrics_of(self, cells: set[str] | None) -> pd.DataFrame:
-        if cells is None:
-            return self.metrics
-        files = (
-            self.metrics.index.get_level_values("cell").str.partition(":").get_level_values(0)
-        )  # less the weighting
-        return self.metrics[files.isin(cells)]
 
-
-def rebuild(outputs: Path, paper_batch: int) -> Report:
-    """Derive all tables from the store and write them to ``outputs/tables``.
+def rebuild(outputs: Path, paper_batch: int, keys: Collection[str] | None = None) -> Report:
+    """Derive tables from the store and write them to ``outputs/tables``.
 
     Needs no claim: it may run beside any number of attacks. Where one of them has finished a cell meanwhile and nobody
     is at work any more, it runs again, so that of several processes that end together the last one writes the tables
     of all; whoever still is at work writes them later.
+
+    Args:
+        outputs: the folder whose store it is.
+        paper_batch: images per batch of the paper's batch means.
+        keys: of the cells that the tables are of; None takes all that are stored.
     """
     store = Store(outputs / "store")
     while True:
-        keys = store.keys()
-        found = collect(outputs, paper_batch)
+        before = _present(store, keys)
+        found = collect(outputs, paper_batch, keys)
         if found.cells:  # or the tables would not even have columns
-            frames = tables(found.metrics, found.alarms)
+            frames = found.tables()
             frames["checks"] = found.checks.drop(columns=[name for name in HIDDEN if name in found.checks])
             write_tables(frames, outputs / "tables")
-        if store.keys() == keys or store.others_at_work():
+        if _present(store, keys) == before or store.others_at_work():
             return found
 
 
-def collect(outputs: Path, paper_batch: int) -> Report:
-    """What the store says, without writing anything."""
+def _present(store: Store, keys: Collection[str] | None) -> set[str]:
+    return set(store.keys()) if keys is None else {key for key in keys if key in store}
+
+
+def collect(outputs: Path, paper_batch: int, keys: Collection[str] | None = None) -> Report:
+    """What the store says of the cells called `keys`, of all where None, without writing anything."""
     store = Store(outputs / "store")
     refused: list[DamagedCellError | OldCellError] = []
-    cells = list(store.readable(refused.append))
-    metrics, numbers = metrics_frame(cells, paper_batch=paper_batch), checks(cells)
+    cells: list[Cell] = []
+    rows: list[dict[str, object]] = []
+
+    def passing() -> Iterator[Cell]:
+        # The arrays of a cell are megabytes: what is not needed any more goes before the next one is read.
+        for cell in store.readable(refused.append, keys):
+            yield cell
+            rows.append(numbers_of(cell))
+            cells.append(cell.light())
+
+    metrics = metrics_frame(passing(), paper_batch=paper_batch)
+    numbers = checks(rows)
     raised = alarms(numbers, _arp_of_cells(metrics))
     return Report(outputs, cells, metrics, numbers, raised, refused, store.failures())
 

@@ -132,8 +132,14 @@ def arp_grid(frame: pd.DataFrame, scores: str) -> Grid:
     frame["attack"] = frame["attack"].where(frame["target"] == "all", frame["attack"] + ":" + frame["target"])
     half = (frame["ci_high"] - frame["ci_low"]) / 2
     frame["text"] = list(map(_text, frame["arp_percent"], frame["status"], half)) + frame["weights"]
-    names = ("dataset", "model", "training", "seed", "sharing", "attack", "step", "steps")
+    names = ("dataset", "model", "training", "seed", "sharing", "attack", "step", "steps", *_further(frame, "arp_percent"))
     return _grid(frame, names, f"ARP: percent of the clean metrics lost ({scores} scores; ± half the 95 % interval)")
+
+
+def _further(frame: pd.DataFrame, first_value: str) -> list[str]:
+    """The columns between those that every table starts with and `first_value`: they tell equal rows apart."""
+    columns = list(map(str, frame))
+    return columns[len(IDENTITY) : columns.index(first_value)]
 
 
 def _best_weightings(frame: pd.DataFrame) -> pd.DataFrame:
@@ -151,7 +157,7 @@ def transferability_grid(frame: pd.DataFrame, scores: str) -> Grid:
     # The gain is not shown here, so neither is the reason why it is undefined.
     frame["status"] = frame["status"].where(~frame["status"].str.startswith("gain undefined"), "ok")
     frame["text"] = list(map(partial(_text, digits=2), frame["ratio"], frame["status"]))
-    names = ("dataset", "model", "training", "seed", "sharing", "source", "step", "steps")
+    names = ("dataset", "model", "training", "seed", "sharing", "source", "step", "steps", *_further(frame, "source"))
     return _grid(frame, names, "Transferability ratio: damage to the other tasks / damage to the attacked task")
 
 
@@ -162,16 +168,20 @@ def _grid(frame: pd.DataFrame, names: Sequence[str], title: str) -> Grid:
     rows: dict[tuple[str, ...], dict[float, str]] = {}
     for *row, eps, text in zip(*(frame[name] for name in (*shown, "eps", "text")), strict=True):
         texts = rows.setdefault(tuple(map(str, row)), {})
-        # Cells may differ in an option that no table names, such as the step size.
         texts[eps] = f"{texts[eps]} / {text}" if eps in texts else text
     return Grid(
         title,
-        ", ".join(f"{name} {frame[name].iloc[0]}" for name in constant if name not in shown and len(frame)),
+        ", ".join(f"{name} {frame[name].iloc[0]}" for name in constant if _stays(frame, name) and name not in shown),
         shown,
         tuple(sorted(set(frame["eps"]))),
         rows,
         tuple(sorted(set(frame["status"]) - {"ok"})),
     )
+
+
+def _stays(frame: pd.DataFrame, name: str) -> bool:
+    """Whether there is something to say in a column of one value."""
+    return len(frame) > 0 and frame[name].iloc[0] != ""
 
 
 def _show(grid: Grid) -> None:

@@ -12,15 +12,24 @@ from mtlbench.scores.wide import IDENTITY, OK, block, levels, with_status
 from mtlbench.tasks import DEPTH, EDGE_TEXTURE, KEYPOINTS2D, NORMALS, SEGMENTATION
 
 TASK_ORDER = (SEGMENTATION, NORMALS, DEPTH, KEYPOINTS2D, EDGE_TEXTURE)
+ALWAYS_TELL = ("tree", "precision", "split", "weights", "fingerprint")
+"""Details that say that cells differ, not in what a reader would call it."""
 
 
-def tables(metrics: pd.DataFrame, alarms: Mapping[str, str] | None = None) -> dict[str, pd.DataFrame]:
+def tables(
+    metrics: pd.DataFrame,
+    alarms: Mapping[str, str] | None = None,
+    details: Mapping[str, Mapping[str, str]] | None = None,
+) -> dict[str, pd.DataFrame]:
     """Tables metrics, damage, arp and transferability from a wide frame of metrics.
 
-    `alarms` (cell -> text) go into the status of ARPs that are defined.
+    Rows are sorted, whatever the order of the input. Each ends with the key of its cell; where rows would else be
+    equal in all that names them, columns behind `IDENTITY` say in what they differ.
 
-    Rows are sorted, whatever the order of the input; those that differ only in a level which the tables leave
-    out (a step size, say) stay apart.
+    Args:
+        metrics: wide frame.
+        alarms: cell -> text, which goes into the status of ARPs that are defined.
+        details: cell -> everything that may tell it from others, what always does at the end; see `results.details`.
     """
     damages = damage(relative_drops(metrics))
     arps = arp(damages)
@@ -28,7 +37,7 @@ def tables(metrics: pd.DataFrame, alarms: Mapping[str, str] | None = None) -> di
     raised = pd.Series([(alarms or {}).get(cell, OK) for cell in keys["cell"]], dtype=object)
     status = keys["status"].where(keys["status"] != OK, raised)
     arps = with_status(arps.droplevel("status"), status)
-    return {
+    frames = {
         "metrics": _metrics(metrics.iloc[:, :1]),
         "damage": _percent(damages, "damage_percent", keys=["task"]),
         "arp": _percent(arps, "arp_percent", further=["status"]),
@@ -38,6 +47,37 @@ def tables(metrics: pd.DataFrame, alarms: Mapping[str, str] | None = None) -> di
             values=["ratio", "gain_vs_independent", "status"],
         ),
     }
+    more = distinguishing(levels(metrics), details or {})
+    return {name: _told_apart(frame, more) for name, frame in frames.items()}
+
+
+def distinguishing(keys: pd.DataFrame, details: Mapping[str, Mapping[str, str]]) -> pd.DataFrame:
+    """For each cell (the index) the details in which cells differ that tables would call the same.
+
+    Args:
+        keys: columns `IDENTITY` and ``cell``.
+        details: see `tables`; those of `ALWAYS_TELL` are taken only where the others do not suffice.
+    """
+    names = [name for name in IDENTITY if name != "scores"]
+    cells = keys[[*names, "cell"]].drop_duplicates("cell").set_index("cell")
+    known = pd.DataFrame([details.get(cell.partition(":")[0], {}) for cell in cells.index], cells.index, dtype=object)
+    columns = list(dict.fromkeys(name for found in details.values() for name in found))
+    known = known.reindex(columns=columns).fillna("")
+    chosen: list[str] = []
+    for part in ([n for n in columns if n not in ALWAYS_TELL], *([n] for n in columns if n in ALWAYS_TELL)):
+        alike = cells.join(known[chosen]).groupby([*names, *chosen], dropna=False, sort=False).ngroup()
+        several = alike.map(alike.value_counts()) > 1
+        differing = known[part][several].groupby(alike[several]).nunique().max() > 1
+        chosen += [name for name in part if several.any() and differing[name]]
+    return known[chosen]
+
+
+def _told_apart(table: pd.DataFrame, more: pd.DataFrame) -> pd.DataFrame:
+    """The table with columns for what else tells its rows apart, and with the keys of the cells last."""
+    cells = table.pop("cell")
+    for number, name in enumerate(more):
+        table.insert(len(IDENTITY) + number, name, more[name].reindex(cells).to_numpy())
+    return table.assign(cell=cells)
 
 
 def _metrics(points: pd.DataFrame) -> pd.DataFrame:
@@ -61,7 +101,7 @@ def _sorted(table: pd.DataFrame, keys: Sequence[str], values: Sequence[str]) -> 
     """The columns of a table in order; rows sorted by cell, those left out included, then by its keys."""
     hidden = [str(name) for name in table if name not in (*IDENTITY, *keys, *values, "status")]
     ordered = table.sort_values([*IDENTITY, *hidden, *keys], key=_rank, kind="stable", ignore_index=True)
-    return ordered[[*IDENTITY, *keys, *values]]
+    return ordered[[*IDENTITY, *keys, *values, "cell"]]
 
 
 def _rank(column: pd.Series) -> pd.Series:

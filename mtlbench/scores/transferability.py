@@ -52,7 +52,6 @@ def ratios(damages: pd.DataFrame) -> pd.DataFrame:
     pairs = pd.DataFrame(quotient, index, damages.columns)[~itself]
     means = mean_over("destination", pairs, lambda _, why: why, "; ")
     names = levels(means).assign(destination="mean")
-    names["status"] = ["; ".join(sorted(set(why.split("; ")))) for why in names["status"]]
     means.index = pd.MultiIndex.from_frame(names[[*cell, "destination", "status"]])
     return pd.concat([pairs, means])
 

@@ -63,7 +63,7 @@ def mean_over(level: str, frame: pd.DataFrame, say: Callable[[str, str], str], b
         level: the level that disappears.
         frame: with the level ``status``.
         say: (value of `level`, status) -> what the new status says of a row whose status is not ok.
-        between: joins what is said of several rows.
+        between: joins what is said of several rows; the same is said once.
     """
     keys = levels(frame)
     rest = keys.drop(columns=[level, "status"])
@@ -76,4 +76,4 @@ def mean_over(level: str, frame: pd.DataFrame, say: Callable[[str, str], str], b
         reasons[group[row]].append(say(keys[level].iloc[row], keys["status"].iloc[row]))
     index = pd.MultiIndex.from_frame(rest.iloc[order[starts]])
     result = pd.DataFrame(means, index=index, columns=frame.columns)
-    return with_status(result, (between.join(sorted(texts)) or OK for texts in reasons))
+    return with_status(result, (between.join(sorted(set(texts))) or OK for texts in reasons))

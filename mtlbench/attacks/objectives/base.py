@@ -7,6 +7,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from mtlbench.identity import Identified
+
 Losses = Callable[[Tensor], Tensor]
 """Images [B, 3, H, W] -> losses [T, B]."""
 
@@ -25,10 +27,8 @@ class Ascent(NamedTuple):
     losses: Tensor
 
 
-class Objective(ABC):
+class Objective(Identified, ABC):
     """What an attack climbs. Holds no state of a batch."""
-
-    name: str
 
     def bind(self, losses: Losses, x: Tensor) -> "Objective":
         """The objective for one batch of clean images `x`; overridden where it depends on their clean losses."""

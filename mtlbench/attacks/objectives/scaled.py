@@ -1,10 +1,12 @@
 """Scaled: any objective, seeing the losses in other units."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from torch import Tensor
 
 from mtlbench.attacks.objectives.base import Ascent, Losses, Objective
+from mtlbench.identity import decisive
 
 
 class Scaled(Objective):
@@ -15,10 +17,17 @@ class Scaled(Objective):
     Args:
         objective: what to climb.
         factors: T positive numbers.
+        names: what they are called in the identity; those with a factor of 1 do not occur there.
     """
 
-    def __init__(self, objective: Objective, factors: Sequence[float]) -> None:
-        self.objective, self.factors, self.name = objective, tuple(factors), objective.name
+    def __init__(self, objective: Objective, factors: Sequence[float], names: Sequence[str] = ()) -> None:
+        self.objective, self.factors, self.names = objective, tuple(factors), tuple(names)
+        self.name = objective.name
+
+    def identity(self) -> dict[str, Any]:
+        """That of the objective, and the factors."""
+        scale = {name: float(f) for name, f in zip(self.names, self.factors, strict=False) if f != 1}
+        return self.objective.identity() | decisive({"loss_scale": scale or None})
 
     def _scaled(self, losses: Tensor) -> Tensor:
         return losses * losses.new_tensor(self.factors)[:, None]

@@ -7,19 +7,18 @@ from torch import Tensor
 from mtlbench.attacks.ball import Ball
 from mtlbench.attacks.objectives.base import Losses, Objective
 from mtlbench.errors import UsageError
+from mtlbench.identity import Identified
 from mtlbench.values import is_number, is_whole
 
 
-class Step(ABC):
+class Step(Identified, ABC):
     """An update rule.
 
     Attributes:
-        name: as in conf/attack/step.
         steps: directions of the objective evaluated per run.
         blends: whether each step also needs the gradient of every task on its own.
     """
 
-    name: str
     steps: int
     blends: bool = False
 

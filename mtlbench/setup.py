@@ -1,0 +1,97 @@
+"""What every command that touches a model starts from: the parts of a configuration, each built once and checked."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from mtlbench import parts, restart
+from mtlbench.adversarial import Adversary
+from mtlbench.build import identity_of
+from mtlbench.checkpoints import Checkpoint, find
+from mtlbench.compute import fail
+from mtlbench.data.base import ImageDataset
+from mtlbench.errors import HungError
+from mtlbench.models.backbone import Backbone
+from mtlbench.models.sharing import Tree
+from mtlbench.parts import Config
+from mtlbench.session import Session
+from mtlbench.store import Store
+from mtlbench.training import Recipe
+from mtlbench.watchdog import Screen, watched
+
+
+@dataclass(frozen=True)
+class Setup:
+    """The parts of an experiment.
+
+    Attributes:
+        config: the resolved configuration.
+        root: the dataset's folder.
+        test: its test split, cut to `limit`.
+        tree: the sharing tree.
+        backbone: of the model.
+        recipe: how the model is trained.
+        adversary: makes the attacked images of adversarial training; None for clean training.
+        device: where to compute.
+        screen: shows progress.
+        session: of the invocation.
+    """
+
+    config: Config
+    root: Path
+    test: ImageDataset
+    tree: Tree
+    backbone: Backbone
+    recipe: Recipe
+    adversary: Adversary | None
+    device: torch.device
+    screen: Screen
+    session: Session
+
+    @property
+    def store(self) -> Store:
+        """Where cells are kept."""
+        return Store(Path(self.config["outputs"]) / "store")
+
+    def checkpoint(self) -> Checkpoint:
+        """Where the model of this recipe is, or will be."""
+        config, plugins = self.config, self.config["plugins"]
+        training = config["training"]["name"]
+        adversary = self.adversary.identity() if self.adversary else {}
+        recipe = {
+            "dataset": parts.dataset_identity(config, self.root),
+            "model": self.backbone.identity(),
+            "tree": str(self.tree),
+            "tasks": {task.name: task.channels for task in self.test.tasks},
+            "training": {"name": training, **self.recipe.identity(), **adversary},
+        }
+        name = f"{self.test.name}-{self.backbone.name}-{self.tree.name}-{training}-s{config['seed']}"
+
+        def known(found: Any) -> Any:
+            return {**found, "model": identity_of(found["model"], plugins)} if "model" in found else found
+
+        return find(Path(config["outputs"]), name, recipe, known)
+
+
+def prepare(config: Config, screen: Screen, session: Session) -> Setup:
+    """Check the configuration, generate rooms where they are missing, open the test split."""
+    screen = watched(screen, config["timeout"], lambda error: _stuck(config, session, error))
+    device, recipe, backbone = parts.device(config), parts.recipe(config), parts.backbone(config)
+    adversary = parts.adversary(config)
+    with screen(f"generate {config['dataset']['name']}") as progress:
+        root = parts.dataset_root(config, progress)
+    test = parts.open_dataset(config, "test", root, limit=config.get("limit"))
+    tree = parts.tree(config, len(test.tasks))
+    return Setup(config, root, test, tree, backbone, recipe, adversary, device, screen, session)
+
+
+def _stuck(config: Config, session: Session, error: HungError) -> None:
+    """Last words of a process that hangs inside of a library: the cell has failed, a new process does the others."""
+    store = Store(Path(config["outputs"]) / "store")
+    hung = [plan for plan in session.running if plan.key not in session.computed]
+    for plan in hung:
+        fail(store, session, plan, error, {})
+    if hung and not session.fail_fast and not session.force:
+        restart.without(session.failed)

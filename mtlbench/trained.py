@@ -1,0 +1,197 @@
+"""The model of an experiment: loaded, or trained first; and what its weights say of how they were trained."""
+
+import json
+import shlex
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from mtlbench import parts
+from mtlbench.build import identity_of
+from mtlbench.checkpoints import CLEAN_METRICS, COST, CURVE, RECIPE, WEIGHTS, Checkpoint, read_recipe
+from mtlbench.claims import claimed
+from mtlbench.errors import BusyError, CheckpointError, UsageError
+from mtlbench.files import sweep, write_atomically
+from mtlbench.models.checkpoint import load_weights, save_weights
+from mtlbench.models.tree_model import TreeModel, build
+from mtlbench.parts import Config
+from mtlbench.setup import Setup
+from mtlbench.training import train
+
+AUTO = "auto"
+UNKNOWN = "given"
+"""What a training is called that nobody knows."""
+
+ONLY_ATTACK = (
+    "attack",
+    "eps",
+    "limit",
+    "checkpoint",
+    "scores",
+    "force",
+    "fail_fast",
+    "timeout",
+    "wait",
+    "experiment",
+    "study",
+    "all_trees",
+    "batch_size",
+    "precision",
+)
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A model with weights.
+
+    Attributes:
+        model: on the device of the experiment.
+        training: what its training is called in tables; by the weights, not by the command line.
+        seed: of its training; that of the command where nobody knows.
+        recipe: everything that decided the weights; None where nobody knows.
+        title: a few words for messages.
+        checkpoint: its folder; None for weights that were given.
+    """
+
+    model: TreeModel
+    training: str
+    seed: int
+    recipe: Mapping[str, Any] | None
+    title: str
+    checkpoint: Checkpoint | None = None
+
+    @property
+    def cost(self) -> dict[str, float]:
+        """What the training took; empty where it is not known."""
+        return self.checkpoint.cost if self.checkpoint else {}
+
+    @property
+    def has_clean_metrics(self) -> bool:
+        """Whether they stand beside the weights, where such a place is."""
+        return self.checkpoint is None or (self.checkpoint.folder / CLEAN_METRICS).is_file()
+
+
+def load_or_train(setup: Setup, may_train: bool = False) -> Trained:
+    """The model of the experiment; trained first where it is missing and rooms or `may_train` allow.
+
+    Raises:
+        CheckpointError: there is no checkpoint; the message holds the command that trains it.
+        UsageError: the weights that are given contradict the command line.
+    """
+    config = setup.config
+    given = config.get("checkpoint", AUTO)
+    if given != AUTO:
+        return _given(setup, Path(str(given)).expanduser())
+    checkpoint, model = setup.checkpoint(), _new(setup)
+    again = may_train and config["force"] and str(checkpoint.folder) not in setup.session.computed
+    if checkpoint.trained and not again:
+        _load(model, checkpoint)
+        checkpoint.tidy()
+    elif may_train or config["dataset"]["make"] is not None:
+        with claimed(checkpoint.folder, f"training {checkpoint.folder.name}"):
+            _train(setup, model, checkpoint, again)
+    else:
+        raise CheckpointError(
+            f"{checkpoint.folder}: no trained model here. Train it first (this may take long):\n\n"
+            f"  {_train_line(config)}\n\nor give a weights file: checkpoint=FILE"
+        )
+    name, recipe = config["training"]["name"], checkpoint.recipe
+    return Trained(model, name, config["seed"], recipe, checkpoint.folder.name, checkpoint)
+
+
+def _new(setup: Setup) -> TreeModel:
+    return build(setup.backbone, setup.tree, setup.test.tasks, setup.config["seed"], setup.device)
+
+
+def _load(model: TreeModel, checkpoint: Checkpoint) -> None:
+    recipe = load_weights(model, checkpoint.weights)
+    if recipe is not None and recipe != checkpoint.recipe:
+        raise CheckpointError(
+            f"{checkpoint.folder / RECIPE}: not the recipe that {WEIGHTS} beside it was trained with; "
+            "one of them was replaced or is damaged: delete the folder to train again"
+        )
+
+
+def _train(setup: Setup, model: TreeModel, checkpoint: Checkpoint, again: bool) -> None:
+    config = setup.config
+    if checkpoint.folder != setup.checkpoint().folder:
+        raise BusyError(f"{checkpoint.folder}: another recipe has just got this name")
+    if checkpoint.trained and not again:  # by another process, before we had the claim
+        _load(model, checkpoint)
+        return
+    sweep(checkpoint.folder)
+    data = parts.open_dataset(config, "train", setup.root, augmented=True)
+    checkpoint.write_recipe()
+    with setup.screen(f"train {checkpoint.folder.name}") as progress:
+        curve = train(
+            model,
+            data,
+            setup.recipe,
+            setup.device,
+            checkpoint.state,
+            save_every=config["training"]["save_every"],
+            workers=config["workers"],
+            progress=progress,
+            perturb=partial(setup.adversary, data.tasks) if setup.adversary else None,
+        )
+    write_atomically(checkpoint.folder / CURVE, curve.csv())
+    write_atomically(checkpoint.folder / COST, json.dumps(curve.cost) + "\n")
+    save_weights(model, checkpoint.weights, checkpoint.recipe)
+    checkpoint.state.unlink(missing_ok=True)
+    setup.session.computed.add(str(checkpoint.folder))
+
+
+def _given(setup: Setup, path: Path) -> Trained:
+    """The model with the weights in a file or folder; their own recipe, or the one beside them, names them."""
+    config, model = setup.config, _new(setup)
+    file = path / WEIGHTS if path.is_dir() else path
+    recipe = load_weights(model, file)
+    if recipe is None and file.name == WEIGHTS and (file.parent / RECIPE).is_file():
+        recipe = read_recipe(file.parent)
+    if recipe is not None and "model" in recipe:
+        recipe = {**recipe, "model": identity_of(recipe["model"], config["plugins"])}
+    given = {override.lstrip("+").partition("=")[0] for override in config["overrides"]}
+    if not recipe:
+        for option in sorted(given):
+            if option.partition(".")[0] == "training":
+                raise UsageError(
+                    f"{option}: {file} does not say how its weights were trained, so nothing reads this option; "
+                    f"leave it out, the tables then say training {UNKNOWN}"
+                )
+        return Trained(model, UNKNOWN, config["seed"], None, file.name)
+    _check_against(setup, recipe, given, file)
+    training = recipe["training"]
+    return Trained(model, training["name"], training["seed"], recipe, file.name)
+
+
+def _check_against(setup: Setup, recipe: Mapping[str, Any], given: set[str], file: Path) -> None:
+    """Refuse weights that were made otherwise than the command line says.
+
+    Raises:
+        UsageError: the dataset, or an option that was given, differs.
+    """
+    adversary = setup.adversary.identity() if setup.adversary else {}
+    asked = {"name": setup.config["training"]["name"], **setup.recipe.identity(), **adversary}
+    pairs = {"dataset": (setup.test.name, recipe["dataset"]["name"])}
+    if "seed" in given:
+        pairs["seed"] = setup.config["seed"], recipe["training"]["seed"]
+    for option in sorted(given):
+        group, _, name = option.partition(".")
+        if group == "training":
+            pairs[option] = asked.get(name or "name"), recipe["training"].get(name or "name")
+    for option, (here, there) in pairs.items():
+        if here != there:
+            raise UsageError(
+                f"{option}={here}: {file} holds weights of {option} {there}; "
+                + (f"expected {option}={there}" if option == "dataset" else f"leave {option} out, the weights say it")
+            )
+
+
+def _train_line(config: Config) -> str:
+    """The command that trains the missing model: the overrides that were given, less those of the attack."""
+    kept = [
+        o for o in config["overrides"] if o.lstrip("+~").split("=")[0].split(".")[0].split("/")[0] not in ONLY_ATTACK
+    ]
+    return shlex.join(["mtlbench", "train", *kept])
