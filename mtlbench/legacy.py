@@ -103,7 +103,9 @@ def _named(node: Mapping[str, Any]) -> dict[str, Any]:
     options = {key: node.get(key, default) for key, default in defaults.items()}
     if "size" in options and options["size"] is None:
         options["size"] = 1 / options["steps"]
-    floats = {key: float(value) for key, value in options.items() if _is_number(value) and key not in ("steps", "grid")}
+    floats = {
+        key: float(value) for key, value in options.items() if _is_number(value) and key not in ("steps", "grid")
+    }
     return {"name": name, **decisive(plain(options | floats))}
 
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from mtlbench import precision
 from mtlbench.attacks.attack import Attack
 from mtlbench.attacks.objectives import DGBA, Single, Total, WeightedTotal
 from mtlbench.attacks.steps import APGD, FGSM, PGD, Noise
@@ -191,6 +192,18 @@ def test_a_batch_that_does_not_fit_is_halved(model, whole):
     for key, arrays in run(small, dataset=dataset).items():
         for name, array in arrays.items():
             np.testing.assert_allclose(array, expected[key][name], rtol=1e-9, atol=1e-9, err_msg=name)
+
+
+@pytest.mark.parametrize("numbers", ["fp32", "tf32", "bf16"])
+def test_attacks_climb_inside_the_ball_in_every_precision(model, numbers):
+    single = copy.deepcopy(model).float()
+    dataset = FakeDataset(IMAGES, dtype=torch.float32)
+    cells = [cell for cell in CELLS if cell.key in ("fgsm", "pgd", "total", "single")]
+    with precision.computing_in(numbers, single):
+        found = run(single, cells=cells, dataset=dataset)
+    for key, arrays in found.items():
+        assert arrays["outside"].max() < 1e-3, key
+        assert (arrays["rise"] > 0).all(), key
 
 
 def test_each_image_is_decoded_once(model):

@@ -132,7 +132,17 @@ def arp_grid(frame: pd.DataFrame, scores: str) -> Grid:
     frame["attack"] = frame["attack"].where(frame["target"] == "all", frame["attack"] + ":" + frame["target"])
     half = (frame["ci_high"] - frame["ci_low"]) / 2
     frame["text"] = list(map(_text, frame["arp_percent"], frame["status"], half)) + frame["weights"]
-    names = ("dataset", "model", "training", "seed", "sharing", "attack", "step", "steps", *_further(frame, "arp_percent"))
+    names = (
+        "dataset",
+        "model",
+        "training",
+        "seed",
+        "sharing",
+        "attack",
+        "step",
+        "steps",
+        *_further(frame, "arp_percent"),
+    )
     return _grid(frame, names, f"ARP: percent of the clean metrics lost ({scores} scores; ± half the 95 % interval)")
 
 
