@@ -28,7 +28,7 @@ from mtlbench.evaluate import Pass, PlannedCell, evaluate
 from mtlbench.models.checkpoint import load_weights
 from mtlbench.models.sharing import BLOCKS, level
 from mtlbench.models.tiny import Tiny
-from mtlbench.models.tree_model import build
+from mtlbench.models.tree_model import TreeModel, build
 from scripts.gpu_check import percent_lost, table
 
 BLOCK_SIZES = (32, 12, 1)
@@ -36,7 +36,7 @@ EPS = 8.0
 MOVED = 1e-4
 
 
-def run(model: torch.nn.Module, data: NYUv2, attack: Attack | None, size: int, precise: bool) -> dict[str, np.ndarray]:
+def run(model: TreeModel, data: NYUv2, attack: Attack | None, size: int, precise: bool) -> dict[str, np.ndarray]:
     """Statistics of one cell computed in blocks of `size`, and under ``start`` which run of each image counted."""
     starts: list[Tensor] = []
     best_of = attacks.best_of

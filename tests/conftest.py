@@ -41,7 +41,9 @@ def sample_data(name: str) -> Path:
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo) -> Generator[None, pytest.TestReport]:
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """In CI a skip for any reason but those of `MAY_SKIP` is a failure: it would hide that something is missing."""
     report = yield
     if os.environ.get("MTLBENCH_CI") and report.skipped and isinstance(report.longrepr, tuple):

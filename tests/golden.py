@@ -69,7 +69,7 @@ def golden_numbers() -> dict:
 
 def golden_tasks(ds: str) -> tuple[Task, ...]:
     """The tasks of dataset `ds`, with the class weights of the golden run."""
-    return three_tasks() if ds == "nyuv2" else five_tasks(_arrays()["tiny_taxonomy/semseg_prior_factor"])
+    return three_tasks() if ds == "nyuv2" else five_tasks(_arrays()["tiny_taxonomy/semseg_prior_factor"].tolist())
 
 
 class GoldenModel(nn.Module):

@@ -67,7 +67,7 @@ def attack_of(attack: str, step: str, ds: str = "nyuv2", **options: Any) -> Atta
     for node in (chosen, chosen.step):
         node.update({name: value for name, value in SHORT.items() if name in node})
     chosen.update(options)
-    config = OmegaConf.to_container(OmegaConf.create({"attack": chosen, "plugins": []}), resolve=True)
+    config: Any = OmegaConf.to_container(OmegaConf.create({"attack": chosen, "plugins": []}), resolve=True)
     built = parts.attacks(config, parts.engine(config), golden(ds).tasks)
     return next(iter(built.values()))  # the first task's, of `single`
 

@@ -77,8 +77,9 @@ def pooled_losses(golden: RGBGolden, batch: Batch) -> Losses:
     def losses(x: Tensor) -> Tensor:
         predictions = golden.forward(x)
         logits = predictions[SEGMENTATION]
-        labels = at_size(batch.targets[SEGMENTATION], logits.shape[-2:])[:, 0].long()
-        valid = at_size(batch.masks[SEGMENTATION], logits.shape[-2:])[:, 0]
+        size = logits.shape[-2], logits.shape[-1]
+        labels = at_size(batch.targets[SEGMENTATION], size)[:, 0].long()
+        valid = at_size(batch.masks[SEGMENTATION], size)[:, 0]
         labels = torch.where(valid, labels, -100)
         nats = F.cross_entropy(logits, labels, weight=weights, reduction="none").sum((1, 2))
         total = (weights[labels.clamp_min(0)] * valid).sum()

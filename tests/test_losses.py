@@ -1,5 +1,7 @@
 """Losses: the reference's numbers, masked pixels that count for nothing, images that never influence each other."""
 
+from typing import Any
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -31,7 +33,7 @@ def example(loss: str) -> tuple[Tensor, Tensor, Tensor, Tensor | None]:
     return here(prediction), here(target), mask.to(DEVICE), weights
 
 
-def gradient(loss: str, prediction: Tensor, *rest: Tensor | None) -> Tensor:
+def gradient(loss: str, prediction: Tensor, *rest: Any) -> Tensor:
     prediction = prediction.clone().requires_grad_()
     return torch.autograd.grad(LOSSES[loss](prediction, *rest).sum(), prediction)[0]
 

@@ -1,6 +1,7 @@
 """What a stored cell is called in tables, and what keeps it apart from others."""
 
 import json
+from typing import Any
 
 import pytest
 
@@ -35,8 +36,10 @@ def test_single_keeps_its_target_and_its_options() -> None:
 
 
 def test_the_recipe_is_what_decides_the_weights() -> None:
+    usual: Any = CONFIG["training"]
+
     def recipe(**training: object) -> str:
-        return names(cell({**CONFIG, "training": {**CONFIG["training"], **training}}))["recipe"]
+        return names(cell({**CONFIG, "training": {**usual, **training}}))["recipe"]
 
     assert recipe() == recipe(save_every=1)
     assert recipe() != recipe(eps=4)

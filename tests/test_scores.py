@@ -258,7 +258,7 @@ def study():
         for attack, target in (("dgba", "all"), ("single", "depth"), ("single", "segmentation")):
             for size in (0.1, 0.25):
                 better = {k: METRICS[k[1]].higher_is_better for k in CLEAN}
-                worse = {k: v * rng.uniform(*((0.5, 0.9) if better[k] else (1.2, 2)), 21) for k, v in CLEAN.items()}
+                worse = {k: v * rng.uniform(*((0.5, 0.9) if better[k] else (1.2, 2.0)), 21) for k, v in CLEAN.items()}
                 parts.append(rows(worse, **same, attack=attack, target=target, step_size=size))
     return wide(*parts)
 

@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -25,7 +26,7 @@ sys.exit(streams.close(0))
 
 def run(body: str, **where: str) -> subprocess.CompletedProcess[str]:
     full = os.open(FULL, os.O_WRONLY)
-    opened = {name: full if place == "full" else subprocess.PIPE for name, place in where.items()}
+    opened: dict[str, Any] = {name: full if place == "full" else subprocess.PIPE for name, place in where.items()}
     code = CODE.format(body=body)
     env = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
     try:

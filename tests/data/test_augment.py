@@ -16,9 +16,9 @@ SIZES = st.tuples(st.integers(1, 60), st.integers(1, 60))
 def test_same_seed_index_and_draw_give_the_same_view(
     size: tuple[int, int], crop: tuple[int, int], seed: int, index: int, draw: int
 ) -> None:
-    state = np.random.get_state()[1].copy()  # type: ignore[index, union-attr]
+    state = np.random.get_state()[1].copy()
     assert Augment().view(size, crop, seed, index, draw) == Augment().view(size, crop, seed, index, draw)
-    np.testing.assert_array_equal(state, np.random.get_state()[1])  # type: ignore[index]
+    np.testing.assert_array_equal(state, np.random.get_state()[1])
 
 
 def test_seed_index_and_draw_each_matter() -> None:

@@ -26,7 +26,7 @@ OPTIONS = sorted(str(file.relative_to(CONF).with_suffix("")) for file in CONF.gl
 def compose(command: str, *overrides: str) -> dict[str, Any]:
     with hydra.initialize_config_dir(str(CONF), version_base="1.3"):
         config = hydra.compose(command, overrides=["+dataset.root=/data", *overrides])
-    plain = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
+    plain: Any = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
     assert isinstance(plain, dict)
     check_values(plain)
     return plain
@@ -40,7 +40,8 @@ def test_every_command_has_a_file_and_every_file_a_command() -> None:
 def test_a_command_composes(command: str) -> None:
     with hydra.initialize_config_dir(str(CONF), version_base="1.3"):
         config = hydra.compose(command)
-    check_values(OmegaConf.to_container(config, resolve=True, throw_on_missing=True))
+    plain: Any = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
+    check_values(plain)
 
 
 @pytest.mark.parametrize("option", OPTIONS)

@@ -8,6 +8,7 @@ import pickle
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import hydra
 import numpy as np
@@ -283,7 +284,8 @@ def test_a_poisoned_record_of_a_configuration(
     OmegaConf.register_new_resolver("process_id", lambda: 0, replace=True)
     with hydra.initialize_config_dir(str(app.conf_dir()), version_base="1.3"):
         composed = hydra.compose("attack", ["dataset.images=26", "dataset.resolution=16"])
-    recorded = node = OmegaConf.to_container(composed, resolve=True)
+    node: Any = OmegaConf.to_container(composed, resolve=True)
+    recorded = node
     for name in place[:-1]:
         node = node[name]
     node[place[-1]] = value
