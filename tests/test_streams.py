@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from rich.box import SIMPLE
@@ -97,7 +98,7 @@ def test_a_reader_that_has_gone(body: str, stream: str) -> None:
     read, write = os.pipe()
     os.close(read)
     try:
-        opened = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE} | {stream: write}
+        opened: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE} | {stream: write}
         code = CODE.format(body=body)
         done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, text=True, timeout=60, check=False, **opened)
     finally:

@@ -5,6 +5,7 @@ import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -89,7 +90,7 @@ def case(request: pytest.FixtureRequest, make_nyuv2: Maker, make_mtan: Maker, ma
     if packing == "nyuv2_mtan":
         return Case(packing, make_mtan(), drop, lambda root, split, **more: NYUv2MTAN(root, split, (24, 32), **more))
 
-    def open_taxonomy(root: Path, split: str, **more: Augment) -> TinyTaxonomy:
+    def open_taxonomy(root: Path, split: str, **more: Any) -> TinyTaxonomy:
         return TinyTaxonomy(root, split, (32, 32), None, **more)
 
     views = ["point_0_view_0", "point_1_view_0"]

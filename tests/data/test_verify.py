@@ -1,5 +1,6 @@
 """Fingerprint, verification and description of a dataset."""
 
+import hashlib
 import json
 import shutil
 from collections.abc import Callable, Sequence
@@ -11,7 +12,6 @@ import cv2
 import numpy as np
 import pytest
 
-from mtlbench.data import fingerprint as module
 from mtlbench.data.augment import View
 from mtlbench.data.batch import Sample
 from mtlbench.data.describe import LOG_UNITS, METRES, describe
@@ -58,8 +58,8 @@ def test_a_second_fingerprint_reads_no_image(
     first = fingerprint(nyuv2(root), cache)
     assert [path.name for path in cache.parent.iterdir()] == ["hashes.json"]
     hashed = []
-    real = module.hashlib.file_digest
-    monkeypatch.setattr(module.hashlib, "file_digest", lambda f, n: hashed.append(f.name) or real(f, n))
+    real = hashlib.file_digest
+    monkeypatch.setattr(hashlib, "file_digest", lambda f, n: hashed.append(f.name) or real(f, n))
     assert fingerprint(nyuv2(root), cache) == first
     assert hashed == []
     depth = np.load(root / "depth/0001.npy")
@@ -192,6 +192,7 @@ def test_verify_notes_what_looks_odd(make_nyuv2: Maker, make_taxonomy: Maker) ->
     stored = cv2.imread(str(root / "normal_mask/0003.png"))
     for i in range(4):  # channels in another order: y, which points away from the camera, comes first
         normals = cv2.imread(str(root / f"normal_mask/{i:04}.png"))
+        assert normals is not None
         cv2.imwrite(str(root / f"normal_mask/{i:04}.png"), 254 - np.minimum(np.roll(normals, 1, axis=2), 254))
     cv2.imwrite(str(root / "seg/0000.png"), np.full((24, 32), 3, np.uint8))
     cv2.imwrite(str(root / "seg/0001.png"), np.full((24, 32), 255, np.uint8))
@@ -267,6 +268,7 @@ def test_zero_normals_that_are_scored_are_noted(make_nyuv2: Maker) -> None:
     scored = zero = 0
     for file in (root / "normal_mask").iterdir():
         normals = cv2.imread(str(file))
+        assert normals is not None
         normals[2:8, 5:20] = 127
         cv2.imwrite(str(file), normals)
         valid = (normals != 255).all(axis=2)
@@ -286,6 +288,7 @@ def test_zero_normals_where_taxonomy_has_depth_are_noted(make_taxonomy: Maker) -
     root = make_taxonomy({"a": ["point_0_view_0"]})
     (file,) = root.rglob("*_domain_normal.png")
     normals = cv2.imread(str(file))
+    assert normals is not None
     normals[1:9] = 128
     cv2.imwrite(str(file), normals)
     assert only_note(TinyTaxonomy(root, "test", (32, 32), None)) == (
@@ -309,7 +312,7 @@ def test_what_verify_says_of_real_images(shared: Path) -> None:
 def test_describe_counts_what_the_files_hold(make_nyuv2: Maker) -> None:
     root = make_nyuv2()
     found = describe(nyuv2(root))
-    seg = np.stack([cv2.imread(str(root / f"seg/{i:04}.png"), cv2.IMREAD_UNCHANGED) for i in range(3)])
+    seg = np.stack([np.asarray(cv2.imread(str(root / f"seg/{i:04}.png"), cv2.IMREAD_UNCHANGED)) for i in range(3)])
     depth = np.stack([np.load(root / f"depth/{i:04}.npy") for i in range(3)])
     assert (found.name, found.split, found.images, found.size) == ("nyuv2", "test", 3, (24, 32))
     assert found.class_share == pytest.approx([(seg == c).sum() / (seg != 255).sum() for c in range(13)])
