@@ -152,3 +152,10 @@ def test_other_options_say_how_text_is_quoted(call: Callable) -> None:
     assert done.err.endswith("""text that holds brackets, commas, quotes or = is quoted: 'device="a(b)"'\n""")
     again = call("attack", *shlex.split(done.err.rpartition(": ")[2]))
     assert again.err.startswith("mtlbench: device=a(b): expected auto, cpu, cuda or cuda:N")
+
+
+def test_letters_that_the_locale_has_not(call: Callable) -> None:
+    """As Python hands them over in the locale C."""
+    done = call("layouts", "outputs=donn\udcc3\udca9es")
+    assert done.status == 2
+    assert done.err.endswith("for outputs=données set PYTHONUTF8=1 or a UTF-8 locale\n")
