@@ -71,7 +71,7 @@ def test_a_name_is_taken_as_typed(key: str, name: str) -> None:
 
 
 @pytest.mark.parametrize("name", [name for name in NAMES if "," not in name and name != "choice(a)"])
-@pytest.mark.parametrize("flag", ["-m", "--multirun", "hydra.mode=MULTIRUN", "experiment=transfer"])
+@pytest.mark.parametrize("flag", ["-m", "--multirun", "hydra.mode=MULTIRUN", "+experiment=transfer"])
 def test_a_name_in_a_sweep(flag: str, name: str) -> None:
     override = as_typed([f"outputs={name}", flag], app._read)[0]
     assert hydra_reads(override) == name
@@ -117,7 +117,7 @@ def test_a_comma_in_a_sweep_separates(argument: str, values: list[str]) -> None:
     assert [hydra_reads(f"x={one}") for one in override.sweep_string_iterator()] == values
 
 
-@pytest.mark.parametrize("flag", ["-m", "experiment=transfer"])
+@pytest.mark.parametrize("flag", ["-m", "experiment=transfer", "+experiment=transfer"])
 def test_one_folder_for_a_sweep(flag: str) -> None:
     with pytest.raises(UsageError, match="expected one folder") as told:
         as_typed([flag, "outputs=a,b"], app._read)
