@@ -86,7 +86,7 @@ def _audit(config: Config, cell: Cell, screen: Screen) -> Audited:
         differing = sorted(k for k, v in cell.identity.items() if closest.identity.get(k) != v)
         return Audited(cell.key, label, "changed", why=f"another {', '.join(differing) or 'version of the results'}")
     work = Pass(trained.model, dataset.tasks, [found[0].planned()], trained.seed)
-    with screen(f"audit {label}") as progress, computing_in(arithmetic, trained.model):
+    with setup.screen(f"audit {label}") as progress, computing_in(arithmetic, trained.model):
         records = evaluate(work, loader_of(setup, dataset), setup.device, len(dataset), progress)
     return _compared(cell, label, records[cell.key].arrays())
 

@@ -48,4 +48,4 @@ def _constant(task: Task, training: Sequence[Batch]) -> Tensor:
     if task.loss == "cosine":
         unit = torch.nn.functional.normalize(targets.float(), dim=1)
         return unit.movedim(1, -1)[masks[:, 0]].mean(0)
-    return targets[masks].float().median()[None]
+    return torch.stack([targets[:, i : i + 1][masks].float().median() for i in range(task.channels)])

@@ -58,7 +58,7 @@ def resolve(path: str, plugins: Sequence[str] = ()) -> type:
 
 
 def identity_of(part: Mapping[str, Any], plugins: Sequence[str]) -> dict[str, Any]:
-    """The identity of a part of which an old result has the path for a name; as it is where no plugin has the class."""
+    """The identity of a part that an old result names by the path of its class; unchanged where no plugin has that."""
     path = str(part.get("name", ""))
     if not _inside(path, plugins):
         return dict(part)
@@ -68,7 +68,7 @@ def identity_of(part: Mapping[str, Any], plugins: Sequence[str]) -> dict[str, An
 
 
 def _check_name(target: type, kind: type) -> None:
-    """Refuse a class of a plugin that declares the name of one of mtlbench's: their results would be taken for alike."""
+    """Refuse a class of a plugin that has the name of one of mtlbench's: their results would be taken for the same."""
     kinds = [kind]
     for other in kinds:
         kinds += other.__subclasses__()

@@ -7,9 +7,9 @@ is needed of the file system, so it works where locks do not (NFS):
 - a dead owner's is taken over by renaming the file inside from the old owner's name to one's own: one of many wins;
 - it is released by removing the file, then the folder.
 
-An owner on this machine is dead when its process is; one that is only stopped is not. Whether an owner on another
-machine lives is seen by its file, which it touches every few seconds: when that has not changed for `LEASE` seconds by
-the clock of the one who waits (no two clocks are compared), the claim may be taken over.
+An owner on this machine is dead when its process is; one that is only stopped is not. Whether an owner elsewhere (on
+another machine, in another container, before a reboot) lives is seen by its file, which it touches every few seconds:
+when that is older than `LEASE` seconds by the clock of the file system (`files.dead`), the claim may be taken over.
 """
 
 import errno
@@ -23,12 +23,10 @@ from pathlib import Path
 
 from mtlbench import owner
 from mtlbench.errors import BusyError
-from mtlbench.files import sync, temporary
+from mtlbench.files import dead, sync, temporary, touch
 
 LEASE = 300.0
 BEAT = 20.0
-_seen: dict[Path, tuple[tuple[int, int], float]] = {}
-"""File of an owner on another machine -> its last touch, and when we first saw that one."""
 
 
 def claim_of(path: Path) -> Path:
@@ -53,7 +51,7 @@ def take(path: Path) -> str | None:
         other = _owner_of(folder)
         if other is None:
             continue  # released in this moment
-        if not _gone(folder / other):
+        if not dead(other, folder / other, LEASE, folder.parent):
             return other
         try:
             (folder / other).rename(folder / me)
@@ -75,12 +73,6 @@ def release(path: Path) -> None:
     except OSError:
         # Taken over by somebody who thought us dead, or taken by somebody between the two steps.
         return
-
-
-def release_all() -> None:
-    """Give up every claim of this process."""
-    for file in list(_beating.files):
-        release(_claimed_path(file.parent))
 
 
 def held(path: Path) -> bool:
@@ -108,7 +100,7 @@ def sweep_claims(folder: Path) -> None:
     """Remove the claims in `folder` whose owners are dead."""
     for claim in folder.glob(".*.claim"):
         other = _owner_of(claim)
-        if other is None or owner.alive(other) is False:
+        if other is None or dead(other, claim / other, LEASE, folder):
             path = _claimed_path(claim)
             if take(path) is None:
                 release(path)
@@ -116,8 +108,10 @@ def sweep_claims(folder: Path) -> None:
 
 def others_at_work(folder: Path) -> bool:
     """Whether somebody else who may live holds a claim in `folder`."""
-    owners = filter(None, map(_owner_of, folder.glob(".*.claim")))
-    return any(name != owner.me() and owner.alive(name) is not False for name in owners)
+    owners = ((claim, _owner_of(claim)) for claim in folder.glob(".*.claim"))
+    return any(
+        name not in (None, owner.me()) and not dead(name, claim / name, LEASE, folder) for claim, name in owners
+    )
 
 
 def _create(folder: Path, me: str) -> bool:
@@ -126,6 +120,7 @@ def _create(folder: Path, me: str) -> bool:
     try:
         new.mkdir(exist_ok=True)
         (new / me).touch()
+        touch(new / me)
         # A folder can be renamed to the name of an empty one, never of one that holds something.
         new.rename(folder)
     except OSError as error:
@@ -146,25 +141,6 @@ def _owner_of(folder: Path) -> str | None:
         return None
 
 
-def _gone(file: Path) -> bool:
-    """Whether the owner that `file` is named by is dead, or silent for longer than the lease."""
-    if file.name == owner.me():
-        return False
-    lives = owner.alive(file.name)
-    if lives is not None:
-        return not lives
-    try:
-        status = file.stat()
-    except FileNotFoundError:
-        return False
-    touch = status.st_mtime_ns, status.st_size
-    last, since = _seen.get(file, ((0, 0), 0.0))
-    if last != touch:
-        _seen[file] = touch, time.monotonic()
-        return False
-    return time.monotonic() - since > LEASE
-
-
 class _Heart:
     """Touches the claims of this process, so that other machines see that it lives."""
 
@@ -182,16 +158,15 @@ class _Heart:
         self.files.discard(file)
 
     def _beat(self) -> None:
-        count = 0
         while True:
             time.sleep(BEAT)
-            count += 1
             for file in list(self.files):
                 try:
-                    # Its length counts, not only its time: a clock may stand or jump.
-                    os.truncate(file, count)
-                except OSError:
+                    touch(file)
+                except FileNotFoundError:  # taken over
                     self.discard(file)
+                except OSError:
+                    continue  # a server that is away may come back
 
 
 _beating = _Heart()

@@ -6,9 +6,10 @@ import sys
 import threading
 from contextlib import suppress
 from difflib import get_close_matches
+from functools import partial
 from types import FrameType
 
-from mtlbench import restart, stops, streams
+from mtlbench import stops, streams
 
 COMMANDS = {
     "attack": "attack trained models over a list of epsilons; write ARP and transferability tables",
@@ -40,14 +41,17 @@ def usage() -> str:
 
 def main() -> None:
     """Entry point of the console script; leaves with one of the exit statuses of `mtlbench.errors`."""
+    streams.reopen()
     signals = stops.received
     signals.clear()
-    restart.allow()
     statuses: list[int] = []
+    supervised = _sets_timeout(sys.argv[1:])
 
     def stop(number: int, frame: FrameType | None) -> None:
         if statuses:  # all is done but the end of the process
             os._exit(statuses[0])
+        if signals and supervised:  # by a parent that has its own count, and passes on what we may have got ourselves
+            return
         if signals:  # asked twice: at once. Files are whole or absent, so nothing can be torn.
             os._exit(128 + number)
         signals.append(number)
@@ -72,7 +76,7 @@ def main() -> None:
     before, sys.unraisablehook = sys.unraisablehook, lost
     try:
         with streams.guarded():
-            status = dispatch(sys.argv[1:])
+            status = (_dispatch_supervised if supervised else dispatch)(sys.argv[1:])
     except BaseException:
         if not signals:
             raise
@@ -81,8 +85,22 @@ def main() -> None:
     if signals:
         _say_stopped(signals[0])
         status = 128 + signals[0]
-    statuses.append(streams.close(status))
+    streams.close()
+    statuses.append(status)
     sys.exit(statuses[0])
+
+
+def _sets_timeout(arguments: list[str]) -> bool:
+    """Whether the command line asks for a time-out, and is that of this process: no program that calls us forks."""
+    given = [value for name, _, value in (a.lstrip("+").partition("=") for a in arguments) if name == "timeout"]
+    ours = sys.orig_argv[len(sys.orig_argv) - len(arguments) :] == arguments
+    return ours and any(value not in ("", "null") for value in given)
+
+
+def _dispatch_supervised(arguments: list[str]) -> int:
+    from mtlbench.supervisor import supervise
+
+    return supervise(partial(dispatch, arguments), _say_stopped)
 
 
 def _leave(number: int) -> None:

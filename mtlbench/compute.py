@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from mtlbench import owner, stops
+from mtlbench import owner, stops, watchdog
 from mtlbench.cells import Plan
 from mtlbench.claims import held, release, take
 from mtlbench.data.base import ImageDataset
@@ -136,7 +136,6 @@ class _Run:
         self.saved = time.monotonic()
 
     def __call__(self) -> None:
-        self.session.running = list(self.plans.values())
         try:
             with self.job.screen(self.job.title) as progress:
                 self._evaluate(progress)
@@ -147,7 +146,6 @@ class _Run:
                 self._fail(key, error, shown=False)  # the caller shows it, once for all of them
             raise
         finally:
-            self.session.running = []
             self._keep()
 
     def _evaluate(self, progress: Progress) -> None:
@@ -157,16 +155,16 @@ class _Run:
         # All done: the last run was stopped while it saved.
         loader = () if all(done) else job.loader
 
-        def begins(key: str) -> None:
-            self.session.running = [self.plans[key]]
+        labels = {key: plan.label for key, plan in self.plans.items()}
+        watchdog.cells(job.store.folder, labels, go_on=not (self.session.force or self.session.fail_fast))
 
         def told(images: int, total: int, note: str) -> None:
-            self.session.running = list(self.plans.values())
+            watchdog.at(None)
             if time.monotonic() - self.saved > SECONDS_BETWEEN_SAVES:
                 self._keep()
             progress(images, total, note)
 
-        evaluate(work, loader, job.device, job.images, told, self.records, self._failed, begins)
+        evaluate(work, loader, job.device, job.images, told, self.records, self._failed, watchdog.at)
 
     def _failed(self, key: str, error: BaseException) -> None:
         self._fail(key, error, shown=True)
@@ -223,6 +221,7 @@ def fail(
 ) -> None:
     """Record, and show, that a cell could not be computed."""
     session.failed[plan.key] = f"{plan.label}: {reason(error)}"
+    watchdog.failed(plan.key, session.failed[plan.key])
     log.info("failed: %s", plan.label, exc_info=error)
     if shown:
         print(f"mtlbench: failed: {session.failed[plan.key]}", file=sys.stderr, flush=True)

@@ -8,6 +8,8 @@ from pathlib import Path
 from mtlbench import owner
 
 TEMPORARY = ".tmp"
+ABANDONED = 24 * 3600.0
+"""Seconds after which what a process of elsewhere has not touched is taken for left by a dead one."""
 
 
 def write_atomically(path: Path, content: bytes | str) -> None:
@@ -41,6 +43,41 @@ def temporary(path: Path) -> Path:
     return path.with_name(f".{path.name}.{owner.me()}{TEMPORARY}")
 
 
+def dead(name: str, path: Path, silence: float, folder: Path) -> bool:
+    """Whether the process called `name` is dead. Every decision about what another process holds or left is made here.
+
+    Where this machine cannot know (another one, another boot, another container), it is dead if it has not touched
+    `path` for longer than `silence` seconds by the clock of the file system, which a file touched in `folder` tells.
+    """
+    lives = owner.alive(name)
+    if lives is not None:
+        return not lives
+    probe = temporary(folder / "probe")
+    try:
+        probe.touch()
+        touch(probe)
+        now = _touched(probe)
+        last = max(map(_touched, [path, *(path.iterdir() if path.is_dir() else ())]))
+    except OSError:  # gone, or nothing can be written here: nobody knows
+        return False
+    finally:
+        with suppress(OSError):
+            probe.unlink()
+    # A clock that was set back counts too: whoever lives touches again, at the time of now.
+    return abs(now - last) > silence
+
+
+def touch(path: Path) -> None:
+    """Give a file the time of now by the clock of the file system: a network one takes its server's."""
+    os.utime(path)
+
+
+def _touched(path: Path) -> float:
+    with suppress(PermissionError):  # opening makes a network file system ask its server
+        os.close(os.open(path, os.O_RDONLY))
+    return path.stat().st_mtime
+
+
 def sync(folder: Path) -> None:
     """Make the names in `folder` survive a power cut."""
     handle = os.open(folder, os.O_RDONLY)
@@ -51,12 +88,9 @@ def sync(folder: Path) -> None:
 
 
 def sweep(folder: Path) -> None:
-    """Remove the temporary files and folders that dead processes of this machine left in `folder`.
-
-    Those of other machines stay: nobody here can know whether their owner lives.
-    """
+    """Remove the temporary files and folders that dead processes left in `folder`."""
     for left in folder.glob(f".*{TEMPORARY}"):
-        if owner.alive(left.name.removesuffix(TEMPORARY).rpartition(".")[2]) is not False:
+        if not dead(left.name.removesuffix(TEMPORARY).rpartition(".")[2], left, ABANDONED, folder):
             continue
         if left.is_dir():
             shutil.rmtree(left, ignore_errors=True)

@@ -1,7 +1,7 @@
 """What names a part in a result: its public name and the values of its options, nothing of Python.
 
-A class may move or be imported from elsewhere, an option may be written as ``1`` or ``1.0`` or left at its default: the
-identity stays, and with it every stored result.
+A class may move or be imported from elsewhere, an option may be written as ``1`` or ``1.0`` or left at its default:
+the identity stays, and with it every stored result.
 """
 
 from collections.abc import Mapping

@@ -11,6 +11,7 @@ from mtlbench.identity import decisive, plain
 
 TARGET = "_target_"
 STEPS = {"steps": 10}
+WHOLE = ("steps", "grid")
 CLASSES: dict[str, tuple[str, dict[str, Any]]] = {
     "DGBA": ("dgba", {}),
     "Power": ("power", {"alpha": 1.0}),
@@ -89,6 +90,12 @@ def recipe_of_config(config: Mapping[str, Any] | None) -> dict[str, Any] | None:
         return None
     dataset = {"settings": {"augment": augmentation(config["dataset"]["augment"])}}
     return {"dataset": dataset, "training": training(config["training"])}
+
+
+def label_of_given(config: Mapping[str, Any] | None) -> dict[str, str]:
+    """What the training of weights that were given must be called: before schema 3 the command line named it."""
+    given = isinstance(config, Mapping) and config.get("checkpoint", "auto") != "auto"
+    return {"training": "given"} if given else {}
 
 
 def _named(node: Mapping[str, Any]) -> dict[str, Any]:

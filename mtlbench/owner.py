@@ -11,7 +11,9 @@ from functools import cache
 from pathlib import Path
 
 NAME = re.compile(r"(?P<host>[A-Za-z0-9-]+)~(?P<boot>\w*)~(?P<space>\d*)~(?P<pid>\d+)~(?P<start>\d*)")
-DEAD = ("Z", "X")
+DEAD, STOPPED = ("Z", "X"), ("T", "t")
+"""States of a process; stopped: by a signal, or by a debugger."""
+
 HIDDEN = ""
 
 
@@ -30,6 +32,14 @@ def alive(name: str) -> bool | None:
     if start == HIDDEN != found["start"]:
         return None
     return start is not None and start == found["start"]
+
+
+def state(pid: int) -> str:
+    """Whether a process of this machine runs, sleeps, is one of `STOPPED` or `DEAD`; empty where nobody tells."""
+    try:
+        return _status(pid)[0]
+    except OSError:
+        return ""
 
 
 def words(name: str) -> str:
@@ -59,14 +69,18 @@ def _my_start(pid: int) -> str:
 def _start(pid: int) -> str | None:
     """When a process started, in ticks since boot; `HIDDEN` where the system does not tell, None where it is dead."""
     try:
-        # The second field is the program's name in parentheses and may hold anything, even parentheses.
-        fields = Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2].split()
+        fields = _status(pid)
     except ProcessLookupError:
         return None
     except OSError:
         # Not there, hidden because it is another user's, or we have too many files open.
         return _start_without_proc(pid)
     return None if fields[0] in DEAD else fields[19]
+
+
+def _status(pid: int) -> list[str]:
+    # The second field is the program's name in parentheses and may hold anything, even parentheses.
+    return Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2].split()
 
 
 def _start_without_proc(pid: int) -> str | None:

@@ -2,8 +2,6 @@
 
 from dataclasses import dataclass, field
 
-from mtlbench.cells import Plan
-
 
 @dataclass
 class Session:
@@ -15,7 +13,7 @@ class Session:
         wanted: keys of all cells that its points asked for, stored or not.
         computed: keys of the cells, and folders of the models, that it computed.
         failed: cell -> what it is and why it failed; this invocation does not try it again.
-        running: the cell that is computed now; all of its pass between two cells.
+        said: what was said already, and is not said again for every point of a sweep.
     """
 
     force: bool = False
@@ -23,4 +21,4 @@ class Session:
     wanted: set[str] = field(default_factory=set)
     computed: set[str] = field(default_factory=set)
     failed: dict[str, str] = field(default_factory=dict)
-    running: list[Plan] = field(default_factory=list)
+    said: set[str] = field(default_factory=set)

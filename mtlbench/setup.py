@@ -1,18 +1,18 @@
 """What every command that touches a model starts from: the parts of a configuration, each built once and checked."""
 
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from mtlbench import parts, restart
+from mtlbench import parts
 from mtlbench.adversarial import Adversary
 from mtlbench.build import identity_of
 from mtlbench.checkpoints import Checkpoint, find
-from mtlbench.compute import fail
+from mtlbench.data import left_out
 from mtlbench.data.base import ImageDataset
-from mtlbench.errors import HungError
 from mtlbench.models.backbone import Backbone
 from mtlbench.models.sharing import Tree
 from mtlbench.parts import Config
@@ -77,21 +77,20 @@ class Setup:
 
 def prepare(config: Config, screen: Screen, session: Session) -> Setup:
     """Check the configuration, generate rooms where they are missing, open the test split."""
-    screen = watched(screen, config["timeout"], lambda error: _stuck(config, session, error))
+    screen = watched(screen, config["timeout"])
     device, recipe, backbone = parts.device(config), parts.recipe(config), parts.backbone(config)
     adversary = parts.adversary(config)
     with screen(f"generate {config['dataset']['name']}") as progress:
         root = parts.dataset_root(config, progress)
     test = parts.open_dataset(config, "test", root, limit=config.get("limit"))
+    say_left_out(test, session)
     tree = parts.tree(config, len(test.tasks))
     return Setup(config, root, test, tree, backbone, recipe, adversary, device, screen, session)
 
 
-def _stuck(config: Config, session: Session, error: HungError) -> None:
-    """Last words of a process that hangs inside of a library: the cell has failed, a new process does the others."""
-    store = Store(Path(config["outputs"]) / "store")
-    hung = [plan for plan in session.running if plan.key not in session.computed]
-    for plan in hung:
-        fail(store, session, plan, error, {})
-    if hung and not session.fail_fast and not session.force:
-        restart.without(session.failed)
+def say_left_out(dataset: ImageDataset, session: Session) -> None:
+    """Say once what a split should hold but does not: fewer images give other numbers."""
+    line = left_out.line(dataset)
+    if line and line not in session.said:
+        print(f"mtlbench: {line}", file=sys.stderr, flush=True)
+        session.said.add(line)

@@ -27,6 +27,7 @@ from mtlbench import legacy
 from mtlbench.bounded import read_bytes, read_json
 from mtlbench.claims import others_at_work, sweep_claims
 from mtlbench.errors import DamagedCellError, DataError, OldCellError, reason
+from mtlbench.failures import failure_path, write_failure
 from mtlbench.files import sweep, write_atomically
 
 RESULT_VERSION = 1
@@ -41,8 +42,9 @@ DIGITS, OLD_DIGITS = 24, 20
 
 def _without_paths(header: dict[str, Any]) -> dict[str, Any]:
     """Before 3 an identity held paths of classes, and nothing said how the weights were trained but the options."""
-    recipe = legacy.recipe_of_config(header["provenance"].get("config"))
-    identity, provenance = legacy.cell_identity(header["identity"]), {"recipe": recipe, **header["provenance"]}
+    config = header["provenance"].get("config")
+    identity = legacy.cell_identity(header["identity"]) | legacy.label_of_given(config)
+    provenance = {"recipe": legacy.recipe_of_config(config), **header["provenance"]}
     return {**header, "identity": identity, "provenance": provenance}
 
 
@@ -135,7 +137,7 @@ class Store:
         path = self.path(cell.key)
         write_atomically(path, _pack(cell, {}))
         self._partial(cell.key).unlink(missing_ok=True)
-        self._failure(cell.key).unlink(missing_ok=True)
+        failure_path(self.folder, cell.key).unlink(missing_ok=True)
         return path
 
     def load(self, key: str) -> Cell:
@@ -240,8 +242,7 @@ class Store:
     def fail(self, key: str, label: str, error: BaseException, origin: Mapping[str, Any]) -> None:
         """Record why a cell could not be computed; the next `save` of the cell removes the record."""
         lines = traceback.format_exception(error)
-        about = {"key": key, "cell": label, "reason": reason(error), "traceback": "".join(lines), **origin}
-        write_atomically(self._failure(key), json.dumps(about, indent=1, default=str) + "\n")
+        write_failure(self.folder, key, label, reason(error), "".join(lines), origin)
 
     def failures(self) -> dict[str, str]:
         """Cell -> its description and why it could not be computed, for all that failed when last tried."""
@@ -271,9 +272,6 @@ class Store:
 
     def _partial(self, key: str) -> Path:
         return self.folder / "partial" / f"{key}.npz"
-
-    def _failure(self, key: str) -> Path:
-        return self.folder / "failures" / f"{key}.json"
 
 
 def _pack(cell: Cell, more: Mapping[str, Any]) -> bytes:

@@ -1,42 +1,117 @@
-"""Ends work that hangs: nothing that reports progress may stay silent for longer than a limit."""
+"""What work tells the process that watches it, so that a hang is noticed.
 
+A library that hangs may hold the interpreter, so that no thread of ours would run: another process watches. See
+`supervisor` for its side.
+"""
+
+import faulthandler
+import json
 import os
 import signal
 import sys
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
 from types import FrameType
 
 from mtlbench.errors import HungError
 from mtlbench.progress import Progress
 
-GRACE = 10.0
-"""Seconds that Python code gets to react before the process is ended from outside of it."""
+LATE = signal.SIGALRM
+"""Sent where there was no progress for too long: raises `HungError`, if Python gets to run."""
+
+DUMP = signal.SIGUSR1
+"""Sent before the end: makes the process write where it hangs, without the interpreter."""
 
 Screen = Callable[[str], AbstractContextManager[Progress]]
 """Opens a progress display with a title; see `report.terminal`."""
 
+given_up: dict[str, str] = {}
+"""Cell -> what it is and why it failed, in this very invocation, before this process took over from one that hung."""
 
-def watched(screen: Screen, timeout: float | None, stuck: Callable[[HungError], None]) -> Screen:
+
+class _Link:
+    """The pipe to the process that watches this one."""
+
+    def __init__(self) -> None:
+        self.pid: int | None = None  # whose link it is: a forked worker is not watched
+        self.pipe = -1
+        self.supervised = False  # by our parent, which goes on without us where we hang
+        self.watch: dict[str, object] = {"title": None}
+
+    def open(self, pipe: int, supervised: bool) -> None:
+        self.pid, self.pipe, self.supervised = os.getpid(), pipe, supervised
+        if signal.getsignal(DUMP) == signal.SIG_DFL:  # or it is a launcher's
+            faulthandler.register(DUMP, file=pipe)
+
+    def write(self, data: bytes) -> None:
+        if self.pid != os.getpid():
+            return
+        try:
+            while data:
+                data = data[os.write(self.pipe, data) :]
+        except BrokenPipeError:
+            if self.supervised:  # it was killed, and we are nobody's; Linux has killed us before
+                os.kill(self.pid, signal.SIGKILL)
+            self.pid = None
+
+    def tell(self, **what: object) -> None:
+        self.write(json.dumps(what).encode() + b"\n")
+
+
+_link = _Link()
+
+
+def connect(pipe: int) -> None:
+    """This process is a supervisor's child; `pipe` leads there."""
+    _link.open(pipe, supervised=True)
+
+
+def cells(store: Path, labels: Mapping[str, str], go_on: bool) -> None:
+    """Say what is computed from now on.
+
+    Args:
+        store: the folder where failures are recorded.
+        labels: cell -> what it is; all of them failed if the work hangs, unless it is `at` one.
+        go_on: whether the others are computed after that.
+    """
+    _link.tell(store=str(store.absolute()), cells=dict(labels), go_on=go_on, at=None)
+
+
+def at(key: str | None) -> None:
+    """Say which of the cells is computed; None for what all of them need."""
+    _link.tell(at=key)
+
+
+def failed(key: str, words: str) -> None:
+    """Say that a cell has failed, so that a process which takes over does not try it again."""
+    _link.tell(failed={key: words})
+
+
+def silence(title: str, timeout: float) -> str:
+    """What has gone wrong, in words."""
+    return f"{title}: no progress for {timeout:g} seconds, the limit set by timeout"
+
+
+def watched(screen: Screen, timeout: float | None) -> Screen:
     """`screen`, under which work that reports no progress for `timeout` seconds raises `HungError`.
+
+    Where not even an exception gets through, the process is killed, and what it was at is recorded as failed.
 
     Args:
         screen: shows the progress.
         timeout: in seconds; None watches nothing.
-        stuck: last words where not even an exception gets through, because the work hangs inside of a library;
-            the process ends with status 1 after them.
     """
     if timeout is None:
         return screen
 
     @contextmanager
     def open_watched(title: str) -> Iterator[Progress]:
-        with screen(title) as progress, _Watchdog(title, timeout, stuck) as watchdog:
+        with screen(title) as progress, _watch(title, timeout):
 
             def told(done: int, total: int, note: str) -> None:
-                watchdog.reset()
+                _link.write(b"\n")
                 progress(done, total, note)
 
             yield told
@@ -44,45 +119,45 @@ def watched(screen: Screen, timeout: float | None, stuck: Callable[[HungError], 
     return open_watched
 
 
-class _Watchdog:
-    def __init__(self, title: str, timeout: float, stuck: Callable[[HungError], None]) -> None:
-        self.title, self.timeout, self.stuck = title, timeout, stuck
-        self.over = threading.Event()
+@contextmanager
+def _watch(title: str, timeout: float) -> Iterator[None]:
+    def late(number: int, frame: FrameType | None) -> None:
+        _link.write(b"\n")  # the work may catch this and go on with something else
+        raise HungError(silence(title, timeout))
 
-    def __enter__(self) -> "_Watchdog":
-        self.reset()
-        self.in_main = threading.current_thread() is threading.main_thread()
-        if self.in_main:
-            self.before = signal.signal(signal.SIGALRM, self._raise)
-            signal.setitimer(signal.ITIMER_REAL, self.timeout, self.timeout)
-        threading.Thread(target=self._wait, name="watchdog", daemon=True).start()
-        return self
+    if _link.pid != os.getpid():
+        _link.open(_watcher(), supervised=False)
+    outer = _link.watch
+    in_main = threading.current_thread() is threading.main_thread()
+    before = signal.signal(LATE, late) if in_main else None
+    _link.watch = {"title": title, "timeout": timeout, "raises": in_main}
+    _link.tell(**_link.watch)
+    try:
+        yield
+    finally:
+        _link.watch = outer
+        _link.tell(**outer)
+        if in_main:
+            # One may be on its way; by default it would end the process.
+            signal.signal(LATE, _nothing if before in (signal.SIG_DFL, None) else before)
 
-    def __exit__(self, *_: object) -> None:
-        self.over.set()
-        if self.in_main:
-            signal.setitimer(signal.ITIMER_REAL, 0)
-            signal.signal(signal.SIGALRM, self.before)
 
-    def reset(self) -> None:
-        """There is progress."""
-        self.last = time.monotonic()
-        if getattr(self, "in_main", False):
-            signal.setitimer(signal.ITIMER_REAL, self.timeout, self.timeout)
+def _nothing(number: int, frame: FrameType | None) -> None:
+    """Too late to be late."""
 
-    def _error(self) -> HungError:
-        return HungError(f"{self.title}: no progress for {self.timeout:g} seconds, the limit set by timeout")
 
-    def _raise(self, number: int, frame: FrameType | None) -> None:
-        self.last = time.monotonic()  # the work may catch this and go on with something else
-        raise self._error()
-
-    def _wait(self) -> None:
-        while not self.over.wait(min(1.0, self.timeout)):
-            if time.monotonic() - self.last > self.timeout + GRACE:
-                error = self._error()
-                print(f"mtlbench: {error}", file=sys.stderr, flush=True)
-                try:
-                    self.stuck(error)
-                finally:
-                    os._exit(error.status)
+def _watcher() -> int:
+    """Start a process that watches this one, which has no supervisor: a launcher's worker, or another program's."""
+    theirs, pipe = os.pipe()
+    root = str(Path(__file__).resolve().parents[1])
+    ours = f"import sys; sys.path.insert(0, {root!r}); import mtlbench; sys.path.pop(0)"
+    code = f"{ours}; from mtlbench.supervisor import watch; watch({os.getpid()})"
+    os.posix_spawn(
+        sys.executable,
+        [sys.executable, "-I", "-c", code],
+        os.environ,
+        file_actions=[(os.POSIX_SPAWN_DUP2, theirs, 0)],
+        setpgroup=0,  # no Ctrl-C ends it before us
+    )
+    os.close(theirs)
+    return pipe

@@ -1,12 +1,13 @@
 """Alarms: each one is raised by what it is about, and by nothing else."""
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from mtlbench.alarms import alarms, checks
+from mtlbench.alarms import alarms, checks, numbers_of
 from mtlbench.store import Cell
 
 MODEL = {
@@ -38,7 +39,7 @@ def cell(attack: str = "dgba", eps: float = 8.0, **arrays: np.ndarray) -> Cell:
 def raised(cells: list[Cell], arps: list[float]) -> dict[str, str]:
     attacked = [c for c in cells if c.identity["attack"] != "none"]
     arp = pd.DataFrame({"cell": [c.key for c in attacked], "arp_percent": arps})
-    found = alarms(checks(cells), arp)
+    found = alarms(checks([numbers_of(one) for one in cells]), arp)
     return {f"{c.identity['attack']} {c.identity['eps']:g}": found[c.key] for c in attacked if c.key in found}
 
 
@@ -56,11 +57,11 @@ def test_images_without_a_valid_pixel_are_counted_and_raise_nothing() -> None:
     losses[:2, 2] = 0
     single = cell("single", losses=losses, rise=column(0.0, 0.0))
     single = replace(single, identity=single.identity | {"target": "depth", "tasks": ["depth"]})
-    numbers = checks([single]).iloc[0]
+    numbers = numbers_of(single)
     assert (numbers["no_valid_pixel"], numbers["tiny_loss"], numbers["not_risen"]) == (0.2, 0, 0)
     assert raised([cell("none", 0.0), single], [20.0]) == {}
     others = replace(single, identity=single.identity | {"target": "all", "tasks": ["normals", "depth"]})
-    assert checks([others]).iloc[0]["not_risen"] == 0.2, "these had something to climb"
+    assert numbers_of(others)["not_risen"] == 0.2, "these had something to climb"
 
 
 def test_nothing_stored() -> None:
@@ -78,7 +79,7 @@ def test_nothing_stored() -> None:
         ({"training_mode": np.ones((10, 1))}, "not in evaluation mode"),
     ],
 )
-def test_an_attacks_own_numbers(arrays: dict[str, np.ndarray], text: str) -> None:
+def test_an_attacks_own_numbers(arrays: dict[str, Any], text: str) -> None:
     found = raised([cell("none", 0.0), cell(**arrays)], [50.0])
     assert list(found) == ["dgba 8"]
     assert found["dgba 8"].startswith("alarm: ")

@@ -1,5 +1,6 @@
 """Claims: never two holders, the dead make room, the living do not."""
 
+import errno
 import json
 import multiprocessing
 import os
@@ -7,14 +8,14 @@ import random
 import signal
 import subprocess
 import sys
-import time
+import threading
 from multiprocessing.queues import SimpleQueue
 from multiprocessing.synchronize import Barrier
 from pathlib import Path
 
 import pytest
 
-from mtlbench import claims, owner
+from mtlbench import claims, files, owner
 from mtlbench.claims import claim_of, claimed, held, others_at_work, release, sweep_claims, take
 from mtlbench.errors import BusyError
 
@@ -126,81 +127,145 @@ def test_a_stopped_owner_keeps_its_claim(path: Path) -> None:
     assert other is not None
     assert f"~{process.pid}~" in other
     process.kill()
-    while Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z":
-        time.sleep(0.01)
+    os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
     assert take(path) is None, "a zombie is dead"
     release(path)
     process.communicate()
 
 
-# Owners on other machines
+# Owners of elsewhere
+
+
+def elsewhere(**fields: str) -> str:
+    """The name of a living process, ourselves, if it were seen from elsewhere."""
+    assert HERE
+    return "~".join((HERE.groupdict() | fields).values())
+
+
+FOREIGN = {
+    "another machine": ELSEWHERE,
+    "another boot": elsewhere(boot="b00t"),
+    "another host name": elsewhere(host="container2"),
+    "another container": elsewhere(space="17"),
+}
+foreign = pytest.mark.parametrize("name", FOREIGN.values(), ids=FOREIGN)
+
+
+def touched(file: Path, seconds: float) -> Path:
+    """The same file as if it had been touched so many seconds ago."""
+    now = file.stat().st_mtime
+    os.utime(file, (now, now - seconds))
+    return file
+
+
+@foreign
+@pytest.mark.parametrize("seconds", [claims.LEASE + 60, 30 * 86400, -claims.LEASE - 60], ids=str)
+def test_the_first_look_takes_over_what_is_silent_for_long(path: Path, name: str, seconds: float) -> None:
+    """A clock that was set back looks like a touch in the future; whoever lives touches again."""
+    touched(claim_by(path, name), seconds)
+    assert not others_at_work(path.parent)
+    assert take(path) is None
+    assert held(path)
+    assert [file.name for file in path.parent.iterdir()] == [".cell.npz.claim"], "no probe is left"
+    release(path)
+
+
+@foreign
+@pytest.mark.parametrize("seconds", [0, claims.LEASE - 60, 60 - claims.LEASE], ids=str)
+def test_the_living_of_elsewhere_are_respected(path: Path, name: str, seconds: float) -> None:
+    touched(claim_by(path, name), seconds)
+    assert others_at_work(path.parent)
+    assert take(path) == name
+    sweep_claims(path.parent)
+    assert take(path) == name
+    assert [file.name for file in path.parent.iterdir()] == [".cell.npz.claim"], "no probe is left"
+
+
+def test_only_the_clock_of_the_file_system_counts(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It runs a day behind ours, as that of a file server may."""
+    file, real = claim_by(path, ELSEWHERE), files.touch
+    monkeypatch.setattr(files, "touch", lambda probe: (real(probe), touched(probe, 86400)))
+    touched(file, 86400)
+    assert take(path) == ELSEWHERE
+    touched(file, claims.LEASE + 60)
+    assert take(path) is None
+    release(path)
+
+
+def test_where_nothing_can_be_written_nobody_is_dead(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(self: Path, *_: object, **__: object) -> None:
+        raise OSError(errno.EROFS, "Read-only file system", str(self))
+
+    file = touched(claim_by(path, ELSEWHERE), 86400)
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "touch", refused)
+        assert not files.dead(ELSEWHERE, file, claims.LEASE, path.parent)
+        assert others_at_work(path.parent)
+    assert files.dead(ELSEWHERE, file, claims.LEASE, path.parent)
+
+
+def test_one_that_is_released_while_we_look(path: Path) -> None:
+    assert not files.dead(ELSEWHERE, path, claims.LEASE, path.parent)
 
 
 class Clock:
-    """Time as we turn it."""
+    """Time that passes when we say so."""
 
     def __init__(self) -> None:
-        self.now = 1e5
-
-    def monotonic(self) -> float:
-        return self.now
+        self.beats, self.begun = threading.Semaphore(0), threading.Semaphore(0)
 
     def sleep(self, seconds: float) -> None:
-        raise AssertionError
+        assert seconds == claims.BEAT
+        self.begun.release()
+        self.beats.acquire()
 
-
-@pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    clock = Clock()
-    monkeypatch.setattr(claims, "time", clock)
-    monkeypatch.setattr(claims, "_seen", {})
-    monkeypatch.setattr(claims._beating, "pid", os.getpid())  # no thread that would sleep by this clock
-    return clock
-
-
-def test_another_machine_keeps_its_claim_until_it_was_silent_for_long(path: Path, clock: Clock) -> None:
-    file = claim_by(path, ELSEWHERE)
-    os.utime(file, (1, 1))  # however old it looks: no two clocks are compared
-    assert take(path) == ELSEWHERE
-    clock.now += claims.LEASE
-    assert take(path) == ELSEWHERE
-    clock.now += 1
-    assert take(path) is None
-    assert held(path)
-    release(path)
-
-
-@pytest.mark.parametrize("touch", ["length", "time", "time back"])
-def test_a_sign_of_life_renews_the_claim(path: Path, clock: Clock, touch: str) -> None:
-    file = claim_by(path, ELSEWHERE)
-    for beat in range(4):
-        assert take(path) == ELSEWHERE
-        clock.now += claims.LEASE - 1
-        if touch == "length":
-            os.truncate(file, beat + 1)
-            os.utime(file, (1, 1))  # a clock that stands
-        else:
-            seconds = 100 - beat if touch == "time back" else 100 + beat
-            os.utime(file, (seconds, seconds))
-    assert take(path) == ELSEWHERE
-    clock.now += claims.LEASE + 1
-    assert take(path) is None
-    release(path)
+    def beat(self) -> None:
+        """The seconds are over; return when all is done for the next ones."""
+        self.beats.release()
+        assert self.begun.acquire(timeout=60)
 
 
 def test_our_claims_show_signs_of_life(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(claims, "BEAT", 0.05)
+    clock = Clock()
+    monkeypatch.setattr(claims, "time", clock)
+    monkeypatch.setattr(claims, "_beating", claims._Heart())
+    other = path.with_name("other.npz")
+    assert take(path) is None
+    assert take(other) is None
+    assert clock.begun.acquire(timeout=60)
+    file, second = claim_of(path) / owner.me(), claim_of(other) / owner.me()
+    for _ in range(2):
+        old = touched(file, 86400).stat().st_mtime, touched(second, 86400).stat().st_mtime
+        clock.beat()
+        assert file.stat().st_mtime > old[0] + 80000
+        assert second.stat().st_mtime > old[1] + 80000
+    release(path)
+    second.rename(second.with_name(ELSEWHERE))
+    touched(second.with_name(ELSEWHERE), 86400)
+    clock.beat()
+    assert not claim_of(path).exists(), "nobody writes it again"
+    assert not others_at_work(path.parent), "nor what was taken over"
+    assert claims._beating.files == set()
+
+
+def test_a_server_that_is_away_may_come_back(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = Clock()
+    monkeypatch.setattr(claims, "time", clock)
     monkeypatch.setattr(claims, "_beating", claims._Heart())
     assert take(path) is None
-    file, seen = claim_of(path) / owner.me(), set()
-    end = time.monotonic() + 10
-    while len(seen) < 3 and time.monotonic() < end:
-        seen.add(file.stat().st_size)
-        time.sleep(0.02)
-    assert len(seen) >= 3
+    assert clock.begun.acquire(timeout=60)
+    file = touched(claim_of(path) / owner.me(), 86400)
+
+    def away(file: Path) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(claims, "touch", away)
+        clock.beat()
+    old = file.stat().st_mtime
+    clock.beat()
+    assert file.stat().st_mtime > old + 80000
     release(path)
-    time.sleep(0.2)
-    assert not claim_of(path).exists(), "nobody writes it again"
 
 
 def test_one_whose_claim_was_taken_over_does_no_harm(path: Path) -> None:
@@ -215,8 +280,9 @@ def test_one_whose_claim_was_taken_over_does_no_harm(path: Path) -> None:
 
 
 def test_sweep_removes_the_claims_of_the_dead_only(tmp_path: Path, ended: str) -> None:
-    paths = {name: tmp_path / f"{name}.npz" for name in ("dead", "elsewhere", "mine", "empty")}
+    paths = {name: tmp_path / f"{name}.npz" for name in ("dead", "silent", "elsewhere", "mine", "empty")}
     claim_by(paths["dead"], ended)
+    touched(claim_by(paths["silent"], ELSEWHERE), claims.LEASE + 60)
     claim_by(paths["elsewhere"], ELSEWHERE)
     claim_of(paths["empty"]).mkdir()
     assert take(paths["mine"]) is None
@@ -253,7 +319,8 @@ def _hammer(path: Path, seed: int, rounds: int, report: SimpleQueue) -> None:
             os.close(os.open(inside, os.O_CREAT | os.O_EXCL))
         except FileExistsError:
             clashes += 1
-        time.sleep(dice.random() * 0.001)
+        for _ in range(dice.randrange(9)):
+            os.sched_yield()  # others get their chance to break in
         if not held(path):
             clashes += 1
         entered += 1

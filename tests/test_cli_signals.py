@@ -2,7 +2,6 @@
 
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -11,28 +10,27 @@ from mtlbench import cli
 
 ROOT = Path(cli.__file__).parents[1]
 CODE = """
-import atexit, os, signal, sys, time
+import atexit, signal, sys, time
 from mtlbench import cli
 
 def terminate():
-    os.kill(os.getpid(), signal.SIGTERM)
-    time.sleep(0.2)
+    signal.raise_signal(signal.SIGTERM)  # handled before this returns
 
 class Dying:
     def __del__(self):
         terminate()
 
-def go_on(seconds):
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
+def go_on():
+    while True:
         try:
-            time.sleep(0.05)
+            time.sleep(0.01)
         except BaseException:
             pass
 
 def in_a_destructor():
     Dying()
-    time.sleep(20)
+    while True:
+        time.sleep(0.01)
 
 def by_code_that_returns():
     try:
@@ -41,11 +39,11 @@ def by_code_that_returns():
         return 1
 
 def by_code_that_goes_on():
-    cli.MOST_SECONDS_TO_STOP = 0.5
+    cli.MOST_SECONDS_TO_STOP = 0
     try:
         terminate()
     except BaseException:
-        go_on(20)
+        go_on()
 
 def twice():
     try:
@@ -75,7 +73,5 @@ MESSAGE = "mtlbench: terminated; what was finished is kept, the same command con
     ],
 )
 def test_a_signal_is_never_lost(how: str, status: int, message: str) -> None:
-    began = time.monotonic()
     done = subprocess.run([sys.executable, "-c", CODE, how], cwd=ROOT, capture_output=True, text=True, timeout=60)
     assert (done.returncode, done.stderr) == (status, message)
-    assert time.monotonic() - began < 15

@@ -4,17 +4,19 @@ import copy
 import dataclasses
 import errno
 import json
-import time
+import os
+import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
-from mtlbench import compute, evaluate
+from mtlbench import compute, evaluate, watchdog
 from mtlbench.attacks.attack import Attack
 from mtlbench.attacks.objectives import DGBA, Total, WeightedTotal
 from mtlbench.attacks.steps import APGD, PGD
@@ -268,11 +270,12 @@ def test_a_damaged_part_is_computed_again(job: Job, whole) -> None:
 class Failing(Total):
     """Raises on the batch that holds image 4 or later."""
 
-    def __init__(self, error: BaseException | None = None, sleep: float = 0.0) -> None:
-        self.error, self.sleep = error, sleep
+    def __init__(self, error: BaseException | None = None, late: bool = False) -> None:
+        self.error, self.late = error, late
 
     def score(self, losses: Tensor) -> Tensor:
-        time.sleep(self.sleep)
+        if self.late:
+            signal.raise_signal(watchdog.LATE)
         if self.error is not None:
             raise self.error
         return losses.sum(0)
@@ -320,14 +323,40 @@ def test_one_failing_cell_stops_no_other(job: Job, whole, case: str, capsys) -> 
     assert files(job) == set()
 
 
-def test_a_cell_that_hangs_is_left_out(job: Job, whole) -> None:
-    hanging = with_one_more(job, sleep=20.0)
-    started = time.monotonic()
+@pytest.fixture
+def supervisor(monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
+    """A pipe to a supervisor that only listens."""
+    monkeypatch.setattr(watchdog, "_link", watchdog._Link())
+    pipe, theirs = os.pipe()
+    watchdog.connect(theirs)
+    yield pipe
+    os.close(pipe)
+    os.close(theirs)
+
+
+def test_a_cell_that_hangs_is_left_out(job: Job, whole, supervisor: int) -> None:
+    hanging = with_one_more(job, late=True)
     with pytest.raises(FailedCellsError):
-        complete(change(hanging, screen=watched(silent, 0.5, lambda error: None)))
-    assert time.monotonic() - started < 10
+        complete(change(hanging, screen=watched(silent, 60.0)))
     assert_same(arrays(job), whole)
-    assert ["no progress for 0.5 seconds" in text for text in job.store.failures().values()] == [True]
+    assert ["no progress for 60 seconds" in text for text in job.store.failures().values()] == [True]
+
+
+@pytest.mark.parametrize("how", [{}, {"force": True}, {"fail_fast": True}], ids=str)
+def test_the_supervisor_knows_what_would_be_lost(job: Job, supervisor: int, how: dict[str, Any]) -> None:
+    """The cells of the pass, each of them while it is computed, and those that have failed."""
+    broken = with_one_more(job, error=ValueError("a reason"))
+    (failing,) = {plan.key for plan in broken.plans} - {plan.key for plan in PLANS}
+    with pytest.raises(FailedCellsError):
+        complete(change(broken, screen=watched(silent, 60.0), session=Session(**how)))
+    told = [json.loads(line) for line in os.read(supervisor, 1 << 16).splitlines() if line]
+    assert told[0] == {"title": "attack", "timeout": 60.0, "raises": True}
+    labels = {plan.key: plan.label for plan in broken.plans}
+    assert told[1] == {"store": str(job.store.folder), "cells": labels, "go_on": not how, "at": None}
+    assert {"title": None} in told
+    first = [one["at"] for one in told[2:] if "at" in one][: len(broken.plans)]
+    assert first == [plan.key for plan in broken.plans][: len(first)]
+    assert {"failed": {failing: f"{labels[failing]}: ValueError: a reason"}} in told
 
 
 def test_fail_fast(job: Job) -> None:

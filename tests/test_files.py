@@ -4,6 +4,7 @@ import errno
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -123,6 +124,20 @@ def test_sweep_removes_what_the_dead_left_and_nothing_else(tmp_path, ended):
     files.sweep(tmp_path)
     assert {path.name for path in tmp_path.iterdir()} == set(kept)
     files.sweep(tmp_path / "nowhere")
+
+
+@pytest.mark.parametrize("kind", ["file", "folder"])
+def test_what_was_left_before_a_reboot_goes_after_a_day(tmp_path, kind):
+    left = tmp_path / ".rooms.elsewhere~b00t~1~17~99.tmp"
+    inside = left / "img" if kind == "folder" else left
+    inside.mkdir(parents=True) if kind == "folder" else inside.touch()
+    day = time.time() - files.ABANDONED
+
+    for age, there in ((-60, True), (60, False)):
+        os.utime(inside, (1, day - age))
+        os.utime(left, (1, day - 86400 if kind == "folder" else day - age))
+        files.sweep(tmp_path)
+        assert left.exists() == there, "the newest of what is inside counts"
 
 
 def test_sweep_removes_what_a_killed_writer_left(tmp_path):

@@ -1,5 +1,6 @@
 """Losses: the reference's numbers, masked pixels that count for nothing, images that never influence each other."""
 
+import re
 from typing import Any
 
 import pytest
@@ -9,7 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
+from mtlbench.errors import DataError
 from mtlbench.losses import LOSSES, TaskLosses, at_size, masked_mean, valid_images
+from mtlbench.metrics.measure import measure
+from mtlbench.metrics.statistics import STATISTICS
+from mtlbench.tasks import Task
 from tests.device import DEVICE, HERE, assert_bits, here
 from tests.fakes import RGBGolden, rows
 from tests.golden import DATASETS, NAMES, golden_batches, golden_model, golden_numbers, golden_tasks
@@ -231,3 +236,85 @@ class TestTaskLosses:
         batch = golden.batches[1]
         losses = golden.losses(batch)
         assert torch.equal(losses.of(golden.forward(batch.image)), losses(batch.image))
+
+
+@pytest.mark.parametrize("channels", [2, 3])
+def test_l1_counts_every_channel_as_its_metric_does(channels):
+    random = torch.Generator().manual_seed(1)
+    prediction, target = torch.randn(2, B, channels, H, W, generator=random)
+    mask = torch.rand(B, 1, H, W, generator=random) > 0.4
+    found = LOSSES["l1"](prediction, target, mask, None)
+    expected = torch.stack(
+        [(prediction - target)[i].abs().sum(0)[mask[i, 0]].mean() for i in range(B)]  # over the valid pixels
+    )
+    assert torch.allclose(found, expected)
+    count, total = STATISTICS["l1_sums"](prediction, target, mask).T
+    assert torch.allclose(found.double(), total / count)
+    assert gradient("l1", prediction, target, mask, None)[mask.expand_as(target)].abs().gt(0).all()
+
+
+def test_l1_of_one_channel_is_what_it_was():
+    """Bit for bit the form that only knew channel 0: stored results and trained weights hang on it."""
+    prediction, target, mask, _ = example("l1")
+
+    def before(prediction: Tensor) -> Tensor:
+        valid = mask[:, 0]
+        error = (prediction[:, 0] - torch.where(valid, target[:, 0].to(prediction.dtype), 0)).abs()
+        return masked_mean(error, valid.to(prediction.dtype))
+
+    x = prediction.clone().requires_grad_()
+    assert torch.equal(LOSSES["l1"](prediction, target, mask, None), before(prediction))
+    assert torch.equal(gradient("l1", prediction, target, mask, None), torch.autograd.grad(before(x).sum(), x)[0])
+
+
+def wrong_shapes() -> list[tuple[str, tuple[int, ...], tuple[int, ...], tuple[int, ...]]]:
+    """(loss, shapes of prediction, target and mask) that broadcasting, or dropping channels, would take."""
+    good = {"cross_entropy": ((B, C, H, W), (B, 1, H, W)), "cosine": ((B, 3, H, W),) * 2, "l1": ((B, 2, H, W),) * 2}
+    found = []
+    for loss, (prediction, target) in good.items():
+        mask = (B, 1, H, W)
+        found += [
+            (loss, prediction, (1, *target[1:]), mask),  # one target for all images
+            (loss, prediction, target, (1, 1, H, W)),
+            (loss, prediction, target, (B, 3, H, W)),  # a mask for each channel
+            (loss, prediction, target, (B, 1, 1, 1)),
+            (loss, prediction, (*target[:2], 1, W), mask),
+        ]
+    return [
+        *found,
+        ("cross_entropy", (B, C, H, W), (B, C, H, W), (B, 1, H, W)),  # one-hot
+        ("cosine", (B, 3, H, W), (B, 1, H, W), (B, 1, H, W)),
+        ("cosine", (B, 1, H, W), (B, 3, H, W), (B, 1, H, W)),
+        ("cosine", (B, 1, H, W), (B, 1, H, W), (B, 1, H, W)),  # a sign is no direction
+        ("l1", (B, 3, H, W), (B, 1, H, W), (B, 1, H, W)),
+        ("l1", (B, 1, H, W), (B, 3, H, W), (B, 1, H, W)),
+    ]
+
+
+@pytest.mark.parametrize(("loss", "prediction", "target", "mask"), wrong_shapes())
+def test_shapes_that_only_broadcasting_would_take_are_refused(loss, prediction, target, mask):
+    with pytest.raises(DataError, match=rf"{loss}: .*prediction {re.escape(str(list(prediction)))}"):
+        LOSSES[loss](
+            torch.zeros(prediction), torch.zeros(target).long(), torch.ones(mask, dtype=torch.bool), torch.ones(C)
+        )
+
+
+@pytest.mark.parametrize("wrong", ["prediction", "target", "mask", "images"])
+def test_wrong_shapes_name_the_task(wrong):
+    task = Task("height", 1, "l1", ("keypoint_err",))
+    shapes = {"prediction": [B, 1, H, W], "target": [B, 1, 2 * H, W], "mask": [B, 1, 2 * H, W]}
+    shapes["mask" if wrong == "images" else wrong][0 if wrong == "images" else 1] = 2
+    prediction, target, mask = (torch.ones(shape) for shape in shapes.values())
+    message = r"height: prediction \[.*target \[.*mask \[.*; expected \[3, 1, h, w\], \[3, 1, H, W\] and \[3, 1, H, W"
+    with pytest.raises(DataError, match=message):
+        TaskLosses(lambda *_: {}, [task], {"height": target}, {"height": mask.bool()}).of({"height": prediction})
+    with pytest.raises(DataError, match=message):
+        measure([task], {"height": prediction}, {"height": target}, {"height": mask.bool()})
+
+
+def test_shares_of_pixels_are_of_one_channel():
+    """delta_1.25 over three channels would reach 300 %."""
+    task = Task("depth", 3, "l1", ("delta_1.25",))
+    depth, mask = torch.ones(B, 3, H, W), torch.ones(B, 1, H, W, dtype=torch.bool)
+    with pytest.raises(DataError, match="depth metrics are of one channel; the prediction has 3"):
+        measure([task], {"depth": depth}, {"depth": depth}, {"depth": mask})

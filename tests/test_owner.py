@@ -4,7 +4,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -53,16 +52,18 @@ def test_another_process_lives_stops_and_dies(other: subprocess.Popen[str]) -> N
     name = name_of(other)
     assert name != owner.me()
     assert owner.alive(name) is True
+    assert owner.state(other.pid) not in (*owner.STOPPED, *owner.DEAD, "")
     other.send_signal(signal.SIGSTOP)
-    time.sleep(0.05)
-    assert "T" in Path(f"/proc/{other.pid}/stat").read_text().rpartition(")")[2].split()[0]
+    os.waitid(os.P_PID, other.pid, os.WSTOPPED | os.WNOWAIT)
+    assert owner.state(other.pid) in owner.STOPPED
     assert owner.alive(name) is True, "it may go on"
     other.kill()
-    while Path(f"/proc/{other.pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z":
-        time.sleep(0.01)
+    os.waitid(os.P_PID, other.pid, os.WEXITED | os.WNOWAIT)
+    assert owner.state(other.pid) in owner.DEAD
     assert owner.alive(name) is False, "a zombie, whose parent has not asked for its status yet"
     other.wait()
     assert owner.alive(name) is False
+    assert owner.state(other.pid) == "", "nobody tells"
 
 
 def test_the_same_number_at_another_time_is_another_process() -> None:

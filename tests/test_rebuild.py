@@ -18,15 +18,14 @@ def rebuild(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     def run(changes: int) -> int:
         passes, store = 0, Store(tmp_path / "store")
 
-        def collect(outputs: Path, paper_batch: int) -> SimpleNamespace:
+        def collect(outputs: Path, paper_batch: int, keys: set[str] | None) -> SimpleNamespace:
             nonlocal passes
             passes += 1
             if passes <= changes:
                 store.save(Cell({"eps": passes}, {}, {}, {}))
-            return SimpleNamespace(cells=[None], metrics=None, alarms=None, checks=pd.DataFrame())
+            return SimpleNamespace(cells=[None], tables=dict, checks=pd.DataFrame())
 
         monkeypatch.setattr(report, "collect", collect)
-        monkeypatch.setattr(report, "tables", lambda *_: {})
         report.rebuild(tmp_path, 1)
         return passes
 

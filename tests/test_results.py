@@ -5,19 +5,19 @@ from typing import Any
 
 import pytest
 
-from mtlbench.results import names
+from mtlbench.results import details, names
 from mtlbench.store import Cell
 
 TASKS = {"segmentation": ["miou"], "normals": ["angle_mean"], "depth": ["abs_err"]}
-CONFIG = {
-    "checkpoint": "auto",
-    "training": {"name": "adversarial", "eps": 8, "save_every": 100},
-    "dataset": {"augment": {"mirror": True}},
-}
+TRAINING = {"name": "adversarial", "eps": 8.0, "seed": 0}
 
 
-def cell(config: dict | None = None, **identity: object) -> Cell:
-    return Cell({"attack": "dgba", "target": "all", **identity}, {"config": config} if config else {}, TASKS, {})
+def cell(recipe: dict | None = None, **identity: object) -> Cell:
+    return Cell({"attack": "dgba", "target": "all", **identity}, {"recipe": recipe}, TASKS, {})
+
+
+def recipe(mirror: bool = True, **training: object) -> dict:
+    return {"training": TRAINING | training, "dataset": {"settings": {"augment": {"mirror": mirror}}}}
 
 
 @pytest.mark.parametrize(
@@ -35,18 +35,41 @@ def test_single_keeps_its_target_and_its_options() -> None:
     assert (found["target"], found["options"]) == ("depth", "{}")
 
 
-def test_the_recipe_is_what_decides_the_weights() -> None:
-    usual: Any = CONFIG["training"]
+def test_the_recipe_is_what_decides_the_weights_but_for_the_seed() -> None:
+    def name(mirror: bool = True, **training: Any) -> str:
+        return names(cell(recipe(mirror, **training)))["recipe"]
 
-    def recipe(**training: object) -> str:
-        return names(cell({**CONFIG, "training": {**usual, **training}}))["recipe"]
-
-    assert recipe() == recipe(save_every=1)
-    assert recipe() != recipe(eps=4)
-    augmented = names(cell({**CONFIG, "dataset": {"augment": {"mirror": False}}}))["recipe"]
-    assert augmented != recipe()
+    assert name() == name(seed=1)
+    assert name() != name(eps=4.0)
+    assert name() != name(False)
 
 
-def test_given_weights_have_no_recipe() -> None:
-    assert names(cell({**CONFIG, "checkpoint": "file.safetensors"}))["recipe"] == "{}"
+def test_weights_that_do_not_say_have_no_recipe() -> None:
     assert names(cell())["recipe"] == "{}"
+
+
+def test_details_are_what_a_reader_would_call_it() -> None:
+    identity = {
+        "objective": {"name": "power", "alpha": 1.5, "loss_scale": {"depth": 10.0}},
+        "step": "pgd",
+        "step_options": {"steps": 10, "size": 0.25},
+        "starts": {"restarts": 3, "random_start": True},
+        "weights": "0123456789",
+    }
+    found = details(cell(recipe(), **identity))
+    assert (
+        found
+        | {
+            "alpha": "1.5",
+            "loss_scale": "depth*10",
+            "step_size": "0.25",
+            "restarts": "3",
+            "random_start": "true",
+            "training_eps": "8",
+            "augment_mirror": "true",
+            "weights": "01234567",
+            "precision": "fp32",
+        }
+        == found
+    )
+    assert not {"name", "step_steps", "training_name", "training_seed"} & found.keys()

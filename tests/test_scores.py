@@ -21,7 +21,7 @@ from mtlbench.scores import (
     tables,
     transferability,
 )
-from mtlbench.scores.wide import IDENTITY
+from mtlbench.scores.wide import IDENTITY, OK, mean_over, with_status
 from tests.frames import CLEAN, NONE, by, damages, rows, wide
 
 
@@ -266,7 +266,7 @@ def test_tables_have_the_columns_of_the_contract_and_keep_cells_apart():
     result = tables(study())
     assert list(result) == list(COLUMNS)
     for name, columns in COLUMNS.items():
-        assert result[name].columns.tolist() == [*IDENTITY, *columns]
+        assert result[name].columns.tolist() == [*IDENTITY, *columns, "cell"]
     assert len(result["metrics"]) == 2 * (1 + 6) * 4
     assert len(result["damage"]) == 2 * 6 * 3
     assert len(result["arp"]) == 2 * 6
@@ -292,8 +292,37 @@ def test_tables_do_not_depend_on_the_order_of_rows():
 def test_tables_of_no_cell_and_of_the_clean_cell_alone_are_empty_but_complete():
     for frame in (study().iloc[:0], wide(rows(CLEAN, **NONE))):
         for name, table in tables(frame).items():
-            assert table.columns.tolist() == [*IDENTITY, *COLUMNS[name]]
+            assert table.columns.tolist() == [*IDENTITY, *COLUMNS[name], "cell"]
             assert len(table) == (len(frame) if name == "metrics" else 0)
+
+
+def test_rows_of_one_name_are_told_apart_by_what_differs():
+    """And by no more: a detail in which cells of the same name agree says nothing."""
+    cells = {name: rows(CLEAN, cell=name, **(NONE if name == "clean" else {})) for name in ("clean", "a", "b", "c")}
+    cells["c"] = rows(CLEAN, cell="c", eps=4.0)
+    known = {"alpha": "1", "step_size": "2", "weights": "01"}
+    details = {"a": known | {"weights": "02"}, "b": known | {"alpha": "3"}, "c": known | {"step_size": "9"}}
+    found = tables(wide(*cells.values()), None, details)["arp"]
+    columns = found.columns.tolist()
+    assert columns[len(IDENTITY) :] == ["alpha", "arp_percent", "ci_low", "ci_high", "status", "cell"]
+    assert dict(zip(found["cell"], found["alpha"], strict=True)) == {"a": "1", "b": "3", "c": "1"}
+
+
+def test_what_always_tells_is_shown_where_nothing_else_does():
+    cells = [rows(CLEAN, cell=name, **(NONE if name == "clean" else {})) for name in ("clean", "a", "b")]
+    details = {"a": {"alpha": "1", "weights": "01"}, "b": {"alpha": "1", "weights": "02"}}
+    found = tables(wide(*cells), None, details)["damage"]
+    assert found.columns.tolist()[len(IDENTITY) : len(IDENTITY) + 2] == ["weights", "task"]
+    assert not found.duplicated([*IDENTITY, "weights", "task"]).any()
+
+
+def test_a_status_with_a_semicolon_is_said_whole_and_once():
+    """The mean over destinations joins what is said of each; it never cuts what one of them says."""
+    why = "undefined: depth (delta_1.25: clean value is 0; delta_1.25^2: clean value is 0)"
+    frame = wide(rows({("x", "miou"): 1.0, ("y", "miou"): 2.0, ("z", "miou"): 3.0}, cell="c"))
+    status = [why, why, OK]
+    joined = mean_over("task", with_status(frame.droplevel("metric"), status), lambda _, text: text, "; ")
+    assert joined.index.get_level_values("status").tolist() == [why]
 
 
 def test_scores_know_no_torch():

@@ -11,6 +11,7 @@ from mtlbench.report.plots import write_plot
 from mtlbench.report.studies import show_study
 from mtlbench.store import Cell
 from mtlbench.studies import STUDIES, Evidence, Study
+from mtlbench.studies.base import arranged
 from tests.frames import damages, wide
 
 TASKS = ("segmentation", "normals", "depth")
@@ -148,7 +149,7 @@ def stored(gradients: int, **identity: Any) -> Cell:
 
 def test_another_dataset_has_another_price() -> None:
     """sign_sum evaluates a gradient for every task, and datasets differ in their tasks."""
-    names = {"attack": "sign_sum", "objective": {"_target_": "sign_sum"}}
+    names = {"attack": "sign_sum", "objective": {"name": "sign_sum"}}
     prices = {"rooms": 30, "rooms5": 50}
     cells = [stored(gradients, dataset=dataset, **names) for dataset, gradients in prices.items()]
     parts = [cell(20, dataset=dataset, cell=c.key, **names) for dataset, c in zip(prices, cells, strict=True)]
@@ -185,7 +186,7 @@ POWERS: list[tuple[float, float, dict[str, Any]]] = [
 
 def test_a_search_pays_for_every_weighting_it_tries() -> None:
     tried = {"w3/0/0": 10, "w0/3/0": 30, "w0/0/3": 20, "w1/1/1": 40, "w2/1/0": 35}
-    grid, objective = {"grid": 3}, {"_target_": "dgba"}
+    grid, objective = {"name": "weighted_total", "grid": 3}, {"name": "dgba"}
     search, dgba = stored(50, attack="weighted_total", objective=grid), stored(10, attack="dgba", objective=objective)
     names = {"attack": "weighted_total", "objective": grid}
     parts = [cell(v, target=t, cell=f"{search.key}:{t}", **names) for t, v in tried.items()]
@@ -368,3 +369,19 @@ def test_points_without_a_place_are_not_drawn(tmp_path: Any) -> None:
     assert plot.frame["clean_lost_percent"].isna().all()
     assert plot.frame["status"].str.contains("no independent result").all()
     assert write_plot(plot, "standard", tmp_path) is None
+
+
+def test_rows_of_one_name_say_in_what_they_differ() -> None:
+    """Two recipes of one name, as of a training that was made longer."""
+    rows = pd.DataFrame(
+        {
+            "attack": ["dgba", "dgba", "total"],
+            "options": ["{}"] * 3,
+            "recipe": [json.dumps({"training": {"name": "clean", "iterations": n, "lr": 0.1}}) for n in (5, 7, 9)],
+            "arp_percent": [1.0, 2.0, 3.0],
+        }
+    )
+    found = arranged(rows, ["attack"], ["arp_percent"])
+    assert found.columns.tolist() == ["attack", "training_iterations", "arp_percent"]
+    assert found["training_iterations"].tolist() == ["5", "7", "9"]
+    assert arranged(rows[1:], ["attack"], ["arp_percent"]).columns.tolist() == ["attack", "arp_percent"]

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from math import isnan, nan
+from typing import Any
 
 import pandas as pd
 from rich.box import SIMPLE
@@ -22,6 +23,7 @@ from mtlbench.scores.wide import IDENTITY
 SECONDS_BETWEEN_LINES = 10.0
 WIDTH_WITHOUT_TERMINAL = 1000
 MOST_REMARKS = 5
+NAMES = ("dataset", "model", "training", "seed", "sharing")
 
 
 def console(stderr: bool = False) -> Console:
@@ -31,7 +33,16 @@ def console(stderr: bool = False) -> Console:
     """
     stream = sys.stderr if stderr else sys.stdout
     width = None if stream.isatty() else WIDTH_WITHOUT_TERMINAL
-    return Console(file=stream, width=width, highlight=False, markup=False)
+    return _Console(file=stream, width=width, highlight=False, markup=False)
+
+
+class _Console(Console):
+    """Replaces what the stream's encoding lacks before a table is laid out, so that columns stay straight."""
+
+    def render_str(self, text: str, **options: Any) -> Text:
+        treated = getattr(self.file, "errors", None) or "backslashreplace"
+        shown = text.encode(self.encoding, treated).decode(self.encoding, "surrogateescape")
+        return super().render_str(shown, **options)
 
 
 @contextmanager
@@ -167,7 +178,7 @@ def transferability_grid(frame: pd.DataFrame, scores: str) -> Grid:
     # The gain is not shown here, so neither is the reason why it is undefined.
     frame["status"] = frame["status"].where(~frame["status"].str.startswith("gain undefined"), "ok")
     frame["text"] = list(map(partial(_text, digits=2), frame["ratio"], frame["status"]))
-    names = ("dataset", "model", "training", "seed", "sharing", "source", "step", "steps", *_further(frame, "source"))
+    names = (*NAMES, "source", "step", "steps", *_further(frame, "source"))
     return _grid(frame, names, "Transferability ratio: damage to the other tasks / damage to the attacked task")
 
 

@@ -177,7 +177,7 @@ ANY: dict[str, tuple[Damage, str]] = {
     "pipe": (pipe, "not a regular file"),
     "unreadable": (unreadable, r"cannot be read \(Permission denied\)"),
     "enormous": (enormous, f"{MAX_BYTES + 1} bytes; expected at most {MAX_BYTES}"),
-    "link out of the root": (link_out, "is a symbolic link to .*, outside the root"),
+    "link out of the root": (link_out, "leads by a symbolic link to .*, outside the root"),
     "flipped at the start": (flipped(1), "not a (PNG|.npy file) but"),
 }
 OF_PNG: dict[str, tuple[Damage, str]] = {
@@ -296,7 +296,7 @@ OF_LISTS: dict[str, tuple[Damage, str]] = {
     "long number": (replaced(b"1" * 10_000), "not valid JSON|holds a int"),
     "enormous": (enormous, "bytes; expected at most 500000000"),
     "unreadable": (unreadable, r"cannot be read \(Permission denied\)"),
-    "link out of the root": (link_out, "is a symbolic link to .*, outside the root"),
+    "link out of the root": (link_out, "leads by a symbolic link to .*, outside the root"),
 }
 
 

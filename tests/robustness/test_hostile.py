@@ -16,7 +16,7 @@ import pytest
 from omegaconf import OmegaConf
 
 from mtlbench import app
-from mtlbench.checks import check_overrides
+from mtlbench.checks import check_added, check_overrides
 from mtlbench.store import Cell, Store
 
 USAGE = 2
@@ -150,7 +150,7 @@ def test_refused_and_nothing_happened(call: Callable, tmp_path: Path, trap: dict
 def test_the_canary_would_sing(
     call: Callable, tmp_path: Path, trap: dict[str, Path], monkeypatch: pytest.MonkeyPatch, case: str
 ) -> None:
-    for check in ("check_overrides", "_check_added"):
+    for check in ("check_overrides", "check_added"):
         monkeypatch.setattr(app, check, lambda *_: None)
     before = everything(tmp_path)
     try:
@@ -179,7 +179,7 @@ def test_the_canary_would_sing(
 )
 def test_what_users_need_passes(arguments: tuple[str, ...]) -> None:
     check_overrides(arguments, app.conf_dir())
-    app._check_added("attack", arguments)
+    check_added("attack", arguments, app.conf_dir(), app._known_keys)
 
 
 @pytest.mark.parametrize(

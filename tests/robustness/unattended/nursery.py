@@ -1,7 +1,8 @@
 """Starts mtlbench in milliseconds: has imported everything already, and forks. A process of its own, told by lines.
 
-``{"argv": [...], "cwd": ..., "out": file, "err": file, "save_seconds": ...}`` starts a run in a process group of its
-own and answers its process id; ``{"pid": ...}`` answers the status that it ended with, or null.
+``{"argv": [...], "cwd": ..., "out": file, "err": file, "save_seconds": ..., "here": ...}`` starts a run in a process
+group of its own and answers its process id; ``{"pid": ...}`` answers the status that it ended with, or null. ``here``
+is host, boot and process-id namespace, where the run shall think that they are others.
 """
 
 import json
@@ -10,7 +11,7 @@ import sys
 
 import torch
 
-from mtlbench import app, cli, compute, experiment, provenance, report, training
+from mtlbench import app, cli, compute, experiment, owner, provenance, report, training
 
 assert all((app, experiment, report)), "imported here so that no run has to"
 
@@ -31,7 +32,7 @@ def _status(pid: int) -> int | None:
     return os.waitstatus_to_exitcode(status) if found else None
 
 
-def _start(argv: list[str], cwd: str, out: str, err: str, save_seconds: float | None) -> int:
+def _start(argv: list[str], cwd: str, out: str, err: str, save_seconds: float | None, here: list[str] | None) -> int:
     pid = os.fork()
     if pid:
         return pid
@@ -45,6 +46,9 @@ def _start(argv: list[str], cwd: str, out: str, err: str, save_seconds: float | 
     os.dup2(nothing, 0)
     if save_seconds is not None:
         compute.SECONDS_BETWEEN_SAVES = training.SECONDS_BETWEEN_SAVES = save_seconds
+    if here is not None:
+        place = here[0], here[1], here[2]
+        owner._here = lambda: place  # type: ignore[assignment]
     sys.argv = ["mtlbench", *argv]
     cli.main()
     raise AssertionError

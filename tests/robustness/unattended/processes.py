@@ -164,7 +164,9 @@ class Nursery:
         assert answer is None or isinstance(answer, int)
         return answer
 
-    def __call__(self, *arguments: str | Path, save_seconds: float | None = None) -> Run:
+    def __call__(
+        self, *arguments: str | Path, save_seconds: float | None = None, here: tuple[str, str, str] | None = None
+    ) -> Run:
         place = _place(self.folder, len(self.runs))
         pid = self.ask(
             argv=list(map(str, arguments)),
@@ -172,6 +174,7 @@ class Nursery:
             out=str(place / "out"),
             err=str(place / "err"),
             save_seconds=save_seconds,
+            here=here,
         )
         assert pid is not None
         self.runs.append(Forked(pid, place, self))

@@ -66,9 +66,10 @@ def test_stopped_at_any_moment(
         outputs, finished, before = tmp_path / f"outputs {folders}", False, len(seconds)
         folders += 1
         while not finished and len(seconds) < min(rounds, before + MOST_STOPS_OF_A_SWEEP):
-            # Every third one from the very start: imports may be interrupted too.
+            # Every third one from the very start, and under a supervisor: imports may be interrupted too.
             whole = len(seconds) % 3 == 2
-            run = (installed if whole else nursery)(*SWEEP, f"outputs='{outputs}'", "training.save_every=1")
+            order = (*SWEEP, f"outputs='{outputs}'", "training.save_every=1")
+            run = installed(*order, "timeout=600") if whole else nursery(*order)
             longest = undisturbed.seconds * (1 - len(cells(outputs)) / len(undisturbed.keys)) + 0.5
             longest *= hurry
             delay = dice.uniform(BEFORE_MAIN, IMPORTS + longest) if whole else dice.uniform(0.05, longest)

@@ -1,0 +1,218 @@
+"""A process that only watches: it hears of progress through a pipe, and ends work that stays silent for too long.
+
+With a time-out, a command is two processes: the child does the work; the parent kills it where it hangs, records the
+cells that it was at, and lets another child do the others. Both get the signals of their terminal; one that is sent
+to the parent alone is passed on.
+"""
+
+import ctypes
+import os
+import resource
+import select
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from json import loads
+from pathlib import Path
+from types import FrameType
+
+from mtlbench import owner, watchdog
+from mtlbench.errors import HungError
+from mtlbench.failures import write_failure
+
+TICK = 1.0
+GRACE = 10.0
+"""Seconds that Python code gets to react, but not more than the time-out itself, before its process is killed."""
+
+SECONDS_TO_STOP = 10
+"""For a child that was asked to stop; it leaves in less, unless it hangs."""
+
+MOST_READS = 100
+"""For where it hangs; a hang that the signal has ended would tell without end."""
+
+PR_SET_PDEATHSIG = 1
+
+
+class Watch:
+    """What a process tells, and for how long it has been silent.
+
+    Time is counted in ticks without a word, not read from a clock: a machine that was suspended, or processes that
+    were stopped by Ctrl-Z, lose one tick.
+    """
+
+    def __init__(self) -> None:
+        self.title: str | None = None  # None: it may be silent
+        self.timeout = 0.0
+        self.raises = False
+        self.store = ""
+        self.cells: dict[str, str] = {}
+        self.at: str | None = None
+        self.go_on = False
+        self.failed: dict[str, str] = {}
+        self.stack: list[str] = []
+        self.silent = 0.0
+        self._rest = b""
+
+    def heard(self, data: bytes) -> None:
+        """The process has told something: JSON that says what changes, empty lines, or where it hangs."""
+        self.silent = 0.0
+        *lines, self._rest = (self._rest + data).split(b"\n")
+        for line in filter(None, lines):
+            try:
+                told = loads(line)
+            except ValueError:
+                self.stack.append(line.decode(errors="replace"))
+            else:
+                self.failed |= told.pop("failed", {})
+                vars(self).update(told)
+
+    def tick(self) -> signal.Signals | None:
+        """A tick has passed without a word; what to send, if anything."""
+        if self.title is None:
+            return None
+        before, self.silent = self.silent, self.silent + TICK
+        if self.silent >= self.timeout + min(GRACE, self.timeout):
+            return signal.SIGKILL
+        return watchdog.LATE if self.raises and before < self.timeout <= self.silent else None
+
+    def record(self) -> None:
+        """The process hung: say so, and record the cells that it was at as failed."""
+        assert self.title is not None
+        why = watchdog.silence(self.title, self.timeout)
+        print(f"mtlbench: {why}", file=sys.stderr, flush=True)
+        for key, label in self.cells.items():
+            if key in self.failed or self.at not in (None, key):
+                continue
+            self.failed[key] = f"{label}: HungError: {why}"
+            print(f"mtlbench: failed: {self.failed[key]}", file=sys.stderr, flush=True)
+            try:
+                write_failure(Path(self.store), key, label, f"HungError: {why}", "\n".join(self.stack) + "\n")
+            except OSError as error:
+                print(f"mtlbench: the failure cannot be recorded ({error})", file=sys.stderr, flush=True)
+
+
+def follow(pipe: int, pid: int) -> tuple[Watch, bool]:
+    """Watch a process until it ends; what it told, and whether it hung and was killed.
+
+    Args:
+        pipe: what it tells.
+        pid: its number.
+    """
+    told = Watch()
+    while True:
+        if _readable(pipe):
+            data = os.read(pipe, 1 << 16)
+            if not data:
+                return told, False
+            told.heard(data)
+            continue
+        state = owner.state(pid)
+        if state in owner.DEAD:
+            return told, False  # a worker of its own has kept the pipe open
+        number = None if state in owner.STOPPED else told.tick()
+        with suppress(ProcessLookupError):
+            if number == signal.SIGKILL:
+                os.kill(pid, watchdog.DUMP)
+                for _ in range(MOST_READS):
+                    if not _readable(pipe):
+                        break
+                    told.heard(os.read(pipe, 1 << 16))
+                os.kill(pid, signal.SIGKILL)
+                return told, True
+            if number is not None:
+                os.kill(pid, number)
+
+
+def _readable(pipe: int) -> bool:
+    return bool(select.select([pipe], [], [], TICK)[0])
+
+
+def watch(pid: int) -> None:
+    """Watch the process at the other end of stdin, which has nobody to go on after it."""
+    told, hung = follow(0, pid)
+    if hung:
+        told.record()
+
+
+def supervise(work: Callable[[], int], stopped: Callable[[int], None]) -> int:
+    """Do `work` in a child process, and in another one what is left of it where that hangs; the exit status.
+
+    It returns in the child as well, with the status of `work`.
+
+    Args:
+        work: what to do; the handlers of SIGINT and SIGTERM are those of now.
+        stopped: says that a signal has ended the work.
+    """
+    asked: list[int] = []
+    while True:
+        mask = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGTERM))
+        parent, (pipe, theirs) = os.getpid(), os.pipe()
+        child = os.fork()
+        if not child:
+            os.close(pipe)
+            _die_with(parent)
+            watchdog.connect(theirs)
+            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+            return work()
+        os.close(theirs)
+        with _passed_on(child, asked, stopped):
+            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+            told, hung = follow(pipe, child)
+            status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+        os.close(pipe)
+        if hung:
+            told.record()
+            watchdog.given_up.update(told.failed)
+        if asked and status == -signal.SIGKILL:
+            return 128 + asked[0]
+        if not hung:
+            return status if status >= 0 else _die_of(-status)
+        if not (told.cells and told.go_on):
+            return HungError.status
+
+
+@contextmanager
+def _passed_on(child: int, asked: list[int], stopped: Callable[[int], None]) -> Iterator[None]:
+    """Inside, SIGINT and SIGTERM go to the child; asked twice, or if that takes too long, it is killed."""
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        asked.append(number)
+        signal.alarm(SECONDS_TO_STOP)
+        send(number if len(asked) == 1 else signal.SIGKILL)
+
+    def overdue(number: int, frame: FrameType | None) -> None:
+        stopped(asked[0])
+        send(signal.SIGKILL)
+
+    def send(number: int) -> None:
+        with suppress(ProcessLookupError):  # it has just ended
+            os.kill(child, number)
+
+    handlers = {signal.SIGINT: stop, signal.SIGTERM: stop, signal.SIGALRM: overdue}
+    if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:  # a shell's background job
+        del handlers[signal.SIGINT]
+    before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
+    try:
+        yield
+    finally:
+        signal.alarm(0)
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _die_with(parent: int) -> None:
+    """Be killed when the parent is; elsewhere than on Linux, by the next word that nobody hears."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+def _die_of(number: int) -> int:
+    """End by the signal that the child ended by, without a second core dump."""
+    resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
+    with suppress(OSError):  # SIGKILL has no handler
+        signal.signal(number, signal.SIG_DFL)
+    os.kill(os.getpid(), number)
+    return 128 + number

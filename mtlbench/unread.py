@@ -1,0 +1,98 @@
+"""Options that are given although nothing reads them: whoever gives one expects it to do something."""
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from mtlbench.errors import UsageError
+
+Config = Mapping[str, Any]
+
+
+def _attack(config: Config) -> Config:
+    found: Config = config.get("attack") or {}
+    return found
+
+
+def _training(config: Config) -> Config:
+    found: Config = config.get("training") or {}
+    return found
+
+
+RULES: tuple[tuple[str, Callable[[Config], bool], str], ...] = (
+    (
+        r"attack\.step\..+",
+        lambda c: "fixed_step" in _attack(c),
+        "attack={attack} has a step rule of its own; its options are attack.fixed_step.*, see --cfg job",
+    ),
+    (
+        r"attack\.(step\..+|random_start|restarts|loss_scale)",
+        lambda c: "attack" in c and _attack(c).get("objective") is None,
+        "attack={attack} attacks nothing",
+    ),
+    (r"attack\.random_start", lambda c: _attack(c).get("name") == "noise", "noise is random wherever it starts"),
+    (
+        r"training\.halve_every",
+        lambda c: _training(c).get("schedule") != "halve",
+        "training.schedule={schedule} halves nothing",
+    ),
+    (
+        r"training\.steps",
+        lambda c: _training(c).get("step") == "fgsm",
+        "training.step=fgsm takes one step; give training.step=pgd as well",
+    ),
+    (
+        r"training\.(step|steps|eps)",
+        lambda c: _training(c).get("attack") == "none",
+        "training={training} leaves the images as they are",
+    ),
+    (
+        r"dataset\.(images|seed)",
+        lambda c: (c.get("dataset") or {}).get("root") is not None,
+        "dataset.root is given, so no rooms are generated",
+    ),
+    (r"dataset\.augment(\..+)?", lambda c: c.get("checkpoint", "auto") != "auto", "the weights are given"),
+    (
+        r"device|workers|wait|timeout|plugins|seed",
+        lambda c: "audit" in c and c["audit"] is None,
+        "of mtlbench report only audit= computes anything",
+    ),
+    (r"study", lambda c: c.get("cell") is not None or c.get("audit") is not None, "cell= and audit= show no study"),
+    (r"device|workers|timeout", lambda c: "action" in c, "mtlbench data decodes in this process"),
+    (r"device|workers|wait|timeout|plugins|seed", lambda c: "blocks" in c, "mtlbench layouts only draws"),
+    (r"workers|timeout", lambda c: "repeats" in c, "mtlbench bench loads its images before it times anything"),
+)
+"""Option (a pattern for the whole of it), when nothing reads it, and why."""
+
+ONLY_IN_A_SWEEP: tuple[tuple[str, Callable[[Config], bool], str], ...] = (
+    (r"attack/step", lambda c: "fixed_step" in _attack(c), "attack={attack} has a step rule of its own"),
+    (
+        r"attack/step|eps|attack\.tasks",
+        lambda c: "attack" in c and _attack(c).get("objective") is None,
+        "attack={attack} attacks nothing",
+    ),
+)
+"""The same, but accepted in a sweep, where they are meant for its other points."""
+
+
+def check_read(config: Config, overrides: Sequence[str], swept: bool) -> None:
+    """Refuse options that nothing reads.
+
+    Args:
+        config: the resolved configuration.
+        overrides: as they were given.
+        swept: whether this is a point of a sweep.
+
+    Raises:
+        UsageError: one of them.
+    """
+    for override in overrides:
+        option = override.lstrip("+").partition("=")[0]
+        for pattern, idle, why in (*RULES, *(() if swept else ONLY_IN_A_SWEEP)):
+            if re.fullmatch(pattern, option) and idle(config):
+                names = {
+                    "attack": _attack(config).get("name"),
+                    "training": _training(config).get("name"),
+                    "schedule": _training(config).get("schedule"),
+                }
+                raise UsageError(f"{override}: nothing reads this option here: {why.format(**names)}")
