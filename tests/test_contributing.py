@@ -82,8 +82,8 @@ def test_objective_step_backbone_and_metric(copy: Path) -> None:
     (weights,) = (copy / "outputs" / "checkpoints").rglob("model.safetensors")
     blocks = [tensor for name, tensor in load_file(weights).items() if name.startswith("blocks.") and tensor.dim()]
     assert {len(tensor) for tensor in blocks} == {16}
-    metrics = pd.read_csv(tables / "metrics.csv").set_index(["attack", "task", "metric"])
-    square, absolute = (metrics.loc[("least", "depth", name)] for name in ("square_err", "abs_err"))
+    metrics = pd.read_csv(tables / "metrics.csv").set_index(["scores", "attack", "task", "metric"])
+    square, absolute = (metrics.loc[("standard", "least", "depth", name)] for name in ("square_err", "abs_err"))
     assert square["unit"] == "m^2"
     assert square["attacked"] >= absolute["attacked"] ** 2, "the mean square is no smaller than the square of the mean"
 
