@@ -9,26 +9,27 @@ import time
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException, MissingConfigException, OverrideParseException
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
 from mtlbench import commands, stops
-from mtlbench.checks import check_overrides, check_values, near
+from mtlbench.checks import check_added, check_overrides, check_values, elsewhere, near
 from mtlbench.errors import BusyError, MachineError, MtlbenchError, UsageError, message, reason
+from mtlbench.quoting import advice, as_typed
+from mtlbench.runs import RunFolder, runs_of
 from mtlbench.unread import check_read
 
 log = logging.getLogger(__name__)
 # ${choose:FLAG,YES,NO} in conf/: what an experiment sweeps over may depend on an option.
 OmegaConf.register_new_resolver("choose", lambda flag, yes, no: yes if flag is True else no, replace=True)
-QUOTES = "'\""
 SHORTEST_PAUSE, LONGEST_PAUSE = 0.5, 10.0
 """Seconds between two looks at what others are at."""
 MOST_POINTS = 3  # that are named after a message; more with the same one are counted
@@ -43,19 +44,28 @@ def run(command: str, arguments: Sequence[str]) -> int:
     os.environ["HYDRA_FULL_ERROR"] = "1"
     logging.raiseExceptions = False  # a log on a full disk costs the log, nothing else
     OmegaConf.register_new_resolver("process_id", os.getpid, replace=True, use_cache=True)
-    # argparse takes -m in front of the overrides only; people write it anywhere.
-    sys.argv = [f"mtlbench {command}", *sorted(arguments, key=lambda argument: argument not in ("-m", "--multirun"))]
+    folder = RunFolder(only_reads=command in commands.READING)
+    OmegaConf.register_new_resolver("run_folder", folder.choose, replace=True, use_cache=True)
+    status = _run(command, arguments)
+    folder.end(status)
+    return status
+
+
+def _run(command: str, arguments: Sequence[str]) -> int:
     action = commands.command(command)
     sweep = Sweep(action)
     try:
         check_overrides(arguments, conf_dir())
-        _check_added(command, arguments)
+        arguments = as_typed(arguments, _read)
+        # argparse takes -m in front of the overrides only; people write it anywhere.
+        in_front = sorted(arguments, key=lambda argument: argument not in ("-m", "--multirun"))
+        sys.argv = [f"mtlbench {command}", *in_front]
+        check_added(command, arguments, conf_dir(), _known_keys)
         hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name=command)(sweep.point)()
-        if not sweep.points and not _elsewhere(arguments):
+        if not sweep.points and not elsewhere(arguments):
             raise UsageError(f"{' '.join(arguments)}: these choices leave no point to run")
         sweep.return_to_waiting()
         action.finish()
-        sys.stdout.flush()
     except Exception as error:  # the last boundary: one message and an exit status, whatever it was
         if stops.received:
             raise
@@ -64,40 +74,21 @@ def run(command: str, arguments: Sequence[str]) -> int:
         elif isinstance(error, OmegaConfBaseException):
             error = _misresolved(error)
         elif isinstance(error, OSError) and error.filename is None:
-            error.filename = _runs(arguments)  # Hydra's own files: they come first, and do not say where they are
+            error.filename = runs_of(arguments)  # Hydra's own files: they come first, and do not say where they are
         return max(_say(_shown(error)), *sweep.statuses, 0)
     return sweep.status()
 
 
-def _elsewhere(arguments: Sequence[str]) -> bool:
-    """Whether the points run in other processes, or Hydra only shows something."""
-    flags = {argument for argument in arguments if argument.startswith("-")} - {"-m", "--multirun", "-r", "--run"}
-    return bool(flags) or any("hydra/launcher" in argument for argument in arguments)
-
-
-def _check_added(command: str, arguments: Sequence[str]) -> None:
-    """Refuse options that are added under a name nobody reads: with ``+`` Hydra takes any.
+def _read(override: str) -> object:
+    """The value of an override, as Hydra reads it.
 
     Raises:
-        UsageError: one of them. What is built from a `_target_` takes further arguments, and checks them itself.
+        ValueError: it reads none.
     """
-    added = [argument for argument in arguments if argument.startswith("+")]
-    known = _known_keys(command) if added else []
-    for argument in added:
-        key = argument.lstrip("+").partition("=")[0]
-        above = list(accumulate(key.split(".")[:-1], "{}.{}".format))
-        built = any(f"{node}._target_" in known for node in above)
-        free = any(node in known and not any(k.startswith(f"{node}.") for k in known) for node in above)  # loss_scale
-        if not (built or free or key in known or key.startswith("hydra") or (conf_dir() / key).is_dir()):
-            raise UsageError(
-                f"{argument}: no such option{near(key, known)}; leave the + out, or see mtlbench {command} --cfg job"
-            )
-
-
-def _runs(arguments: Sequence[str]) -> str:
-    """Where Hydra writes, as far as the command line tells."""
-    given = [argument.partition("=")[2] for argument in arguments if argument.startswith("outputs=")]
-    return f"{(given or ['outputs'])[-1].strip(QUOTES)}/runs"
+    try:
+        return OverridesParser.create().parse_override(override).value()
+    except HydraException as error:
+        raise ValueError(str(error)) from error
 
 
 def conf_dir() -> Path:
@@ -242,10 +233,6 @@ def _misresolved(error: OmegaConfBaseException) -> UsageError:
 
 def _shown(error: BaseException) -> MtlbenchError:
     """Any error as one that has a message and an exit status."""
-    if isinstance(error, BrokenPipeError):
-        # The reader of our output has gone; nothing may be written to it at exit either, and nobody needs a message.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return MachineError()
     if isinstance(error, OSError):
         return MachineError(f"{error.filename or 'a file'}: cannot be read or written ({error.strerror or error})")
     if isinstance(error, MtlbenchError):
@@ -268,7 +255,11 @@ def _explain(error: HydraException, command: str, arguments: Sequence[str]) -> s
         return f"{wrong}: no such option{hint}; there are {', '.join(error.options)}"
     text = str(error)
     if isinstance(error, OverrideParseException):
-        return f"{error.override}: expected key=value such as eps=4, or a list such as eps=[1,2]"
+        shown = f"{error.override}: expected key=value such as eps=4, or a list such as eps=[1,2]"
+        key, equals, value = error.override.partition("=")
+        if not equals or value[:1] in "[{":
+            return shown
+        return f"{shown}; text that holds brackets, commas, quotes or = is quoted: {advice(key, value)}"
     for argument in arguments:
         key, _, value = argument.lstrip("+").partition("=")
         if text.startswith(f"Ambiguous value for argument '{argument}'"):

@@ -49,4 +49,4 @@ def _constant(task: Task, training: Sequence[Batch]) -> Tensor:
     if task.loss == "cosine":
         unit = torch.nn.functional.normalize(targets.float(), dim=1)
         return torch.stack([masked_mean(unit[:, i], masks[:, 0].float()).mean() for i in range(task.channels)])
-    return targets[masks].float().median()[None]
+    return torch.stack([targets[:, i : i + 1][masks].float().median() for i in range(task.channels)])

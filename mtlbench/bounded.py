@@ -35,9 +35,23 @@ def read_bytes(path: Path, most: int, error: type[MtlbenchError] = DataError) ->
             raise error(f"{path}: {status.st_size} bytes; expected at most {most}")
         return path.read_bytes()
     except FileNotFoundError as cause:
-        raise error(f"{path}: no such file") from cause
+        raise error(f"{path}: {broken_link(path) or 'no such file'}") from cause
     except OSError as cause:
         raise error(f"{path}: cannot be read ({cause.strerror})") from cause
+
+
+def broken_link(path: Path) -> str | None:
+    """What is wrong where `path`, or a folder above it, is a symbolic link that leads nowhere; None elsewhere."""
+    for part in (path, *path.parents):
+        if not part.is_symlink():
+            continue
+        try:
+            part.stat()
+        except OSError as cause:
+            why = ", which is not there" if isinstance(cause, FileNotFoundError) else f" ({cause.strerror})"
+            link = f"a symbolic link to {part.readlink()}{why}"
+            return link if part == path else f"no such file; {part} is {link}"
+    return None
 
 
 def read_json(path: Path, error: type[MtlbenchError] = DataError, most: int = MAX_JSON) -> object:

@@ -3,8 +3,9 @@
 Each message names the option, the value found and what would be right. Ranges that only one part knows stay with it.
 """
 
+import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from difflib import get_close_matches
 from itertools import accumulate
 from pathlib import Path
@@ -43,7 +44,10 @@ POSITIVE = ("training.lr",)
 SHORTEST_TIMEOUT = 1
 """Seconds; below, a slow step would pass for a hang."""
 
-FLAGS = ("force", "fail_fast", "wait", "all_trees", "compile", "attack.random_start", "dataset.augment.mirror")
+FLAGS = (
+    *("force", "fail_fast", "wait", "all_trees", "compile", "attack.random_start"),
+    *("dataset.augment.mirror", "dataset.follow_links"),
+)
 SCORES = ("standard", "paper")
 GROUPS = ("dataset", "model", "sharing", "attack", "attack.step", "training", "scores")
 NAMES = ("dataset.name", "attack.name", "training.name")
@@ -98,13 +102,23 @@ def check_overrides(arguments: Sequence[str], conf: Path) -> None:
                 f"{argument[:60]}...: expected at most {LONGEST} characters, brackets at most {DEEPEST} deep"
             )
         if not argument.isprintable():
-            raise UsageError(f"{argument!r}: holds characters that cannot be printed; expected key=value")
+            expected = f"expected key=value{_in_utf8(argument)}"
+            raise UsageError(f"{argument!r}: holds characters that cannot be printed; {expected}")
         if argument.startswith("~"):
             raise UsageError(f"{argument}: options cannot be deleted; give another value, for example limit=null")
         key, equals, value = argument.lstrip("+").partition("=")
         if equals and not argument.startswith("-"):
             _check_override(argument, key, value.strip(), conf)
     _check_flags(arguments)
+
+
+def _in_utf8(argument: str) -> str:
+    """Advice for letters that Python could not read because the locale has only those of ASCII."""
+    try:
+        letters = os.fsencode(argument).decode()
+    except UnicodeError:
+        return ""
+    return f"; for {letters} set PYTHONUTF8=1 or a UTF-8 locale" if letters.isprintable() else ""
 
 
 def _check_flags(arguments: Sequence[str]) -> None:
@@ -144,6 +158,37 @@ def _depth(argument: str) -> int:
     """How deep brackets are nested, quotes not considered."""
     steps = ((character in "([{") - (character in ")]}") for character in argument)
     return max(accumulate(steps), default=0)
+
+
+def check_added(command: str, arguments: Sequence[str], conf: Path, keys: Callable[[str], list[str]]) -> None:
+    """Refuse options that are added under a name nobody reads: with ``+`` Hydra takes any.
+
+    Args:
+        command: its name.
+        arguments: the command line behind it.
+        conf: the configuration folder.
+        keys: from a command to every key and group of its default configuration.
+
+    Raises:
+        UsageError: one of them. What is built from a `_target_` takes further arguments, and checks them itself.
+    """
+    added = [argument for argument in arguments if argument.startswith("+")]
+    known = keys(command) if added else []
+    for argument in added:
+        key = argument.lstrip("+").partition("=")[0]
+        above = list(accumulate(key.split(".")[:-1], "{}.{}".format))
+        built = any(f"{node}._target_" in known for node in above)
+        free = any(node in known and not any(k.startswith(f"{node}.") for k in known) for node in above)  # loss_scale
+        if not (built or free or key in known or key.startswith("hydra") or (conf / key).is_dir()):
+            raise UsageError(
+                f"{argument}: no such option{near(key, known)}; leave the + out, or see mtlbench {command} --cfg job"
+            )
+
+
+def elsewhere(arguments: Sequence[str]) -> bool:
+    """Whether the points run in other processes, or Hydra only shows something."""
+    flags = {argument for argument in arguments if argument.startswith("-")} - {"-m", "--multirun", "-r", "--run"}
+    return bool(flags) or any("hydra/launcher" in argument for argument in arguments)
 
 
 def check_values(config: Mapping[str, Any]) -> None:
@@ -186,6 +231,8 @@ def check_values(config: Mapping[str, Any]) -> None:
     outputs = config.get("outputs", "outputs")
     if not isinstance(outputs, str) or not outputs.strip() or not outputs.isprintable():
         raise UsageError(f"outputs={_shown(outputs)}: expected a folder")
+    if config.get("checkpoint", "auto") is None:
+        raise UsageError("checkpoint=null: expected auto, a weights file, or its folder")
     for option in ("dataset.root", "checkpoint"):
         try:
             Path(str(_value(config, option, ""))).expanduser()

@@ -41,6 +41,7 @@ def usage() -> str:
 
 def main() -> None:
     """Entry point of the console script; leaves with one of the exit statuses of `mtlbench.errors`."""
+    streams.reopen()
     signals = stops.received
     signals.clear()
     statuses: list[int] = []
@@ -84,7 +85,8 @@ def main() -> None:
     if signals:
         _say_stopped(signals[0])
         status = 128 + signals[0]
-    statuses.append(streams.close(status))
+    streams.close()
+    statuses.append(status)
     sys.exit(statuses[0])
 
 

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from mtlbench.session import Session
 
 Config = Mapping[str, Any]
+READING = ("report", "data", "layouts")
+"""Commands that have something to show where nothing may be written."""
 
 
 @dataclass
@@ -122,8 +124,7 @@ def _cell(config: Config) -> None:
     from mtlbench.report.cell import describe, find
 
     store = Store(Path(config["outputs"]) / "store")
-    given = [override.partition("=")[2] for override in config["overrides"] if override.startswith("cell=")]
-    cell = find(store, (given or [str(config["cell"])])[-1].strip("'\""))  # YAML takes 1234e5 for a number
+    cell = find(store, str(config["cell"]))
     found = report.collect(Path(config["outputs"]), config["scores"]["paper_batch"])
     text = describe(cell, found.metrics, found.alarms.get(cell.key), store)
     console().print(text, markup=False, soft_wrap=True, end="")
@@ -144,10 +145,13 @@ def _audit(config: Config) -> None:
 def rebuild(config: Config) -> None:
     """Rebuild the tables from the store and show them all, or those of one study of the whole store.
 
+    Where they may not be written, as on a colleague's results, they are shown all the same.
+
     Raises:
         DataError: the store is empty, or a cell in it is damaged; the tables of the others have been written.
     """
-    found = report.rebuild(Path(config["outputs"]), config["scores"]["paper_batch"])
+    unwritten: list[OSError] = []
+    found = report.rebuild(Path(config["outputs"]), config["scores"]["paper_batch"], unwritten=unwritten)
     report.show_failures(found.failures.values())
     if found.metrics.empty:
         report.refuse(found.refused)
@@ -155,7 +159,8 @@ def rebuild(config: Config) -> None:
     if config["study"] is None:
         found.show(config["scores"]["name"])
     else:
-        found.study(config["study"], config["scores"]["name"])
+        found.study(config["study"], config["scores"]["name"], unwritten=unwritten)
+    report.show_unwritten(unwritten)
     report.refuse(found.refused)
 
 

@@ -1,15 +1,17 @@
 """The actions of `mtlbench data`: generate rooms, verify every file, describe a split."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from mtlbench import parts
 from mtlbench.baseline import constants, scores
+from mtlbench.data import left_out
+from mtlbench.data.base import ImageDataset
 from mtlbench.data.describe import describe
 from mtlbench.data.loader import in_order
 from mtlbench.data.verify import verify as verify_split
-from mtlbench.errors import DataError, UsageError
+from mtlbench.errors import DataError, MissingSplitError, UsageError
 from mtlbench.metrics import METRICS
 from mtlbench.progress import Progress
 from mtlbench.report.datasets import show_baseline, show_description, show_verification
@@ -32,40 +34,84 @@ def make(config: Mapping[str, Any]) -> None:
 
 
 def verify(config: Mapping[str, Any]) -> None:
-    """Decode every file of both splits.
+    """Decode every file of the splits that are there.
 
     Raises:
-        DataError: at least one file cannot be used; all of them have been listed.
+        DataError: at least one file cannot be used; all of them have been listed. Or there is no test split.
     """
-    root, bad = _root(config), 0
-    for split in SPLITS:
-        dataset = parts.open_dataset(config, split, root)
-        with screen(f"verify {dataset.name} {split}") as progress:
+    root = _root(config)
+    there, broken = _splits(config, root, "checked")
+    bad = len(broken)
+    for error in broken:
+        console().print(f"bad: {error}", soft_wrap=True)
+    for dataset in there:
+        with screen(f"verify {dataset.name} {dataset.split}") as progress:
             found = verify_split(dataset, _images(progress))
-        show_verification(dataset.name, split, found)
+        show_verification(dataset.name, dataset.split, found)
         bad += len(found.problems)
     if bad:
         raise DataError(f"{root}: {bad} files cannot be used; they are listed above")
+    _require_test(config, root, there)
 
 
 def info(config: Mapping[str, Any]) -> None:
-    """Counts, class frequencies and the depth histogram of both splits."""
+    """Counts, class frequencies and the depth histogram of the splits that are there.
+
+    Raises:
+        DataError: a split cannot be read, or there is no test split; the others have been described.
+    """
     root = _root(config)
-    for split in SPLITS:
-        dataset = parts.open_dataset(config, split, root)
-        with screen(f"read {dataset.name} {split}") as progress:
+    there, broken = _splits(config, root, "described")
+    for dataset in there:
+        with screen(f"read {dataset.name} {dataset.split}") as progress:
             found = describe(dataset, _images(progress))
-        show_description(found)
+        show_description(found, left_out.line(dataset))
+    for error in broken:
+        raise error
+    _require_test(config, root, there)
 
 
 def baseline(config: Mapping[str, Any]) -> None:
-    """Scores of the best constant prediction on the test split, the constants taken from up to 512 training images."""
+    """Scores of the best constant prediction on the test split, the constants taken from up to 512 training images.
+
+    Where there are no training images, they are taken from the test images, and that is said.
+    """
     root = _root(config)
-    training = parts.open_dataset(config, "train", root, limit=CONSTANTS_FROM)
     test = parts.open_dataset(config, "test", root)
+    try:
+        training = parts.open_dataset(config, "train", root, limit=CONSTANTS_FROM)
+    except MissingSplitError as error:
+        console().print(f"note: these are constants of the test images themselves: {error}", soft_wrap=True)
+        training = parts.open_dataset(config, "test", root, limit=CONSTANTS_FROM)
     constant = constants(test.tasks, list(in_order(training, 32)))
     found = scores(test.tasks, constant, in_order(test, 32))
     show_baseline(test.name, [(task, name, METRICS[name].unit, value) for (task, name), value in found.items()])
+
+
+def _splits(config: Mapping[str, Any], root: Path, done: str) -> tuple[list[ImageDataset], list[DataError]]:
+    """The splits that are there, and the errors of those that cannot be opened; a missing training split is a note.
+
+    Raises:
+        DataError: none can be opened.
+    """
+    there, broken = [], {}
+    for split in SPLITS:
+        try:
+            there.append(parts.open_dataset(config, split, root))
+        except DataError as error:
+            broken[split] = error
+    if not there:
+        raise broken["test"]
+    for split, why in broken.items():
+        if isinstance(why, MissingSplitError):
+            console().print(f"note: no {split} split is {done}: {why}", soft_wrap=True)
+    return there, [why for why in broken.values() if not isinstance(why, MissingSplitError)]
+
+
+def _require_test(config: Mapping[str, Any], root: Path, there: Sequence[ImageDataset]) -> None:
+    """Refuse a dataset without a test split, by the error of opening it: nothing can be attacked on it."""
+    if all(dataset.split != "test" for dataset in there):
+        parts.open_dataset(config, "test", root)
 
 
 def _root(config: Mapping[str, Any]) -> Path:

@@ -24,6 +24,10 @@ class DataError(MtlbenchError):
     status = 3
 
 
+class MissingSplitError(DataError):
+    """A dataset does not have the split that was asked for; it may have others."""
+
+
 class DamagedCellError(DataError):
     """A stored result that cannot be read or does not match its checksum.
 

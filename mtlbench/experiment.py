@@ -9,6 +9,7 @@ from mtlbench import parts, provenance
 from mtlbench.cells import Plan, clean_plan, plans
 from mtlbench.checkpoints import CLEAN_METRICS, Checkpoint
 from mtlbench.compute import Job, complete
+from mtlbench.data import left_out
 from mtlbench.data.base import ImageDataset
 from mtlbench.data.batch import Batch
 from mtlbench.data.fingerprint import fingerprint
@@ -79,6 +80,7 @@ def _compute(setup: Setup, trained: Trained, dataset: ImageDataset, wanted: Sequ
         "batch_size": config["batch_size"],
         "recipe": trained.recipe,
         "config": _again(config),
+        **left_out.record(dataset),
     }
     if trained.cost:
         origin["trained"] = trained.cost

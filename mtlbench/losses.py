@@ -3,6 +3,7 @@
 Every loss takes a prediction [B, C, h, w], a target [B, c, h, w] *at the prediction's size* (`at_size` makes
 it, nearest, as the reference does), a mask [B, 1, h, w] bool and class weights [C] or None. Ignored pixels have
 weight 0. An image without a valid pixel has loss exactly 0 and no gradient; `valid_images` counts the others.
+Shapes that only broadcasting would take are a `DataError`.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -11,6 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from mtlbench.errors import DataError
 from mtlbench.tasks import Task
 
 Loss = Callable[[Tensor, Tensor, Tensor, Tensor | None], Tensor]
@@ -38,6 +40,7 @@ def cross_entropy(prediction: Tensor, target: Tensor, mask: Tensor, class_weight
 
     The mean divides by the summed weights, as `torch.nn.CrossEntropyLoss` does for a batch of one image.
     """
+    _same_pixels("cross_entropy", prediction, target, mask, channels=1)
     valid = mask[:, 0]
     ids = torch.where(valid, target[:, 0].long(), 0)
     nats = F.cross_entropy(prediction, ids, reduction="none")
@@ -47,15 +50,27 @@ def cross_entropy(prediction: Tensor, target: Tensor, mask: Tensor, class_weight
 
 def cosine(prediction: Tensor, target: Tensor, mask: Tensor, class_weights: Tensor | None = None) -> Tensor:
     """One minus the cosine, in [0, 2], between directions [B, 3, h, w] of any length."""
+    _same_pixels("cosine", prediction, target, mask, channels=max(prediction.shape[1], 2))  # of 1 it is but a sign
     alike = F.cosine_similarity(prediction, torch.where(mask, target.to(prediction.dtype), 0), dim=1)
     return masked_mean(1 - alike, mask[:, 0].to(prediction.dtype))
 
 
 def l1(prediction: Tensor, target: Tensor, mask: Tensor, class_weights: Tensor | None = None) -> Tensor:
-    """Absolute error in the target's unit, [B, 1, h, w] against [B, 1, h, w]."""
-    valid = mask[:, 0]
-    error = (prediction[:, 0] - torch.where(valid, target[:, 0].to(prediction.dtype), 0)).abs()
-    return masked_mean(error, valid.to(prediction.dtype))
+    """Absolute error in the unit of the target, both [B, C, h, w]; summed over channels, as its metric is."""
+    _same_pixels("l1", prediction, target, mask, channels=prediction.shape[1])
+    error = (prediction - torch.where(mask, target.to(prediction.dtype), 0)).abs()
+    error = error.squeeze(1) if error.shape[1] == 1 else error.sum(1)
+    return masked_mean(error, mask[:, 0].to(prediction.dtype))
+
+
+def _same_pixels(loss: str, prediction: Tensor, target: Tensor, mask: Tensor, channels: int) -> None:
+    """Refuse a target that has not `channels` channels, or a target or mask of other images or pixels."""
+    images, size = len(prediction), prediction.shape[2:]
+    if target.shape != (images, channels, *size) or mask.shape != (images, 1, *size):
+        raise DataError(
+            f"{loss}: prediction {list(prediction.shape)}, target {list(target.shape)}, mask {list(mask.shape)}; "
+            f"expected a target {[images, channels, *size]} and a mask {[images, 1, *size]}"
+        )
 
 
 LOSSES: dict[str, Loss] = {"cross_entropy": cross_entropy, "cosine": cosine, "l1": l1}
@@ -107,6 +122,7 @@ class TaskLosses:
         return TaskLosses(self.forward, self.tasks, targets, masks)
 
     def _loss(self, task: Task, prediction: Tensor) -> Tensor:
+        task.check_shapes(prediction.shape, self.targets[task.name].shape, self.masks[task.name].shape)
         target, mask = self._at(task.name, (prediction.shape[-2], prediction.shape[-1]))
         weights = prediction.new_tensor(task.class_weights) if task.class_weights else None
         return LOSSES[task.loss](prediction, target, mask, weights)

@@ -116,20 +116,25 @@ def details(cell: Cell) -> dict[str, str]:
 
     Options of objective, step and start, of the training and of the data; and in the end what always tells.
     """
-    identity = cell.identity
-    recipe, config = _recipe(cell), cell.provenance.get("config") or {}
-    data = {name: config.get("dataset", {}).get(name) for name in OF_DATA}
-    groups = {
-        "": {k: v for k, v in identity["objective"].items() if k != "name"} | identity.get("starts", {}),
-        "step_": {k: v for k, v in identity["step_options"].items() if k != "steps"},
-        "training_": {k: v for k, v in recipe.get("training", {}).items() if k != "name"},
-        "augment_": recipe.get("augment") or {},
-        "dataset_": data,
-    }
-    found = {prefix + name: _words(value) for prefix, options in groups.items() for name, value in options.items()}
+    identity, config = cell.identity, cell.provenance.get("config") or {}
+    found = spelled_out(identity, _recipe(cell))
+    found |= {f"dataset_{name}": _words(config.get("dataset", {}).get(name)) for name in OF_DATA}
+    trained_on = (cell.provenance.get("recipe") or {}).get("dataset", {})
+    found |= {"training_dataset": _words(trained_on.get("generated") or trained_on.get("name"))}
     last = {"tree": identity.get("tree"), "precision": identity.get("precision", "fp32")}
     last |= {name: str(identity.get(name))[:HASH_DIGITS] for name in ("split", "weights", "fingerprint")}
     return found | {name: _words(value) for name, value in last.items()}
+
+
+def spelled_out(attack: Mapping[str, Any], recipe: Mapping[str, Any]) -> dict[str, str]:
+    """The options of an attack (`OPTIONS`) and of a training (see `names`), as a reader would call them."""
+    groups = {
+        "": {k: v for k, v in attack.get("objective", {}).items() if k != "name"} | attack.get("starts", {}),
+        "step_": {k: v for k, v in attack.get("step_options", {}).items() if k != "steps"},
+        "training_": {k: v for k, v in recipe.get("training", {}).items() if k != "name"},
+        "augment_": recipe.get("augment") or {},
+    }
+    return {prefix + name: _words(value) for prefix, options in groups.items() for name, value in options.items()}
 
 
 def _words(value: object) -> str:

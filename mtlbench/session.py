@@ -13,6 +13,7 @@ class Session:
         wanted: keys of all cells that its points asked for, stored or not.
         computed: keys of the cells, and folders of the models, that it computed.
         failed: cell -> what it is and why it failed; this invocation does not try it again.
+        said: what was said already, and is not said again for every point of a sweep.
     """
 
     force: bool = False
@@ -20,3 +21,4 @@ class Session:
     wanted: set[str] = field(default_factory=set)
     computed: set[str] = field(default_factory=set)
     failed: dict[str, str] = field(default_factory=dict)
+    said: set[str] = field(default_factory=set)

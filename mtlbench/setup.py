@@ -1,5 +1,6 @@
 """What every command that touches a model starts from: the parts of a configuration, each built once and checked."""
 
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from mtlbench import parts
 from mtlbench.adversarial import Adversary
 from mtlbench.build import identity_of
 from mtlbench.checkpoints import Checkpoint, find
+from mtlbench.data import left_out
 from mtlbench.data.base import ImageDataset
 from mtlbench.models.backbone import Backbone
 from mtlbench.models.sharing import Tree
@@ -81,5 +83,14 @@ def prepare(config: Config, screen: Screen, session: Session) -> Setup:
     with screen(f"generate {config['dataset']['name']}") as progress:
         root = parts.dataset_root(config, progress)
     test = parts.open_dataset(config, "test", root, limit=config.get("limit"))
+    say_left_out(test, session)
     tree = parts.tree(config, len(test.tasks))
     return Setup(config, root, test, tree, backbone, recipe, adversary, device, screen, session)
+
+
+def say_left_out(dataset: ImageDataset, session: Session) -> None:
+    """Say once what a split should hold but does not: fewer images give other numbers."""
+    line = left_out.line(dataset)
+    if line and line not in session.said:
+        print(f"mtlbench: {line}", file=sys.stderr, flush=True)
+        session.said.add(line)

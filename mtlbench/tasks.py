@@ -7,7 +7,7 @@ The sets are those of arXiv 2305.12066: NYUv2 with three tasks and Tiny-Taxonomy
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from mtlbench.errors import UsageError
+from mtlbench.errors import DataError, UsageError
 
 
 @dataclass(frozen=True)
@@ -27,6 +27,34 @@ class Task:
     loss: str
     metrics: tuple[str, ...]
     class_weights: tuple[float, ...] = ()
+
+    @property
+    def target_channels(self) -> int:
+        """Channels of its target: class ids have one, whatever the number of classes."""
+        return 1 if self.loss == "cross_entropy" else self.channels
+
+    def check_shapes(self, prediction: Sequence[int], target: Sequence[int], mask: Sequence[int]) -> None:
+        """Refuse shapes that broadcasting would take without a word.
+
+        Args:
+            prediction: [B, C, h, w].
+            target: [B, c, H, W] with c = `target_channels`.
+            mask: [B, 1, H, W].
+
+        Raises:
+            DataError: one of them has another shape.
+        """
+        images, size = prediction[0], target[2:]
+        if (
+            prediction[1] != self.channels
+            or target[:2] != (images, self.target_channels)
+            or mask[:2] != (images, 1)
+            or mask[2:] != size
+        ):
+            raise DataError(
+                f"{self.name}: prediction {list(prediction)}, target {list(target)}, mask {list(mask)}; expected "
+                f"[{images}, {self.channels}, h, w], [{images}, {self.target_channels}, H, W] and [{images}, 1, H, W]"
+            )
 
 
 SEGMENTATION, NORMALS, DEPTH = "segmentation", "normals", "depth"

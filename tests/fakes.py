@@ -12,9 +12,10 @@ from mtlbench.data.batch import Batch, Sample
 from mtlbench.losses import TaskLosses
 from mtlbench.models.backbone import Backbone, Head
 from mtlbench.tasks import DEPTH, NORMALS, SEGMENTATION, Task, three_tasks
+from tests.device import DTYPE, HERE
 from tests.golden import BGR_MEAN, GoldenModel, golden_batches, golden_model, golden_tasks
 
-MEAN = torch.tensor(BGR_MEAN)[:, None, None]
+MEAN = torch.tensor(BGR_MEAN, **HERE)[:, None, None]
 
 
 class FakeDataset(ImageDataset):
@@ -34,7 +35,7 @@ class FakeDataset(ImageDataset):
         images: int = 7,
         size: tuple[int, int] = (24, 32),
         empty: Sequence[int] = (),
-        dtype: torch.dtype = torch.float32,
+        dtype: torch.dtype = DTYPE,
     ) -> None:
         self.images, self.size, self.empty, self.dtype = images, size, tuple(empty), dtype
         self.tasks: tuple[Task, ...] = three_tasks(classes=5)
@@ -114,7 +115,7 @@ class RGBGolden:
         self.batches = [batch(i, *raw) for i, raw in enumerate(golden_batches(ds))]
 
     def forward(self, image: Tensor, names: Sequence[str] | None = None) -> dict[str, Tensor]:
-        predictions = self.model(image.flip(1) * 255 - MEAN)
+        predictions = self.model(image.flip(1) * 255 - MEAN.to(image))
         return {name: predictions[name] for name in names or predictions}
 
     def losses(self, batch: Batch, tasks: Sequence[Task] | None = None) -> TaskLosses:

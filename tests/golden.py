@@ -1,7 +1,6 @@
 """The tiny models, batches and numbers that the reference implementation was run on (golden/README.md)."""
 
 import json
-import os
 from functools import cache
 from pathlib import Path
 
@@ -19,6 +18,7 @@ from mtlbench.tasks import (
     five_tasks,
     three_tasks,
 )
+from tests.device import HERE, here
 
 DATASETS = ("nyuv2", "tiny_taxonomy")
 BATCH = 3  # images in a batch of the golden run: 3, then 2
@@ -52,27 +52,24 @@ METRIC_NAMES = {
 GoldenBatch = tuple[Tensor, dict[str, Tensor], dict[str, Tensor]]
 
 
-def folder() -> Path:
-    """Where the golden files lie."""
-    beside = Path(__file__).resolve().parents[1].parent / "shared"
-    return Path(os.environ.get("MTLBENCH_SHARED", beside)) / "golden"
+FOLDER = Path(__file__).parent / "golden"
 
 
 @cache
 def _arrays() -> dict[str, np.ndarray]:
-    with np.load(folder() / "attacks.npz") as file:
+    with np.load(FOLDER / "attacks.npz") as file:
         return dict(file)
 
 
 @cache
 def golden_numbers() -> dict:
     """attacks.json, untranslated."""
-    return json.loads((folder() / "attacks.json").read_text())
+    return json.loads((FOLDER / "attacks.json").read_text())
 
 
 def golden_tasks(ds: str) -> tuple[Task, ...]:
     """The tasks of dataset `ds`, with the class weights of the golden run."""
-    return three_tasks() if ds == "nyuv2" else five_tasks(_arrays()["tiny_taxonomy/semseg_prior_factor"])
+    return three_tasks() if ds == "nyuv2" else five_tasks(_arrays()["tiny_taxonomy/semseg_prior_factor"].tolist())
 
 
 class GoldenModel(nn.Module):
@@ -99,7 +96,7 @@ def golden_model(ds: str) -> GoldenModel:
             weights[".".join(NAMES.get(p, p) for p in part)] = torch.from_numpy(array)
     model = GoldenModel(golden_tasks(ds))
     model.load_state_dict(weights)
-    return model.eval().requires_grad_(False)
+    return model.to(**HERE).eval().requires_grad_(False)
 
 
 def golden_batches(ds: str) -> list[GoldenBatch]:
@@ -110,7 +107,9 @@ def golden_batches(ds: str) -> list[GoldenBatch]:
 def _batch(ds: str, prefix: str) -> GoldenBatch:
     arrays = _arrays()
     targets = {
-        ours: torch.from_numpy(arrays[prefix + theirs]) for theirs, ours in NAMES.items() if prefix + theirs in arrays
+        ours: here(torch.from_numpy(arrays[prefix + theirs]))
+        for theirs, ours in NAMES.items()
+        if prefix + theirs in arrays
     }
     if ds == "tiny_taxonomy":
         targets[SEGMENTATION] = targets[SEGMENTATION].long()
@@ -119,14 +118,14 @@ def _batch(ds: str, prefix: str) -> GoldenBatch:
     if ds == "nyuv2":
         masks[DEPTH] = targets[DEPTH] > 3e-5
     else:
-        masks[NORMALS] &= torch.from_numpy(arrays[prefix + "normal_mask"])[:, :1] == 1
-        masks[DEPTH] &= torch.from_numpy(arrays[prefix + "depth_zbuffer_mask"]) == 1
-    return torch.from_numpy(arrays[prefix + "input"]), targets, masks
+        masks[NORMALS] &= here(torch.from_numpy(arrays[prefix + "normal_mask"]))[:, :1] == 1
+        masks[DEPTH] &= here(torch.from_numpy(arrays[prefix + "depth_zbuffer_mask"])) == 1
+    return here(torch.from_numpy(arrays[prefix + "input"])), targets, masks
 
 
 def golden_perturbations(ds: str, attack: str) -> list[Tensor]:
     """x_adv - x in grey levels for each batch; `attack` is ``<step>/<objective>`` in its names."""
-    return [torch.from_numpy(_arrays()[f"{ds}/adv{i}/{attack}"]) for i in range(2)]
+    return [here(torch.from_numpy(_arrays()[f"{ds}/adv{i}/{attack}"])) for i in range(2)]
 
 
 def golden_attacks(ds: str) -> list[str]:

@@ -16,6 +16,7 @@ from mtlbench.attacks.objectives import Losses, Objective, Total
 from mtlbench.attacks.random import PerImage
 from mtlbench.attacks.steps import Step
 from mtlbench.data.batch import Batch
+from tests.device import HERE
 from tests.fakes import RGBGolden
 
 CONF = Path(__file__).resolve().parents[1] / "conf" / "attack"
@@ -66,7 +67,7 @@ def attack_of(attack: str, step: str, ds: str = "nyuv2", **options: Any) -> Atta
     for node in (chosen, chosen.step):
         node.update({name: value for name, value in SHORT.items() if name in node})
     chosen.update(options)
-    config = OmegaConf.to_container(OmegaConf.create({"attack": chosen, "plugins": []}), resolve=True)
+    config: Any = OmegaConf.to_container(OmegaConf.create({"attack": chosen, "plugins": []}), resolve=True)
     built = parts.attacks(config, parts.engine(config), golden(ds).tasks)
     return next(iter(built.values()))  # the first task's, of `single`
 
@@ -91,7 +92,7 @@ def run(
 def apply(
     attack: Attack, batch: Batch, eps: float | Sequence[float] = EPS, seed: int = 0, ds: str = "nyuv2"
 ) -> Tensor:
-    radii = torch.tensor([eps] * len(batch) if isinstance(eps, float) else eps)
+    radii = torch.tensor([eps] * len(batch) if isinstance(eps, float) else eps, **HERE)
     losses = golden(ds).losses(batch, attack.tasks)
     return attack(losses, batch.image, radii, PerImage(seed, batch.names))[""]
 

@@ -31,6 +31,6 @@ def as_before() -> Iterator[None]:
         for handler in set(root.handlers) - set(handlers):
             handler.close()
         root.handlers[:], root.level = handlers, level
-        for number, handler in signals.items():
-            signal.signal(number, handler)
+        for number, before in signals.items():
+            signal.signal(number, before)
         torch.set_num_threads(threads)

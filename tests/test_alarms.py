@@ -1,6 +1,7 @@
 """Alarms: each one is raised by what it is about, and by nothing else."""
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -78,7 +79,7 @@ def test_nothing_stored() -> None:
         ({"training_mode": np.ones((10, 1))}, "not in evaluation mode"),
     ],
 )
-def test_an_attacks_own_numbers(arrays: dict[str, np.ndarray], text: str) -> None:
+def test_an_attacks_own_numbers(arrays: dict[str, Any], text: str) -> None:
     found = raised([cell("none", 0.0), cell(**arrays)], [50.0])
     assert list(found) == ["dgba 8"]
     assert found["dgba 8"].startswith("alarm: ")

@@ -10,8 +10,9 @@ from mtlbench.attacks.steps import FGSM, PGD, ReferenceAPGD, ReferenceSAGA, Step
 from mtlbench.data.batch import Batch
 from mtlbench.losses import at_size
 from mtlbench.tasks import SEGMENTATION
+from tests.device import HERE
 from tests.fakes import RGBGolden
-from tests.golden import DATASETS, NAMES, folder, golden_attacks, golden_numbers, golden_perturbations
+from tests.golden import DATASETS, NAMES, golden_attacks, golden_numbers, golden_perturbations
 from tests.grid import climb, golden
 
 EPS = 8 / 255
@@ -20,12 +21,12 @@ OBJECTIVES: dict[str, Objective] = {"single": Single(), "total": Total(), "signs
 POOLED = [("tiny_taxonomy", f"{step}/total") for step in STEPS]
 """Here the reference climbs the batch's weighted mean, which no per-image loss equals; tested separately."""
 
-pytestmark = pytest.mark.usefixtures("shared", "one_thread")
+pytestmark = [pytest.mark.engine, pytest.mark.usefixtures("one_thread")]
 
 
 def entries() -> list[tuple[str, str]]:
     """(dataset, ``<step>/<objective>``) of everything that the reference wrote."""
-    return [(ds, attack) for ds in DATASETS for attack in golden_attacks(ds)] if folder().is_dir() else []
+    return [(ds, attack) for ds in DATASETS for attack in golden_attacks(ds)]
 
 
 def step_of(ds: str, attack: str) -> Step:
@@ -70,14 +71,15 @@ def pooled_losses(golden: RGBGolden, batch: Batch) -> Losses:
     batch, where ours divides by those of the image.
     """
     segmentation = next(task for task in golden.tasks if task.name == SEGMENTATION)
-    weights = torch.tensor(segmentation.class_weights)
+    weights = torch.tensor(segmentation.class_weights, **HERE)
     others = golden.losses(batch, [task for task in golden.tasks if task is not segmentation])
 
     def losses(x: Tensor) -> Tensor:
         predictions = golden.forward(x)
         logits = predictions[SEGMENTATION]
-        labels = at_size(batch.targets[SEGMENTATION], logits.shape[-2:])[:, 0].long()
-        valid = at_size(batch.masks[SEGMENTATION], logits.shape[-2:])[:, 0]
+        size = logits.shape[-2], logits.shape[-1]
+        labels = at_size(batch.targets[SEGMENTATION], size)[:, 0].long()
+        valid = at_size(batch.masks[SEGMENTATION], size)[:, 0]
         labels = torch.where(valid, labels, -100)
         nats = F.cross_entropy(logits, labels, weight=weights, reduction="none").sum((1, 2))
         total = (weights[labels.clamp_min(0)] * valid).sum()

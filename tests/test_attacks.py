@@ -10,6 +10,7 @@ from mtlbench.attacks.attack import Attack
 from mtlbench.attacks.objectives import DGBA, Objective
 from mtlbench.attacks.steps import Step
 from mtlbench.evaluate import frozen
+from tests.device import HERE
 from tests.fakes import rows
 from tests.grid import (
     BATCH_BOUND,
@@ -27,7 +28,7 @@ from tests.grid import (
     same,
 )
 
-pytestmark = pytest.mark.usefixtures("shared", "one_thread")
+pytestmark = [pytest.mark.engine, pytest.mark.usefixtures("one_thread")]
 
 precisely = partial(run, ds="precise")
 
@@ -100,7 +101,7 @@ def test_a_radius_per_image(attack, step):
     batch, radii = first_batch("precise"), [0.0, 2 / 255, 16 / 255]
     found = precisely(attack, step, batch, eps=radii)
     moved = (found - batch.image).abs().flatten(1).amax(1)
-    assert (moved <= torch.tensor(radii) + SLACK).all()
+    assert (moved <= torch.tensor(radii, **HERE) + SLACK).all()
     assert moved[0] == 0
     for i, radius in enumerate(radii):
         same(precisely(attack, step, rows(batch, [i]), eps=radius), found[i : i + 1])
@@ -169,7 +170,7 @@ def test_random_starts_and_restarts(attack, step):
     assert torch.equal(several(batch, eps=0.0), batch.image)
     same(torch.cat([several(rows(batch, [i])) for i in range(len(batch))]), found)
     once = precisely(attack, step, batch, random_start=True)
-    assert attack == "noise" or not torch.equal(once, precisely(attack, step, batch)), "the start is really random"
+    assert torch.equal(once, precisely(attack, step, batch)) == (attack == "noise"), "the start is really random"
     losses = golden("precise").losses(batch, attack_of(attack, step, "precise").tasks)
     objective = attack_of(attack, step, "precise").objective.bind(losses, batch.image)
     if len(objective.candidates()) == 1:  # several would draw other starts

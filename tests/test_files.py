@@ -81,7 +81,7 @@ def test_write_atomically(tmp_path, content):
 def test_content_is_on_disk_before_the_name_points_to_it(tmp_path, monkeypatch):
     done: list[str] = []
     real_fsync, real_replace = os.fsync, Path.replace
-    monkeypatch.setattr(files.os, "fsync", lambda fd: (done.append("fsync"), real_fsync(fd))[1])
+    monkeypatch.setattr(os, "fsync", lambda fd: (done.append("fsync"), real_fsync(fd))[1])
     monkeypatch.setattr(Path, "replace", lambda self, to: (done.append("replace"), real_replace(self, to))[1])
     write_atomically(tmp_path / "file", b"x")
     assert done == ["fsync", "replace", "fsync"]

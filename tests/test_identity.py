@@ -86,7 +86,8 @@ def test_what_changes_a_result_changes_the_identity(target: str, options: dict[s
 
 
 def test_nothing_of_python_is_in_a_key() -> None:
-    for kind in (Objective, Step, Backbone):
+    kinds: tuple[type[Identified], ...] = (Objective, Step, Backbone)
+    for kind in kinds:
         subclasses = [kind]
         for one in subclasses:
             subclasses += one.__subclasses__()

@@ -12,6 +12,7 @@ from mtlbench.metrics.measure import Measured, measure
 from mtlbench.metrics.normals import coarse_median, fine_median
 from mtlbench.metrics.statistics import STATISTICS
 from mtlbench.tasks import Task, five_tasks, three_tasks
+from tests.device import DEVICE, HERE, here
 
 CLASSES = 6
 N = 9
@@ -20,6 +21,8 @@ HIDDEN = 4  # the image without a valid pixel
 THREE = three_tasks(CLASSES)
 FIVE = five_tasks([0.5, 2.0, 1.0, 3.0, 0.7, 9.0])
 SETS = {"three": THREE, "five": FIVE}
+
+pytestmark = [pytest.mark.engine, pytest.mark.usefixtures("one_thread")]
 
 
 def scene(tasks, n=N, size=(12, 20), seed=0):
@@ -43,10 +46,14 @@ def take(parts, index):
     return [{name: value[index] for name, value in part.items()} for part in parts]
 
 
+def moved(parts):
+    return [{name: here(value) for name, value in part.items()} for part in parts]
+
+
 def statistics(tasks, parts, batch=N):
     n = len(next(iter(parts[0].values())))
-    measured = Measured.join([measure(tasks, *take(parts, slice(i, i + batch))) for i in range(0, n, batch)])
-    return {key: value.numpy() for key, value in (measured.per_image | measured.pooled).items()}
+    measured = Measured.join([measure(tasks, *moved(take(parts, slice(i, i + batch)))) for i in range(0, n, batch)])
+    return {key: value.cpu().numpy() for key, value in (measured.per_image | measured.pooled).items()}
 
 
 def score(tasks, parts, scores="standard", weights=None, batch=N, group=16):
@@ -246,11 +253,11 @@ def test_normals_of_any_length_and_type_score_the_same():
 
 
 def test_small_angles_are_exact_and_a_zero_prediction_is_90_degrees_off():
-    degrees = torch.tensor([0.0, 0.001, 1.0, 179.9])
+    degrees = torch.tensor([0.0, 0.001, 1.0, 179.9], **HERE)
     radians = torch.deg2rad(degrees).view(1, 1, 1, 4)
     target = torch.cat([radians.cos(), radians.sin(), torch.zeros_like(radians)], 1)
-    prediction = torch.tensor([3.0, 0.0, 0.0]).view(1, 3, 1, 1)
-    mask = torch.ones(1, 1, 1, 4, dtype=torch.bool)
+    prediction = torch.tensor([3.0, 0.0, 0.0], **HERE).view(1, 3, 1, 1)
+    mask = torch.ones(1, 1, 1, 4, dtype=torch.bool, device=DEVICE)
     angle = STATISTICS["angle_sums"].map
     assert angle(prediction, target, mask).flatten().tolist() == pytest.approx(degrees.tolist(), rel=1e-4)
     assert angle(0 * prediction, target, mask).flatten().tolist() == pytest.approx([90] * 4)
@@ -302,7 +309,7 @@ def test_statistics_have_their_declared_shapes_and_are_additive():
         source = {"depth_sums": "depth", "l1_sums": "depth"}.get(name, "normals" if "ang" in name else "segmentation")
         if name == "cosine_sums":
             source = "normals"
-        prediction, target, mask = (part[source] for part in scene(THREE))
+        prediction, target, mask = (part[source] for part in moved(scene(THREE)))
         found = statistic(prediction, target, mask)
         width = len(COLUMNS[name]) if name in COLUMNS else 3 * CLASSES
         if name in BINS_PER_DEGREE:
@@ -316,7 +323,7 @@ def test_statistics_have_their_declared_shapes_and_are_additive():
 
 
 def test_measure_has_one_entry_for_each_statistic_that_is_needed():
-    measured = measure(THREE, *scene(THREE))
+    measured = measure(THREE, *moved(scene(THREE)))
     wanted = {f"{task.name}/{name}" for task in THREE for name in statistics_of(task)}
     assert set(measured.per_image) | set(measured.pooled) == wanted
     assert set(measured.pooled) == {"normals/angle_histogram_fine"}

@@ -1,11 +1,12 @@
 """Every metric, relative drop and ARP of the reference implementation, from its own perturbations."""
 
+from collections.abc import Sequence
 from functools import cache
 
 import numpy as np
 import pandas as pd
 import pytest
-import torch
+from torch import Tensor
 
 from mtlbench.metrics import values
 from mtlbench.metrics.measure import Measured, measure
@@ -23,30 +24,21 @@ from tests.golden import (
     golden_tasks,
 )
 
-pytestmark = pytest.mark.usefixtures("shared", "one_thread")
-
-
-@pytest.fixture(scope="module")
-def one_thread():
-    """Tiny tensors: on a busy machine threads cost a hundred times what they save."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = [pytest.mark.engine, pytest.mark.usefixtures("one_thread")]
 
 
 @cache
 def metrics(ds, attack, scores="paper", batch=BATCH):
     """(task, metric) -> our number; `attack` None for clean."""
     tasks, model = golden_tasks(ds), golden_model(ds)
-    deltas = golden_perturbations(ds, attack) if attack else [0, 0]
+    deltas: Sequence[Tensor | int] = golden_perturbations(ds, attack) if attack else [0, 0]
     measured = Measured.join(
         [
             measure(tasks, model(x + delta), targets, masks)
             for (x, targets, masks), delta in zip(golden_batches(ds), deltas, strict=True)
         ]
     )
-    statistics = {key: value.numpy() for key, value in (measured.per_image | measured.pooled).items()}
+    statistics = {key: value.cpu().numpy() for key, value in (measured.per_image | measured.pooled).items()}
     result = values(tasks, statistics, np.ones((1, 5)), scores, batch)
     return {key: value.item() for key, value in result.items()}
 

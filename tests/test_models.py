@@ -2,6 +2,7 @@
 
 from collections import Counter
 from math import ceil
+from typing import Any
 
 import pytest
 import torch
@@ -197,6 +198,7 @@ def test_the_width_of_tiny():
     sizes = [sum(p.numel() for p in model.parameters()) for model in (full, narrow)]
     assert 3 < sizes[0] / sizes[1] < 4
     assert (Tiny().name, Tiny(0.5).name) == ("tiny", "tiny-x0.5")
+    wrong: Any
     for wrong in (0, -1, 11, True, "wide"):
         with pytest.raises(UsageError, match=r"model\.width"):
             Tiny(wrong)

@@ -21,16 +21,17 @@ from mtlbench.attacks.objectives import (
 from mtlbench.attacks.objectives.weighted_total import Weighted
 from mtlbench.attacks.random import PerImage
 from mtlbench.attacks.steps import APGD, FGSM, MIM, PGD, MIMLinear
+from tests.device import HERE
 from tests.grid import EPS, climb, first_batch, golden, same
 
-pytestmark = pytest.mark.usefixtures("shared", "one_thread")
+pytestmark = [pytest.mark.engine, pytest.mark.usefixtures("one_thread")]
 
 
 class Scaled:
     """Losses times a constant per task, in another order."""
 
     def __init__(self, losses: Callable[[Tensor], Tensor], factors: Sequence[float], order: Sequence[int]) -> None:
-        self.losses, self.factors, self.order = losses, torch.tensor(factors)[:, None], list(order)
+        self.losses, self.factors, self.order = losses, torch.tensor(factors, **HERE)[:, None], list(order)
 
     def __call__(self, x: Tensor) -> Tensor:
         return (self.losses(x) * self.factors)[self.order]
@@ -93,8 +94,8 @@ def test_one_backward_equals_one_per_task(ds, name):
 
 def test_dgba_gives_a_loss_of_zero_no_say():
     """One task without a valid pixel: DGBA of the others."""
-    x = torch.rand(2, 3, 4, 4)
-    slope = torch.randn(3, 4, 4)
+    x = torch.rand(2, 3, 4, 4).to(**HERE)
+    slope = torch.randn(3, 4, 4).to(**HERE)
 
     def losses(z: Tensor) -> Tensor:
         return torch.stack([(z * slope).sum((1, 2, 3)) ** 2, 0 * z.sum((1, 2, 3))])
@@ -153,7 +154,7 @@ class TestFamilies:
         x = first_batch().image
         losses = golden("nyuv2").losses(first_batch())
         bound = Static().bind(losses, x)
-        assert torch.allclose(bound.score(losses(x)), torch.full((3,), 3.0))
+        assert torch.allclose(bound.score(losses(x)), torch.full((3,), 3.0, **HERE))
         elsewhere = (x + 0.2).clamp(0, 1)
         slopes, _ = Total().parts(losses, elsewhere)
         expected = (slopes / losses(x)[:, :, None, None, None]).sum(0)
@@ -196,7 +197,7 @@ class TestFamilies:
 @pytest.mark.parametrize("alpha", [0.5, 1.0, 1.5, 2.0])
 def test_power_gives_a_task_without_a_valid_pixel_no_say(alpha):
     """Its loss is 0; a constant of 1e8 in the score would leave the other terms no digits."""
-    losses = torch.tensor([[0.7, 1.2], [0.3, 0.0]], requires_grad=True)
+    losses = torch.tensor([[0.7, 1.2], [0.3, 0.0]], **HERE, requires_grad=True)
     alone = Power(alpha).score(losses[:1])
     score = Power(alpha).score(losses)
     assert score[1] == alone[1]

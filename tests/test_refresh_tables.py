@@ -57,7 +57,7 @@ def run(tmp_path: Path, page: str, status: int = 0) -> tuple[int, str, str]:
     command.write_text(FAKE.format(python=sys.executable, status=status))
     command.chmod(0o755)
     file.write_text(page)
-    words = [sys.executable, SCRIPT, file, "outputs=there"]
+    words = [sys.executable, str(SCRIPT), str(file), "outputs=there"]
     path = f"{tmp_path}{os.pathsep}{os.environ['PATH']}"
     done = subprocess.run(words, capture_output=True, text=True, env=os.environ | {"PATH": path})
     return done.returncode, done.stderr, file.read_text()

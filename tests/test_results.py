@@ -1,6 +1,7 @@
 """What a stored cell is called in tables, and what keeps it apart from others."""
 
 import json
+from typing import Any
 
 import pytest
 
@@ -35,8 +36,8 @@ def test_single_keeps_its_target_and_its_options() -> None:
 
 
 def test_the_recipe_is_what_decides_the_weights_but_for_the_seed() -> None:
-    def name(*mirror: bool, **training: object) -> str:
-        return names(cell(recipe(*mirror, **training)))["recipe"]
+    def name(mirror: bool = True, **training: Any) -> str:
+        return names(cell(recipe(mirror, **training)))["recipe"]
 
     assert name() == name(seed=1)
     assert name() != name(eps=4.0)

@@ -3,7 +3,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -472,10 +471,3 @@ def test_the_largest_size_works(form, tmp_path):
     make(tmp_path / "r", form, 2, (480, 640), 0)
     images = (tmp_path / "r").rglob("*.png")
     assert {read(p).shape[:2] for p in images} == {(480, 640)}
-
-
-def test_speed():
-    start = time.perf_counter()
-    for index in range(20):
-        render(0, "train", index, 64, 64)
-    assert time.perf_counter() - start < 4  # 0.07 s on an idle core

@@ -10,9 +10,10 @@ from mtlbench.attacks.objectives import DGBA, Objective, Power, Scaled, SignSum,
 from mtlbench.attacks.random import PerImage
 from mtlbench.attacks.steps import APGD, PGD, SAGA, ReferenceAPGD, ReferenceSAGA, Step
 from mtlbench.models.sharing import BLOCKS, by_name, level
+from tests.device import HERE
 from tests.grid import EPS, first_batch, golden, same
 
-pytestmark = pytest.mark.usefixtures("shared", "one_thread")
+pytestmark = [pytest.mark.engine, pytest.mark.usefixtures("one_thread")]
 
 FACTORS = (1.0, 0.1, 10.0)
 OBJECTIVES = [Total(), DGBA(), Static(), Power(0.5), SignSum(), WeightedTotal(1)]
@@ -26,7 +27,7 @@ def attacked(objective: Objective, step: Step, factors: tuple[float, ...] | None
     """Images of the attack, the factors taken into the losses themselves where `factors` is given."""
     batch, setting = first_batch(), golden("nyuv2")
     losses = setting.losses(batch)
-    seen = losses if factors is None else lambda x: losses(x) * torch.tensor(factors)[:, None]
+    seen = losses if factors is None else lambda x: losses(x) * torch.tensor(factors, **HERE)[:, None]
     eps = torch.full((len(batch),), EPS)
     return Attack(objective, step, setting.tasks)(seen, batch.image, eps, PerImage(0, batch.names))[""]
 

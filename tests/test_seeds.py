@@ -58,7 +58,7 @@ def test_an_undefined_seed_is_named() -> None:
     defined = damages({"segmentation": 10.0}, seed=0)
     alone = rows({("segmentation", "miou"): 0.5}, seed=1)  # without its clean row
     result = over_seeds(arps(defined, alone))
-    assert np.isnan(result.iloc[0, 0])
+    assert result[0].isna().iloc[0]
     assert result.index.get_level_values("status")[0].startswith("seed 1: undefined: segmentation (miou: no clean")
 
 
@@ -113,5 +113,5 @@ def test_accuracy_lost_to_adversarial_training_compares_equal_trees_and_seeds() 
     result = accuracy_lost(wide(*parts), "clean").reset_index()
     robust = result[result["training"] != "clean"].set_index("seed")
     assert robust.loc[0, 0] == pytest.approx(25)
-    assert np.isnan(robust.loc[1, 0])
+    assert robust[0].isna()[1]
     assert "no clean result" in robust.loc[1, "status"]

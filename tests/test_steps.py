@@ -16,18 +16,19 @@ from mtlbench.attacks.steps import APGD, FGSM, MIM, PGD, SAGA, MIMLinear, Noise
 from mtlbench.attacks.steps.apgd import checkpoints
 from mtlbench.attacks.steps.reference import ReferenceAPGD, ReferenceSAGA
 from mtlbench.errors import UsageError
+from tests.device import DEVICE, HERE
 from tests.fakes import rows
 from tests.grid import EPS, SLACK, apply, climb, first_batch, golden, same
 
-pytestmark = pytest.mark.usefixtures("shared", "one_thread")
+pytestmark = [pytest.mark.engine, pytest.mark.usefixtures("one_thread")]
 
 
 @pytest.fixture
 def linear() -> tuple[Tensor, Callable[[Tensor], Tensor], Tensor]:
     """Images, losses that are linear in them, and the sign of their total slope, nowhere zero."""
     random = torch.Generator().manual_seed(0)
-    x = 0.2 + 0.6 * torch.rand(4, 3, 5, 6, generator=random)
-    slopes = torch.randn(2, 4, 3, 5, 6, generator=random)
+    x = 0.2 + 0.6 * torch.rand(4, 3, 5, 6, generator=random).to(**HERE)
+    slopes = torch.randn(2, 4, 3, 5, 6, generator=random).to(**HERE)
     return x, lambda z: (slopes * z).sum((2, 3, 4)), slopes.sum(0).sign()
 
 
@@ -40,7 +41,7 @@ STEPS = [
 @pytest.mark.parametrize("step", STEPS, ids=lambda step: f"{step.name}{step.steps}")
 def test_linear_losses_reach_the_corner(step, linear):
     x, losses, sign = linear
-    eps = torch.tensor([0.0, 0.01, 8 / 255, 0.1])
+    eps = torch.tensor([0.0, 0.01, 8 / 255, 0.1], **HERE)
     assert torch.allclose(climb(step, losses, x, eps), x + eps[:, None, None, None] * sign, rtol=0, atol=1e-6)
 
 
@@ -67,7 +68,7 @@ def test_a_smaller_step_stays_short_of_the_corner(linear):
 @pytest.fixture
 def curved() -> tuple[Tensor, Callable[[Tensor], Tensor]]:
     """An image and a concave loss whose peak lies inside the ball of 0.1 in half of the columns, else beyond it."""
-    x = torch.full((1, 3, 4, 4), 0.5)
+    x = torch.full((1, 3, 4, 4), 0.5, **HERE)
     peak = torch.full_like(x, 0.52)
     peak[..., ::2] = 0.9
     return x, lambda z: 10 - (z - peak).square().sum((1, 2, 3))[None]
@@ -85,12 +86,19 @@ def test_a_curved_loss_is_climbed_to_its_peak(step, near, curved):
     assert (found[..., 1::2] - 0.52).abs().max() < near
 
 
-def test_apgd_never_ends_below_its_best_point(curved):
-    """Its score grows with every further step that it is allowed."""
+@pytest.mark.parametrize("steps", range(1, 12))
+def test_apgd_ends_at_the_best_point_that_it_has_seen(steps, curved):
     x, losses = curved
-    scores = [losses(climb(APGD(n), losses, x, torch.tensor([0.1]))).item() for n in range(1, 12)]
-    assert scores[0] >= losses(x).item()
-    assert scores[-1] > scores[0]
+    seen: list[float] = []
+
+    def watched(z: Tensor) -> Tensor:
+        values = losses(z)
+        seen.append(values.item())
+        return values
+
+    found = climb(APGD(steps), watched, x, torch.tensor([0.1]))
+    assert len(seen) == steps + 1, "one look a step, and one at the last point"
+    assert losses(found).item() == max(seen) > seen[0]
 
 
 @pytest.mark.parametrize("steps", [1, 2, 5])
@@ -114,8 +122,8 @@ def test_more_restarts_never_lower_the_score(step):
 
 def test_apgd_keeps_the_best_point_of_each_image():
     """An image that only gets worse keeps its start, beside one that gets better."""
-    x = torch.full((2, 3, 4, 4), 0.5)
-    sign = torch.tensor([1.0, -1.0])
+    x = torch.full((2, 3, 4, 4), 0.5, **HERE)
+    sign = torch.tensor([1.0, -1.0], **HERE)
 
     def losses(z: Tensor) -> Tensor:
         rise = (z - x).sum((1, 2, 3))
@@ -127,7 +135,7 @@ def test_apgd_keeps_the_best_point_of_each_image():
 
 
 def test_a_zero_gradient_moves_nothing():
-    x = torch.rand(2, 3, 4, 4)
+    x = torch.rand(2, 3, 4, 4).to(**HERE)
     for step in STEPS:
         found = climb(step, lambda z: 0 * z.sum((1, 2, 3))[None], x, torch.full((2,), 0.1))
         assert torch.equal(found, x), step.name
@@ -159,7 +167,7 @@ def test_random_draws_depend_on_seed_and_name_only(step, options):
 
 
 def test_per_image_draws():
-    like = torch.empty(2, 3, 50, 40)
+    like = torch.empty(2, 3, 50, 40, device=DEVICE)
     draws = PerImage(0, ["a", "b"])
     first, second = draws.uniform(like), draws.uniform(like)
     assert first.shape == like.shape
@@ -174,7 +182,7 @@ def test_per_image_draws():
 
 
 def test_noise_is_a_sign_of_full_size():
-    x = torch.full((2, 3, 16, 16), 0.5)
+    x = torch.full((2, 3, 16, 16), 0.5, **HERE)
     moved = climb(Noise(), lambda z: z.sum((1, 2, 3))[None], x, torch.full((2,), EPS)) - x
     assert torch.allclose(moved.abs(), torch.full_like(x, EPS), atol=SLACK)
     assert 0.45 < (moved > 0).float().mean() < 0.55
@@ -185,8 +193,9 @@ def test_noise_is_a_sign_of_full_size():
 
 def test_projection_is_the_nearest_point():
     random = torch.Generator().manual_seed(0)
-    x, z = torch.rand(3, 3, 4, 4, generator=random), 3 * torch.rand(3, 3, 4, 4, generator=random) - 1
-    eps = torch.tensor([0.0, 0.05, 2.0])
+    x = torch.rand(3, 3, 4, 4, generator=random).to(**HERE)
+    z = 3 * torch.rand(3, 3, 4, 4, generator=random).to(**HERE) - 1
+    eps = torch.tensor([0.0, 0.05, 2.0], **HERE)
     ball = Ball(x, eps, PerImage(0, "abc"))
     found = ball.project(z)
     assert torch.equal(ball.project(found), found)

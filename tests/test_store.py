@@ -13,7 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from mtlbench import store
+from mtlbench import errors, store
 from mtlbench.errors import DamagedCellError, DataError
 from mtlbench.store import Cell, Store, content_key
 
@@ -33,7 +33,7 @@ PROVENANCE = {"commit": "unknown", "seconds": 1.5}
 
 def cell(number: int = 0, **changes) -> Cell:
     random = np.random.default_rng(number)
-    arrays = {
+    arrays: dict[str, np.ndarray] = {
         "segmentation/class_counts": random.integers(0, 99, (7, 15)),
         "depth/depth_sums": random.random((7, 9)),
         "normals/angle_histogram_fine": random.integers(0, 9, 4000),
@@ -189,7 +189,7 @@ def test_any_bytes_are_no_cell(tmp_path, content):
 
 def npz(**arrays: np.ndarray) -> bytes:
     buffer = io.BytesIO()
-    np.savez(buffer, **arrays)
+    np.savez(buffer, **arrays)  # type: ignore[arg-type]  # no array is called allow_pickle
     return buffer.getvalue()
 
 
@@ -444,7 +444,7 @@ def test_a_damaged_record_is_still_a_failure(tmp_path):
     ids=repr,
 )
 def test_reasons(error, text):
-    assert store.reason(error) == text
+    assert errors.reason(error) == text
 
 
 # Older and newer forms

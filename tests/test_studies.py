@@ -11,6 +11,7 @@ from mtlbench.report.plots import write_plot
 from mtlbench.report.studies import show_study
 from mtlbench.store import Cell
 from mtlbench.studies import STUDIES, Evidence, Study
+from mtlbench.studies.base import arranged
 from tests.frames import damages, wide
 
 TASKS = ("segmentation", "normals", "depth")
@@ -105,7 +106,7 @@ def test_an_undefined_gain_says_why() -> None:
     levels = [(damage, "independent"), (more, "share2")]
     parts = [cell(values, attack="single", target="segmentation", sharing=sharing) for values, sharing in levels]
     found = table(run("transfer", *parts), "transfer").set_index("sharing")
-    assert np.isnan(found.loc["share2", "gain"])
+    assert found["gain"].isna()["share2"]
     assert found.loc["share2", "increase"] == pytest.approx(0.498)
     assert found.loc["share2", "status"] == "gain undefined: the independent ratio is below 0.01"
 
@@ -264,7 +265,7 @@ def test_robust_models_meet_the_clean_model_of_the_same_attack() -> None:
     assert found.loc[("clean", "dgba"), "difference"] == 0
     cost = table(study, "robust_models_cost").set_index("training")
     assert cost.loc["adversarial-dgba", "training_seconds"] == 150
-    assert np.isnan(cost.loc["clean", "training_seconds"])
+    assert cost["training_seconds"].isna()["clean"]
     gain = table(study, "robust_models_gain").set_index("training")
     assert gain["difference"].to_dict() == pytest.approx({"clean": 20, "adversarial-dgba": 10})
 
@@ -283,11 +284,17 @@ def test_what_adversarial_training_loses_to_its_control() -> None:
         {"clean": 100 / 11, "clean-twice": 0, "adversarial-dgba": 10}
     )
     alone = table(run("robust_models", parts[0], parts[2]), "robust_models_cost")
-    assert not any(name.startswith("twice") for name in alone)
+    assert not any(str(name).startswith("twice") for name in alone)
 
 
 def clean_cell(gradient: list[list[float]], losses: list[list[float]], seed: int = 0) -> Cell:
-    identity = {"dataset": "rooms", "split": "test", "fingerprint": "f", "model": "tiny", "training": "clean"}
+    identity: dict[str, Any] = {
+        "dataset": "rooms",
+        "split": "test",
+        "fingerprint": "f",
+        "model": "tiny",
+        "training": "clean",
+    }
     identity |= {"sharing": "all_shared", "shared_blocks": 5, "tree": "t", "n_images": len(losses)}
     identity |= {"seed": seed, "weights": str(seed), "attack": "none"}
     arrays = {"gradient": np.array(gradient), "losses": np.array(losses)}
@@ -362,3 +369,19 @@ def test_points_without_a_place_are_not_drawn(tmp_path: Any) -> None:
     assert plot.frame["clean_lost_percent"].isna().all()
     assert plot.frame["status"].str.contains("no independent result").all()
     assert write_plot(plot, "standard", tmp_path) is None
+
+
+def test_rows_of_one_name_say_in_what_they_differ() -> None:
+    """Two recipes of one name, as of a training that was made longer."""
+    rows = pd.DataFrame(
+        {
+            "attack": ["dgba", "dgba", "total"],
+            "options": ["{}"] * 3,
+            "recipe": [json.dumps({"training": {"name": "clean", "iterations": n, "lr": 0.1}}) for n in (5, 7, 9)],
+            "arp_percent": [1.0, 2.0, 3.0],
+        }
+    )
+    found = arranged(rows, ["attack"], ["arp_percent"])
+    assert found.columns.tolist() == ["attack", "training_iterations", "arp_percent"]
+    assert found["training_iterations"].tolist() == ["5", "7", "9"]
+    assert arranged(rows[1:], ["attack"], ["arp_percent"]).columns.tolist() == ["attack", "arp_percent"]

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from mtlbench import supervisor, watchdog
+from mtlbench import owner, supervisor, watchdog
 from mtlbench.supervisor import Watch, follow
 
 ROOT = Path(supervisor.__file__).parents[1]
@@ -132,8 +132,8 @@ class World:
         self.states: list[str] = []
         self.sent: list[int] = []
         monkeypatch.setattr(supervisor, "_readable", lambda pipe: bool(select.select([pipe], [], [], 0)[0]))
-        monkeypatch.setattr(supervisor.owner, "state", lambda pid: self.states.pop(0))
-        monkeypatch.setattr(supervisor.os, "kill", lambda pid, number: self.sent.append(number))
+        monkeypatch.setattr(owner, "state", lambda pid: self.states.pop(0))
+        monkeypatch.setattr(os, "kill", lambda pid, number: self.sent.append(number))
 
     def follow(self, told: bytes, states: Sequence[str]) -> tuple[Watch, bool]:
         os.write(self.theirs, told)
@@ -148,7 +148,7 @@ def test_a_hang(world: World) -> None:
     assert list(watch.cells) == ["a", "b", "c"]
 
 
-@pytest.mark.parametrize("state", supervisor.owner.STOPPED)
+@pytest.mark.parametrize("state", owner.STOPPED)
 def test_a_stopped_process_does_not_hang(world: World, state: str) -> None:
     """By Ctrl-Z or a debugger: its time stands still."""
     _, hung = world.follow(ON, ["S", "S", *[state] * 99, "S", state, "S", "S", "Z"])
@@ -157,7 +157,7 @@ def test_a_stopped_process_does_not_hang(world: World, state: str) -> None:
     assert world.states == []
 
 
-@pytest.mark.parametrize("state", supervisor.owner.DEAD)
+@pytest.mark.parametrize("state", owner.DEAD)
 def test_a_dead_process_does_not_hang(world: World, state: str) -> None:
     """Though a forked worker of it keeps the pipe open."""
     _, hung = world.follow(ON, ["S", "S", state])
@@ -170,7 +170,7 @@ def test_the_stack_is_heard_before_the_end(world: World, monkeypatch: pytest.Mon
         if number == watchdog.DUMP:
             os.write(world.theirs, b'Current thread:\n  File "x.py", line 3 in score\n')
 
-    monkeypatch.setattr(supervisor.os, "kill", kill)
+    monkeypatch.setattr(os, "kill", kill)
     watch, hung = world.follow(ON, ["R"] * 6)
     assert hung
     assert watch.stack == ["Current thread:", '  File "x.py", line 3 in score']
@@ -180,7 +180,7 @@ def test_a_process_that_ends_while_it_is_asked(world: World, monkeypatch: pytest
     def kill(pid: int, number: int) -> None:
         raise ProcessLookupError
 
-    monkeypatch.setattr(supervisor.os, "kill", kill)
+    monkeypatch.setattr(os, "kill", kill)
     _, hung = world.follow(ON, ["R"] * 6 + ["Z"])
     assert not hung
 
@@ -196,9 +196,9 @@ from mtlbench import cli, supervisor, watchdog
 signal.signal(signal.SIGINT, signal.default_int_handler if "ignoring" not in sys.argv else signal.SIG_IGN)
 supervisor.TICK = 0.01
 supervisor.SECONDS_TO_STOP = 1
-lock, state = ctypes.PyDLL(None).pthread_mutex_lock, supervisor.owner.state
+lock, state = ctypes.PyDLL(None).pthread_mutex_lock, owner.state
 # A tick counts once the work sleeps, so that no tick passes before it hangs, however busy the machine is.
-supervisor.owner.state = lambda pid: found if (found := state(pid)) in "SZX" else "T"
+owner.state = lambda pid: found if (found := state(pid)) in "SZX" else "T"
 
 @contextmanager
 def screen(title):
@@ -366,7 +366,7 @@ def test_ctrl_z() -> None:
     child = child_of(process)
     os.killpg(process.pid, signal.SIGTSTP)
     assert os.WIFSTOPPED(os.waitpid(process.pid, os.WUNTRACED)[1])
-    while supervisor.owner.state(child) not in supervisor.owner.STOPPED:
+    while owner.state(child) not in owner.STOPPED:
         os.sched_yield()
     os.killpg(process.pid, signal.SIGCONT)
     assert end(process, "go on") == (7, "", "")

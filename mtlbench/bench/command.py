@@ -43,7 +43,7 @@ def bench(config: Mapping[str, Any]) -> None:
     with screen("bench") as progress, precision.computing_in(config["precision"], model):
         timings = run(model, data.tasks, batch, attacks, config["repeats"], progress)
         summary = whole_pass(model, data.tasks, lambda: list(in_order(data, size)), dgba, device)
-    summary["peak_memory_mib"] = peak_memory_mib(device)
+    summary["peak_memory_mib"] = max(peak_memory_mib(device), *(timing.peak_mib for timing in timings))
     about = {
         "model": model.backbone.name,
         "sharing": tree.name,

@@ -36,6 +36,7 @@ class Timing:
         seconds: median over the repeats, for the whole run.
         per_step: seconds / steps.
         floors: per_step as a multiple of the floor.
+        peak_mib: highest memory while it ran, see `peak_memory_mib`.
     """
 
     item: str
@@ -43,6 +44,7 @@ class Timing:
     seconds: float
     per_step: float
     floors: float
+    peak_mib: float
 
 
 def run(
@@ -52,6 +54,7 @@ def run(
     attacks: Mapping[str, Attack],
     repeats: int,
     progress: Progress,
+    steps: int = 10,
 ) -> list[Timing]:
     """Time the floor and every attack on one batch, interleaved, so that a drifting machine hits all alike.
 
@@ -62,8 +65,9 @@ def run(
         attacks: label -> attack.
         repeats: timed rounds, after one that warms up.
         progress: told after every item.
+        steps: of the two forms of DGBA with APGD that are compared.
     """
-    naive, engine = Attack(NaiveDGBA(), APGD(), tuple(tasks)), Attack(DGBA(), APGD(), tuple(tasks))
+    naive, engine = (Attack(objective, APGD(steps), tuple(tasks)) for objective in (NaiveDGBA(), DGBA()))
     items: dict[str, tuple[int, Callable[[], object]]] = {
         FORWARD: (1, lambda: _forward(model, batch)),
         FLOOR: (1, lambda: Total().ascent(TaskLosses(model, tasks, batch.targets, batch.masks), batch.image)),
@@ -72,21 +76,22 @@ def run(
     items[ENGINE] = (engine.step.steps, _attack(model, engine, batch))
     items[NAIVE] = (naive.step.steps, _with_parameter_gradients(model, _attack(model, naive, batch)))
     seconds: dict[str, list[float]] = {item: [] for item in items}
-    done = 0
+    peaks, device, done = dict.fromkeys(items, 0.0), batch.image.device, 0
     with frozen(model):
         for round_number in range(repeats + 1):
             for item, (_, action) in items.items():
-                taken = _clock(action, batch.image.device)
+                if device.type == "cuda":
+                    torch.cuda.reset_peak_memory_stats(device)
+                taken = _clock(action, device)
+                peaks[item] = max(peaks[item], peak_memory_mib(device))
                 if round_number > 0:
                     seconds[item].append(taken)
                 done += 1
                 progress(done, len(items) * (repeats + 1), item)
-    floor = median(seconds[FLOOR])
+    middle = {item: median(taken) for item, taken in seconds.items()}
     return [
-        Timing(
-            item, steps, median(seconds[item]), median(seconds[item]) / steps, median(seconds[item]) / steps / floor
-        )
-        for item, (steps, _) in items.items()
+        Timing(item, count, middle[item], middle[item] / count, middle[item] / count / middle[FLOOR], peaks[item])
+        for item, (count, _) in items.items()
     ]
 
 

@@ -1,9 +1,10 @@
 """What every dataset offers, whatever its files look like."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from torch import Tensor
 from torch.utils.data import Dataset
 
 from mtlbench.data.batch import Sample
@@ -19,6 +20,8 @@ class ImageDataset(Dataset[Sample], ABC):
         root: the folder that every file must lie in.
         tasks: the tasks it has targets for.
         scoring: what its tasks are scored by where that is not what the published tables have, see `tasks.scoring`.
+        skipped: (image, reason) for each image that the split should hold but does not, see `data.left_out`.
+        depth_stored_in: the unit of depth in its files, where it has any.
     """
 
     name: str
@@ -26,9 +29,16 @@ class ImageDataset(Dataset[Sample], ABC):
     root: Path
     tasks: tuple[Task, ...]
     scoring: str = ""
+    skipped: Sequence[tuple[str, str]] = ()
+    depth_stored_in: str = "metres"
 
     @abstractmethod
     def __len__(self) -> int: ...
+
+    @property
+    def listed(self) -> int:
+        """Images of the whole split, of which a limit may keep some."""
+        return len(self)
 
     @abstractmethod
     def sample(self, index: int, draw: int | None = None) -> Sample:
@@ -49,7 +59,14 @@ class ImageDataset(Dataset[Sample], ABC):
 
     @abstractmethod
     def settings(self) -> dict[str, object]:
-        """The options that change what a sample holds (resolution, normals, ...); part of every result's key."""
+        """The options that change what a sample holds (resolution, normals, ...); part of every result's key.
+
+        They are the same for every split: how a model was trained is told without its training images.
+        """
+
+    def metres(self, depth: Tensor) -> Tensor:
+        """Depth targets in metres; overridden where they are something else."""
+        return depth
 
     def __getitem__(self, key: int | tuple[int, int]) -> Sample:
         """`sample(key)`, or `sample(index, draw)` for a pair: what a training sampler yields."""

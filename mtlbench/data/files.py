@@ -67,24 +67,28 @@ def check_relative(relative: str, root: Path, listed_in: Path) -> None:
         )
 
 
-def inside(root: Path, relative: str, listed_in: Path) -> Path:
-    """The absolute path of `relative` below `root`, symbolic links followed and checked.
+def inside(root: Path, relative: str, listed_in: Path, follow_links: bool = False) -> Path:
+    """The absolute path of `relative` below `root`, symbolic links checked.
 
     Args:
         root: the dataset's folder.
         relative: an entry of a list file.
         listed_in: that list file, for the message.
+        follow_links: symbolic links may lead out of the root. Its owner has made them; the spelling of an entry, which
+            anybody may have written, must stay below the root in any case.
 
     Raises:
         DataError: the path leaves the root, by its spelling or through a symbolic link.
     """
     check_relative(relative, root, listed_in)
     path = root / relative
+    if follow_links:
+        return path
     real, real_root = os.path.realpath(path), os.path.realpath(root)
     if not real.startswith(real_root.rstrip("/") + "/"):
         raise DataError(
-            f"{listed_in}: entry {relative!r} is a symbolic link to {real}, outside the root {root}; "
-            "set dataset.root to the folder that really holds the files"
+            f"{listed_in}: entry {relative!r} leads by a symbolic link to {real}, outside the root {root}; "
+            "dataset.follow_links=true follows links"
         )
     return path
 

@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from mtlbench.bounded import read_json
+from mtlbench.bounded import broken_link, read_json
 from mtlbench.data.base import ImageDataset
 from mtlbench.errors import DataError
 from mtlbench.files import write_atomically
@@ -54,7 +54,8 @@ def _file_hash(path: Path, known: _Known) -> tuple[str, bool]:
         with path.open("rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error.strerror})") from error
+        why = broken_link(path) if isinstance(error, FileNotFoundError) else None
+        raise DataError(f"{path}: {why or f'cannot be read ({error.strerror})'}") from error
     known[str(path)] = [status.st_size, status.st_mtime_ns, status.st_ctime_ns, digest]
     return digest, True
 

@@ -1,5 +1,6 @@
 """What the on-disk formats share: a list of entries, each naming the files of one image."""
 
+import os
 from abc import abstractmethod
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -9,14 +10,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mtlbench.bounded import read_json
+from mtlbench.bounded import broken_link, read_json
 from mtlbench.data.augment import Augment, View, squash
 from mtlbench.data.base import ImageDataset
 from mtlbench.data.batch import Sample
 from mtlbench.data.files import Array, check_relative, inside
-from mtlbench.errors import DataError, UsageError
+from mtlbench.errors import DataError, MissingSplitError, UsageError
 
 Entry = tuple[str, ...]
+IMAGE = "image"
 
 
 class ListedDataset(ImageDataset):
@@ -29,17 +31,19 @@ class ListedDataset(ImageDataset):
         root: the folder of the dataset.
         split: the part of it.
         listed_in: the list file, or the folder that the list was built from; named in messages.
-        entries: per image, relative paths: the image first, then one file per task, in the order of `tasks`.
+        entries: per image, relative paths: what each is of is said by `kinds`.
         names: per image, a name unique within the split.
         resolution: height and width of every sample.
         augment: the training form; None makes it equal to the test form.
         seed: of the augmentation.
         limit: keep the first so many images; None keeps all.
+        follow_links: symbolic links may lead out of the root. It changes no sample and no setting.
 
     Attributes:
         readers: per file of an entry, the function that decodes and checks it.
         away_axis: the component of a stored normal vector that points away from the camera, so that it is
             negative on what the camera sees; None where the format leaves it open.
+        zero_normals: what becomes of pixels whose stored normal is the zero vector and that no mask leaves out.
 
     Raises:
         UsageError: an option is out of range.
@@ -48,6 +52,7 @@ class ListedDataset(ImageDataset):
 
     readers: tuple[Callable[[Path], Array], ...]
     away_axis: int | None = None
+    zero_normals: str = "they are trained on and scored"
 
     def __init__(
         self,
@@ -62,11 +67,14 @@ class ListedDataset(ImageDataset):
         augment: Augment | None,
         seed: int,
         limit: int | None,
+        follow_links: bool = False,
     ) -> None:
         if len(resolution) != 2 or min(resolution) < 1:
             raise UsageError(f"dataset.resolution={list(resolution)}: expected height and width, both at least 1")
         if limit is not None and limit < 1:
             raise UsageError(f"limit={limit}: expected at least 1 image, or null for all")
+        if not isinstance(follow_links, bool):
+            raise UsageError(f"dataset.follow_links={follow_links}: expected true or false")
         if seed < 0:
             raise UsageError(f"dataset.seed={seed}: expected 0 or more")
         repeated = [name for name, count in Counter(names).items() if count > 1]
@@ -74,20 +82,41 @@ class ListedDataset(ImageDataset):
             raise DataError(f"{listed_in}: image names of split {split!r} occur more than once: {repeated[:3]}")
         self.name, self.root, self.split = name, root, split
         self.resolution = (int(resolution[0]), int(resolution[1]))
-        self.augment, self.seed = augment, seed
+        self.augment, self.seed, self.follow_links = augment, seed, follow_links
         self._listed_in = listed_in
+        self._listed = len(entries)
         self._entries, self._names = list(entries[:limit]), list(names[:limit])
 
     def __len__(self) -> int:
         return len(self._entries)
 
+    @property
+    def listed(self) -> int:
+        """Images of the whole split."""
+        return self._listed
+
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """What each file of an entry holds, in the order of the entries and of `readers`.
+
+        The image, then one file per task; overridden where tasks share a file or the order is another.
+        """
+        return (IMAGE, *(task.name for task in self.tasks))
+
+    def named_files(self, index: int) -> dict[str, Path]:
+        """The files of image `index` by their `kinds`; raises as `files`."""
+        return dict(zip(self.kinds, self.files(index), strict=True))
+
     def files(self, index: int) -> tuple[Path, ...]:
-        """Absolute paths of the files of image `index`, image first, then one per task.
+        """Absolute paths of the files of image `index`, in the order of `kinds`.
 
         Raises:
-            DataError: an entry leaves the root through a symbolic link.
+            DataError: an entry leaves the root through a symbolic link that is not to be followed.
         """
-        return tuple(inside(self.root, relative, self._listed_in) for relative in self._entry(index))
+        return tuple(self._inside(relative) for relative in self._entry(index))
+
+    def _inside(self, relative: str) -> Path:
+        return inside(self.root, relative, self._listed_in, self.follow_links)
 
     def sample(self, index: int, draw: int | None = None) -> Sample:
         """Decode image `index`; see `ImageDataset.sample`."""
@@ -115,23 +144,28 @@ class ListedDataset(ImageDataset):
     def assemble(self, arrays: Sequence[Array], view: View, name: str) -> Sample:
         """Turn decoded arrays into the sample that `view` shows."""
 
-    @abstractmethod
     def stored_normals(self, index: int) -> Array:
-        """The valid normals of image `index` as stored, before any normalisation: float32 [N, 3]."""
+        """The normals of image `index` that count, as stored, before any normalisation: float32 [N, 3].
+
+        Zero vectors are among them where no mask leaves them out. None by default.
+        """
+        return np.empty((0, 3), np.float32)
 
     def problems(self, index: int) -> list[tuple[Path, str]]:
         """Everything that is wrong with the files of image `index`: (file, problem) pairs."""
         found = []
         for relative, read in zip(self._entry(index), self.readers, strict=True):
             try:
-                read(inside(self.root, relative, self._listed_in))
+                read(self._inside(relative))
             except DataError as error:
                 found.append((self.root / relative, str(error)))
         if not found:
             try:
                 self.decode(index)
             except DataError as error:
-                found.append((self.root / self._entry(index)[0], str(error)))
+                named = (self.root / relative for relative in self._entry(index))
+                file = next((file for file in named if str(error).startswith(f"{file}: ")), None)
+                found.append((file or self.root / self._entry(index)[0], str(error)))
         return [(file, text.removeprefix(f"{file}: ")) for file, text in found]
 
     def settings(self) -> dict[str, object]:
@@ -147,27 +181,31 @@ class ListedDataset(ImageDataset):
         return self._entries[index]
 
 
-def read_split(list_file: Path, split: str, width: int) -> list[Entry]:
+def read_split(list_file: Path, split: str, width: int, follow_links: bool = False) -> list[Entry]:
     """Read one split of a JSON list file ``{"train": [[path, ...], ...], "test": ...}``.
 
     Args:
         list_file: the file, which lies in the dataset's root.
         split: the key.
         width: paths in an entry.
+        follow_links: the list itself may be a symbolic link that leads out of the root.
 
     Returns:
         At least one entry of `width` relative paths, none of which may leave the root by its spelling.
 
     Raises:
-        DataError: unreadable, not of this form, without the split, or with an unsafe path.
+        MissingSplitError: the split is not in it, or empty.
+        DataError: unreadable, not of this form, or with an unsafe path.
     """
-    lists = read_json(inside(list_file.parent, list_file.name, list_file))
+    lists = read_json(inside(list_file.parent, list_file.name, list_file, follow_links))
     if not isinstance(lists, dict):
         raise DataError(f"{list_file}: holds a {type(lists).__name__}; expected an object with the splits as keys")
     entries = lists.get(split)
     if entries is None:
-        raise DataError(f"{list_file}: no split {split!r}; it has {', '.join(map(repr, lists)) or 'none'}")
-    if not isinstance(entries, list) or not entries:
+        raise MissingSplitError(f"{list_file}: no split {split!r}; it has {', '.join(map(repr, lists)) or 'none'}")
+    if entries == []:
+        raise MissingSplitError(f"{list_file}: split {split!r} is empty; expected a list of images")
+    if not isinstance(entries, list):
         raise DataError(f"{list_file}: split {split!r} is {str(entries)[:40]}; expected a list of images")
     for number, entry in enumerate(entries):
         if not isinstance(entry, list) or len(entry) != width or not all(isinstance(p, str) for p in entry):
@@ -189,6 +227,48 @@ def existing_root(root: Path | str, name: str) -> Path:
     if not path.is_dir():
         raise DataError(f"dataset.root={root}: no such folder; expected the folder of the {name} files")
     return path.resolve()
+
+
+def files_by_image(folder: Path, suffix: str, end: str = ".") -> dict[str, str]:
+    """Image -> file name, of the files in a folder that have a suffix, in small letters or capitals.
+
+    Hidden files are left out: Macs leave ``._a.png`` beside every ``a.png`` that they copy.
+
+    Args:
+        folder: nothing is in it where it is not there.
+        suffix: in small letters, with its dot.
+        end: what follows the name of the image; files without it are left out.
+
+    Raises:
+        DataError: two files are of one image, or the folder is a symbolic link that leads nowhere.
+    """
+    if not is_folder(folder):
+        return {}
+    found: dict[str, str] = {}
+    with os.scandir(folder) as entries:  # a million files: half the time of a `Path` for each
+        names = [entry.name for entry in entries]
+    for name in names:
+        image, ended, _ = name.partition(end) if end != "." else name.rpartition(end)
+        if not ended or name.startswith(".") or not name.lower().endswith(suffix):
+            continue
+        if image in found:
+            raise DataError(f"{folder}: both {found[image]} and {name} are the image {image}; expected one of them")
+        found[image] = name
+    return found
+
+
+def is_folder(path: Path) -> bool:
+    """Whether there is a folder.
+
+    Raises:
+        DataError: there is a symbolic link that leads nowhere; it must not look like a folder that was left out.
+    """
+    if path.is_dir():
+        return True
+    problem = broken_link(path)
+    if problem:
+        raise DataError(f"{path}: {problem}")
+    return False
 
 
 def contents(folder: Path) -> str:

@@ -7,6 +7,7 @@
 <root>/depth/0061.npy            metres, float
 """
 
+import os
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path, PurePosixPath
@@ -51,6 +52,7 @@ class NYUv2(ListedDataset):
         seed: of the augmentation.
         limit: keep the first so many images.
         name: as in conf/dataset.
+        follow_links: symbolic links may lead out of the root.
 
     Raises:
         UsageError: an option is out of range.
@@ -70,15 +72,16 @@ class NYUv2(ListedDataset):
         seed: int = 0,
         limit: int | None = None,
         name: str = "nyuv2",
+        follow_links: bool = False,
     ) -> None:
         if normals not in ("raw", "decoded"):
             raise UsageError(f"dataset.normals={normals}: expected raw or decoded")
         if not 1 < classes < IGNORE:
             raise UsageError(f"dataset.classes={classes}: expected 2 to {IGNORE - 1}")
         folder = existing_root(root, name)
-        if not (folder / LIST_FILE).is_file():
+        if not os.path.lexists(folder / LIST_FILE):
             raise DataError(_missing_list(folder))
-        entries = read_split(folder / LIST_FILE, split, width=4)
+        entries = read_split(folder / LIST_FILE, split, width=4, follow_links=follow_links)
         super().__init__(
             name=name,
             root=folder,
@@ -90,8 +93,11 @@ class NYUv2(ListedDataset):
             augment=augment,
             seed=seed,
             limit=limit,
+            follow_links=follow_links,
         )
         self.classes, self.normals = classes, normals
+        if normals == "raw":
+            self.zero_normals = "dataset.normals=raw trains on them and scores them, decoded masks them"
         self.tasks = three_tasks(classes)
         self.readers = (read_rgb, partial(read_classes, classes=classes), read_rgb, read_depth)
 
@@ -122,10 +128,10 @@ class NYUv2(ListedDataset):
         )
 
     def stored_normals(self, index: int) -> Array:
-        """Decoded vectors of valid, non-zero pixels, float32 [N, 3]."""
-        raw = read_rgb(self.files(index)[2])
+        """Decoded vectors of valid pixels, float32 [N, 3]; zero vectors are valid in raw form only."""
+        raw = read_rgb(self.named_files(index)[NORMALS])
         vectors = decode_normals(raw[is_normal(raw)])
-        return vectors[vectors.any(axis=1)]
+        return vectors if self.normals == "raw" else vectors[vectors.any(axis=1)]
 
     def settings(self) -> dict[str, object]:
         """Resolution, classes, normals; the augmentation where there is one."""

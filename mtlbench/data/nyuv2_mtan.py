@@ -3,7 +3,7 @@
 <root>/{train,val}/{image,label,depth,normal}/0.npy ...
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -12,14 +12,15 @@ import numpy as np
 from mtlbench.data.augment import Augment, View
 from mtlbench.data.batch import Sample
 from mtlbench.data.files import Array, read_npy
-from mtlbench.data.listed import ListedDataset, channels_first, contents, existing_root
+from mtlbench.data.listed import ListedDataset, channels_first, contents, existing_root, files_by_image
 from mtlbench.data.nyuv2 import unit_vectors
-from mtlbench.errors import DataError, UsageError
+from mtlbench.errors import DataError, MissingSplitError, UsageError
 from mtlbench.tasks import DEPTH, NORMALS, SEGMENTATION, three_tasks
 
 CLASSES = 13
 IGNORE = 255
 FOLDERS = {"train": "train", "test": "val"}
+KINDS = ("image", "label", "normal", "depth")
 
 
 class NYUv2MTAN(ListedDataset):
@@ -40,6 +41,7 @@ class NYUv2MTAN(ListedDataset):
         seed: of the augmentation.
         limit: keep the first so many images.
         name: as in conf/dataset.
+        follow_links: symbolic links may lead out of the root.
 
     Raises:
         UsageError: an option is out of range.
@@ -55,19 +57,21 @@ class NYUv2MTAN(ListedDataset):
         seed: int = 0,
         limit: int | None = None,
         name: str = "nyuv2_mtan",
+        follow_links: bool = False,
     ) -> None:
         folder = existing_root(root, name)
         if split not in FOLDERS:
             raise UsageError(f"dataset.split={split}: expected {' or '.join(FOLDERS)}")
         part = FOLDERS[split]
-        numbers = _numbers(folder, part)
+        files = {kind: files_by_image(folder / part / kind, ".npy") for kind in KINDS}
+        numbers = _numbers(folder, part, files)
         super().__init__(
             name=name,
             root=folder,
             split=split,
             listed_in=folder / part,
             entries=[
-                tuple(f"{part}/{kind}/{number}.npy" for kind in ("image", "label", "normal", "depth"))
+                tuple(f"{part}/{kind}/{files[kind].get(str(number), f'{number}.npy')}" for kind in KINDS)
                 for number in numbers
             ],
             names=[str(number) for number in numbers],
@@ -75,6 +79,7 @@ class NYUv2MTAN(ListedDataset):
             augment=augment,
             seed=seed,
             limit=limit,
+            follow_links=follow_links,
         )
         self.tasks = three_tasks(CLASSES)
         self.readers = (_read_image, _read_label, partial(_read_float, channels=3), _read_depth)
@@ -105,7 +110,7 @@ class NYUv2MTAN(ListedDataset):
 
     def stored_normals(self, index: int) -> Array:
         """Non-zero vectors, float32 [N, 3]."""
-        normals = self.readers[2](self.files(index)[2])
+        normals = _read_float(self.named_files(index)[NORMALS], channels=3)
         return normals[normals.any(axis=2)]
 
     def settings(self) -> dict[str, object]:
@@ -113,22 +118,32 @@ class NYUv2MTAN(ListedDataset):
         return {"format": "mtan", **super().settings()}
 
 
-def _numbers(root: Path, part: str) -> list[int]:
-    """The image numbers of a split, ascending.
+def _numbers(root: Path, part: str, files: Mapping[str, Mapping[str, str]]) -> list[int]:
+    """The image numbers of a split, ascending: those of any kind of file, so that reading misses what is not there.
 
     Raises:
-        DataError: there are none; the message says what the folder seems to be instead.
+        MissingSplitError: there are none, but some of the other split.
+        DataError: there are none at all; the message says what the folder seems to be instead.
     """
     folder = root / part / "image"
-    names = [path.stem for path in folder.glob("*.npy")] if folder.is_dir() else []
-    if not names:
+    numbers = {name for names in files.values() for name in names if _is_number(name)}
+    if not numbers and not files["image"]:
+        others = [other for other in FOLDERS.values() if files_by_image(root / other / "image", ".npy")]
+        if others:
+            raise MissingSplitError(
+                f"{folder}: no 0.npy, 1.npy, ... here; of this dataset {root} holds {others[0]}/ only"
+            )
         adashare = (root / "nyu_v2_3task.json").is_file()
         hint = "this is the packing of AdaShare: use dataset=nyuv2" if adashare else f"{root} holds {contents(root)}"
         raise DataError(f"{folder}: no 0.npy, 1.npy, ... here; {hint}")
-    strange = [name for name in names if not name.isdecimal() or name != str(int(name))]
+    strange = [file for name, file in files["image"].items() if not _is_number(name)]
     if strange:
-        raise DataError(f"{folder}/{strange[0]}.npy: expected numbered files 0.npy, 1.npy, ...")
-    return sorted(map(int, names))
+        raise DataError(f"{folder / strange[0]}: expected numbered files 0.npy, 1.npy, ...")
+    return sorted(map(int, numbers))
+
+
+def _is_number(name: str) -> bool:
+    return name.isdecimal() and name == str(int(name))
 
 
 def _read_float(path: Path, channels: int) -> Array:

@@ -10,12 +10,13 @@ and the official download (omnidata-tools), whose split is a published list of b
     <root>/<domain>/taskonomy/<building>/point_<p>_view_<v>_domain_<suffix>.png
 """
 
-from collections.abc import Iterator
+import os
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from mtlbench.data.listed import Entry, contents, read_split
-from mtlbench.errors import DataError, UsageError
+from mtlbench.data.left_out import LeftOut, NotThere
+from mtlbench.data.listed import Entry, contents, files_by_image, is_folder, read_split
+from mtlbench.errors import DataError, MissingSplitError, UsageError
 
 LIST_FILE = "taskonomy.json"
 DOMAINS = ("rgb", "segment_semantic", "normal", "depth_zbuffer", "keypoints2d", "edge_texture")
@@ -46,39 +47,49 @@ class Listing:
         source: the list file, or the folder that was searched.
         entries: per image, six paths relative to the root, in the order of `DOMAINS`.
         names: per image, its first path as listed, with ``-`` for ``/``, as in the reference.
-        skipped: what was left out, and why.
+        skipped: images that are left out, buildings that are not there, and why.
     """
 
     source: Path
     entries: list[Entry]
     names: list[str]
-    skipped: list[tuple[str, str]]
+    skipped: list[LeftOut]
 
 
-def list_images(root: Path, split: str) -> Listing:
+def list_images(root: Path, split: str, follow_links: bool = False) -> Listing:
     """List the images of `split` in whichever packing `root` has.
 
     A list file is taken as it is, apart from `KNOWN_BAD`; a folder without one is searched, and an image
-    counts if all six files exist. Searched images are sorted by path.
+    counts if all six files exist; of the others it is kept what they lack. Searched images are sorted by path.
 
     Raises:
-        DataError: no packing is recognised, the list is malformed, or no image is found.
+        MissingSplitError: the packing is recognised, but holds nothing of this split.
+        DataError: no packing is recognised, the list is malformed, or no image is complete.
         UsageError: the official download has no such split.
     """
-    if (root / LIST_FILE).is_file():
-        folder = _entry_folder(root, split, entries := read_split(root / LIST_FILE, split, len(DOMAINS)))
+    if os.path.lexists(root / LIST_FILE):
+        entries = read_split(root / LIST_FILE, split, len(DOMAINS), follow_links)
+        folder = _entry_folder(root, split, entries)
         return _without_known_bad(root / LIST_FILE, folder, entries)
-    if split in BUILDINGS and (root / split).is_dir():
-        buildings = sorted(child.name for child in (root / split).iterdir() if child.is_dir())
+    if split in BUILDINGS and is_folder(root / split):
+        buildings = sorted(child.name for child in (root / split).iterdir() if is_folder(child))
+        if not buildings:
+            raise MissingSplitError(f"{root / split}: no building here; the folder holds {contents(root / split)}")
         return _searched(root, split, {b: {d: f"{split}/{b}/{d}" for d in DOMAINS} for b in buildings})
-    if (root / "rgb" / "taskonomy").is_dir():
+    if is_folder(root / "rgb" / "taskonomy"):
         if split not in BUILDINGS:
             raise UsageError(f"dataset.split={split}: the official download has {', '.join(BUILDINGS)}")
-        present = sorted(b for b in BUILDINGS[split] if (root / "rgb" / "taskonomy" / b).is_dir())
+        present = sorted(b for b in BUILDINGS[split] if any(is_folder(root / d / "taskonomy" / b) for d in DOMAINS))
+        if not present:
+            known = ", ".join(BUILDINGS[split][:3])
+            raise MissingSplitError(f"{root}: no building of split {split!r} is here, such as {known}")
         listing = _searched(root, split, {b: {d: f"{d}/taskonomy/{b}" for d in DOMAINS} for b in present})
-        absent = [(b, "building not downloaded") for b in BUILDINGS[split] if b not in present]
-        listing.skipped.extend(absent)
+        absent = (b for b in BUILDINGS[split] if b not in present)
+        listing.skipped.extend(NotThere(b, "building not downloaded") for b in absent)
         return listing
+    there = [other for other in BUILDINGS if (root / other).is_dir()]
+    if split in BUILDINGS and there:
+        raise MissingSplitError(f"{root}: no folder {split}/ here; of this dataset it holds {'/, '.join(there)}/ only")
     raise DataError(
         f"{root}: neither {LIST_FILE}, nor {split}/<building>/rgb/, nor rgb/taskonomy/<building>/ is here; "
         f"the folder holds {contents(root)}"
@@ -103,7 +114,7 @@ def _without_known_bad(source: Path, folder: str, entries: list[Entry]) -> Listi
         view = parts[-1].partition("_domain_")[0]
         reason = next((KNOWN_BAD[b, view] for b in parts[:-1] if (b, view) in KNOWN_BAD), None)
         if reason:
-            listing.skipped.append((entry[0], reason))
+            listing.skipped.append(LeftOut(entry[0], reason))
         else:
             listing.entries.append(tuple(folder + path for path in entry))
             listing.names.append(entry[0].replace("/", "-"))
@@ -114,12 +125,12 @@ def _searched(root: Path, split: str, folders: dict[str, dict[str, str]]) -> Lis
     """List the complete images of `folders`: building -> domain -> folder relative to the root."""
     listing = Listing(root, [], [], [])
     for building, domains in folders.items():
-        files = {domain: dict(_views(root / folder)) for domain, folder in domains.items()}
-        for view in sorted(files["rgb"]):
+        files = {domain: files_by_image(root / folder, ".png", "_domain_") for domain, folder in domains.items()}
+        for view in sorted(set().union(*files.values())):
             missing = [domain for domain in DOMAINS if view not in files[domain]]
             reason = f"no {', '.join(missing)} file" if missing else KNOWN_BAD.get((building, view))
             if reason:
-                listing.skipped.append((f"{building}/{view}", reason))
+                listing.skipped.append(LeftOut(f"{building}/{view}", reason))
             else:
                 listing.entries.append(tuple(f"{domains[d]}/{files[d][view]}" for d in DOMAINS))
                 listing.names.append(f"{building}-rgb-{files['rgb'][view]}")
@@ -127,11 +138,3 @@ def _searched(root: Path, split: str, folders: dict[str, dict[str, str]]) -> Lis
         detail = f"; {listing.skipped[0][0]}: {listing.skipped[0][1]}" if listing.skipped else ""
         raise DataError(f"{root}: no image of split {split!r} has all of {', '.join(DOMAINS)}{detail}")
     return listing
-
-
-def _views(folder: Path) -> Iterator[tuple[str, str]]:
-    """(``point_<p>_view_<v>``, file name) of the images in a folder; nothing where there is no folder."""
-    for path in folder.iterdir() if folder.is_dir() else ():
-        view, found, _ = path.name.partition("_domain_")
-        if found and path.suffix == ".png":
-            yield view, path.name

@@ -1,10 +1,12 @@
 """Tiny-Taxonomy (Tiny-Taskonomy) with five tasks, as MTLAttack-DGBA (the reference) and AdaShare read it."""
 
+import os
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
 import numpy as np
+from torch import Tensor
 
 from mtlbench.data.augment import Augment, View, resize_nearest
 from mtlbench.data.batch import Sample
@@ -49,10 +51,11 @@ class TinyTaxonomy(ListedDataset):
         seed: of the augmentation.
         limit: keep the first so many images.
         name: as in conf/dataset.
+        follow_links: symbolic links may lead out of the root.
 
     Attributes:
         class_weights: from semseg_prior_factor.npy in the root, else the published ones; one per class.
-        skipped: (image, reason) for each that the folder should hold but that was left out.
+        skipped: (image or building, reason) for each that the folder should hold but does not.
 
     Raises:
         UsageError: an option is out of range.
@@ -60,6 +63,7 @@ class TinyTaxonomy(ListedDataset):
     """
 
     away_axis = 2
+    depth_stored_in = "1/512 m"
 
     def __init__(
         self,
@@ -71,11 +75,12 @@ class TinyTaxonomy(ListedDataset):
         seed: int = 0,
         limit: int | None = None,
         name: str = "tiny_taxonomy",
+        follow_links: bool = False,
     ) -> None:
         if base is not None and base < 1:
             raise UsageError(f"dataset.base={base}: expected a side of at least 1 pixel, or null")
         folder = existing_root(root, name)
-        listing = list_images(folder, split)
+        listing = list_images(folder, split, follow_links)
         super().__init__(
             name=name,
             root=folder,
@@ -87,9 +92,10 @@ class TinyTaxonomy(ListedDataset):
             augment=augment,
             seed=seed,
             limit=limit,
+            follow_links=follow_links,
         )
         self.base, self.skipped = base, listing.skipped
-        self.class_weights = _class_weights(folder)
+        self.class_weights = _class_weights(folder, follow_links)
         self.tasks = five_tasks(self.class_weights)
         read_ids = partial(read_uncertain_classes, classes=len(self.class_weights))
         self.readers = (read_rgb, read_ids, read_rgb, read_gray16, read_gray16, read_gray16)
@@ -135,9 +141,13 @@ class TinyTaxonomy(ListedDataset):
 
     def stored_normals(self, index: int) -> Array:
         """Vectors of the pixels with valid depth, float32 [N, 3]."""
-        files = self.files(index)
-        normals, depth = read_rgb(files[2]), read_gray16(files[3])
+        files = self.named_files(index)
+        normals, depth = read_rgb(files[NORMALS]), read_gray16(files[DEPTH])
         return normals[depth < DEPTH_END].astype(np.float32) / np.float32(127.5) - 1
+
+    def metres(self, depth: Tensor) -> Tensor:
+        """The inverse of the logarithm that targets are."""
+        return (2 ** (16 * depth.double()) - 1) / 512
 
     def settings(self) -> dict[str, object]:
         """Resolution, base, class weights; the augmentation where there is one."""
@@ -160,11 +170,11 @@ def read_uncertain_classes(path: Path, classes: int) -> Array:
     return ids
 
 
-def _class_weights(root: Path) -> tuple[float, ...]:
+def _class_weights(root: Path, follow_links: bool) -> tuple[float, ...]:
     path = root / WEIGHTS_FILE
-    if not path.exists():
+    if not os.path.lexists(path):  # a link that leads nowhere is an error, not the published weights
         return CLASS_WEIGHTS
-    weights = read_npy(inside(root, WEIGHTS_FILE, path), ndim=1)
+    weights = read_npy(inside(root, WEIGHTS_FILE, path, follow_links), ndim=1)
     if not 2 <= len(weights) < IGNORE or weights.min() <= 0:
         raise DataError(f"{path}: {len(weights)} weights from {weights.min():g}; expected one above 0 for each class")
     return tuple(float(weight) for weight in weights)

@@ -1,26 +1,40 @@
 """Decode every file of a dataset and report all that is wrong with it, and what merely looks odd."""
 
+import math
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from torch import Tensor
 
 from mtlbench.data.base import ImageDataset
 from mtlbench.data.batch import Sample
 from mtlbench.data.files import Array
-from mtlbench.data.listed import ListedDataset
+from mtlbench.data.listed import IMAGE, ListedDataset
 from mtlbench.errors import DataError
+from mtlbench.tasks import DEPTH, NORMALS
 
 UNIT_TOLERANCE = 0.05
+ZERO = 0.05
+"""Stored normals shorter than this have no direction; what the rounding of a file does to a unit vector is less."""
+
+INDOORS = (0.3, 20.0)
+"""Metres between which the median depth of an indoor dataset lies."""
+
+OF_ONE_IMAGE = (0.03, 200.0)
+"""The same for a single image, which may show one wall from nearby."""
+
+USUAL = 2.5
+"""Metres: the median of NYUv2."""
 
 
 @dataclass(frozen=True)
 class Problem:
-    """A file that cannot be used, and why."""
+    """A file that cannot be used, and why; where `file` is None, the problem says which."""
 
-    file: Path
+    file: Path | None
     problem: str
 
 
@@ -64,11 +78,11 @@ def verify(dataset: ImageDataset, progress: Callable[[int, int], None] | None = 
         progress: called with (images done, images in all) after each image.
     """
     problems: list[Problem] = []
-    notes = [Note(None, f"{what} left out: {why}") for what, why in getattr(dataset, "skipped", ())]
-    files, shares, normals = 0, _Shares(), _Normals()
+    notes = [Note(None, f"{what} left out: {why}") for what, why in dataset.skipped]
+    files, shares, normals, depths = 0, _Shares(), _Normals(), _Depths()
     for index in range(len(dataset)):
         try:
-            sample, paths = dataset.sample(index), tuple(dataset.files(index))
+            sample, paths = dataset.sample(index), _named_files(dataset, index)
         except DataError as error:
             found = _problems(dataset, index, error)
             problems.extend(found)
@@ -77,11 +91,15 @@ def verify(dataset: ImageDataset, progress: Callable[[int, int], None] | None = 
             files += len(paths)
             shares.add(sample)
             notes.extend(_odd_targets(dataset, sample, paths))
+            if DEPTH in sample.targets:
+                valid = sample.targets[DEPTH][sample.masks[DEPTH]]
+                depths.add(dataset.metres(valid), paths.get(DEPTH, paths[IMAGE]))
             if isinstance(dataset, ListedDataset):
-                normals.add(dataset.stored_normals(index), paths[2])
+                normals.add(dataset.stored_normals(index), paths.get(NORMALS, paths[IMAGE]))
         if progress is not None:
             progress(index + 1, len(dataset))
     notes.extend(normals.notes(dataset))
+    notes.extend(depths.notes(dataset))
     return Verification(len(dataset), files, tuple(problems), tuple(notes), shares.invalid())
 
 
@@ -90,13 +108,21 @@ def _problems(dataset: ImageDataset, index: int, error: DataError) -> list[Probl
         found = [Problem(file, text) for file, text in dataset.problems(index)]
         if found:
             return found
-    return [Problem(dataset.root, str(error))]
+    return [Problem(None, str(error))]
 
 
-def _odd_targets(dataset: ImageDataset, sample: Sample, paths: Sequence[Path]) -> Iterator[Note]:
+def _named_files(dataset: ImageDataset, index: int) -> dict[str, Path]:
+    """The files of an image by what they hold; those that the dataset has no name for by their own."""
+    if isinstance(dataset, ListedDataset):
+        return dataset.named_files(index)
+    files = tuple(dataset.files(index)) or (dataset.root,)
+    return {IMAGE: files[0], **{str(path): path for path in files[1:]}}
+
+
+def _odd_targets(dataset: ImageDataset, sample: Sample, paths: Mapping[str, Path]) -> Iterator[Note]:
     """Targets without a valid pixel, and targets that are the same at every valid pixel."""
-    for position, task in enumerate(dataset.tasks, start=1):
-        file = paths[min(position, len(paths) - 1)]
+    for task in dataset.tasks:
+        file = paths.get(task.name, paths[IMAGE])
         valid = sample.targets[task.name][:, sample.masks[task.name][0]]
         if valid.numel() == 0:
             yield Note(file, f"no valid pixel for {task.name}")
@@ -121,23 +147,30 @@ class _Shares:
 
 
 class _Normals:
-    """Probes whether stored normals are unit vectors in the expected order of channels."""
+    """Probes whether stored normals are unit vectors in the expected order of channels, none of them zero."""
 
     def __init__(self) -> None:
-        self._sum, self._count = np.zeros(3), 0
+        self._sum, self._count, self._zero = np.zeros(3), 0, 0
         self._odd_lengths: list[Note] = []
 
     def add(self, vectors: Array, file: Path) -> None:
-        if len(vectors) == 0:
+        lengths = np.linalg.norm(vectors, axis=1)
+        directed = lengths >= ZERO
+        self._zero += int((~directed).sum())
+        if not directed.any():
             return
-        self._sum += vectors.sum(axis=0, dtype=np.float64)
-        self._count += len(vectors)
-        length = float(np.median(np.linalg.norm(vectors, axis=1)))
+        self._sum += vectors[directed].sum(axis=0, dtype=np.float64)
+        self._count += int(directed.sum())
+        length = float(np.median(lengths[directed]))
         if abs(length - 1) > UNIT_TOLERANCE:
             self._odd_lengths.append(Note(file, f"normals have a median length of {length:.3f}; expected 1"))
 
     def notes(self, dataset: ImageDataset) -> Iterator[Note]:
         yield from self._odd_lengths
+        if self._zero and isinstance(dataset, ListedDataset):
+            share = 100 * self._zero / (self._zero + self._count)
+            zero = f"{share:.1f} % of the valid normals are zero vectors, which have no direction"
+            yield Note(None, f"{zero}: {dataset.zero_normals}")
         axis = dataset.away_axis if isinstance(dataset, ListedDataset) else None
         if axis is None or not self._count:
             return
@@ -148,3 +181,37 @@ class _Normals:
                 f"the mean normal is ({mean[0]:.2f}, {mean[1]:.2f}, {mean[2]:.2f}), but channel {axis} "
                 "points away from the camera, so should be negative: are the channels in another order?",
             )
+
+
+class _Depths:
+    """Probes whether depth is in metres, by its medians: scale is all that tells one unit from another."""
+
+    def __init__(self) -> None:
+        self._medians: list[tuple[float, Path]] = []
+
+    def add(self, metres: Tensor, file: Path) -> None:
+        if metres.numel():
+            self._medians.append((float(np.median(metres.numpy())), file))
+
+    def notes(self, dataset: ImageDataset) -> Iterator[Note]:
+        if not self._medians:
+            return
+        median = float(np.median([value for value, _ in self._medians]))
+        if not INDOORS[0] <= median <= INDOORS[1]:
+            yield Note(None, _odd_depth(dataset, median))
+            return
+        for value, file in self._medians:
+            if not OF_ONE_IMAGE[0] <= value <= OF_ONE_IMAGE[1]:
+                yield Note(file, _odd_depth(dataset, value))
+
+
+def _odd_depth(dataset: ImageDataset, median: float) -> str:
+    low, high = INDOORS
+    if dataset.depth_stored_in != "metres":
+        guess = f"stored in {dataset.depth_stored_in}"
+    elif median < low:
+        guess = "scaled to 0..1"
+    else:
+        units = {"centimetres": 100, "millimetres": 1000}
+        guess = "in " + min(units, key=lambda unit: abs(math.log(median / units[unit] / USUAL)))
+    return f"depth has a median of {median:.4g} metres; expected {low:g} to {high:g} indoors: is it {guess}?"

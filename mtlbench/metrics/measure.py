@@ -48,10 +48,14 @@ def measure(
         predictions: task name -> [B, C, h, w], of any size and floating type.
         targets: task name -> [B, c, H, W], as in `Batch`.
         masks: task name -> [B, 1, H, W] bool.
+
+    Raises:
+        DataError: the shapes of a task do not belong together.
     """
     measured = Measured({}, {})
     for task in tasks:
         prediction, target, mask = predictions[task.name], targets[task.name], masks[task.name]
+        task.check_shapes(prediction.shape, target.shape, mask.shape)
         weights = _class_weights(task.class_weights, prediction.device)
         maps: dict[PixelMap, Tensor] = {}
         for name in statistics_of(task):

@@ -15,6 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from mtlbench.errors import DataError
 from mtlbench.metrics.layout import BINS_PER_DEGREE, CLASS_BLOCKS, COLUMNS, DELTAS, WITHIN, bins
 
 
@@ -172,6 +173,8 @@ def _angle_sums(degrees: Tensor, target: Tensor, mask: Tensor, channels: int, _:
 
 
 def _depth_sums(depth: Tensor, target: Tensor, mask: Tensor, channels: int, _: Tensor | None) -> Tensor:
+    if channels != 1:
+        raise DataError(f"depth metrics are of one channel; the prediction has {channels}")
     truth = target.float()
     error = (depth - truth).abs()
     ratio = torch.maximum(depth / truth, truth / depth)

@@ -8,8 +8,9 @@ import pandas as pd
 
 from mtlbench.alarms import alarms, checks, numbers_of
 from mtlbench.errors import DamagedCellError, DataError, OldCellError
+from mtlbench.report.caches import provide_caches
 from mtlbench.report.studies import show_study
-from mtlbench.report.tables import write_tables
+from mtlbench.report.tables import may_fail, write_tables
 from mtlbench.report.terminal import MOST_REMARKS, console, show_remarks, show_summary
 from mtlbench.results import details, metrics_frame
 from mtlbench.scores import accuracy_lost, arp, damage, relative_drops, tables
@@ -51,20 +52,38 @@ class Report:
         """Print the tables."""
         show_summary(self.tables(), scores)
 
-    def study(self, name: str, scores: str) -> None:
-        """Print the tables of a study; write them and their plots to files."""
+    def study(self, name: str, scores: str, unwritten: list[OSError] | None = None) -> None:
+        """Print the tables of a study; write them and their plots to files.
+
+        Args:
+            name: of the study.
+            scores: the score set that is printed and drawn.
+            unwritten: see `may_fail`; where it holds something already, nothing is written.
+        """
         found = STUDIES[name](Evidence(self.metrics, self.cells))
-        write_tables({table.name: table.frame for table in found.tables}, self.outputs / "tables")
+        if not unwritten:
+            with may_fail(unwritten):
+                write_tables({table.name: table.frame for table in found.tables}, self.outputs / "tables")
         for table in found.tables:
             show_study(table, scores)
+        if unwritten:
+            return
+        provide_caches()
         from mtlbench.report.plots import write_plot  # matplotlib takes a second to import
 
-        drawn = [write_plot(plot, scores, self.outputs / "plots") for plot in found.plots]
+        drawn: list[Path | None] = []
+        with may_fail(unwritten):
+            drawn += [write_plot(plot, scores, self.outputs / "plots") for plot in found.plots]
         files = [*(f"tables/{table.name}.csv" for table in found.tables), *(f"plots/{p.name}" for p in drawn if p)]
         console().print(f"\n{name}: {', '.join(files)} in {self.outputs}", soft_wrap=True, markup=False)
 
 
-def rebuild(outputs: Path, paper_batch: int, keys: Collection[str] | None = None) -> Report:
+def rebuild(
+    outputs: Path,
+    paper_batch: int,
+    keys: Collection[str] | None = None,
+    unwritten: list[OSError] | None = None,
+) -> Report:
     """Derive tables from the store and write them to ``outputs/tables``.
 
     Needs no claim: it may run beside any number of attacks. Where one of them has finished a cell meanwhile and nobody
@@ -75,6 +94,7 @@ def rebuild(outputs: Path, paper_batch: int, keys: Collection[str] | None = None
         outputs: the folder whose store it is.
         paper_batch: images per batch of the paper's batch means.
         keys: of the cells that the tables are of; None takes all that are stored.
+        unwritten: see `may_fail`.
     """
     store = Store(outputs / "store")
     while True:
@@ -83,7 +103,8 @@ def rebuild(outputs: Path, paper_batch: int, keys: Collection[str] | None = None
         if found.cells:  # or the tables would not even have columns
             frames = found.tables()
             frames["checks"] = found.checks.drop(columns=[name for name in HIDDEN if name in found.checks])
-            write_tables(frames, outputs / "tables")
+            with may_fail(unwritten):
+                write_tables(frames, outputs / "tables")
         if _present(store, keys) == before or store.others_at_work():
             return found
 
@@ -118,6 +139,14 @@ def show_failures(failures: Collection[str]) -> None:
         out = console(stderr=True)
         out.print(f"\n{len(failures)} cells failed when last tried:")
         show_remarks(out, [f"  {line}" for line in failures])
+
+
+def show_unwritten(unwritten: Sequence[OSError]) -> None:
+    """Say which folder may not be written to, and why."""
+    for error in unwritten[:1]:
+        folder = Path(str(error.filename)).parent
+        text = f"{folder}: not written ({error.strerror}); what is printed here is in no file"
+        console(stderr=True).print(f"mtlbench: {text}", soft_wrap=True)
 
 
 def refuse(refused: Sequence[DamagedCellError | OldCellError]) -> None:

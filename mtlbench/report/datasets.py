@@ -29,7 +29,8 @@ def show_verification(name: str, split: str, found: "Verification") -> None:
     table.add_row(str(found.images), str(found.files), str(len(found.problems)), *shares)
     out.print(table)
     for problem in found.problems:
-        out.print(f"bad: {problem.problem}", markup=False, soft_wrap=True)
+        named = problem.problem if problem.file is None else f"{problem.file}: {problem.problem}"
+        out.print(f"bad: {named}", markup=False, soft_wrap=True)
     for note in found.notes:
         out.print(
             f"note: {note.note}" if note.file is None else f"note: {note.file}: {note.note}",
@@ -38,16 +39,20 @@ def show_verification(name: str, split: str, found: "Verification") -> None:
         )
 
 
-def show_description(found: "Description") -> None:
-    """Counts, class frequencies and depths as bars."""
+def show_description(found: "Description", left_out: str = "") -> None:
+    """Counts, class frequencies and depths as bars, and what is left out in a line."""
     out = console()
     height, width = found.size
     title = f"[bold]{found.name}, {found.split}[/bold]: {found.images} images of {height}x{width} pixels"
     out.print(title, markup=True)
+    if left_out:
+        out.print(left_out, soft_wrap=True)
     for task, share in found.valid_share.items():
         out.print(f"  {task}: {100 * share:.1f} % of the pixels are valid")
     _bars("class", [str(i) for i in range(len(found.class_share))], found.class_share)
-    total = max(sum(found.depth_counts), 1)
+    if not sum(found.depth_counts):
+        return
+    total = sum(found.depth_counts)
     edges = [f"{low:.2f} to {high:.2f}" for low, high in zip(found.depth_edges, found.depth_edges[1:], strict=False)]
     _bars("depth", edges, [count / total for count in found.depth_counts])
 

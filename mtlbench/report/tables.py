@@ -1,6 +1,8 @@
 """The four tidy tables as CSV, Markdown and LaTeX files."""
 
-from collections.abc import Mapping
+import errno
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 import pandas as pd
@@ -13,6 +15,22 @@ LATEX = str.maketrans(
     | {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
 )
 """What has a meaning in LaTeX, and how to print it."""
+
+READ_ONLY = (errno.EACCES, errno.EPERM, errno.EROFS)
+
+
+@contextmanager
+def may_fail(unwritten: list[OSError] | None) -> Iterator[None]:
+    """Inside, an error that says that a folder may not be written to goes to `unwritten`, where there is such a list.
+
+    A full disk stays an error: who may write wants the files.
+    """
+    try:
+        yield
+    except OSError as error:
+        if unwritten is None or error.errno not in READ_ONLY:
+            raise
+        unwritten.append(error)
 
 
 def write_tables(frames: Mapping[str, pd.DataFrame], folder: Path) -> list[Path]:

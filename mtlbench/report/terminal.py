@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from math import isnan, nan
+from typing import Any
 
 import pandas as pd
 from rich.box import SIMPLE
@@ -32,7 +33,16 @@ def console(stderr: bool = False) -> Console:
     """
     stream = sys.stderr if stderr else sys.stdout
     width = None if stream.isatty() else WIDTH_WITHOUT_TERMINAL
-    return Console(file=stream, width=width, highlight=False, markup=False)
+    return _Console(file=stream, width=width, highlight=False, markup=False)
+
+
+class _Console(Console):
+    """Replaces what the stream's encoding lacks before a table is laid out, so that columns stay straight."""
+
+    def render_str(self, text: str, **options: Any) -> Text:
+        treated = getattr(self.file, "errors", None) or "backslashreplace"
+        shown = text.encode(self.encoding, treated).decode(self.encoding, "surrogateescape")
+        return super().render_str(shown, **options)
 
 
 @contextmanager

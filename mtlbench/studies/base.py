@@ -9,6 +9,7 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
+from mtlbench.results import HASH_DIGITS, spelled_out
 from mtlbench.scores import arp, damage, interval, over_seeds, relative_drops
 from mtlbench.scores.wide import block, levels
 from mtlbench.store import Cell
@@ -110,11 +111,29 @@ def tidy(frame: pd.DataFrame, value: str, **more: pd.Series | Sequence[Any]) -> 
 
 
 def arranged(table: pd.DataFrame, keys: Sequence[str], values: Sequence[str]) -> pd.DataFrame:
-    """Rows sorted and columns ordered: those of `FIRST` that are in `keys`, other keys, values, status."""
+    """Rows sorted and columns ordered: those of `FIRST` that are in `keys`, other keys, values, status.
+
+    Where rows would be equal in all keys, columns behind these say in what they differ.
+    """
     ordered = [name for name in FIRST if name in keys] + [name for name in keys if name not in FIRST]
     by = ["shared_blocks" if name == "sharing" and "shared_blocks" in table else name for name in ordered]
     rows = table.sort_values(list(dict.fromkeys(by)), kind="stable", ignore_index=True)
-    return rows[[*ordered, *values, *(["status"] if "status" in table else [])]]
+    more = _differing(rows, ordered)
+    return pd.concat([rows[ordered], more, rows[[*values, *(["status"] if "status" in table else [])]]], axis=1)
+
+
+def _differing(rows: pd.DataFrame, keys: Sequence[str]) -> pd.DataFrame:
+    """Options of attack and training, and images, in which rows differ that have the same `keys`."""
+    alike = rows.groupby(list(keys), dropna=False, sort=False).ngroup()
+    several = alike.duplicated(keep=False)
+    if not several.any():
+        return rows[[]]
+    parsed = [[json.loads(text) for text in rows.get(n, ["{}"] * len(rows))] for n in ("options", "recipe")]
+    found = pd.DataFrame([spelled_out(attack, recipe) for attack, recipe in zip(*parsed, strict=True)], rows.index)
+    images = rows.get("fingerprint", pd.Series("", rows.index)).str[:HASH_DIGITS].rename("fingerprint")
+    found = found.join(images).fillna("").drop(columns=[name for name in found if name in rows])
+    differing = found[several].groupby(alike[several]).nunique().max() > 1
+    return found[[name for name in map(str, found) if differing[name]]]
 
 
 def labels(keys: pd.DataFrame) -> list[str]:

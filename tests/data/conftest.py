@@ -41,7 +41,8 @@ def make_nyuv2(tmp_path: Path) -> Callable[..., Path]:
             seg[:2], normals[:2], normals[2, :4] = 255, 255, 127
             depth = np.asfortranarray(rng.uniform(0.5, 9.5, size).astype(np.float32))
             image = rng.integers(0, 256, (*size, 3), np.uint8)
-            for path, array in zip(entry, (image, seg, normals, depth), strict=True):
+            arrays: tuple[np.ndarray, ...] = (image, seg, normals, depth)
+            for path, array in zip(entry, arrays, strict=True):
                 save(folder / path, array)
         (folder / "nyu_v2_3task.json").write_text(json.dumps({"train": entries, "test": entries}))
         return folder

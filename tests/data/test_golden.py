@@ -10,7 +10,10 @@ from mtlbench.data.base import ImageDataset
 from mtlbench.data.batch import Batch, collate
 from mtlbench.data.nyuv2 import NYUv2
 from mtlbench.data.tiny_taxonomy import CLASS_WEIGHTS, TinyTaxonomy
+from tests.golden import FOLDER
 
+TAXONOMY = Path(__file__).parent / "taxonomy"
+"""Three generated views in the format of Tiny-Taskonomy, with the real class weights."""
 BGR_MEAN = np.array([104.00698793, 116.66876762, 122.67891434]).reshape(3, 1, 1)
 
 
@@ -23,25 +26,18 @@ def reference_input(batch: Batch) -> np.ndarray:
     return batch.image.numpy()[:, ::-1].astype(np.float64) * 255 - BGR_MEAN
 
 
-def folder(shared: Path, name: str) -> Path:
-    path = shared / "data" / name
-    if not path.is_dir():  # of the reference material only the numbers are there
-        pytest.skip(f"no sample images at {path}")
-    return path
+@pytest.fixture(scope="module")
+def nyuv2(nyuv2_images: Path) -> Batch:
+    return everything(NYUv2(nyuv2_images, "test"))
 
 
 @pytest.fixture(scope="module")
-def nyuv2(shared: Path) -> Batch:
-    return everything(NYUv2(folder(shared, "nyuv2"), "test"))
+def taxonomy() -> Batch:
+    return everything(TinyTaxonomy(TAXONOMY, "test"))
 
 
-@pytest.fixture(scope="module")
-def taxonomy(shared: Path) -> Batch:
-    return everything(TinyTaxonomy(folder(shared, "tiny_taxonomy_fixture"), "test"))
-
-
-def test_nyuv2_equals_the_reference(nyuv2: Batch, shared: Path) -> None:
-    golden = np.load(shared / "golden" / "nyuv2_loader.npz")
+def test_nyuv2_equals_the_reference(nyuv2: Batch) -> None:
+    golden = np.load(FOLDER / "nyuv2_loader.npz")
     stride = (..., slice(None, None, 11), slice(None, None, 11))
     np.testing.assert_allclose(reference_input(nyuv2)[stride], golden["input"], rtol=0, atol=1e-4)
     np.testing.assert_array_equal(nyuv2.targets["segmentation"].numpy()[stride], golden["segment_semantic"])
@@ -51,8 +47,8 @@ def test_nyuv2_equals_the_reference(nyuv2: Batch, shared: Path) -> None:
     np.testing.assert_array_equal(nyuv2.masks["normals"].numpy()[stride], reference_mask)
 
 
-def test_nyuv2_statistics_over_all_pixels(nyuv2: Batch, shared: Path) -> None:
-    golden = json.loads((shared / "golden" / "nyuv2_loader.json").read_text())
+def test_nyuv2_statistics_over_all_pixels(nyuv2: Batch) -> None:
+    golden = json.loads((FOLDER / "nyuv2_loader.json").read_text())
     assert list(nyuv2.names) == golden["name"]
     full = {
         "input": reference_input(nyuv2),
@@ -66,8 +62,8 @@ def test_nyuv2_statistics_over_all_pixels(nyuv2: Batch, shared: Path) -> None:
         assert found == pytest.approx([golden[key][k] for k in ("min", "max", "mean")], abs=1e-4), key
 
 
-def test_taxonomy_equals_the_reference(taxonomy: Batch, shared: Path) -> None:
-    golden = np.load(shared / "golden" / "tiny_taxonomy_loader.npz")
+def test_taxonomy_equals_the_reference(taxonomy: Batch) -> None:
+    golden = np.load(FOLDER / "tiny_taxonomy_loader.npz")
     stride = (..., slice(None, None, 9), slice(None, None, 9))
     np.testing.assert_allclose(reference_input(taxonomy)[stride], golden["input"], rtol=0, atol=1e-4)
     np.testing.assert_array_equal(taxonomy.targets["segmentation"].numpy()[stride], golden["segment_semantic"])
@@ -85,8 +81,8 @@ def test_taxonomy_equals_the_reference(taxonomy: Batch, shared: Path) -> None:
         np.testing.assert_array_equal(taxonomy.masks[task].numpy()[stride], golden[key][:, :1] > 0)
 
 
-def test_taxonomy_statistics_over_all_pixels(taxonomy: Batch, shared: Path) -> None:
-    golden = json.loads((shared / "golden" / "tiny_taxonomy_loader.json").read_text())
+def test_taxonomy_statistics_over_all_pixels(taxonomy: Batch) -> None:
+    golden = json.loads((FOLDER / "tiny_taxonomy_loader.json").read_text())
     assert list(taxonomy.names) == golden["name"]
     full = {
         "input": reference_input(taxonomy),
@@ -102,14 +98,14 @@ def test_taxonomy_statistics_over_all_pixels(taxonomy: Batch, shared: Path) -> N
         assert found == pytest.approx([golden[key][k] for k in ("min", "max", "mean")], abs=1e-4), key
 
 
-def test_taxonomy_class_weights_are_the_published_ones(shared: Path) -> None:
-    dataset = TinyTaxonomy(folder(shared, "tiny_taxonomy_fixture"), "test")
+def test_taxonomy_class_weights_are_the_published_ones() -> None:
+    dataset = TinyTaxonomy(TAXONOMY, "test")
     assert dataset.class_weights == pytest.approx(CLASS_WEIGHTS, abs=1e-8)
     assert dataset.tasks[0].class_weights == dataset.class_weights
 
 
-def test_decoded_nyuv2_normals_are_unit_vectors_of_the_raw_bytes(shared: Path, nyuv2: Batch) -> None:
-    decoded = everything(NYUv2(folder(shared, "nyuv2"), "test", normals="decoded"))
+def test_decoded_nyuv2_normals_are_unit_vectors_of_the_raw_bytes(nyuv2_images: Path, nyuv2: Batch) -> None:
+    decoded = everything(NYUv2(nyuv2_images, "test", normals="decoded"))
     mask = decoded.masks["normals"]
     length = decoded.targets["normals"].norm(dim=1, keepdim=True)
     assert float((length[mask] - 1).abs().max()) < 1e-5

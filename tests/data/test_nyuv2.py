@@ -205,7 +205,7 @@ def test_depth_files_that_are_something_else(make_nyuv2: Maker, depth: np.ndarra
         ("\xff", "not valid JSON"),
         ("[]", "holds a list; expected an object"),
         ('{"train": [], "val": []}', "no split 'test'; it has 'train', 'val'"),
-        ('{"test": []}', "split 'test' is .*expected a list of images"),
+        ('{"test": []}', "split 'test' is empty; expected a list of images"),
         ('{"test": {"a": 1}}', "expected a list of images"),
         ('{"test": [["a", "b", "c"]]}', "entry 0 of 'test' is .*expected 4 relative paths"),
         ('{"test": [["a", "b", "c", 4]]}', "expected 4 relative paths"),

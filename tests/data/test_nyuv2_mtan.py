@@ -77,5 +77,5 @@ def test_other_folders_are_explained(make_mtan: Maker, make_nyuv2: Maker) -> Non
     with pytest.raises(DataError, match=r"mean\.npy: expected numbered files"):
         NYUv2MTAN(root, "test")
     shutil.rmtree(root / "val")
-    with pytest.raises(DataError, match=r"val/image: no 0.npy, .* holds train/"):
+    with pytest.raises(DataError, match=r"val/image: no 0.npy, .* holds train/ only"):
         NYUv2MTAN(root, "test")

@@ -12,7 +12,7 @@ import torch
 from mtlbench.data.augment import Augment
 from mtlbench.data.taxonomy_lists import DOMAINS, list_images
 from mtlbench.data.tiny_taxonomy import CLASS_WEIGHTS, TinyTaxonomy
-from mtlbench.errors import DataError, UsageError
+from mtlbench.errors import DataError, MissingSplitError, UsageError
 
 Maker = Callable[..., Path]
 VIEWS = {"ihlen": ["point_1_view_0", "point_2_view_3"], "uvalda": ["point_7_view_1"]}
@@ -100,6 +100,9 @@ def test_unknown_folders_and_lists_without_images_are_explained(make_taxonomy: M
     with pytest.raises(DataError, match=r"not one image of split 'test' exists; neither .*/test/gone/rgb.* nor"):
         open_native(root)
     (tmp_path / "empty" / "test").mkdir(parents=True)
+    with pytest.raises(MissingSplitError, match="empty/test: no building here; the folder holds nothing"):
+        list_images(tmp_path / "empty", "test")
+    (tmp_path / "empty" / "test" / "ihlen").mkdir()
     with pytest.raises(DataError, match="no image of split 'test' has all of rgb"):
         list_images(tmp_path / "empty", "test")
 

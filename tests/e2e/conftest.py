@@ -1,5 +1,6 @@
 """mtlbench as its users start it: as a process from another folder."""
 
+import ctypes
 import os
 import shutil
 import subprocess
@@ -36,6 +37,14 @@ def environment() -> dict[str, str]:
     path = os.pathsep.join(filter(None, (here, os.environ.get("PYTHONPATH"))))
     more = {"PYTHONPATH": path, "OMP_NUM_THREADS": "1", "PYTHONWARNINGS": "default"}
     return {name: value for name, value in os.environ.items() if name != "COLUMNS"} | more
+
+
+def bound_by_permissions() -> None:
+    """For a child that root starts: from its exec on, permissions of files bind it as they bind everybody else."""
+    if os.geteuid() == 0:
+        drop_from_bounding_set, dac_override = 24, 1  # prctl.h, capability.h
+        if ctypes.CDLL(None, use_errno=True).prctl(drop_from_bounding_set, dac_override, 0, 0, 0):
+            raise OSError(ctypes.get_errno(), "prctl: the capability cannot be dropped")
 
 
 @pytest.fixture(scope="session")

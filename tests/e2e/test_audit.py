@@ -87,6 +87,7 @@ def _other_weights(path: Path) -> None:
 def _change_an_image(outputs: Path) -> None:
     image = next((outputs / "datasets").glob("rooms-*/img/test_*.png"))
     picture = cv2.imread(str(image))
+    assert picture is not None
     picture[0, 0] ^= 255
     cv2.imwrite(str(image), picture)
 

@@ -10,7 +10,7 @@ import pytest
 import yaml
 from omegaconf import OmegaConf
 
-from mtlbench import parts
+from mtlbench import app, parts
 from mtlbench.app import conf_dir
 from mtlbench.checks import check_values
 from mtlbench.cli import COMMANDS
@@ -26,7 +26,7 @@ OPTIONS = sorted(str(file.relative_to(CONF).with_suffix("")) for file in CONF.gl
 def compose(command: str, *overrides: str) -> dict[str, Any]:
     with hydra.initialize_config_dir(str(CONF), version_base="1.3"):
         config = hydra.compose(command, overrides=["+dataset.root=/data", *overrides])
-    plain = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
+    plain: Any = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
     assert isinstance(plain, dict)
     check_values(plain)
     return plain
@@ -40,7 +40,8 @@ def test_every_command_has_a_file_and_every_file_a_command() -> None:
 def test_a_command_composes(command: str) -> None:
     with hydra.initialize_config_dir(str(CONF), version_base="1.3"):
         config = hydra.compose(command)
-    check_values(OmegaConf.to_container(config, resolve=True, throw_on_missing=True))
+    plain: Any = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
+    check_values(plain)
 
 
 @pytest.mark.parametrize("option", OPTIONS)
@@ -49,7 +50,7 @@ def test_an_option_composes_and_builds(option: str) -> None:
     config = compose("attack", f"{group}={name}")
     tasks = three_tasks()
     attacks = parts.attacks(config, parts.engine(config), tasks)
-    assert attacks or config["attack"]["name"] == "none"
+    assert bool(attacks) == (config["attack"]["name"] != "none")
     assert parts.backbone(config).name
     assert parts.recipe(config).iterations > 0
     assert parts.epsilons(config)
@@ -74,7 +75,7 @@ def test_every_point_of_an_experiment_composes_on_every_dataset(experiment: str,
         seen.update(point)
         config = compose("attack", f"experiment={experiment}", f"dataset={dataset}", *point)
         tasks = three_tasks()
-        assert parts.attacks(config, parts.engine(config), tasks) or config["attack"]["name"] == "none"
+        assert bool(parts.attacks(config, parts.engine(config), tasks)) == (config["attack"]["name"] != "none")
         assert parts.tree(config, 3).tasks == 3
         assert parts.epsilons(config)
     assert seen
@@ -117,5 +118,15 @@ def test_the_values_of_an_experiment_win(option: str) -> None:
         assert found == value, key
 
 
-def test_the_configuration_folder_is_the_checkouts() -> None:
-    assert Path(__file__).resolve().parents[2] / "conf" == CONF
+@pytest.mark.parametrize("installed", [False, True])
+def test_the_configuration_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, installed: bool) -> None:
+    """Beside the package in a checkout, inside it where a wheel was installed, whatever else lies beside it there."""
+    beside, inside = tmp_path / "conf", tmp_path / "mtlbench" / "conf"
+    for folder in (beside, inside) if installed else (beside,):
+        folder.mkdir(parents=True)
+    monkeypatch.setattr(app, "__file__", str(tmp_path / "mtlbench" / "app.py"))
+    assert app.conf_dir() == (inside if installed else beside)
+
+
+def test_it_holds_the_primary_configuration_of_every_command() -> None:
+    assert [command for command in COMMANDS if not (conf_dir() / f"{command}.yaml").is_file()] == []

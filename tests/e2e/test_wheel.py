@@ -3,7 +3,6 @@
 import subprocess
 import sys
 import zipfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -15,7 +14,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture(scope="module")
-def unpacked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+def unpacked(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The contents of a freshly built wheel. No network: the build backend comes with the test extra."""
     folder = tmp_path_factory.mktemp("wheel")
     subprocess.run(

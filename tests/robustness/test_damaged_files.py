@@ -9,6 +9,7 @@ import zipfile
 import zlib
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -35,7 +36,7 @@ from mtlbench.tasks import three_tasks
 from mtlbench.training import Recipe, train
 from tests.fakes import FakeDataset, Trivial
 
-Damage = Callable[[Path], None]
+Damage = Callable[[Path], object]
 PAGE = b"<!DOCTYPE html><html><title>404 Not Found</title></html>" * 10
 
 
@@ -57,6 +58,12 @@ def cut(keep: float) -> Damage:
         file.write_bytes(content[: int(keep * len(content)) if isinstance(keep, float) else keep])
 
     return damage
+
+
+def decoded(file: Path) -> np.ndarray:
+    found = cv2.imread(str(file), cv2.IMREAD_UNCHANGED)
+    assert found is not None
+    return found
 
 
 def replaced(content: bytes) -> Damage:
@@ -101,7 +108,7 @@ def image(change: Callable[[np.ndarray], np.ndarray]) -> Damage:
     """Decode a PNG, change its values, encode it again."""
 
     def damage(file: Path) -> None:
-        assert cv2.imwrite(str(file), change(cv2.imread(str(file), cv2.IMREAD_UNCHANGED)))
+        assert cv2.imwrite(str(file), change(decoded(file)))
 
     return damage
 
@@ -156,7 +163,7 @@ def flipped(position: int) -> Damage:
 
 
 def jpeg(file: Path) -> None:
-    file.write_bytes(cv2.imencode(".jpg", cv2.imread(str(file)))[1].tobytes())
+    file.write_bytes(cv2.imencode(".jpg", decoded(file))[1].tobytes())
 
 
 ANY: dict[str, tuple[Damage, str]] = {
@@ -170,7 +177,7 @@ ANY: dict[str, tuple[Damage, str]] = {
     "pipe": (pipe, "not a regular file"),
     "unreadable": (unreadable, r"cannot be read \(Permission denied\)"),
     "enormous": (enormous, f"{MAX_BYTES + 1} bytes; expected at most {MAX_BYTES}"),
-    "link out of the root": (link_out, "is a symbolic link to .*, outside the root"),
+    "link out of the root": (link_out, "leads by a symbolic link to .*, outside the root"),
     "flipped at the start": (flipped(1), "not a (PNG|.npy file) but"),
 }
 OF_PNG: dict[str, tuple[Damage, str]] = {
@@ -288,7 +295,7 @@ OF_LISTS: dict[str, tuple[Damage, str]] = {
     "long number": (replaced(b"1" * 10_000), "not valid JSON|holds a int"),
     "enormous": (enormous, "bytes; expected at most 500000000"),
     "unreadable": (unreadable, r"cannot be read \(Permission denied\)"),
-    "link out of the root": (link_out, "is a symbolic link to .*, outside the root"),
+    "link out of the root": (link_out, "leads by a symbolic link to .*, outside the root"),
 }
 
 
@@ -346,7 +353,7 @@ def test_class_weights_out_of_range(make_taxonomy: Callable, weights: list[float
 
 @pytest.mark.parametrize("case", [*(case for case in OF_LISTS if "link" not in case), "directory", "pipe", "missing"])
 def test_manifest_of_rooms(tmp_path: Path, case: str) -> None:
-    rooms = {"form": "nyuv2", "images": 2, "resolution": 16, "seed": 0}
+    rooms: dict[str, Any] = {"form": "nyuv2", "images": 2, "resolution": 16, "seed": 0}
     make(tmp_path / "rooms", **rooms)
     damage, message = (ANY | OF_LISTS)[case]
     damage(tmp_path / "rooms" / "rooms.json")

@@ -97,7 +97,7 @@ def configs(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
         ("attack=weighted_total", "attack/step=mim", "attack.tasks=[depth]", "sharing=share2"),
     ]
     OmegaConf.register_new_resolver("process_id", lambda: 0, replace=True)
-    found = []
+    found: list[Any] = []
     with hydra.initialize_config_dir(str(app.conf_dir()), version_base="1.3"):
         for choice in choices:
             composed = hydra.compose("attack", [*SMALL, f"outputs={outputs}", *choice])
@@ -294,10 +294,10 @@ def test_cells_of_other_archives(tmp_path: Path, data: st.DataObject) -> None:
             for _ in range(data.draw(st.integers(0, 2))):
                 changed[data.draw(st.integers(0, min(len(changed), 128) - 1))] = data.draw(st.integers(0, 255))
             archive.writestr(data.draw(st.sampled_from([name, name, name, "header", "../x.npy"])), bytes(changed))
-    content = bytearray(buffer.getvalue())
+    whole = bytearray(buffer.getvalue())
     if data.draw(st.booleans()):
-        content[data.draw(st.integers(0, len(content) - 1))] ^= data.draw(st.integers(1, 255))
-    path.write_bytes(content)
+        whole[data.draw(st.integers(0, len(whole) - 1))] ^= data.draw(st.integers(1, 255))
+    path.write_bytes(whole)
     try:
         found = kept.load(saved.key)
     except DataError as error:

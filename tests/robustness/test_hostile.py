@@ -8,6 +8,7 @@ import pickle
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import hydra
 import numpy as np
@@ -15,7 +16,7 @@ import pytest
 from omegaconf import OmegaConf
 
 from mtlbench import app
-from mtlbench.checks import check_overrides
+from mtlbench.checks import check_added, check_overrides
 from mtlbench.store import Cell, Store
 
 USAGE = 2
@@ -149,7 +150,7 @@ def test_refused_and_nothing_happened(call: Callable, tmp_path: Path, trap: dict
 def test_the_canary_would_sing(
     call: Callable, tmp_path: Path, trap: dict[str, Path], monkeypatch: pytest.MonkeyPatch, case: str
 ) -> None:
-    for check in ("check_overrides", "_check_added"):
+    for check in ("check_overrides", "check_added"):
         monkeypatch.setattr(app, check, lambda *_: None)
     before = everything(tmp_path)
     try:
@@ -178,7 +179,7 @@ def test_the_canary_would_sing(
 )
 def test_what_users_need_passes(arguments: tuple[str, ...]) -> None:
     check_overrides(arguments, app.conf_dir())
-    app._check_added("attack", arguments)
+    check_added("attack", arguments, app.conf_dir(), app._known_keys)
 
 
 @pytest.mark.parametrize(
@@ -283,7 +284,8 @@ def test_a_poisoned_record_of_a_configuration(
     OmegaConf.register_new_resolver("process_id", lambda: 0, replace=True)
     with hydra.initialize_config_dir(str(app.conf_dir()), version_base="1.3"):
         composed = hydra.compose("attack", ["dataset.images=26", "dataset.resolution=16"])
-    recorded = node = OmegaConf.to_container(composed, resolve=True)
+    node: Any = OmegaConf.to_container(composed, resolve=True)
+    recorded = node
     for name in place[:-1]:
         node = node[name]
     node[place[-1]] = value

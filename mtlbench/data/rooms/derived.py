@@ -6,8 +6,6 @@ texture edges the gradient of Canny's detector before thinning. Both work on the
 
 import numpy as np
 from numpy.typing import NDArray
-from skimage.feature import hessian_matrix_det
-from skimage.filters import gaussian, sobel
 
 KEYPOINT_SIGMAS = np.linspace(1, 30, 10)
 EDGE_SIGMA = 3.0
@@ -39,6 +37,8 @@ def keypoints2d(rgb: NDArray[np.uint8]) -> NDArray[np.uint16]:
 
     The scales are those of `keypoint_sigmas`.
     """
+    from skimage.feature import hessian_matrix_det  # takes a second to import, and is needed only here
+
     image = grey(rgb)
     return _encode(np.max([hessian_matrix_det(image, sigma=s) for s in keypoint_sigmas(min(image.shape))], axis=0))
 
@@ -48,6 +48,8 @@ def edge_texture(rgb: NDArray[np.uint8]) -> NDArray[np.uint16]:
 
     The blur is divided by the blur of a constant image, so the border does not appear as an edge.
     """
+    from skimage.filters import gaussian, sobel
+
     image = grey(rgb)
     inside = gaussian(np.ones_like(image), sigma=EDGE_SIGMA, mode="constant")
     return _encode(sobel(gaussian(image, sigma=EDGE_SIGMA, mode="constant") / inside))

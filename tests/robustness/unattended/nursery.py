@@ -48,7 +48,7 @@ def _start(argv: list[str], cwd: str, out: str, err: str, save_seconds: float | 
         compute.SECONDS_BETWEEN_SAVES = training.SECONDS_BETWEEN_SAVES = save_seconds
     if here is not None:
         place = here[0], here[1], here[2]
-        owner._here = lambda: place
+        owner._here = lambda: place  # type: ignore[assignment]
     sys.argv = ["mtlbench", *argv]
     cli.main()
     raise AssertionError

@@ -138,7 +138,7 @@ def test_a_read_only_store(
 @pytest.mark.skipif(not FULL.exists(), reason="no /dev/full")
 @some("stream", ["stdout", "stderr"], ["both"])
 def test_full_streams(installed: Installed, undisturbed: Reference, tmp_path: Path, stream: str) -> None:
-    """Progress on a full stderr never ends a run; a table that could not be shown is no success."""
+    """Neither progress nor tables that cannot be shown make a run fail; that tables were lost is said."""
     outputs = tmp_path / "outputs"
     full = os.open(FULL, os.O_WRONLY)
     names = ("stdout", "stderr") if stream == "both" else (stream,)
@@ -148,11 +148,9 @@ def test_full_streams(installed: Installed, undisturbed: Reference, tmp_path: Pa
     finally:
         os.close(full)
     undisturbed.check(outputs)
+    assert status == 0
     if stream == "stderr":
-        assert status == 0
         assert "ARP" in run.out
-    else:
-        assert status == 3
     if stream == "stdout":
         message = run.err.splitlines()[-1]
         assert message.startswith("mtlbench: standard output: cannot be")
