@@ -92,7 +92,7 @@ def test_training(
 ) -> None:
     (rooms,) = (path for path in (outputs / "datasets").iterdir() if path.is_dir())
     command = (
-        *("train", "dataset.images=39", "dataset.resolution=32", f"dataset.root={rooms}", "training.batch_size=8"),
+        *("train", "dataset.resolution=32", f"dataset.root={rooms}", "training.batch_size=8"),
         *(f"training.iterations={ITERATIONS}", "training.save_every=10"),
         *("plugins=[waiting_plugin]", "dataset.reader._target_=waiting_plugin.Images"),
     )
