@@ -8,7 +8,6 @@ from torch import Tensor
 
 from mtlbench.data.batch import Batch
 from mtlbench.evaluate import Record
-from mtlbench.losses import masked_mean
 from mtlbench.metrics import values
 from mtlbench.metrics.measure import measure
 from mtlbench.tasks import Task
@@ -48,5 +47,5 @@ def _constant(task: Task, training: Sequence[Batch]) -> Tensor:
         return (counts * weights).clamp_min(1e-6).log()
     if task.loss == "cosine":
         unit = torch.nn.functional.normalize(targets.float(), dim=1)
-        return torch.stack([masked_mean(unit[:, i], masks[:, 0].float()).mean() for i in range(task.channels)])
+        return unit.movedim(1, -1)[masks[:, 0]].mean(0)
     return torch.stack([targets[:, i : i + 1][masks].float().median() for i in range(task.channels)])

@@ -19,7 +19,7 @@ import yaml
 from mtlbench import legacy
 from mtlbench.bounded import read_json, read_yaml
 from mtlbench.errors import CheckpointError
-from mtlbench.files import write_atomically
+from mtlbench.files import checksum, write_atomically
 from mtlbench.values import is_number
 
 WEIGHTS, RECIPE, CLEAN_METRICS, CURVE, STATE, COST = (
@@ -31,6 +31,7 @@ WEIGHTS, RECIPE, CLEAN_METRICS, CURVE, STATE, COST = (
     "cost.json",
 )
 COST_FIELDS = ("training_seconds", "times_clean")
+CHECKSUM = "sha256"
 
 
 @dataclass(frozen=True)
@@ -69,7 +70,14 @@ class Checkpoint:
         found = read_json(path, CheckpointError)
         if not isinstance(found, dict) or not all(is_number(found.get(f)) for f in COST_FIELDS):
             raise CheckpointError(f"{path}: expected {' and '.join(COST_FIELDS)}; delete the file")
-        return found
+        cost = {field: found[field] for field in COST_FIELDS}
+        if found.get(CHECKSUM, checksum(cost)) != checksum(cost):
+            raise CheckpointError(f"{path}: does not match its checksum: the file is damaged; delete it")
+        return cost
+
+    def write_cost(self, cost: Mapping[str, float]) -> None:
+        """Write what the training took, with a checksum."""
+        write_atomically(self.folder / COST, json.dumps({**cost, CHECKSUM: checksum(cost)}) + "\n")
 
     def tidy(self) -> None:
         """Remove the state of a training that was killed after it had written the weights."""

@@ -1,5 +1,7 @@
 """Files that are whole or absent, whatever moment the machine dies."""
 
+import hashlib
+import json
 import os
 import shutil
 from contextlib import suppress
@@ -97,3 +99,8 @@ def sweep(folder: Path) -> None:
         else:
             with suppress(OSError):  # another user's, or gone
                 left.unlink()
+
+
+def checksum(value: object) -> str:
+    """sha256 of plain values: what a small JSON file says of itself, so that one changed digit is noticed."""
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()

@@ -41,7 +41,7 @@ def as_typed(arguments: Sequence[str], read: Reader) -> list[str]:
         UsageError: a list, or several folders for everything that is written.
     """
     sweep = any(
-        argument in ("-m", "--multirun") or argument.startswith(("hydra.mode=MULTIRUN", "experiment="))
+        argument in ("-m", "--multirun") or argument.lstrip("+").startswith(("hydra.mode=MULTIRUN", "experiment="))
         for argument in arguments
     )
     return [_as_typed(argument, sweep, read) for argument in arguments]

@@ -1,6 +1,5 @@
 """The model of an experiment: loaded, or trained first; and what its weights say of how they were trained."""
 
-import json
 import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,7 +9,7 @@ from typing import Any
 
 from mtlbench import parts
 from mtlbench.build import identity_of
-from mtlbench.checkpoints import CLEAN_METRICS, COST, CURVE, RECIPE, WEIGHTS, Checkpoint, read_recipe
+from mtlbench.checkpoints import CLEAN_METRICS, CURVE, RECIPE, WEIGHTS, Checkpoint, read_recipe
 from mtlbench.claims import claimed
 from mtlbench.errors import BusyError, CheckpointError, UsageError
 from mtlbench.files import sweep, write_atomically
@@ -139,7 +138,7 @@ def _train(setup: Setup, model: TreeModel, checkpoint: Checkpoint, again: bool) 
             perturb=partial(setup.adversary, data.tasks) if setup.adversary else None,
         )
     write_atomically(checkpoint.folder / CURVE, curve.csv())
-    write_atomically(checkpoint.folder / COST, json.dumps(curve.cost) + "\n")
+    checkpoint.write_cost(curve.cost)
     save_weights(model, checkpoint.weights, checkpoint.recipe)
     checkpoint.state.unlink(missing_ok=True)
     setup.session.computed.add(str(checkpoint.folder))

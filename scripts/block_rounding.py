@@ -1,11 +1,11 @@
 """How far the size of a block moves a result, where nothing fixes it: on a GPU it is batch_size.
 
     mtlbench train outputs=FOLDER                      # rooms, tiny, all-shared
-    PYTHONPATH=. python scripts/block_rounding.py FOLDER [--images 96] [--precise]
+    PYTHONPATH=. python scripts/block_rounding.py FOLDER [--images 64]
 
 The images are attacked in blocks of 32, 12 and 1. For the blocks of 12 and 1 against those of 32 it prints the largest
 difference of a loss, how many images end at another point (a loss moved by more than 1e-4 of it), from another start,
-and ARP. --precise computes in float64.
+and ARP.
 """
 
 import argparse
@@ -21,7 +21,6 @@ from mtlbench.attacks import attack as attacks
 from mtlbench.attacks.attack import Attack
 from mtlbench.attacks.objectives import DGBA, Losses, Objective, Total
 from mtlbench.attacks.steps import APGD, PGD
-from mtlbench.data.batch import Batch
 from mtlbench.data.loader import in_order
 from mtlbench.data.nyuv2 import NYUv2
 from mtlbench.evaluate import Pass, PlannedCell, evaluate
@@ -36,7 +35,7 @@ EPS = 8.0
 MOVED = 1e-4
 
 
-def run(model: TreeModel, data: NYUv2, attack: Attack | None, size: int, precise: bool) -> dict[str, np.ndarray]:
+def run(model: TreeModel, data: NYUv2, attack: Attack | None, size: int) -> dict[str, np.ndarray]:
     """Statistics of one cell computed in blocks of `size`, and under ``start`` which run of each image counted."""
     starts: list[Tensor] = []
     best_of = attacks.best_of
@@ -46,14 +45,10 @@ def run(model: TreeModel, data: NYUv2, attack: Attack | None, size: int, precise
         starts.append(torch.stack([(best == image).flatten(1).all(1) for image in images]).int().argmax(0))
         return best
 
-    def batches() -> list[Batch]:
-        found = list(in_order(data, size))
-        return [Batch(b.image.double(), b.targets, b.masks, b.names) for b in found] if precise else found
-
     attacks.best_of = telling
     try:
         cell = PlannedCell("cell", attack, EPS if attack else 0.0)
-        records = evaluate(Pass(model, data.tasks, [cell], 0), batches(), torch.device("cpu"), len(data))
+        records = evaluate(Pass(model, data.tasks, [cell], 0), in_order(data, size), torch.device("cpu"), len(data))
     finally:
         attacks.best_of = best_of
     return {**records["cell"].arrays(), "start": torch.cat(starts).numpy() if starts else np.zeros(len(data))}
@@ -63,20 +58,18 @@ def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("outputs", type=Path)
-    parser.add_argument("--images", type=int, default=96)
-    parser.add_argument("--precise", action="store_true")
+    parser.add_argument("--images", type=int, default=64)
     given = parser.parse_args()
     (root,) = (path for path in (given.outputs / "datasets").glob("rooms-*") if path.is_dir())
     weights = given.outputs / "checkpoints" / "rooms-tiny-all_shared-clean-s0" / "model.safetensors"
     data = NYUv2(root, "test", (64, 64), classes=13, normals="decoded", limit=given.images)
     model = build(Tiny(), level(3, BLOCKS), data.tasks, 0).eval()
     load_weights(model, weights)
-    model = model.double() if given.precise else model
-    clean = run(model, data, None, BLOCK_SIZES[0], given.precise)
+    clean = run(model, data, None, BLOCK_SIZES[0])
     rows = []
     for objective, step, restarts in product((Total(), DGBA()), (PGD(10), APGD(10)), (1, 3)):
         attack = Attack(objective, step, data.tasks, restarts=restarts)
-        cells = {size: run(model, data, attack, size, given.precise) for size in BLOCK_SIZES}
+        cells = {size: run(model, data, attack, size) for size in BLOCK_SIZES}
         whole, *others = cells.values()
         arp = [percent_lost(data.tasks, {"clean": clean, "attacked": cell})["attacked"] for cell in cells.values()]
         for size, cell, percent in zip(BLOCK_SIZES[1:], others, arp[1:], strict=True):

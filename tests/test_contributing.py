@@ -7,7 +7,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pandas as pd
 import pytest
+from safetensors.torch import load_file
+
+from mtlbench.store import Store
 
 ROOT = Path(__file__).resolve().parents[1]
 BLOCK = re.compile(r"^```(python|yaml|diff)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -64,11 +68,24 @@ def mtlbench(copy: Path, *arguments: str) -> str:
 
 
 def test_objective_step_backbone_and_metric(copy: Path) -> None:
-    out = mtlbench(copy, "attack", "attack=least", "attack/step=halving", "model=plain", *SMALL)
-    assert "least" in out
-    assert "plain" in out
-    assert "halving" in out
-    assert ",square_err,m^2," in (copy / "outputs" / "tables" / "metrics.csv").read_text()
+    """Each leaves its mark on the numbers: the weakest task's loss has risen, five gradients, sixteen channels."""
+    mtlbench(copy, "attack", "attack=least", "attack/step=halving", "model=plain", *SMALL)
+    (kept,) = (cell for cell in Store(copy / "outputs" / "store") if cell.identity["attack"] == "least")
+    (clean,) = (cell for cell in Store(copy / "outputs" / "store") if cell.identity["attack"] == "none")
+    least = [cell.arrays["losses"].astype(float).min(1) for cell in (clean, kept)]
+    assert (least[1] > least[0]).all()
+    assert kept.arrays["rise"][:, 0] == pytest.approx(least[1] - least[0], rel=1e-4)
+    tables = copy / "outputs" / "tables"
+    checks = pd.read_csv(tables / "checks.csv").set_index("attack").loc["least"]
+    assert (checks["model"], checks["step"], checks["steps"]) == ("plain", "halving", 5)
+    assert checks["gradients_per_image"] == 5
+    (weights,) = (copy / "outputs" / "checkpoints").rglob("model.safetensors")
+    blocks = [tensor for name, tensor in load_file(weights).items() if name.startswith("blocks.") and tensor.dim()]
+    assert {len(tensor) for tensor in blocks} == {16}
+    metrics = pd.read_csv(tables / "metrics.csv").set_index(["scores", "attack", "task", "metric"])
+    square, absolute = (metrics.loc[("standard", "least", "depth", name)] for name in ("square_err", "abs_err"))
+    assert square["unit"] == "m^2"
+    assert square["attacked"] >= absolute["attacked"] ** 2, "the mean square is no smaller than the square of the mean"
 
 
 def test_dataset(copy: Path, tmp_path: Path) -> None:
@@ -85,3 +102,8 @@ def test_dataset(copy: Path, tmp_path: Path) -> None:
     assert "seg_depth, train" in mtlbench(copy, "data", "action=verify", *options)
     mtlbench(copy, "train", *options, "training.iterations=1", "training.batch_size=2")
     mtlbench(copy, "attack", *options, "training.iterations=1", "training.batch_size=2", "eps=4")
+    (kept,) = (
+        c for c in Store(copy / "outputs" / "store") if c.identity["dataset"] == "seg_depth" and c.identity["eps"]
+    )
+    assert kept.arrays["losses"].shape == (len(list((tmp_path / "test").glob("*_seg.png"))), 2), "images, tasks"
+    assert (kept.arrays["rise"] > 0).all()

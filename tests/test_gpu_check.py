@@ -1,6 +1,7 @@
 """scripts/gpu_check does all of its work on a CPU too, with tiny sizes: it shall not wait for a GPU to break."""
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -72,6 +73,16 @@ def test_wrong_words(words: list[str], message: str, capsys: pytest.CaptureFixtu
         gpu_check.arguments(words)
     assert left.value.code == 2
     assert message in capsys.readouterr().err
+
+
+def test_the_real_run_takes_every_test_of_the_engine() -> None:
+    files = gpu_check.engine_files()
+    assert gpu_check.REAL.tests == ()
+    assert {"tests/test_attacks.py", "tests/test_evaluate.py", "tests/test_gpu.py"} <= set(files)
+    known = {*gpu_check.FOR_TESTS, "torch", "numpy", "pandas", "mtlbench", "tests", *sys.stdlib_module_names}
+    for file in files:
+        text = (ROOT / file).read_text()
+        assert set(re.findall(r"^(?:import|from) (\w+)", text, re.MULTILINE)) <= known, file
 
 
 def test_tests_that_cannot_run_are_no_success(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -71,7 +71,7 @@ def test_a_name_is_taken_as_typed(key: str, name: str) -> None:
 
 
 @pytest.mark.parametrize("name", [name for name in NAMES if "," not in name and name != "choice(a)"])
-@pytest.mark.parametrize("flag", ["-m", "--multirun", "hydra.mode=MULTIRUN", "experiment=transfer"])
+@pytest.mark.parametrize("flag", ["-m", "--multirun", "hydra.mode=MULTIRUN", "+experiment=transfer"])
 def test_a_name_in_a_sweep(flag: str, name: str) -> None:
     override = as_typed([f"outputs={name}", flag], app._read)[0]
     assert hydra_reads(override) == name
@@ -117,7 +117,7 @@ def test_a_comma_in_a_sweep_separates(argument: str, values: list[str]) -> None:
     assert [hydra_reads(f"x={one}") for one in override.sweep_string_iterator()] == values
 
 
-@pytest.mark.parametrize("flag", ["-m", "experiment=transfer"])
+@pytest.mark.parametrize("flag", ["-m", "experiment=transfer", "+experiment=transfer"])
 def test_one_folder_for_a_sweep(flag: str) -> None:
     with pytest.raises(UsageError, match="expected one folder") as told:
         as_typed([flag, "outputs=a,b"], app._read)
@@ -152,3 +152,10 @@ def test_other_options_say_how_text_is_quoted(call: Callable) -> None:
     assert done.err.endswith("""text that holds brackets, commas, quotes or = is quoted: 'device="a(b)"'\n""")
     again = call("attack", *shlex.split(done.err.rpartition(": ")[2]))
     assert again.err.startswith("mtlbench: device=a(b): expected auto, cpu, cuda or cuda:N")
+
+
+def test_letters_that_the_locale_has_not(call: Callable) -> None:
+    """As Python hands them over in the locale C."""
+    done = call("layouts", "outputs=donn\udcc3\udca9es")
+    assert done.status == 2
+    assert done.err.endswith("for outputs=données set PYTHONUTF8=1 or a UTF-8 locale\n")

@@ -9,8 +9,9 @@ from typing import Any
 from mtlbench.bounded import broken_link, read_json
 from mtlbench.data.base import ImageDataset
 from mtlbench.errors import DataError
-from mtlbench.files import write_atomically
+from mtlbench.files import checksum, write_atomically
 
+CHECKSUM = "sha256"
 _Known = dict[str, list[Any]]
 _DIGEST = re.compile("[0-9a-f]{64}")
 
@@ -68,9 +69,9 @@ def _load(cache: Path | None) -> _Known:
         known = read_json(cache)
     except DataError:
         return {}
-    if not isinstance(known, dict) or not all(map(_is_entry, known.values())):
+    if not isinstance(known, dict) or known.pop(CHECKSUM, None) != checksum(known):
         return {}
-    return known
+    return known if all(map(_is_entry, known.values())) else {}
 
 
 def _is_entry(entry: object) -> bool:
@@ -81,4 +82,4 @@ def _is_entry(entry: object) -> bool:
 
 def _store(cache: Path, known: _Known) -> None:
     """Two writers at once lose hashes, never correctness."""
-    write_atomically(cache, json.dumps(known))
+    write_atomically(cache, json.dumps({**known, CHECKSUM: checksum(known)}))

@@ -69,6 +69,7 @@ def test_a_line_of_the_table(place: Path, line: str) -> None:
     check(out, found)
     check(err, told)
     assert "Traceback" not in told
+    assert "WARNING" not in found
     if "attack" in line:
         computed = len(list((place / "outputs" / "store").glob("*.npz"))) - cells
         assert computed == (1 if status == 0 else 0), "the work is done, whoever can see it"

@@ -294,7 +294,7 @@ def test_a_poisoned_record_of_a_configuration(
     Store(tmp_path / "outputs" / "store").save(Cell(identity, {"config": recorded}, {}, {"losses": np.ones((2, 3))}))
     before = everything(tmp_path)
     done = call("report", "audit=1")
-    assert done.status in (1, USAGE), done.err
+    assert done.status == (1 if message == "no such model any more" else USAGE), done.err
     assert message in " ".join((done.out + done.err).split())
     assert "unexpected" not in done.err
     assert everything(tmp_path) == before
@@ -306,5 +306,5 @@ def test_a_poisoned_record_of_a_failure(call: Callable, tmp_path: Path) -> None:
     for name, text in {"a": "[" * 200_000, "b": "[]", "c": "", "d": '{"cell": 1}'}.items():
         (folder / f"{name}.json").write_text(text)
     done = call("report")
-    assert done.status in (1, 3)
+    assert done.status == 3
     assert "unexpected" not in done.err
