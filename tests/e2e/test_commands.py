@@ -76,8 +76,9 @@ def test_the_first_attack_writes_what_is_promised(outputs: Path) -> None:
     assert written >= {f"{table}.{suffix}" for table in COLUMNS for suffix in ("csv", "md", "tex")}
     for table, further in COLUMNS.items():
         header = (outputs / "tables" / f"{table}.csv").read_text().splitlines()[0]
-        assert header.split(",") == FIRST + further
-        assert (outputs / "tables" / f"{table}.md").read_text().startswith(f"| {' | '.join(FIRST + further)} |")
+        columns = [*FIRST, *further, "cell"]
+        assert header.split(",") == columns
+        assert (outputs / "tables" / f"{table}.md").read_text().startswith(f"| {' | '.join(columns)} |")
         assert r"\begin{tabular}" in (outputs / "tables" / f"{table}.tex").read_text()
 
 

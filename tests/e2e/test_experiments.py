@@ -81,7 +81,7 @@ def test_training_by_force_keeps_the_weights_until_it_has_new_ones(
     def killed(*arguments: object, **options: object) -> None:
         raise RuntimeError("the machine went down")
 
-    monkeypatch.setattr("mtlbench.experiment.train", killed)
+    monkeypatch.setattr("mtlbench.trained.train", killed)
     assert call(*same, "force=true").status == 1
     assert weights.read_bytes() == before
 
@@ -118,12 +118,14 @@ def test_other_metrics_score_the_same_model(call: Callable, tmp_path: Path) -> N
     other = ("dataset.metrics={segmentation:[miou,pixel_accuracy]}",)
     assert call(*same).status == 0
     weights = list((tmp_path / "checkpoints").rglob("*.safetensors"))
+    scored = "rooms5(segmentation=miou+pixel_accuracy)"
     made = call(*same, *other)
     assert made.status == 0, made.err
     assert list((tmp_path / "checkpoints").rglob("*.safetensors")) == weights
+    assert set(pd.read_csv(tmp_path / "tables" / "metrics.csv")["dataset"]) == {scored}, "what this attack asked for"
+    assert call("report", f"outputs={tmp_path}").status == 0
     metrics = pd.read_csv(tmp_path / "tables" / "metrics.csv")
     attacked = metrics[(metrics["scores"] == "standard") & (metrics["attack"] == "dgba")].set_index("dataset")
-    scored = "rooms5(segmentation=miou+pixel_accuracy)"
     assert attacked["metric"]["rooms5"].tolist()[:1] == ["cross_entropy"]
     assert attacked["metric"][scored].tolist()[:2] == ["miou", "pixel_accuracy"]
     of_depth = attacked[attacked["task"] == "depth"]["attacked"]
