@@ -204,22 +204,7 @@ def check_values(config: Mapping[str, Any]) -> None:
         value = _value(config, option, {})
         if not isinstance(value, Mapping):
             raise UsageError(f"{option}={value}: to choose an option write {option.replace('.', '/')}={value}")
-    for option, least in LEAST.items():
-        value = _value(config, option, least)
-        if (value is None and option in MAY_BE_NULL) or (isinstance(value, str) and option in MAY_BE_A_NAME):
-            continue
-        if not is_whole(value, least):
-            alternative = ", or null" if option in MAY_BE_NULL else ""
-            raise UsageError(f"{option}={_shown(value)}: expected a whole number of at least {least}{alternative}")
-        if value > MOST.get(option, ANY_MOST):
-            raise UsageError(f"{option}={value}: expected at most {MOST.get(option, ANY_MOST)}")
-    for option in POSITIVE:
-        value = _value(config, option, 1)
-        if not is_number(value) or value <= 0:
-            raise UsageError(f"{option}={_shown(value)}: expected a positive number")
-    timeout = _value(config, "timeout", None)
-    if timeout is not None and not is_number(timeout, SHORTEST_TIMEOUT):
-        raise UsageError(f"timeout={timeout}: expected seconds, at least {SHORTEST_TIMEOUT}, or null")
+    _check_numbers(config)
     for option in FLAGS:
         value = _value(config, option, False)
         if not isinstance(value, bool):
@@ -252,6 +237,25 @@ def check_values(config: Mapping[str, Any]) -> None:
         raise UsageError(
             f"study={study}: expected null or one of {', '.join(STUDIES)}{near(str(study), list(STUDIES))}"
         )
+
+
+def _check_numbers(config: Mapping[str, Any]) -> None:
+    for option, least in LEAST.items():
+        value = _value(config, option, least)
+        if (value is None and option in MAY_BE_NULL) or (isinstance(value, str) and option in MAY_BE_A_NAME):
+            continue
+        if not is_whole(value, least):
+            alternative = ", or null" if option in MAY_BE_NULL else ""
+            raise UsageError(f"{option}={_shown(value)}: expected a whole number of at least {least}{alternative}")
+        if value > MOST.get(option, ANY_MOST):
+            raise UsageError(f"{option}={value}: expected at most {MOST.get(option, ANY_MOST)}")
+    for option in POSITIVE:
+        value = _value(config, option, 1)
+        if not is_number(value) or value <= 0:
+            raise UsageError(f"{option}={_shown(value)}: expected a positive number")
+    timeout = _value(config, "timeout", None)
+    if timeout is not None and not is_number(timeout, SHORTEST_TIMEOUT):
+        raise UsageError(f"timeout={timeout}: expected seconds, at least {SHORTEST_TIMEOUT}, or null")
 
 
 def near(wrong: str, known: Sequence[str]) -> str:

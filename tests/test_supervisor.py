@@ -191,7 +191,7 @@ CODE = """
 import ctypes, json, os, resource, signal, sys, time
 from contextlib import contextmanager
 from pathlib import Path
-from mtlbench import cli, supervisor, watchdog
+from mtlbench import cli, owner, supervisor, watchdog
 
 signal.signal(signal.SIGINT, signal.default_int_handler if "ignoring" not in sys.argv else signal.SIG_IGN)
 supervisor.TICK = 0.01
