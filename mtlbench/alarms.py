@@ -12,7 +12,7 @@ import pandas as pd
 
 from mtlbench.results import names
 from mtlbench.scores.wide import IDENTITY, SAME_MODEL
-from mtlbench.store import Cell
+from mtlbench.storage.store import Cell
 
 CLEAN, NOISE = "none", "noise"
 MAX_NOT_RISEN = 0.05

@@ -19,7 +19,7 @@ from mtlbench.precision import computing_in
 from mtlbench.results import metrics_frame
 from mtlbench.session import Session
 from mtlbench.setup import Setup, prepare
-from mtlbench.store import Cell, Store
+from mtlbench.storage.store import Cell, Store
 from mtlbench.trained import AUTO, Trained, load_or_train
 from mtlbench.watchdog import Screen
 

@@ -9,7 +9,7 @@ from mtlbench.build import identity_of
 from mtlbench.evaluate import PlannedCell
 from mtlbench.identity import decisive
 from mtlbench.parts import Config
-from mtlbench.store import content_key
+from mtlbench.storage.store import content_key
 from mtlbench.tasks import EVERY_TASK
 
 CLEAN = "none"

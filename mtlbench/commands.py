@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from mtlbench import provenance, report, watchdog
-from mtlbench.claims import sweep_claims
 from mtlbench.errors import DamagedCellError, DataError, OldCellError, UsageError
-from mtlbench.files import sweep, write_atomically
 from mtlbench.models.sharing import all_trees, picture
 from mtlbench.report.terminal import console, screen
-from mtlbench.store import Store
+from mtlbench.storage.claims import sweep_claims
+from mtlbench.storage.files import sweep, write_atomically
+from mtlbench.storage.store import Store
 from mtlbench.values import is_whole
 
 if TYPE_CHECKING:

@@ -9,9 +9,8 @@ from typing import Any
 
 import torch
 
-from mtlbench import owner, stops, watchdog
+from mtlbench import stops, watchdog
 from mtlbench.cells import Plan
-from mtlbench.claims import held, release, take
 from mtlbench.data.base import ImageDataset
 from mtlbench.data.batch import Batch
 from mtlbench.errors import BusyError, DamagedCellError, FailedCellsError, reason
@@ -19,7 +18,9 @@ from mtlbench.evaluate import Pass, Record, evaluate
 from mtlbench.models.tree_model import TreeModel
 from mtlbench.progress import Progress
 from mtlbench.session import Session
-from mtlbench.store import Cell, Store
+from mtlbench.storage import owner
+from mtlbench.storage.claims import held, release, take
+from mtlbench.storage.store import Cell, Store
 from mtlbench.watchdog import Screen
 
 SECONDS_BETWEEN_SAVES = 60.0

@@ -7,7 +7,6 @@ from typing import Any
 
 from mtlbench import parts, provenance
 from mtlbench.cells import Plan, clean_plan, plans
-from mtlbench.checkpoints import CLEAN_METRICS, Checkpoint
 from mtlbench.compute import Job, complete
 from mtlbench.data import left_out
 from mtlbench.data.base import ImageDataset
@@ -15,7 +14,6 @@ from mtlbench.data.batch import Batch
 from mtlbench.data.fingerprint import fingerprint
 from mtlbench.data.loader import in_order
 from mtlbench.evaluate import cpu_block
-from mtlbench.files import write_atomically
 from mtlbench.models.checkpoint import weights_hash
 from mtlbench.parts import Config
 from mtlbench.precision import FP32, check, computing_in, in_identity
@@ -23,6 +21,8 @@ from mtlbench.results import metrics_frame
 from mtlbench.scores import tables
 from mtlbench.session import Session
 from mtlbench.setup import Setup, prepare
+from mtlbench.storage.checkpoints import CLEAN_METRICS, Checkpoint
+from mtlbench.storage.files import write_atomically
 from mtlbench.trained import Trained, load_or_train
 from mtlbench.watchdog import Screen
 

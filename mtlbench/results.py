@@ -11,7 +11,7 @@ from mtlbench.errors import DataError
 from mtlbench.metrics import PAPER_BATCH, Scores, values
 from mtlbench.scores import bootstrap_weights
 from mtlbench.scores.wide import IDENTITY, SAME_MODEL
-from mtlbench.store import Cell
+from mtlbench.storage.store import Cell
 from mtlbench.tasks import EVERY_TASK, Task
 
 SCORE_SETS: tuple[Scores, ...] = ("standard", "paper")

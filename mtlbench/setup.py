@@ -10,14 +10,14 @@ import torch
 from mtlbench import parts
 from mtlbench.adversarial import Adversary
 from mtlbench.build import identity_of
-from mtlbench.checkpoints import Checkpoint, find
 from mtlbench.data import left_out
 from mtlbench.data.base import ImageDataset
 from mtlbench.models.backbone import Backbone
 from mtlbench.models.sharing import Tree
 from mtlbench.parts import Config
 from mtlbench.session import Session
-from mtlbench.store import Store
+from mtlbench.storage.checkpoints import Checkpoint, find
+from mtlbench.storage.store import Store
 from mtlbench.training import Recipe
 from mtlbench.watchdog import Screen, watched
 

@@ -17,9 +17,10 @@ from json import loads
 from pathlib import Path
 from types import FrameType
 
-from mtlbench import owner, watchdog
+from mtlbench import watchdog
 from mtlbench.errors import HungError
-from mtlbench.failures import write_failure
+from mtlbench.storage import owner
+from mtlbench.storage.failures import write_failure
 
 TICK = 1.0
 GRACE = 10.0

@@ -9,14 +9,14 @@ from typing import Any
 
 from mtlbench import parts
 from mtlbench.build import identity_of
-from mtlbench.checkpoints import CLEAN_METRICS, CURVE, RECIPE, WEIGHTS, Checkpoint, read_recipe
-from mtlbench.claims import claimed
 from mtlbench.errors import BusyError, CheckpointError, UsageError
-from mtlbench.files import sweep, write_atomically
 from mtlbench.models.checkpoint import load_weights, save_weights
 from mtlbench.models.tree_model import TreeModel, build
 from mtlbench.parts import Config
 from mtlbench.setup import Setup, say_left_out
+from mtlbench.storage.checkpoints import CLEAN_METRICS, CURVE, RECIPE, WEIGHTS, Checkpoint, read_recipe
+from mtlbench.storage.claims import claimed
+from mtlbench.storage.files import sweep, write_atomically
 from mtlbench.training import train
 
 AUTO = "auto"

@@ -39,7 +39,6 @@ from mtlbench.data.loader import in_order
 from mtlbench.data.nyuv2 import NYUv2
 from mtlbench.data.rooms import make
 from mtlbench.evaluate import Pass, PlannedCell, evaluate
-from mtlbench.files import write_atomically
 from mtlbench.metrics import values
 from mtlbench.models.deeplab_resnet34 import DeepLabResNet34
 from mtlbench.models.sharing import BLOCKS, level
@@ -48,6 +47,7 @@ from mtlbench.models.tree_model import build
 from mtlbench.precision import computing_in
 from mtlbench.progress import silent
 from mtlbench.scores import arp, damage, relative_drops
+from mtlbench.storage.files import write_atomically
 from mtlbench.tasks import Task, five_tasks, three_tasks
 from mtlbench.training import Recipe, train
 

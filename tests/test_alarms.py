@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from mtlbench.alarms import alarms, checks, numbers_of
-from mtlbench.store import Cell
+from mtlbench.storage.store import Cell
 
 MODEL = {
     "dataset": "rooms",

@@ -58,7 +58,7 @@ MUST_NOT_IMPORT = {
     "models/sharing": {"torch"},
     "attacks/objectives": {"mtlbench.attacks.steps", "mtlbench.tasks", "mtlbench.losses"},
     "attacks/steps": {"mtlbench.tasks", "mtlbench.losses"},
-    "evaluate": {"mtlbench.files"},
+    "evaluate": {"mtlbench.storage.files"},
 }
 """Unit or module -> what must not appear in its import statements."""
 

@@ -37,7 +37,7 @@ def test_more_wins_over_the_node_and_leaves_it_alone():
         "",
         ".",
         "..",
-        ".mtlbench.store.Store",
+        ".mtlbench.storage.store.Store",
         "None",
     ],
 )
@@ -51,18 +51,18 @@ def test_targets_outside_are_refused(target):
 @pytest.mark.parametrize(
     "target",
     [
-        "mtlbench.store.json.dumps",
-        "mtlbench.store.json",
-        "mtlbench.store.Path",
-        "mtlbench.store.zipfile.ZipFile",
-        "mtlbench.store.np.load",
-        "mtlbench.store.io.BytesIO",
+        "mtlbench.storage.store.json.dumps",
+        "mtlbench.storage.store.json",
+        "mtlbench.storage.store.Path",
+        "mtlbench.storage.store.zipfile.ZipFile",
+        "mtlbench.storage.store.np.load",
+        "mtlbench.storage.store.io.BytesIO",
         "mtlbench.build.importlib.import_module",
         "mtlbench.provenance.subprocess.Popen",
         "mtlbench.provenance.subprocess",
         "mtlbench.provenance.datetime",
         "mtlbench.models.tiny.nn.Conv2d",
-        "mtlbench.store.Any",
+        "mtlbench.storage.store.Any",
     ],
 )
 def test_what_our_modules_import_is_refused(target):
@@ -73,21 +73,21 @@ def test_what_our_modules_import_is_refused(target):
 @pytest.mark.parametrize(
     "target",
     [
-        "mtlbench.store.content_key",
-        "mtlbench.files.write_atomically",
-        "mtlbench.store.RESULT_VERSION",
-        "mtlbench.store.Store.load",
-        "mtlbench.store.Store.__init__",
-        "mtlbench.store.__class__",
-        "mtlbench.store.__dict__",
-        "mtlbench.store.__builtins__",
-        "mtlbench.store.Nothing",
+        "mtlbench.storage.store.content_key",
+        "mtlbench.storage.files.write_atomically",
+        "mtlbench.storage.store.RESULT_VERSION",
+        "mtlbench.storage.store.Store.load",
+        "mtlbench.storage.store.Store.__init__",
+        "mtlbench.storage.store.__class__",
+        "mtlbench.storage.store.__dict__",
+        "mtlbench.storage.store.__builtins__",
+        "mtlbench.storage.store.Nothing",
         "mtlbench.nothing.Class",
         "mtlbench.",
         "mtlbench..store.Store",
-        "mtlbench.store.",
-        "mtlbench.store. Store",
-        "mtlbench.store\x00.Store",
+        "mtlbench.storage.store.",
+        "mtlbench.storage.store. Store",
+        "mtlbench.storage.store\x00.Store",
     ],
 )
 def test_what_is_no_class_of_ours_is_refused(target):
@@ -100,7 +100,7 @@ def test_a_node_without_target():
         build({"steps": 3})
 
 
-@pytest.mark.parametrize("value", [None, 3, ["mtlbench.store.Store"], {"a": 1}])
+@pytest.mark.parametrize("value", [None, 3, ["mtlbench.storage.store.Store"], {"a": 1}])
 def test_a_target_that_is_no_text(value):
     with pytest.raises(UsageError, match="_target_="):
         build({"_target_": value})
@@ -114,7 +114,7 @@ def test_wrong_options_name_the_target(options):
 
 def test_missing_options_and_abstract_classes():
     with pytest.raises(UsageError, match=r"mtlbench\.store\.Store: .*folder"):
-        build({"_target_": "mtlbench.store.Store"})
+        build({"_target_": "mtlbench.storage.store.Store"})
     with pytest.raises(UsageError, match=r"mtlbench\.attacks\.steps\.Step: .*abstract"):
         build({"_target_": "mtlbench.attacks.steps.Step"})
 

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from mtlbench.checkpoints import RECIPE, WEIGHTS, find
 from mtlbench.errors import CheckpointError
+from mtlbench.storage.checkpoints import RECIPE, WEIGHTS, find
 
 NAME = "rooms-tiny-share2-clean-s0"
 OURS = {

@@ -15,9 +15,9 @@ from pathlib import Path
 
 import pytest
 
-from mtlbench import claims, files, owner
-from mtlbench.claims import claim_of, claimed, held, others_at_work, release, sweep_claims, take
 from mtlbench.errors import BusyError
+from mtlbench.storage import claims, files, owner
+from mtlbench.storage.claims import claim_of, claimed, held, others_at_work, release, sweep_claims, take
 
 ROOT = Path(claims.__file__).parents[1]
 HERE = owner.NAME.fullmatch(owner.me())
@@ -117,7 +117,7 @@ def test_a_dead_owner_is_taken_over_by_exactly_one(tmp_path: Path, ended: str) -
 
 
 def test_a_stopped_owner_keeps_its_claim(path: Path) -> None:
-    code = "import sys, pathlib; from mtlbench.claims import take; print(take(pathlib.Path(sys.argv[1]))); input()"
+    code = "import sys, pathlib; from mtlbench.storage.claims import take; print(take(pathlib.Path(sys.argv[1]))); input()"
     pipe = subprocess.PIPE
     process = subprocess.Popen([sys.executable, "-c", code, path], cwd=ROOT, stdin=pipe, stdout=pipe, text=True)
     assert process.stdout

@@ -21,7 +21,6 @@ from mtlbench.attacks.attack import Attack
 from mtlbench.attacks.objectives import DGBA, Total, WeightedTotal
 from mtlbench.attacks.steps import APGD, PGD
 from mtlbench.cells import Plan
-from mtlbench.claims import claim_of, release, take
 from mtlbench.compute import Job, complete
 from mtlbench.data.loader import in_order
 from mtlbench.errors import BusyError, DataError, FailedCellsError
@@ -30,7 +29,8 @@ from mtlbench.models.tiny import Tiny
 from mtlbench.models.tree_model import TreeModel, build
 from mtlbench.progress import Progress
 from mtlbench.session import Session
-from mtlbench.store import Store
+from mtlbench.storage.claims import claim_of, release, take
+from mtlbench.storage.store import Store
 from mtlbench.watchdog import watched
 from tests.fakes import FakeDataset
 

@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mtlbench import files, owner
-from mtlbench.files import write_atomically
-from mtlbench.store import Cell, Store
+from mtlbench.storage import files, owner
+from mtlbench.storage.files import write_atomically
+from mtlbench.storage.store import Cell, Store
 
 
 class Killed(BaseException):
@@ -54,7 +54,7 @@ def test_a_killed_process_leaves_no_cell(tmp_path):
     """A real death: not even `finally` runs, so a temporary file stays, which nobody takes for a cell."""
     code = (
         "import os, pathlib, sys\n"
-        "from mtlbench.files import write_atomically\n"
+        "from mtlbench.storage.files import write_atomically\n"
         "pathlib.Path.replace = lambda *_: os._exit(9)\n"
         "write_atomically(pathlib.Path(sys.argv[1]), b'x' * 100_000)\n"
     )
@@ -143,7 +143,7 @@ def test_what_was_left_before_a_reboot_goes_after_a_day(tmp_path, kind):
 def test_sweep_removes_what_a_killed_writer_left(tmp_path):
     code = (
         "import os, pathlib, sys\n"
-        "from mtlbench.files import write_atomically\n"
+        "from mtlbench.storage.files import write_atomically\n"
         "pathlib.Path.replace = lambda *_: os.kill(os.getpid(), 9)\n"
         "write_atomically(pathlib.Path(sys.argv[1]), b'x')\n"
     )

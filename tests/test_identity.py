@@ -11,18 +11,19 @@ import numpy as np
 import pytest
 import yaml
 
-from mtlbench import legacy, parts
+from mtlbench import parts
 from mtlbench.adversarial import Adversary
 from mtlbench.attacks.objectives import Objective, Power, Total
 from mtlbench.attacks.objectives.dgba import DGBA
 from mtlbench.attacks.steps import Step
 from mtlbench.build import build, identity_of
 from mtlbench.cells import known, plans
-from mtlbench.checkpoints import RECIPE, WEIGHTS, find, read_recipe
 from mtlbench.errors import UsageError
 from mtlbench.identity import Identified
 from mtlbench.models.backbone import Backbone
-from mtlbench.store import DIGITS, OLD_DIGITS, Cell, Store, content_key
+from mtlbench.storage import legacy
+from mtlbench.storage.checkpoints import RECIPE, WEIGHTS, find, read_recipe
+from mtlbench.storage.store import DIGITS, OLD_DIGITS, Cell, Store, content_key
 from mtlbench.tasks import three_tasks
 from mtlbench.training import Recipe
 
@@ -274,7 +275,7 @@ def test_a_part_of_a_plugin_gets_its_name_once_the_plugin_is_there() -> None:
 def test_the_label_of_given_weights_was_never_known() -> None:
     header = old_header(FILES[0])
     header["provenance"]["config"]["checkpoint"] = "some.safetensors"
-    from mtlbench.store import UPGRADES
+    from mtlbench.storage.store import UPGRADES
 
     found = UPGRADES[2](header)
     assert found["identity"]["training"] == "given"

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from mtlbench import owner
+from mtlbench.storage import owner
 
 PRINT_NAME = "from mtlbench import owner; print(owner.me(), flush=True); input()"
 ROOT = Path(owner.__file__).parents[1]

@@ -7,8 +7,8 @@ import pandas as pd
 import pytest
 
 from mtlbench import report
-from mtlbench.claims import claim_of
-from mtlbench.store import Cell, Store
+from mtlbench.storage.claims import claim_of
+from mtlbench.storage.store import Cell, Store
 
 
 @pytest.fixture

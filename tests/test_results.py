@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from mtlbench.results import details, names
-from mtlbench.store import Cell
+from mtlbench.storage.store import Cell
 
 TASKS = {"segmentation": ["miou"], "normals": ["angle_mean"], "depth": ["abs_err"]}
 TRAINING = {"name": "adversarial", "eps": 8.0, "seed": 0}

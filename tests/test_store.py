@@ -13,9 +13,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from mtlbench import errors, store
+from mtlbench import errors
 from mtlbench.errors import DamagedCellError, DataError
-from mtlbench.store import Cell, Store, content_key
+from mtlbench.storage import store
+from mtlbench.storage.store import Cell, Store, content_key
 
 IDENTITY = {
     "dataset": "rooms",
@@ -130,7 +131,7 @@ def test_key_is_24_hex_digits_and_the_same_in_any_process():
     key = content_key(IDENTITY)
     assert len(key) == 24
     int(key, 16)
-    code = f"from mtlbench.store import content_key; print(content_key({IDENTITY!r}))"
+    code = f"from mtlbench.storage.store import content_key; print(content_key({IDENTITY!r}))"
     root = str(Path(store.__file__).parents[1])
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=root)
     assert found.stdout.strip() == key

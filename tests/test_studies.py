@@ -9,7 +9,7 @@ import pytest
 
 from mtlbench.report.plots import write_plot
 from mtlbench.report.studies import show_study
-from mtlbench.store import Cell
+from mtlbench.storage.store import Cell
 from mtlbench.studies import STUDIES, Evidence, Study
 from mtlbench.studies.base import arranged
 from tests.frames import damages, wide

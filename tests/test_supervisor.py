@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from mtlbench import owner, supervisor, watchdog
+from mtlbench import supervisor, watchdog
+from mtlbench.storage import owner
 from mtlbench.supervisor import Watch, follow
 
 ROOT = Path(supervisor.__file__).parents[1]
@@ -191,7 +192,8 @@ CODE = """
 import ctypes, json, os, resource, signal, sys, time
 from contextlib import contextmanager
 from pathlib import Path
-from mtlbench import cli, owner, supervisor, watchdog
+from mtlbench import cli, supervisor, watchdog
+from mtlbench.storage import owner
 
 signal.signal(signal.SIGINT, signal.default_int_handler if "ignoring" not in sys.argv else signal.SIG_IGN)
 supervisor.TICK = 0.01

@@ -17,9 +17,9 @@ from mtlbench.bench.measure import ENGINE, NAIVE, Timing, peak_memory_mib, run, 
 from mtlbench.build import build
 from mtlbench.data.loader import in_order
 from mtlbench.errors import UsageError
-from mtlbench.files import write_atomically
 from mtlbench.models.tree_model import build as build_model
 from mtlbench.report.terminal import console, screen
+from mtlbench.storage.files import write_atomically
 from mtlbench.tasks import Task
 from mtlbench.values import is_whole
 

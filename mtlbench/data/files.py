@@ -16,8 +16,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from mtlbench.bounded import read_bytes
 from mtlbench.errors import DataError
+from mtlbench.storage.bounded import read_bytes
 
 Array = NDArray[Any]
 

@@ -6,10 +6,10 @@ import re
 from pathlib import Path
 from typing import Any
 
-from mtlbench.bounded import broken_link, read_json
 from mtlbench.data.base import ImageDataset
 from mtlbench.errors import DataError
-from mtlbench.files import checksum, write_atomically
+from mtlbench.storage.bounded import broken_link, read_json
+from mtlbench.storage.files import checksum, write_atomically
 
 CHECKSUM = "sha256"
 _Known = dict[str, list[Any]]

@@ -10,12 +10,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mtlbench.bounded import broken_link, read_json
 from mtlbench.data.augment import Augment, View, squash
 from mtlbench.data.base import ImageDataset
 from mtlbench.data.batch import Sample
 from mtlbench.data.files import Array, check_relative, inside
 from mtlbench.errors import DataError, MissingSplitError, UsageError
+from mtlbench.storage.bounded import broken_link, read_json
 
 Entry = tuple[str, ...]
 IMAGE = "image"

@@ -15,8 +15,8 @@ from safetensors.torch import save
 from torch import Tensor
 
 from mtlbench.errors import CheckpointError
-from mtlbench.files import write_atomically
 from mtlbench.models.tree_model import TreeModel
+from mtlbench.storage.files import write_atomically
 
 CHECKSUM = "sha256"
 RECIPE, RECIPE_CHECKSUM = "recipe", "recipe_sha256"

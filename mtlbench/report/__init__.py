@@ -15,7 +15,7 @@ from mtlbench.report.terminal import MOST_REMARKS, console, show_remarks, show_s
 from mtlbench.results import details, metrics_frame
 from mtlbench.scores import accuracy_lost, arp, damage, relative_drops, tables
 from mtlbench.scores.wide import OK, levels
-from mtlbench.store import Cell, Store
+from mtlbench.storage.store import Cell, Store
 from mtlbench.studies import STUDIES, Evidence
 
 HIDDEN = ("split", "fingerprint", "tree", "weights", "options")

@@ -7,7 +7,7 @@ import pandas as pd
 import yaml
 
 from mtlbench.errors import UsageError
-from mtlbench.store import RESULT_VERSION, Cell, Store
+from mtlbench.storage.store import RESULT_VERSION, Cell, Store
 
 DIGITS = 6
 

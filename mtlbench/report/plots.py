@@ -11,7 +11,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from mtlbench.files import write_atomically
+from mtlbench.storage.files import write_atomically
 from mtlbench.studies import Plot
 
 MOST_COLUMNS = 3

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from mtlbench.files import write_atomically
+from mtlbench.storage.files import write_atomically
 
 DIGITS = 4
 LATEX = str.maketrans(

@@ -12,7 +12,7 @@ import pandas as pd
 from mtlbench.results import HASH_DIGITS, spelled_out
 from mtlbench.scores import arp, damage, interval, over_seeds, relative_drops
 from mtlbench.scores.wide import block, levels
-from mtlbench.store import Cell
+from mtlbench.storage.store import Cell
 
 FIRST = (
     *("dataset", "model", "training", "sharing", "shared_blocks", "tree", "attack", "step", "steps", "eps"),

@@ -9,7 +9,7 @@ from mtlbench.alarms import TINY_LOSS
 from mtlbench.results import REPLICATES, names
 from mtlbench.scores import bootstrap_weights, over_seeds, paired_difference
 from mtlbench.scores.wide import OK, levels
-from mtlbench.store import Cell
+from mtlbench.storage.store import Cell
 from mtlbench.studies.base import MODEL, Evidence, Plot, Study, Table, arranged, labels, tidy, way
 
 NAMES = ("dataset", "model", "training", "sharing")

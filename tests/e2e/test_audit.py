@@ -12,8 +12,8 @@ import torch
 import yaml
 from safetensors.torch import load_file, save_file
 
-from mtlbench import store
-from mtlbench.store import Store
+from mtlbench.storage import store
+from mtlbench.storage.store import Store
 
 
 def stored(outputs: Path) -> Store:

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from mtlbench import owner
-from mtlbench.claims import LEASE, claim_of
-from mtlbench.store import Store
+from mtlbench.storage import owner
+from mtlbench.storage.claims import LEASE, claim_of
+from mtlbench.storage.store import Store
 from tests.running import Result
 
 NAME = owner.NAME.fullmatch(owner.me())

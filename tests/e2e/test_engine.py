@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mtlbench.store import Store
+from mtlbench.storage.store import Store
 
 
 @pytest.mark.parametrize("attack", ["dgba", "sign_sum"])

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from safetensors.torch import load_file, save_file
 
-from mtlbench.store import Store
+from mtlbench.storage.store import Store
 
 ROOMS = ("dataset.images=26", "dataset.resolution=32", "training.iterations=2", "training.batch_size=4")
 TINY = ("+model.width=0.1",)

@@ -18,7 +18,6 @@ import torch
 import yaml
 from safetensors.torch import save_file
 
-from mtlbench.checkpoints import Checkpoint, find
 from mtlbench.data.base import ImageDataset
 from mtlbench.data.files import MAX_BYTES
 from mtlbench.data.fingerprint import fingerprint
@@ -31,7 +30,8 @@ from mtlbench.errors import CheckpointError, DataError
 from mtlbench.models.checkpoint import load_weights, read_pickle, save_weights, weights_hash
 from mtlbench.models.sharing import level
 from mtlbench.models.tree_model import TreeModel, build
-from mtlbench.store import MAX_UNPACKED, Cell, Store
+from mtlbench.storage.checkpoints import Checkpoint, find
+from mtlbench.storage.store import MAX_UNPACKED, Cell, Store
 from mtlbench.tasks import three_tasks
 from mtlbench.training import Recipe, train
 from tests.fakes import FakeDataset, Trivial

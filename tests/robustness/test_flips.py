@@ -15,15 +15,15 @@ from pathlib import Path
 import pytest
 import torch
 
-from mtlbench.checkpoints import Checkpoint, read_recipe
-from mtlbench.claims import claim_of, take
 from mtlbench.data import fingerprint as fingerprints
 from mtlbench.errors import MtlbenchError
 from mtlbench.models.checkpoint import load_weights, weights_hash
 from mtlbench.models.sharing import level
 from mtlbench.models.tiny import Tiny
 from mtlbench.models.tree_model import TreeModel, build
-from mtlbench.store import Cell, Store
+from mtlbench.storage.checkpoints import Checkpoint, read_recipe
+from mtlbench.storage.claims import claim_of, take
+from mtlbench.storage.store import Cell, Store
 from mtlbench.tasks import three_tasks
 from mtlbench.training import Recipe, train
 from tests.e2e.conftest import command, environment

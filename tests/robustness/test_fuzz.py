@@ -18,11 +18,11 @@ from omegaconf import OmegaConf
 
 from mtlbench import app, parts, precision
 from mtlbench.cells import plans
-from mtlbench.checkpoints import Checkpoint, find
 from mtlbench.checks import check_values
 from mtlbench.data.nyuv2 import NYUv2
 from mtlbench.errors import CheckpointError, DataError, MtlbenchError
-from mtlbench.store import Cell, Store
+from mtlbench.storage.checkpoints import Checkpoint, find
+from mtlbench.storage.store import Cell, Store
 
 SMALL = ("dataset.images=26", "dataset.resolution=16")
 

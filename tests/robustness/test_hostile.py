@@ -17,7 +17,7 @@ from omegaconf import OmegaConf
 
 from mtlbench import app
 from mtlbench.checks import check_added, check_overrides
-from mtlbench.store import Cell, Store
+from mtlbench.storage.store import Cell, Store
 
 USAGE = 2
 OF_HYDRA = "not an option of mtlbench; of Hydra's own there are hydra/launcher, hydra.launcher.*"
@@ -214,7 +214,7 @@ def test_a_class_from_elsewhere_is_not_even_imported(call: Callable, trap: dict[
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ("model._target_=mtlbench.store.Store", "expected a kind of mtlbench.models.backbone.Backbone"),
+        ("model._target_=mtlbench.storage.store.Store", "expected a kind of mtlbench.models.backbone.Backbone"),
         ("attack.step._target_=mtlbench.models.tiny.Tiny", "expected a kind of mtlbench.attacks.steps.base.Step"),
         ("attack.objective=dgba", "dgba: expected options with a _target_, the Objective to build"),
         ("attack.objective._target_=mtlbench.cli.os.system", "_target_=mtlbench.cli.os.system: "),
@@ -270,7 +270,11 @@ def test_brackets_in_a_folder_are_no_markup(call: Callable, tmp_path: Path) -> N
     [
         (("model", "_target_"), "evil.Evil", "_target_=evil.Evil: expected a class of mtlbench; name your module"),
         (("attack", "objective", "_target_"), "evil.Evil", "no such model any more"),
-        (("dataset", "reader", "_target_"), "mtlbench.store.Store", "expected a kind of mtlbench.data.base.ImageDat"),
+        (
+            ("dataset", "reader", "_target_"),
+            "mtlbench.storage.store.Store",
+            "expected a kind of mtlbench.data.base.ImageDat",
+        ),
         (("dataset", "name"), OUT, f"dataset.name={OUT}: expected a name of letters"),
         (("training", "name"), OUT, f"training.name={OUT}: expected a name of letters"),
         (("plugins",), ["evil"], "no such model any more"),

@@ -7,12 +7,12 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from mtlbench.bounded import read_json
-from mtlbench.claims import claimed
 from mtlbench.data.rooms.picture import SPLITS, render
 from mtlbench.data.rooms.write import FORMS, Entries, Form
 from mtlbench.errors import DataError, UsageError
-from mtlbench.files import sweep, sync, temporary
+from mtlbench.storage.bounded import read_json
+from mtlbench.storage.claims import claimed
+from mtlbench.storage.files import sweep, sync, temporary
 
 VERSION = 1
 """Counts up whenever the same parameters give other files."""

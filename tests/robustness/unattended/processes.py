@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from mtlbench.store import Store
+from mtlbench.storage.store import Store
 from tests.e2e.conftest import command, environment
 
 TINY = (

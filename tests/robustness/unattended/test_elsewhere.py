@@ -8,9 +8,9 @@ from collections import Counter
 from itertools import count
 from pathlib import Path
 
-from mtlbench import owner
-from mtlbench.claims import LEASE
-from mtlbench.files import ABANDONED
+from mtlbench.storage import owner
+from mtlbench.storage.claims import LEASE
+from mtlbench.storage.files import ABANDONED
 from tests.robustness.unattended.forms import rounds, some
 from tests.robustness.unattended.processes import (
     CELLS,

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from mtlbench.files import write_atomically
+from mtlbench.storage.files import write_atomically
 
 
 def failure_path(store: Path, key: str) -> Path:

@@ -23,12 +23,12 @@ from typing import Any
 
 import numpy as np
 
-from mtlbench import legacy
-from mtlbench.bounded import read_bytes, read_json
-from mtlbench.claims import others_at_work, sweep_claims
 from mtlbench.errors import DamagedCellError, DataError, OldCellError, reason
-from mtlbench.failures import failure_path, write_failure
-from mtlbench.files import sweep, write_atomically
+from mtlbench.storage import legacy
+from mtlbench.storage.bounded import read_bytes, read_json
+from mtlbench.storage.claims import others_at_work, sweep_claims
+from mtlbench.storage.failures import failure_path, write_failure
+from mtlbench.storage.files import sweep, write_atomically
 
 RESULT_VERSION = 1
 """Raise it whenever the code would compute other numbers for the same cell."""

@@ -21,9 +21,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from mtlbench import owner
 from mtlbench.errors import BusyError
-from mtlbench.files import dead, sync, temporary, touch
+from mtlbench.storage import owner
+from mtlbench.storage.files import dead, sync, temporary, touch
 
 LEASE = 300.0
 BEAT = 20.0

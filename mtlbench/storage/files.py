@@ -7,7 +7,7 @@ import shutil
 from contextlib import suppress
 from pathlib import Path
 
-from mtlbench import owner
+from mtlbench.storage import owner
 
 TEMPORARY = ".tmp"
 ABANDONED = 24 * 3600.0
