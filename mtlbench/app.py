@@ -20,9 +20,10 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
-from mtlbench import commands, stops
+from mtlbench import commands
 from mtlbench.checks import check_added, check_overrides, check_values, elsewhere, near
 from mtlbench.errors import BusyError, MachineError, MtlbenchError, UsageError, message, reason
+from mtlbench.process import stops
 from mtlbench.quoting import advice, as_typed
 from mtlbench.runs import RunFolder, runs_of
 from mtlbench.unread import check_read

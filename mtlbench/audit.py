@@ -16,12 +16,12 @@ from mtlbench.evaluate import Pass, evaluate
 from mtlbench.experiment import loader_of, model_identity
 from mtlbench.parts import Config
 from mtlbench.precision import computing_in
+from mtlbench.process.watchdog import Screen
 from mtlbench.results import metrics_frame
 from mtlbench.session import Session
 from mtlbench.setup import Setup, prepare
 from mtlbench.storage.store import Cell, Store
 from mtlbench.trained import AUTO, Trained, load_or_train
-from mtlbench.watchdog import Screen
 
 MOST = 1e-3
 """Relative difference of a metric that another device, another number of threads or another version may make."""

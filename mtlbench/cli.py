@@ -9,7 +9,7 @@ from difflib import get_close_matches
 from functools import partial
 from types import FrameType
 
-from mtlbench import stops, streams
+from mtlbench.process import stops, streams
 
 COMMANDS = {
     "attack": "attack trained models over a list of epsilons; write ARP and transferability tables",
@@ -98,7 +98,7 @@ def _sets_timeout(arguments: list[str]) -> bool:
 
 
 def _dispatch_supervised(arguments: list[str]) -> int:
-    from mtlbench.supervisor import supervise
+    from mtlbench.process.supervisor import supervise
 
     return supervise(partial(dispatch, arguments), _say_stopped)
 

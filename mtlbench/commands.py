@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from mtlbench import provenance, report, watchdog
+from mtlbench import provenance, report
 from mtlbench.errors import DamagedCellError, DataError, OldCellError, UsageError
 from mtlbench.models.sharing import all_trees, picture
+from mtlbench.process import watchdog
 from mtlbench.report.terminal import console, screen
 from mtlbench.storage.claims import sweep_claims
 from mtlbench.storage.files import sweep, write_atomically

@@ -9,19 +9,19 @@ from typing import Any
 
 import torch
 
-from mtlbench import stops, watchdog
 from mtlbench.cells import Plan
 from mtlbench.data.base import ImageDataset
 from mtlbench.data.batch import Batch
 from mtlbench.errors import BusyError, DamagedCellError, FailedCellsError, reason
 from mtlbench.evaluate import Pass, Record, evaluate
 from mtlbench.models.tree_model import TreeModel
-from mtlbench.progress import Progress
+from mtlbench.process import stops, watchdog
+from mtlbench.process.progress import Progress
+from mtlbench.process.watchdog import Screen
 from mtlbench.session import Session
 from mtlbench.storage import owner
 from mtlbench.storage.claims import held, release, take
 from mtlbench.storage.store import Cell, Store
-from mtlbench.watchdog import Screen
 
 SECONDS_BETWEEN_SAVES = 60.0
 log = logging.getLogger(__name__)

@@ -13,7 +13,7 @@ from mtlbench.data.loader import in_order
 from mtlbench.data.verify import verify as verify_split
 from mtlbench.errors import DataError, MissingSplitError, UsageError
 from mtlbench.metrics import METRICS
-from mtlbench.progress import Progress
+from mtlbench.process.progress import Progress
 from mtlbench.report.datasets import show_baseline, show_description, show_verification
 from mtlbench.report.terminal import console, screen
 

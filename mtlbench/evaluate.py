@@ -8,7 +8,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mtlbench import stops
 from mtlbench.attacks.attack import Attack
 from mtlbench.attacks.objectives import Total
 from mtlbench.attacks.random import PerImage
@@ -18,7 +17,8 @@ from mtlbench.metrics.measure import Measured, measure
 from mtlbench.metrics.statistics import STATISTICS
 from mtlbench.metrics.visibility import visibility
 from mtlbench.models.tree_model import TreeModel
-from mtlbench.progress import Progress, silent
+from mtlbench.process import stops
+from mtlbench.process.progress import Progress, silent
 from mtlbench.tasks import Task
 
 GREY = 255.0

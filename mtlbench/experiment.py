@@ -17,6 +17,7 @@ from mtlbench.evaluate import cpu_block
 from mtlbench.models.checkpoint import weights_hash
 from mtlbench.parts import Config
 from mtlbench.precision import FP32, check, computing_in, in_identity
+from mtlbench.process.watchdog import Screen
 from mtlbench.results import metrics_frame
 from mtlbench.scores import tables
 from mtlbench.session import Session
@@ -24,7 +25,6 @@ from mtlbench.setup import Setup, prepare
 from mtlbench.storage.checkpoints import CLEAN_METRICS, Checkpoint
 from mtlbench.storage.files import write_atomically
 from mtlbench.trained import Trained, load_or_train
-from mtlbench.watchdog import Screen
 
 
 def run_attack(config: Config, screen: Screen, session: Session) -> list[Plan]:

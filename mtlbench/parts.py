@@ -21,7 +21,7 @@ from mtlbench.errors import DataError, MachineError, UsageError
 from mtlbench.models.backbone import Backbone
 from mtlbench.models.sharing import Tree, all_trees, by_index, by_name, level, parse
 from mtlbench.precision import FP32
-from mtlbench.progress import Progress, silent
+from mtlbench.process.progress import Progress, silent
 from mtlbench.tasks import Task, scored_by, scoring, select
 from mtlbench.training import Recipe
 from mtlbench.values import is_number

@@ -15,11 +15,11 @@ from mtlbench.data.base import ImageDataset
 from mtlbench.models.backbone import Backbone
 from mtlbench.models.sharing import Tree
 from mtlbench.parts import Config
+from mtlbench.process.watchdog import Screen, watched
 from mtlbench.session import Session
 from mtlbench.storage.checkpoints import Checkpoint, find
 from mtlbench.storage.store import Store
 from mtlbench.training import Recipe
-from mtlbench.watchdog import Screen, watched
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ from mtlbench.losses import TaskLosses
 from mtlbench.models.checkpoint import UNREADABLE, describe, read_pickle
 from mtlbench.models.tree_model import TreeModel
 from mtlbench.precision import FP32, check, computing_in, in_identity
-from mtlbench.progress import Progress, silent
+from mtlbench.process.progress import Progress, silent
 from mtlbench.storage.files import write_atomically
 from mtlbench.tasks import Task
 from mtlbench.values import is_number, is_whole

@@ -45,7 +45,7 @@ from mtlbench.models.sharing import BLOCKS, level
 from mtlbench.models.tiny import Tiny
 from mtlbench.models.tree_model import build
 from mtlbench.precision import computing_in
-from mtlbench.progress import silent
+from mtlbench.process.progress import silent
 from mtlbench.scores import arp, damage, relative_drops
 from mtlbench.storage.files import write_atomically
 from mtlbench.tasks import Task, five_tasks, three_tasks

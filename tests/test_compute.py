@@ -16,7 +16,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from mtlbench import compute, evaluate, watchdog
+from mtlbench import compute, evaluate
 from mtlbench.attacks.attack import Attack
 from mtlbench.attacks.objectives import DGBA, Total, WeightedTotal
 from mtlbench.attacks.steps import APGD, PGD
@@ -27,11 +27,12 @@ from mtlbench.errors import BusyError, DataError, FailedCellsError
 from mtlbench.models.sharing import level
 from mtlbench.models.tiny import Tiny
 from mtlbench.models.tree_model import TreeModel, build
-from mtlbench.progress import Progress
+from mtlbench.process import watchdog
+from mtlbench.process.progress import Progress
+from mtlbench.process.watchdog import watched
 from mtlbench.session import Session
 from mtlbench.storage.claims import claim_of, release, take
 from mtlbench.storage.store import Store
-from mtlbench.watchdog import watched
 from tests.fakes import FakeDataset
 
 CPU = torch.device("cpu")

@@ -12,8 +12,8 @@ import pytest
 from rich.box import SIMPLE
 from rich.table import Table
 
-from mtlbench import streams
 from mtlbench.models.sharing import by_index, picture
+from mtlbench.process import streams
 from mtlbench.report.terminal import console
 
 ROOT = Path(streams.__file__).parents[1]
@@ -22,7 +22,7 @@ needs_full = pytest.mark.skipif(not FULL.exists(), reason="no /dev/full")
 NO_SPACE = "mtlbench: standard output: cannot be written (No space left on device); what was computed is kept\n"
 CODE = """
 import os, sys
-from mtlbench import streams
+from mtlbench.process import streams
 streams.reopen()
 with streams.guarded():
     {body}

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from mtlbench import supervisor, watchdog
+from mtlbench.process import supervisor, watchdog
+from mtlbench.process.supervisor import Watch, follow
 from mtlbench.storage import owner
-from mtlbench.supervisor import Watch, follow
 
 ROOT = Path(supervisor.__file__).parents[1]
 LATE, OVER = watchdog.LATE, signal.SIGKILL
@@ -192,7 +192,9 @@ CODE = """
 import ctypes, json, os, resource, signal, sys, time
 from contextlib import contextmanager
 from pathlib import Path
-from mtlbench import cli, supervisor, watchdog
+from mtlbench import cli
+from mtlbench.process import supervisor
+from mtlbench.process import watchdog
 from mtlbench.storage import owner
 
 signal.signal(signal.SIGINT, signal.default_int_handler if "ignoring" not in sys.argv else signal.SIG_IGN)

@@ -13,10 +13,10 @@ from pathlib import Path
 
 import pytest
 
-from mtlbench import watchdog
 from mtlbench.errors import HungError
-from mtlbench.progress import Progress
-from mtlbench.watchdog import watched
+from mtlbench.process import watchdog
+from mtlbench.process.progress import Progress
+from mtlbench.process.watchdog import watched
 
 ROOT = Path(watchdog.__file__).parents[1]
 MESSAGE = r"^attack: no progress for 60 seconds, the limit set by timeout$"
@@ -191,7 +191,7 @@ STUCK = """
 import ctypes, sys, threading
 from contextlib import contextmanager
 from pathlib import Path
-from mtlbench import watchdog
+from mtlbench.process import watchdog
 
 @contextmanager
 def screen(title):

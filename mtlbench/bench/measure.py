@@ -19,7 +19,7 @@ from mtlbench.evaluate import GREY, Pass, PlannedCell, evaluate, frozen
 from mtlbench.losses import TaskLosses
 from mtlbench.metrics.measure import measure
 from mtlbench.models.tree_model import TreeModel
-from mtlbench.progress import Progress
+from mtlbench.process.progress import Progress
 from mtlbench.tasks import Task
 
 EPS = 8 / GREY

@@ -17,7 +17,7 @@ from rich.progress import Progress as Bar
 from rich.table import Column, Table
 from rich.text import Text
 
-from mtlbench.progress import Progress
+from mtlbench.process.progress import Progress
 from mtlbench.scores.wide import IDENTITY
 
 SECONDS_BETWEEN_LINES = 10.0

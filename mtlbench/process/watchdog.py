@@ -16,7 +16,7 @@ from pathlib import Path
 from types import FrameType
 
 from mtlbench.errors import HungError
-from mtlbench.progress import Progress
+from mtlbench.process.progress import Progress
 
 LATE = signal.SIGALRM
 """Sent where there was no progress for too long: raises `HungError`, if Python gets to run."""
@@ -151,7 +151,7 @@ def _watcher() -> int:
     theirs, pipe = os.pipe()
     root = str(Path(__file__).resolve().parents[1])
     ours = f"import sys; sys.path.insert(0, {root!r}); import mtlbench; sys.path.pop(0)"
-    code = f"{ours}; from mtlbench.supervisor import watch; watch({os.getpid()})"
+    code = f"{ours}; from mtlbench.process.supervisor import watch; watch({os.getpid()})"
     os.posix_spawn(
         sys.executable,
         [sys.executable, "-I", "-c", code],

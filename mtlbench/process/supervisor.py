@@ -17,8 +17,8 @@ from json import loads
 from pathlib import Path
 from types import FrameType
 
-from mtlbench import watchdog
 from mtlbench.errors import HungError
+from mtlbench.process import watchdog
 from mtlbench.storage import owner
 from mtlbench.storage.failures import write_failure
 
