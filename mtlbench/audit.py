@@ -11,11 +11,11 @@ from mtlbench import parts
 from mtlbench.cells import Plan, clean_plan, plans
 from mtlbench.checks import check_values
 from mtlbench.data.base import ImageDataset
+from mtlbench.engine.evaluate import Pass, evaluate
+from mtlbench.engine.precision import computing_in
 from mtlbench.errors import DataError, MtlbenchError
-from mtlbench.evaluate import Pass, evaluate
 from mtlbench.experiment import loader_of, model_identity
 from mtlbench.parts import Config
-from mtlbench.precision import computing_in
 from mtlbench.process.watchdog import Screen
 from mtlbench.results import metrics_frame
 from mtlbench.session import Session

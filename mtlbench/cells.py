@@ -6,7 +6,7 @@ from typing import Any
 
 from mtlbench.attacks.attack import Attack
 from mtlbench.build import identity_of
-from mtlbench.evaluate import PlannedCell
+from mtlbench.engine.evaluate import PlannedCell
 from mtlbench.identity import decisive
 from mtlbench.parts import Config
 from mtlbench.storage.store import content_key

@@ -12,8 +12,8 @@ import torch
 from mtlbench.cells import Plan
 from mtlbench.data.base import ImageDataset
 from mtlbench.data.batch import Batch
+from mtlbench.engine.evaluate import Pass, Record, evaluate
 from mtlbench.errors import BusyError, DamagedCellError, FailedCellsError, reason
-from mtlbench.evaluate import Pass, Record, evaluate
 from mtlbench.models.tree_model import TreeModel
 from mtlbench.process import stops, watchdog
 from mtlbench.process.progress import Progress

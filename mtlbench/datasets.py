@@ -5,12 +5,12 @@ from pathlib import Path
 from typing import Any
 
 from mtlbench import parts
-from mtlbench.baseline import constants, scores
 from mtlbench.data import left_out
 from mtlbench.data.base import ImageDataset
 from mtlbench.data.describe import describe
 from mtlbench.data.loader import in_order
 from mtlbench.data.verify import verify as verify_split
+from mtlbench.engine.baseline import constants, scores
 from mtlbench.errors import DataError, MissingSplitError, UsageError
 from mtlbench.metrics import METRICS
 from mtlbench.process.progress import Progress

@@ -13,10 +13,10 @@ from mtlbench.data.base import ImageDataset
 from mtlbench.data.batch import Batch
 from mtlbench.data.fingerprint import fingerprint
 from mtlbench.data.loader import in_order
-from mtlbench.evaluate import cpu_block
+from mtlbench.engine.evaluate import cpu_block
+from mtlbench.engine.precision import FP32, check, computing_in, in_identity
 from mtlbench.models.checkpoint import weights_hash
 from mtlbench.parts import Config
-from mtlbench.precision import FP32, check, computing_in, in_identity
 from mtlbench.process.watchdog import Screen
 from mtlbench.results import metrics_frame
 from mtlbench.scores import tables

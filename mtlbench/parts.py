@@ -9,7 +9,6 @@ from typing import Any
 
 import torch
 
-from mtlbench.adversarial import Adversary
 from mtlbench.attacks.attack import Attack
 from mtlbench.attacks.objectives import Objective, Scaled
 from mtlbench.attacks.steps import Step
@@ -17,13 +16,14 @@ from mtlbench.build import build
 from mtlbench.data.augment import Augment
 from mtlbench.data.base import ImageDataset
 from mtlbench.data.rooms import default_root, make
+from mtlbench.engine.adversarial import Adversary
+from mtlbench.engine.precision import FP32
+from mtlbench.engine.training import Recipe
 from mtlbench.errors import DataError, MachineError, UsageError
 from mtlbench.models.backbone import Backbone
 from mtlbench.models.sharing import Tree, all_trees, by_index, by_name, level, parse
-from mtlbench.precision import FP32
 from mtlbench.process.progress import Progress, silent
 from mtlbench.tasks import Task, scored_by, scoring, select
-from mtlbench.training import Recipe
 from mtlbench.values import is_number
 
 Config = Mapping[str, Any]

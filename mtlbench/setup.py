@@ -8,10 +8,11 @@ from typing import Any
 import torch
 
 from mtlbench import parts
-from mtlbench.adversarial import Adversary
 from mtlbench.build import identity_of
 from mtlbench.data import left_out
 from mtlbench.data.base import ImageDataset
+from mtlbench.engine.adversarial import Adversary
+from mtlbench.engine.training import Recipe
 from mtlbench.models.backbone import Backbone
 from mtlbench.models.sharing import Tree
 from mtlbench.parts import Config
@@ -19,7 +20,6 @@ from mtlbench.process.watchdog import Screen, watched
 from mtlbench.session import Session
 from mtlbench.storage.checkpoints import Checkpoint, find
 from mtlbench.storage.store import Store
-from mtlbench.training import Recipe
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ class Task:
     Args:
         name: the task's name in configuration, tables and batches, for example ``depth``.
         channels: channels of its head; the number of classes for segmentation.
-        loss: a key of `mtlbench.losses.LOSSES`.
+        loss: a key of `mtlbench.engine.losses.LOSSES`.
         metrics: keys of `mtlbench.metrics.METRICS`, in table order.
         class_weights: weight of each class in the cross-entropy, or empty for equal weights.
     """

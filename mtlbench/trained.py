@@ -9,6 +9,7 @@ from typing import Any
 
 from mtlbench import parts
 from mtlbench.build import identity_of
+from mtlbench.engine.training import train
 from mtlbench.errors import BusyError, CheckpointError, UsageError
 from mtlbench.models.checkpoint import load_weights, save_weights
 from mtlbench.models.tree_model import TreeModel, build
@@ -17,7 +18,6 @@ from mtlbench.setup import Setup, say_left_out
 from mtlbench.storage.checkpoints import CLEAN_METRICS, CURVE, RECIPE, WEIGHTS, Checkpoint, read_recipe
 from mtlbench.storage.claims import claimed
 from mtlbench.storage.files import sweep, write_atomically
-from mtlbench.training import train
 
 AUTO = "auto"
 UNKNOWN = "given"

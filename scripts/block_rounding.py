@@ -23,7 +23,7 @@ from mtlbench.attacks.objectives import DGBA, Losses, Objective, Total
 from mtlbench.attacks.steps import APGD, PGD
 from mtlbench.data.loader import in_order
 from mtlbench.data.nyuv2 import NYUv2
-from mtlbench.evaluate import Pass, PlannedCell, evaluate
+from mtlbench.engine.evaluate import Pass, PlannedCell, evaluate
 from mtlbench.models.checkpoint import load_weights
 from mtlbench.models.sharing import BLOCKS, level
 from mtlbench.models.tiny import Tiny

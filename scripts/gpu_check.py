@@ -32,24 +32,24 @@ from mtlbench import provenance
 from mtlbench.attacks.attack import Attack
 from mtlbench.attacks.objectives import DGBA, Total
 from mtlbench.attacks.steps import APGD, PGD
-from mtlbench.bench.measure import run
 from mtlbench.data.augment import Augment
 from mtlbench.data.batch import Batch
 from mtlbench.data.loader import in_order
 from mtlbench.data.nyuv2 import NYUv2
 from mtlbench.data.rooms import make
-from mtlbench.evaluate import Pass, PlannedCell, evaluate
+from mtlbench.engine.evaluate import Pass, PlannedCell, evaluate
+from mtlbench.engine.precision import computing_in
+from mtlbench.engine.timing import run
+from mtlbench.engine.training import Recipe, train
 from mtlbench.metrics import values
 from mtlbench.models.deeplab_resnet34 import DeepLabResNet34
 from mtlbench.models.sharing import BLOCKS, level
 from mtlbench.models.tiny import Tiny
 from mtlbench.models.tree_model import build
-from mtlbench.precision import computing_in
 from mtlbench.process.progress import silent
 from mtlbench.scores import arp, damage, relative_drops
 from mtlbench.storage.files import write_atomically
 from mtlbench.tasks import Task, five_tasks, three_tasks
-from mtlbench.training import Recipe, train
 
 ROOT = Path(__file__).resolve().parents[1]
 LIMIT = 480.0

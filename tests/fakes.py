@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from mtlbench.data.base import ImageDataset
 from mtlbench.data.batch import Batch, Sample
-from mtlbench.losses import TaskLosses
+from mtlbench.engine.losses import TaskLosses
 from mtlbench.models.backbone import Backbone, Head
 from mtlbench.tasks import DEPTH, NORMALS, SEGMENTATION, Task, three_tasks
 from tests.device import DTYPE, HERE

@@ -3,14 +3,14 @@
 import pytest
 import torch
 
-from mtlbench.adversarial import Adversary
 from mtlbench.attacks.attack import Attack
 from mtlbench.attacks.objectives import Single
 from mtlbench.attacks.random import PerImage
 from mtlbench.attacks.steps import FGSM
 from mtlbench.data.loader import in_order
+from mtlbench.engine.adversarial import Adversary
+from mtlbench.engine.losses import TaskLosses
 from mtlbench.errors import UsageError
-from mtlbench.losses import TaskLosses
 from mtlbench.models.checkpoint import weights_hash
 from mtlbench.models.sharing import level
 from mtlbench.models.tiny import Tiny

@@ -56,8 +56,8 @@ MUST_NOT_IMPORT = {
     "studies": {"torch"},
     "report": {"torch"},
     "models/sharing": {"torch"},
-    "attacks/objectives": {"mtlbench.attacks.steps", "mtlbench.tasks", "mtlbench.losses"},
-    "attacks/steps": {"mtlbench.tasks", "mtlbench.losses"},
+    "attacks/objectives": {"mtlbench.attacks.steps", "mtlbench.tasks", "mtlbench.engine.losses"},
+    "attacks/steps": {"mtlbench.tasks", "mtlbench.engine.losses"},
     "evaluate": {"mtlbench.storage.files"},
 }
 """Unit or module -> what must not appear in its import statements."""

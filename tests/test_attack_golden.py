@@ -8,7 +8,7 @@ from torch import Tensor
 from mtlbench.attacks.objectives import DGBA, Losses, Objective, SignSum, Single, Total
 from mtlbench.attacks.steps import FGSM, PGD, ReferenceAPGD, ReferenceSAGA, Step
 from mtlbench.data.batch import Batch
-from mtlbench.losses import at_size
+from mtlbench.engine.losses import at_size
 from mtlbench.tasks import SEGMENTATION
 from tests.device import HERE
 from tests.fakes import RGBGolden

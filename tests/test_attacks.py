@@ -9,7 +9,7 @@ import torch
 from mtlbench.attacks.attack import Attack
 from mtlbench.attacks.objectives import DGBA, Objective
 from mtlbench.attacks.steps import Step
-from mtlbench.evaluate import frozen
+from mtlbench.engine.evaluate import frozen
 from tests.device import HERE
 from tests.fakes import rows
 from tests.grid import (

@@ -5,9 +5,9 @@ from dataclasses import replace
 import pytest
 import torch
 
-from mtlbench.baseline import constants, scores
 from mtlbench.data.batch import Batch
 from mtlbench.data.loader import in_order
+from mtlbench.engine.baseline import constants, scores
 from mtlbench.tasks import Task
 from tests.fakes import FakeDataset
 

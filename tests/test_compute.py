@@ -16,13 +16,14 @@ import pytest
 import torch
 from torch import Tensor
 
-from mtlbench import compute, evaluate
+from mtlbench import compute
 from mtlbench.attacks.attack import Attack
 from mtlbench.attacks.objectives import DGBA, Total, WeightedTotal
 from mtlbench.attacks.steps import APGD, PGD
 from mtlbench.cells import Plan
 from mtlbench.compute import Job, complete
 from mtlbench.data.loader import in_order
+from mtlbench.engine import evaluate
 from mtlbench.errors import BusyError, DataError, FailedCellsError
 from mtlbench.models.sharing import level
 from mtlbench.models.tiny import Tiny

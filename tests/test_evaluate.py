@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 import torch
 
-from mtlbench import precision
 from mtlbench.attacks.attack import Attack
 from mtlbench.attacks.objectives import DGBA, Single, Total, WeightedTotal
 from mtlbench.attacks.steps import APGD, FGSM, PGD, Noise
 from mtlbench.data.loader import in_order
-from mtlbench.evaluate import Pass, PlannedCell, evaluate, frozen
-from mtlbench.losses import TaskLosses
+from mtlbench.engine import precision
+from mtlbench.engine.evaluate import Pass, PlannedCell, evaluate, frozen
+from mtlbench.engine.losses import TaskLosses
 from mtlbench.metrics import statistics_of, values
 from mtlbench.models.checkpoint import weights_hash
 from mtlbench.models.sharing import level

@@ -10,12 +10,12 @@ from mtlbench.attacks.objectives import DGBA
 from mtlbench.attacks.random import PerImage
 from mtlbench.attacks.steps import APGD, PGD
 from mtlbench.data.loader import in_order
-from mtlbench.evaluate import Pass, PlannedCell, evaluate, frozen
-from mtlbench.losses import TaskLosses
+from mtlbench.engine.evaluate import Pass, PlannedCell, evaluate, frozen
+from mtlbench.engine.losses import TaskLosses
+from mtlbench.engine.precision import computing_in
 from mtlbench.models.sharing import level
 from mtlbench.models.tiny import Tiny
 from mtlbench.models.tree_model import TreeModel, build
-from mtlbench.precision import computing_in
 from tests.fakes import FakeDataset
 
 pytestmark = [

@@ -12,12 +12,13 @@ import pytest
 import yaml
 
 from mtlbench import parts
-from mtlbench.adversarial import Adversary
 from mtlbench.attacks.objectives import Objective, Power, Total
 from mtlbench.attacks.objectives.dgba import DGBA
 from mtlbench.attacks.steps import Step
 from mtlbench.build import build, identity_of
 from mtlbench.cells import known, plans
+from mtlbench.engine.adversarial import Adversary
+from mtlbench.engine.training import Recipe
 from mtlbench.errors import UsageError
 from mtlbench.identity import Identified
 from mtlbench.models.backbone import Backbone
@@ -25,7 +26,6 @@ from mtlbench.storage import legacy
 from mtlbench.storage.checkpoints import RECIPE, WEIGHTS, find, read_recipe
 from mtlbench.storage.store import DIGITS, OLD_DIGITS, Cell, Store, content_key
 from mtlbench.tasks import three_tasks
-from mtlbench.training import Recipe
 
 OBJECTIVES, STEPS = "mtlbench.attacks.objectives", "mtlbench.attacks.steps"
 SCHEMA_2 = Path(__file__).parent / "schemas" / "2"

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
+from mtlbench.engine.losses import LOSSES, TaskLosses, at_size, masked_mean, valid_images
 from mtlbench.errors import DataError
-from mtlbench.losses import LOSSES, TaskLosses, at_size, masked_mean, valid_images
 from mtlbench.metrics.measure import measure
 from mtlbench.metrics.statistics import STATISTICS
 from mtlbench.tasks import Task

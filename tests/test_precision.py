@@ -3,13 +3,13 @@
 import pytest
 import torch
 
+from mtlbench.engine.precision import PRECISIONS, check, computing_in, in_identity
+from mtlbench.engine.training import Recipe, train
 from mtlbench.errors import UsageError
 from mtlbench.models.checkpoint import weights_hash
 from mtlbench.models.sharing import level
 from mtlbench.models.tiny import Tiny
 from mtlbench.models.tree_model import TreeModel, build
-from mtlbench.precision import PRECISIONS, check, computing_in, in_identity
-from mtlbench.training import Recipe, train
 from tests.fakes import FakeDataset
 
 DATASET = FakeDataset(4)

@@ -9,13 +9,14 @@ import pandas as pd
 import torch
 from rich.table import Table
 
-from mtlbench import parts, precision, provenance
+from mtlbench import parts, provenance
 from mtlbench.attacks.attack import Attack
 from mtlbench.attacks.objectives import DGBA, Objective
 from mtlbench.attacks.steps import APGD, Step
-from mtlbench.bench.measure import ENGINE, NAIVE, Timing, peak_memory_mib, run, whole_pass
 from mtlbench.build import build
 from mtlbench.data.loader import in_order
+from mtlbench.engine import precision
+from mtlbench.engine.timing import ENGINE, NAIVE, Timing, peak_memory_mib, run, whole_pass
 from mtlbench.errors import UsageError
 from mtlbench.models.tree_model import build as build_model
 from mtlbench.report.terminal import console, screen

@@ -26,6 +26,7 @@ from mtlbench.data.nyuv2_mtan import NYUv2MTAN
 from mtlbench.data.rooms import make
 from mtlbench.data.taxonomy_lists import LIST_FILE
 from mtlbench.data.tiny_taxonomy import WEIGHTS_FILE, TinyTaxonomy
+from mtlbench.engine.training import Recipe, train
 from mtlbench.errors import CheckpointError, DataError
 from mtlbench.models.checkpoint import load_weights, read_pickle, save_weights, weights_hash
 from mtlbench.models.sharing import level
@@ -33,7 +34,6 @@ from mtlbench.models.tree_model import TreeModel, build
 from mtlbench.storage.checkpoints import Checkpoint, find
 from mtlbench.storage.store import MAX_UNPACKED, Cell, Store
 from mtlbench.tasks import three_tasks
-from mtlbench.training import Recipe, train
 from tests.fakes import FakeDataset, Trivial
 
 Damage = Callable[[Path], object]

@@ -16,6 +16,7 @@ import pytest
 import torch
 
 from mtlbench.data import fingerprint as fingerprints
+from mtlbench.engine.training import Recipe, train
 from mtlbench.errors import MtlbenchError
 from mtlbench.models.checkpoint import load_weights, weights_hash
 from mtlbench.models.sharing import level
@@ -25,7 +26,6 @@ from mtlbench.storage.checkpoints import Checkpoint, read_recipe
 from mtlbench.storage.claims import claim_of, take
 from mtlbench.storage.store import Cell, Store
 from mtlbench.tasks import three_tasks
-from mtlbench.training import Recipe, train
 from tests.e2e.conftest import command, environment
 from tests.fakes import FakeDataset
 

@@ -16,10 +16,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
-from mtlbench import app, parts, precision
+from mtlbench import app, parts
 from mtlbench.cells import plans
 from mtlbench.checks import check_values
 from mtlbench.data.nyuv2 import NYUv2
+from mtlbench.engine import precision
 from mtlbench.errors import CheckpointError, DataError, MtlbenchError
 from mtlbench.storage.checkpoints import Checkpoint, find
 from mtlbench.storage.store import Cell, Store

@@ -11,7 +11,8 @@ import sys
 
 import torch
 
-from mtlbench import app, cli, compute, experiment, provenance, report, training
+from mtlbench import app, cli, compute, experiment, provenance, report
+from mtlbench.engine import training
 from mtlbench.storage import owner
 
 assert all((app, experiment, report)), "imported here so that no run has to"

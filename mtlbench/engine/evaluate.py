@@ -12,7 +12,7 @@ from mtlbench.attacks.attack import Attack
 from mtlbench.attacks.objectives import Total
 from mtlbench.attacks.random import PerImage
 from mtlbench.data.batch import Batch
-from mtlbench.losses import TaskLosses
+from mtlbench.engine.losses import TaskLosses
 from mtlbench.metrics.measure import Measured, measure
 from mtlbench.metrics.statistics import STATISTICS
 from mtlbench.metrics.visibility import visibility

@@ -11,9 +11,9 @@ from mtlbench.attacks.objectives import DGBA, Objective, Single, Total
 from mtlbench.attacks.random import PerImage
 from mtlbench.attacks.steps import FGSM, PGD, Step
 from mtlbench.data.batch import Batch
+from mtlbench.engine.evaluate import GREY, frozen
+from mtlbench.engine.losses import TaskLosses
 from mtlbench.errors import UsageError
-from mtlbench.evaluate import GREY, frozen
-from mtlbench.losses import TaskLosses
 from mtlbench.models.tree_model import TreeModel
 from mtlbench.tasks import Task
 from mtlbench.values import is_number, is_whole

@@ -18,11 +18,11 @@ from torch import Tensor
 from mtlbench.data.base import ImageDataset
 from mtlbench.data.batch import Batch
 from mtlbench.data.loader import shuffled
+from mtlbench.engine.losses import TaskLosses
+from mtlbench.engine.precision import FP32, check, computing_in, in_identity
 from mtlbench.errors import CheckpointError, MtlbenchError, UsageError
-from mtlbench.losses import TaskLosses
 from mtlbench.models.checkpoint import UNREADABLE, describe, read_pickle
 from mtlbench.models.tree_model import TreeModel
-from mtlbench.precision import FP32, check, computing_in, in_identity
 from mtlbench.process.progress import Progress, silent
 from mtlbench.storage.files import write_atomically
 from mtlbench.tasks import Task
@@ -47,7 +47,7 @@ class Recipe:
         betas: of Adam.
         weight_decay: of Adam.
         seed: of the initial weights, the order of images and their augmentation.
-        precision: of the arithmetic, see `mtlbench.precision`.
+        precision: of the arithmetic, see `mtlbench.engine.precision`.
     """
 
     iterations: int

@@ -13,10 +13,10 @@ from mtlbench.attacks.attack import Attack
 from mtlbench.attacks.objectives import DGBA, Total
 from mtlbench.attacks.random import PerImage
 from mtlbench.attacks.steps import APGD
-from mtlbench.bench.naive import NaiveDGBA
 from mtlbench.data.batch import Batch
-from mtlbench.evaluate import GREY, Pass, PlannedCell, evaluate, frozen
-from mtlbench.losses import TaskLosses
+from mtlbench.engine.evaluate import GREY, Pass, PlannedCell, evaluate, frozen
+from mtlbench.engine.losses import TaskLosses
+from mtlbench.engine.naive import NaiveDGBA
 from mtlbench.metrics.measure import measure
 from mtlbench.models.tree_model import TreeModel
 from mtlbench.process.progress import Progress

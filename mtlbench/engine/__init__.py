@@ -1,0 +1,1 @@
+"""Losses, training, attacks over a split, precision, timing. Knows no configuration, no score and no table."""
