@@ -17,7 +17,7 @@ from mtlbench.errors import DataError, MtlbenchError
 from mtlbench.experiment import loader_of, model_identity
 from mtlbench.parts import Config
 from mtlbench.process.watchdog import Screen
-from mtlbench.results import metrics_frame
+from mtlbench.scores.frame import metrics_frame
 from mtlbench.session import Session
 from mtlbench.setup import Setup, prepare
 from mtlbench.storage.store import Cell, Store

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from mtlbench.errors import UsageError
+from mtlbench.options import is_number, is_whole
 from mtlbench.studies import STUDIES
-from mtlbench.values import is_number, is_whole
 
 LEAST = {
     "seed": 0,

@@ -11,12 +11,12 @@ import yaml
 from mtlbench import provenance, report
 from mtlbench.errors import DamagedCellError, DataError, OldCellError, UsageError
 from mtlbench.models.sharing import all_trees, picture
+from mtlbench.options import is_whole
 from mtlbench.process import watchdog
 from mtlbench.report.terminal import console, screen
 from mtlbench.storage.claims import sweep_claims
 from mtlbench.storage.files import sweep, write_atomically
 from mtlbench.storage.store import Store
-from mtlbench.values import is_whole
 
 if TYPE_CHECKING:
     from mtlbench.session import Session

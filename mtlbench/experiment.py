@@ -18,8 +18,8 @@ from mtlbench.engine.precision import FP32, check, computing_in, in_identity
 from mtlbench.models.checkpoint import weights_hash
 from mtlbench.parts import Config
 from mtlbench.process.watchdog import Screen
-from mtlbench.results import metrics_frame
 from mtlbench.scores import tables
+from mtlbench.scores.frame import metrics_frame
 from mtlbench.session import Session
 from mtlbench.setup import Setup, prepare
 from mtlbench.storage.checkpoints import CLEAN_METRICS, Checkpoint

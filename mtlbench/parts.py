@@ -22,9 +22,9 @@ from mtlbench.engine.training import Recipe
 from mtlbench.errors import DataError, MachineError, UsageError
 from mtlbench.models.backbone import Backbone
 from mtlbench.models.sharing import Tree, all_trees, by_index, by_name, level, parse
+from mtlbench.options import is_number
 from mtlbench.process.progress import Progress, silent
 from mtlbench.tasks import Task, scored_by, scoring, select
-from mtlbench.values import is_number
 
 Config = Mapping[str, Any]
 LARGEST_EPS = 255.0

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mtlbench.alarms import alarms, checks, numbers_of
+from mtlbench.scores.alarms import alarms, checks, numbers_of
 from mtlbench.storage.store import Cell
 
 MODEL = {

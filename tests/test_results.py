@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from mtlbench.results import details, names
+from mtlbench.scores.frame import details, names
 from mtlbench.storage.store import Cell
 
 TASKS = {"segmentation": ["miou"], "normals": ["angle_mean"], "depth": ["abs_err"]}

@@ -11,8 +11,8 @@ from mtlbench.attacks.objectives.base import Losses, Objective
 from mtlbench.attacks.random import PerImage
 from mtlbench.attacks.steps.base import Step
 from mtlbench.errors import UsageError
+from mtlbench.options import is_whole
 from mtlbench.tasks import Task
-from mtlbench.values import is_whole
 
 
 @dataclass(frozen=True)

@@ -19,10 +19,10 @@ from mtlbench.engine import precision
 from mtlbench.engine.timing import ENGINE, NAIVE, Timing, peak_memory_mib, run, whole_pass
 from mtlbench.errors import UsageError
 from mtlbench.models.tree_model import build as build_model
+from mtlbench.options import is_whole
 from mtlbench.report.terminal import console, screen
 from mtlbench.storage.files import write_atomically
 from mtlbench.tasks import Task
-from mtlbench.values import is_whole
 
 
 def bench(config: Mapping[str, Any]) -> None:

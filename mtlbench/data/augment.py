@@ -11,7 +11,7 @@ import numpy as np
 
 from mtlbench.data.files import Array
 from mtlbench.errors import UsageError
-from mtlbench.values import is_number
+from mtlbench.options import is_number
 
 
 @dataclass(frozen=True)

@@ -15,8 +15,8 @@ from mtlbench.engine.evaluate import GREY, frozen
 from mtlbench.engine.losses import TaskLosses
 from mtlbench.errors import UsageError
 from mtlbench.models.tree_model import TreeModel
+from mtlbench.options import is_number, is_whole
 from mtlbench.tasks import Task
-from mtlbench.values import is_number, is_whole
 
 OBJECTIVES: dict[str, type[Objective]] = {"single": Single, "total": Total, "dgba": DGBA}
 

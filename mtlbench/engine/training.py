@@ -23,10 +23,10 @@ from mtlbench.engine.precision import FP32, check, computing_in, in_identity
 from mtlbench.errors import CheckpointError, MtlbenchError, UsageError
 from mtlbench.models.checkpoint import UNREADABLE, describe, read_pickle
 from mtlbench.models.tree_model import TreeModel
+from mtlbench.options import is_number, is_whole
 from mtlbench.process.progress import Progress, silent
 from mtlbench.storage.files import write_atomically
 from mtlbench.tasks import Task
-from mtlbench.values import is_number, is_whole
 
 STATE_VERSION = 3
 SECONDS_BETWEEN_SAVES = 60.0

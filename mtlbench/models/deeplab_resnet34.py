@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from mtlbench.models.aspp import ASPP
 from mtlbench.models.backbone import Backbone, Head, to_bgr_255
-from mtlbench.values import flag
+from mtlbench.options import flag
 
 UNITS = (3, 4, 6, 3)
 WIDTHS = (64, 128, 256, 512)

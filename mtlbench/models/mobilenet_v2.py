@@ -10,7 +10,7 @@ from torchvision.models import MobileNet_V2_Weights, mobilenet_v2
 
 from mtlbench.models.aspp import ASPP
 from mtlbench.models.backbone import Backbone, Head, to_bgr_255
-from mtlbench.values import flag
+from mtlbench.options import flag
 
 CUTS = (0, 4, 7, 11, 14, 19)
 FEATURES = 1280

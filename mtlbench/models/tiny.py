@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from mtlbench.errors import UsageError
 from mtlbench.models.backbone import Backbone, Head, conv_bn_relu
-from mtlbench.values import is_number
+from mtlbench.options import is_number
 
 WIDTHS = (16, 16, 32, 48, 64)
 STRIDES = (2, 1, 2, 1, 1)

@@ -6,14 +6,14 @@ from pathlib import Path
 
 import pandas as pd
 
-from mtlbench.alarms import alarms, checks, numbers_of
 from mtlbench.errors import DamagedCellError, DataError, OldCellError
 from mtlbench.report.caches import provide_caches
 from mtlbench.report.studies import show_study
 from mtlbench.report.tables import may_fail, write_tables
 from mtlbench.report.terminal import MOST_REMARKS, console, show_remarks, show_summary
-from mtlbench.results import details, metrics_frame
 from mtlbench.scores import accuracy_lost, arp, damage, relative_drops, tables
+from mtlbench.scores.alarms import alarms, checks, numbers_of
+from mtlbench.scores.frame import details, metrics_frame
 from mtlbench.scores.wide import OK, levels
 from mtlbench.storage.store import Cell, Store
 from mtlbench.studies import STUDIES, Evidence

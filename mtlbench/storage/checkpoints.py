@@ -17,10 +17,10 @@ from typing import Any
 import yaml
 
 from mtlbench.errors import CheckpointError
+from mtlbench.options import is_number
 from mtlbench.storage import legacy
 from mtlbench.storage.bounded import read_json, read_yaml
 from mtlbench.storage.files import checksum, write_atomically
-from mtlbench.values import is_number
 
 WEIGHTS, RECIPE, CLEAN_METRICS, CURVE, STATE, COST = (
     "model.safetensors",

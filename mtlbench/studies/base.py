@@ -9,8 +9,8 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
-from mtlbench.results import HASH_DIGITS, spelled_out
 from mtlbench.scores import arp, damage, interval, over_seeds, relative_drops
+from mtlbench.scores.frame import HASH_DIGITS, spelled_out
 from mtlbench.scores.wide import block, levels
 from mtlbench.storage.store import Cell
 

@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from mtlbench.results import names
+from mtlbench.scores.frame import names
 from mtlbench.scores.wide import block, levels
 from mtlbench.studies.base import MODEL, Evidence, Plot, Study, Table, arranged, labels, tidy
 

@@ -5,9 +5,9 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import pandas as pd
 
-from mtlbench.alarms import TINY_LOSS
-from mtlbench.results import REPLICATES, names
 from mtlbench.scores import bootstrap_weights, over_seeds, paired_difference
+from mtlbench.scores.alarms import TINY_LOSS
+from mtlbench.scores.frame import REPLICATES, names
 from mtlbench.scores.wide import OK, levels
 from mtlbench.storage.store import Cell
 from mtlbench.studies.base import MODEL, Evidence, Plot, Study, Table, arranged, labels, tidy, way

@@ -2,8 +2,8 @@
 
 import pandas as pd
 
-from mtlbench.results import names
 from mtlbench.scores import accuracy_lost, over_seeds, paired_difference
+from mtlbench.scores.frame import names
 from mtlbench.scores.wide import block, levels
 from mtlbench.studies.base import MODEL, Evidence, Plot, Study, Table, arranged, labels, tidy, way
 from mtlbench.studies.clean_models import gain_over_baselines

@@ -6,7 +6,7 @@ from torch import Tensor
 from mtlbench.attacks.objectives.base import Potential
 from mtlbench.attacks.objectives.dgba import SMALLEST_LOSS
 from mtlbench.errors import UsageError
-from mtlbench.values import is_number
+from mtlbench.options import is_number
 
 
 class Power(Potential):

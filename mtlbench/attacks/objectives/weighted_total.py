@@ -7,7 +7,7 @@ from torch import Tensor
 from mtlbench.attacks.objectives.base import Losses, Objective, Potential
 from mtlbench.attacks.objectives.static import Static
 from mtlbench.errors import UsageError
-from mtlbench.values import is_whole
+from mtlbench.options import is_whole
 
 
 class Weighted(Potential):

@@ -8,7 +8,7 @@ from mtlbench.attacks.ball import Ball
 from mtlbench.attacks.objectives.base import Losses, Objective
 from mtlbench.errors import UsageError
 from mtlbench.identity import Identified
-from mtlbench.values import is_number, is_whole
+from mtlbench.options import is_number, is_whole
 
 
 class Step(Identified, ABC):

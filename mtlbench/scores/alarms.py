@@ -10,7 +10,7 @@ from itertools import pairwise
 import numpy as np
 import pandas as pd
 
-from mtlbench.results import names
+from mtlbench.scores.frame import names
 from mtlbench.scores.wide import IDENTITY, SAME_MODEL
 from mtlbench.storage.store import Cell
 
