@@ -21,12 +21,12 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
 from mtlbench import commands
-from mtlbench.checks import check_added, check_overrides, check_values, elsewhere, near
+from mtlbench.config.checks import check_added, check_overrides, check_values, elsewhere, near
+from mtlbench.config.quoting import advice, as_typed
+from mtlbench.config.unread import check_read
 from mtlbench.errors import BusyError, MachineError, MtlbenchError, UsageError, message, reason
 from mtlbench.process import stops
-from mtlbench.quoting import advice, as_typed
 from mtlbench.runs import RunFolder, runs_of
-from mtlbench.unread import check_read
 
 log = logging.getLogger(__name__)
 # ${choose:FLAG,YES,NO} in conf/: what an experiment sweeps over may depend on an option.

@@ -7,15 +7,15 @@ from pathlib import Path
 
 import numpy as np
 
-from mtlbench import parts
 from mtlbench.cells import Plan, clean_plan, plans
-from mtlbench.checks import check_values
+from mtlbench.config import parts
+from mtlbench.config.checks import check_values
+from mtlbench.config.parts import Config
 from mtlbench.data.base import ImageDataset
 from mtlbench.engine.evaluate import Pass, evaluate
 from mtlbench.engine.precision import computing_in
 from mtlbench.errors import DataError, MtlbenchError
 from mtlbench.experiment import loader_of, model_identity
-from mtlbench.parts import Config
 from mtlbench.process.watchdog import Screen
 from mtlbench.scores.frame import metrics_frame
 from mtlbench.session import Session

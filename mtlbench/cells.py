@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from mtlbench.attacks.attack import Attack
-from mtlbench.build import identity_of
+from mtlbench.config.build import identity_of
+from mtlbench.config.parts import Config
 from mtlbench.engine.evaluate import PlannedCell
 from mtlbench.identity import decisive
-from mtlbench.parts import Config
 from mtlbench.storage.store import content_key
 from mtlbench.tasks import EVERY_TASK
 

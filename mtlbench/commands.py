@@ -215,7 +215,7 @@ def _same_folder(before: Config | None, now: Config) -> None:
 
 def _record_run(config: Config) -> None:
     """The resolved configuration, versions, commit and device beside Hydra's own files of this run."""
-    from mtlbench.parts import device
+    from mtlbench.config.parts import device
 
     folder = Path(config["run_dir"])
     write_atomically(folder / "provenance.json", json.dumps(provenance.record(device(config)), indent=2) + "\n")

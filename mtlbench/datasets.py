@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from mtlbench import parts
+from mtlbench.config import parts
 from mtlbench.data import left_out
 from mtlbench.data.base import ImageDataset
 from mtlbench.data.describe import describe

@@ -5,9 +5,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from mtlbench import parts, provenance
+from mtlbench import provenance
 from mtlbench.cells import Plan, clean_plan, plans
 from mtlbench.compute import Job, complete
+from mtlbench.config import parts
+from mtlbench.config.parts import Config
 from mtlbench.data import left_out
 from mtlbench.data.base import ImageDataset
 from mtlbench.data.batch import Batch
@@ -16,7 +18,6 @@ from mtlbench.data.loader import in_order
 from mtlbench.engine.evaluate import cpu_block
 from mtlbench.engine.precision import FP32, check, computing_in, in_identity
 from mtlbench.models.checkpoint import weights_hash
-from mtlbench.parts import Config
 from mtlbench.process.watchdog import Screen
 from mtlbench.scores import tables
 from mtlbench.scores.frame import metrics_frame

@@ -7,15 +7,15 @@ from typing import Any
 
 import torch
 
-from mtlbench import parts
-from mtlbench.build import identity_of
+from mtlbench.config import parts
+from mtlbench.config.build import identity_of
+from mtlbench.config.parts import Config
 from mtlbench.data import left_out
 from mtlbench.data.base import ImageDataset
 from mtlbench.engine.adversarial import Adversary
 from mtlbench.engine.training import Recipe
 from mtlbench.models.backbone import Backbone
 from mtlbench.models.sharing import Tree
-from mtlbench.parts import Config
 from mtlbench.process.watchdog import Screen, watched
 from mtlbench.session import Session
 from mtlbench.storage.checkpoints import Checkpoint, find

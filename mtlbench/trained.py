@@ -7,13 +7,13 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from mtlbench import parts
-from mtlbench.build import identity_of
+from mtlbench.config import parts
+from mtlbench.config.build import identity_of
+from mtlbench.config.parts import Config
 from mtlbench.engine.training import train
 from mtlbench.errors import BusyError, CheckpointError, UsageError
 from mtlbench.models.checkpoint import load_weights, save_weights
 from mtlbench.models.tree_model import TreeModel, build
-from mtlbench.parts import Config
 from mtlbench.setup import Setup, say_left_out
 from mtlbench.storage.checkpoints import CLEAN_METRICS, CURVE, RECIPE, WEIGHTS, Checkpoint, read_recipe
 from mtlbench.storage.claims import claimed

@@ -10,11 +10,11 @@ import torch
 from omegaconf import OmegaConf
 from torch import Tensor
 
-from mtlbench import parts
 from mtlbench.attacks.attack import Attack
 from mtlbench.attacks.objectives import Losses, Objective, Total
 from mtlbench.attacks.random import PerImage
 from mtlbench.attacks.steps import Step
+from mtlbench.config import parts
 from mtlbench.data.batch import Batch
 from tests.device import HERE, ON_CPU
 from tests.fakes import RGBGolden

@@ -5,7 +5,7 @@ import sys
 import pytest
 
 from mtlbench.attacks.steps import PGD
-from mtlbench.build import build, resolve
+from mtlbench.config.build import build, resolve
 from mtlbench.errors import UsageError
 
 
@@ -57,7 +57,7 @@ def test_targets_outside_are_refused(target):
         "mtlbench.storage.store.zipfile.ZipFile",
         "mtlbench.storage.store.np.load",
         "mtlbench.storage.store.io.BytesIO",
-        "mtlbench.build.importlib.import_module",
+        "mtlbench.config.build.importlib.import_module",
         "mtlbench.provenance.subprocess.Popen",
         "mtlbench.provenance.subprocess",
         "mtlbench.provenance.datetime",

@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 import yaml
 
-from mtlbench import parts
 from mtlbench.attacks.objectives import Objective, Power, Total
 from mtlbench.attacks.objectives.dgba import DGBA
 from mtlbench.attacks.steps import Step
-from mtlbench.build import build, identity_of
 from mtlbench.cells import known, plans
+from mtlbench.config import parts
+from mtlbench.config.build import build, identity_of
 from mtlbench.engine.adversarial import Adversary
 from mtlbench.engine.training import Recipe
 from mtlbench.errors import UsageError

@@ -12,8 +12,8 @@ import yaml
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
 from mtlbench import app
+from mtlbench.config.quoting import AS_TYPED, advice, as_typed, quoted
 from mtlbench.errors import UsageError
-from mtlbench.quoting import AS_TYPED, advice, as_typed, quoted
 
 NAMES = [
     *("données", "k=v", "a(b)", "a,b", "a[1]", "it's", 'a "b"', 'it\'s "b"', "a b", "a{b}", "x: y", "#1", "100%"),

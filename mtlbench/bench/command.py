@@ -9,11 +9,12 @@ import pandas as pd
 import torch
 from rich.table import Table
 
-from mtlbench import parts, provenance
+from mtlbench import provenance
 from mtlbench.attacks.attack import Attack
 from mtlbench.attacks.objectives import DGBA, Objective
 from mtlbench.attacks.steps import APGD, Step
-from mtlbench.build import build
+from mtlbench.config import parts
+from mtlbench.config.build import build
 from mtlbench.data.loader import in_order
 from mtlbench.engine import precision
 from mtlbench.engine.timing import ENGINE, NAIVE, Timing, peak_memory_mib, run, whole_pass

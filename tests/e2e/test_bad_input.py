@@ -113,7 +113,10 @@ OPTIONS = {
     # Code from configuration
     "system": (("attack.objective._target_=os.system",), "_target_=os.system: expected a class of mtlbench"),
     "foreign class": (("model._target_=torch.nn.Linear",), "_target_=torch.nn.Linear: expected a class of mtlbench"),
-    "re-exported": (("model._target_=mtlbench.parts.Path",), "_target_=mtlbench.parts.Path: expected a class of mtl"),
+    "re-exported": (
+        ("model._target_=mtlbench.config.parts.Path",),
+        "_target_=mtlbench.config.parts.Path: expected a class of mtl",
+    ),
     "unknown class": (("model._target_=mtlbench.models.tiny.Tony",), "_target_=mtlbench.models.tiny.Tony: module"),
     "unknown argument": (
         ("+model.depth=3",),

@@ -10,10 +10,11 @@ import pytest
 import yaml
 from omegaconf import OmegaConf
 
-from mtlbench import app, parts
+from mtlbench import app
 from mtlbench.app import conf_dir
-from mtlbench.checks import check_values
 from mtlbench.cli import COMMANDS
+from mtlbench.config import parts
+from mtlbench.config.checks import check_values
 from mtlbench.studies import STUDIES
 from mtlbench.tasks import three_tasks
 

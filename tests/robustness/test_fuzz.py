@@ -16,9 +16,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
-from mtlbench import app, parts
+from mtlbench import app
 from mtlbench.cells import plans
-from mtlbench.checks import check_values
+from mtlbench.config import parts
+from mtlbench.config.checks import check_values
 from mtlbench.data.nyuv2 import NYUv2
 from mtlbench.engine import precision
 from mtlbench.errors import CheckpointError, DataError, MtlbenchError

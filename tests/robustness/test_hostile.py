@@ -16,7 +16,7 @@ import pytest
 from omegaconf import OmegaConf
 
 from mtlbench import app
-from mtlbench.checks import check_added, check_overrides
+from mtlbench.config.checks import check_added, check_overrides
 from mtlbench.storage.store import Cell, Store
 
 USAGE = 2

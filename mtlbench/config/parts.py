@@ -12,7 +12,7 @@ import torch
 from mtlbench.attacks.attack import Attack
 from mtlbench.attacks.objectives import Objective, Scaled
 from mtlbench.attacks.steps import Step
-from mtlbench.build import build
+from mtlbench.config.build import build
 from mtlbench.data.augment import Augment
 from mtlbench.data.base import ImageDataset
 from mtlbench.data.rooms import default_root, make
