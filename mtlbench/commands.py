@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from mtlbench import provenance, report
+from mtlbench import report
 from mtlbench.errors import DamagedCellError, DataError, OldCellError, UsageError
+from mtlbench.experiment.run import provenance
 from mtlbench.models.sharing import all_trees, picture
 from mtlbench.options import is_whole
 from mtlbench.process import watchdog
@@ -19,7 +20,7 @@ from mtlbench.storage.files import sweep, write_atomically
 from mtlbench.storage.store import Store
 
 if TYPE_CHECKING:
-    from mtlbench.session import Session
+    from mtlbench.experiment.session import Session
 
 Config = Mapping[str, Any]
 READING = ("report", "data", "layouts")
@@ -48,7 +49,7 @@ class Attack:
 
     def job(self, config: Config) -> None:
         """One point of a sweep."""
-        from mtlbench.experiment import run_attack
+        from mtlbench.experiment.run import run_attack
 
         _same_folder(self.config, config)
         self.config = config
@@ -88,7 +89,7 @@ class Train:
 
     def job(self, config: Config) -> None:
         """One point of a sweep."""
-        from mtlbench.experiment import run_training
+        from mtlbench.experiment.run import run_training
 
         _same_folder(self.config, config)
         self.config = config
@@ -132,7 +133,7 @@ def _cell(config: Config) -> None:
 
 
 def _audit(config: Config) -> None:
-    from mtlbench.audit import audit, require_good
+    from mtlbench.experiment.audit import audit, require_good
 
     done = []
     for one in audit(config, config["audit"], screen):
@@ -232,8 +233,8 @@ def _tidy(outputs: Path) -> None:
 
 
 def _session(config: Config) -> "Session":
-    from mtlbench.cells import known
-    from mtlbench.session import Session
+    from mtlbench.experiment.cells import known
+    from mtlbench.experiment.session import Session
 
     adopted = Store(Path(config["outputs"]) / "store").adopt(lambda identity: known(identity, config["plugins"]))
     if adopted:

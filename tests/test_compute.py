@@ -16,22 +16,22 @@ import pytest
 import torch
 from torch import Tensor
 
-from mtlbench import compute
 from mtlbench.attacks.attack import Attack
 from mtlbench.attacks.objectives import DGBA, Total, WeightedTotal
 from mtlbench.attacks.steps import APGD, PGD
-from mtlbench.cells import Plan
-from mtlbench.compute import Job, complete
 from mtlbench.data.loader import in_order
 from mtlbench.engine import evaluate
 from mtlbench.errors import BusyError, DataError, FailedCellsError
+from mtlbench.experiment.cells import Plan
+from mtlbench.experiment.compute import Job, complete
+from mtlbench.experiment.run import compute
+from mtlbench.experiment.session import Session
 from mtlbench.models.sharing import level
 from mtlbench.models.tiny import Tiny
 from mtlbench.models.tree_model import TreeModel, build
 from mtlbench.process import watchdog
 from mtlbench.process.progress import Progress
 from mtlbench.process.watchdog import watched
-from mtlbench.session import Session
 from mtlbench.storage.claims import claim_of, release, take
 from mtlbench.storage.store import Store
 from tests.fakes import FakeDataset

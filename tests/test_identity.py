@@ -14,12 +14,12 @@ import yaml
 from mtlbench.attacks.objectives import Objective, Power, Total
 from mtlbench.attacks.objectives.dgba import DGBA
 from mtlbench.attacks.steps import Step
-from mtlbench.cells import known, plans
 from mtlbench.config import parts
 from mtlbench.config.build import build, identity_of
 from mtlbench.engine.adversarial import Adversary
 from mtlbench.engine.training import Recipe
 from mtlbench.errors import UsageError
+from mtlbench.experiment.cells import known, plans
 from mtlbench.identity import Identified
 from mtlbench.models.backbone import Backbone
 from mtlbench.storage import legacy

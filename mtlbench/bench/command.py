@@ -9,7 +9,6 @@ import pandas as pd
 import torch
 from rich.table import Table
 
-from mtlbench import provenance
 from mtlbench.attacks.attack import Attack
 from mtlbench.attacks.objectives import DGBA, Objective
 from mtlbench.attacks.steps import APGD, Step
@@ -19,6 +18,7 @@ from mtlbench.data.loader import in_order
 from mtlbench.engine import precision
 from mtlbench.engine.timing import ENGINE, NAIVE, Timing, peak_memory_mib, run, whole_pass
 from mtlbench.errors import UsageError
+from mtlbench.experiment.run import provenance
 from mtlbench.models.tree_model import build as build_model
 from mtlbench.options import is_whole
 from mtlbench.report.terminal import console, screen

@@ -81,7 +81,7 @@ def test_training_by_force_keeps_the_weights_until_it_has_new_ones(
     def killed(*arguments: object, **options: object) -> None:
         raise RuntimeError("the machine went down")
 
-    monkeypatch.setattr("mtlbench.trained.train", killed)
+    monkeypatch.setattr("mtlbench.experiment.trained.train", killed)
     assert call(*same, "force=true").status == 1
     assert weights.read_bytes() == before
 

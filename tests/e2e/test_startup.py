@@ -18,7 +18,7 @@ except SystemExit as left:
 """
 
 
-@pytest.mark.parametrize("code", ["import mtlbench.experiment", ATTACK], ids=["experiment", "attack"])
+@pytest.mark.parametrize("code", ["import mtlbench.experiment.run", ATTACK], ids=["experiment", "attack"])
 def test_what_is_not_imported(own_outputs: Path, code: str) -> None:
     code += "\nimport sys\nprint(*sys.modules, file=sys.stderr)"
     words = [sys.executable, "-c", code, "attack", f"outputs={own_outputs}", *SMALL, "eps=[2,8]"]

@@ -17,12 +17,12 @@ from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
 from mtlbench import app
-from mtlbench.cells import plans
 from mtlbench.config import parts
 from mtlbench.config.checks import check_values
 from mtlbench.data.nyuv2 import NYUv2
 from mtlbench.engine import precision
 from mtlbench.errors import CheckpointError, DataError, MtlbenchError
+from mtlbench.experiment.cells import plans
 from mtlbench.storage.checkpoints import Checkpoint, find
 from mtlbench.storage.store import Cell, Store
 

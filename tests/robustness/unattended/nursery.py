@@ -11,8 +11,10 @@ import sys
 
 import torch
 
-from mtlbench import app, cli, compute, experiment, provenance, report
+from mtlbench import app, cli, report
 from mtlbench.engine import training
+from mtlbench.experiment.run import compute, provenance
+from mtlbench.experiment.run import run as experiment
 from mtlbench.storage import owner
 
 assert all((app, experiment, report)), "imported here so that no run has to"

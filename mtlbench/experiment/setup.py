@@ -14,10 +14,10 @@ from mtlbench.data import left_out
 from mtlbench.data.base import ImageDataset
 from mtlbench.engine.adversarial import Adversary
 from mtlbench.engine.training import Recipe
+from mtlbench.experiment.session import Session
 from mtlbench.models.backbone import Backbone
 from mtlbench.models.sharing import Tree
 from mtlbench.process.watchdog import Screen, watched
-from mtlbench.session import Session
 from mtlbench.storage.checkpoints import Checkpoint, find
 from mtlbench.storage.store import Store
 

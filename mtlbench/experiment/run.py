@@ -5,9 +5,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from mtlbench import provenance
-from mtlbench.cells import Plan, clean_plan, plans
-from mtlbench.compute import Job, complete
 from mtlbench.config import parts
 from mtlbench.config.parts import Config
 from mtlbench.data import left_out
@@ -17,15 +14,18 @@ from mtlbench.data.fingerprint import fingerprint
 from mtlbench.data.loader import in_order
 from mtlbench.engine.evaluate import cpu_block
 from mtlbench.engine.precision import FP32, check, computing_in, in_identity
+from mtlbench.experiment.cells import Plan, clean_plan, plans
+from mtlbench.experiment.compute import Job, complete
+from mtlbench.experiment.run import provenance
+from mtlbench.experiment.session import Session
+from mtlbench.experiment.setup import Setup, prepare
+from mtlbench.experiment.trained import Trained, load_or_train
 from mtlbench.models.checkpoint import weights_hash
 from mtlbench.process.watchdog import Screen
 from mtlbench.scores import tables
 from mtlbench.scores.frame import metrics_frame
-from mtlbench.session import Session
-from mtlbench.setup import Setup, prepare
 from mtlbench.storage.checkpoints import CLEAN_METRICS, Checkpoint
 from mtlbench.storage.files import write_atomically
-from mtlbench.trained import Trained, load_or_train
 
 
 def run_attack(config: Config, screen: Screen, session: Session) -> list[Plan]:

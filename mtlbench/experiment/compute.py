@@ -9,16 +9,16 @@ from typing import Any
 
 import torch
 
-from mtlbench.cells import Plan
 from mtlbench.data.base import ImageDataset
 from mtlbench.data.batch import Batch
 from mtlbench.engine.evaluate import Pass, Record, evaluate
 from mtlbench.errors import BusyError, DamagedCellError, FailedCellsError, reason
+from mtlbench.experiment.cells import Plan
+from mtlbench.experiment.session import Session
 from mtlbench.models.tree_model import TreeModel
 from mtlbench.process import stops, watchdog
 from mtlbench.process.progress import Progress
 from mtlbench.process.watchdog import Screen
-from mtlbench.session import Session
 from mtlbench.storage import owner
 from mtlbench.storage.claims import held, release, take
 from mtlbench.storage.store import Cell, Store

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 
-from mtlbench.cells import Plan, clean_plan, plans
 from mtlbench.config import parts
 from mtlbench.config.checks import check_values
 from mtlbench.config.parts import Config
@@ -15,13 +14,14 @@ from mtlbench.data.base import ImageDataset
 from mtlbench.engine.evaluate import Pass, evaluate
 from mtlbench.engine.precision import computing_in
 from mtlbench.errors import DataError, MtlbenchError
-from mtlbench.experiment import loader_of, model_identity
+from mtlbench.experiment.cells import Plan, clean_plan, plans
+from mtlbench.experiment.run import loader_of, model_identity
+from mtlbench.experiment.session import Session
+from mtlbench.experiment.setup import Setup, prepare
+from mtlbench.experiment.trained import AUTO, Trained, load_or_train
 from mtlbench.process.watchdog import Screen
 from mtlbench.scores.frame import metrics_frame
-from mtlbench.session import Session
-from mtlbench.setup import Setup, prepare
 from mtlbench.storage.store import Cell, Store
-from mtlbench.trained import AUTO, Trained, load_or_train
 
 MOST = 1e-3
 """Relative difference of a metric that another device, another number of threads or another version may make."""

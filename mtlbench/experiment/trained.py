@@ -12,9 +12,9 @@ from mtlbench.config.build import identity_of
 from mtlbench.config.parts import Config
 from mtlbench.engine.training import train
 from mtlbench.errors import BusyError, CheckpointError, UsageError
+from mtlbench.experiment.setup import Setup, say_left_out
 from mtlbench.models.checkpoint import load_weights, save_weights
 from mtlbench.models.tree_model import TreeModel, build
-from mtlbench.setup import Setup, say_left_out
 from mtlbench.storage.checkpoints import CLEAN_METRICS, CURVE, RECIPE, WEIGHTS, Checkpoint, read_recipe
 from mtlbench.storage.claims import claimed
 from mtlbench.storage.files import sweep, write_atomically
