@@ -40,7 +40,7 @@ from mtlbench.engine.evaluate import Pass, PlannedCell, evaluate
 from mtlbench.engine.precision import computing_in
 from mtlbench.engine.timing import run
 from mtlbench.engine.training import Recipe, train
-from mtlbench.experiment.run import provenance
+from mtlbench.experiment import provenance
 from mtlbench.metrics import values
 from mtlbench.models.deeplab_resnet34 import DeepLabResNet34
 from mtlbench.models.sharing import BLOCKS, level

@@ -65,7 +65,7 @@ def one_thread() -> Iterator[None]:
 @pytest.fixture
 def call(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Callable[..., object]:
     """Run ``mtlbench ARGUMENTS`` inside this process, from `tmp_path`: no three seconds of imports."""
-    from mtlbench import cli
+    from mtlbench.cli import entry as cli
     from tests.running import Result, as_before
 
     monkeypatch.chdir(tmp_path)

@@ -14,7 +14,7 @@ from mtlbench.attacks.attack import Attack
 from mtlbench.attacks.objectives import Losses, Objective, Total
 from mtlbench.attacks.random import PerImage
 from mtlbench.attacks.steps import Step
-from mtlbench.config import parts
+from mtlbench.config.attack import build_attacks, build_objective_and_step
 from mtlbench.data.batch import Batch
 from tests.device import HERE, ON_CPU
 from tests.fakes import RGBGolden
@@ -68,7 +68,7 @@ def attack_of(attack: str, step: str, ds: str = "nyuv2", **options: Any) -> Atta
         node.update({name: value for name, value in SHORT.items() if name in node})
     chosen.update(options)
     config: Any = OmegaConf.to_container(OmegaConf.create({"attack": chosen, "plugins": []}), resolve=True)
-    built = parts.attacks(config, parts.engine(config), golden(ds).tasks)
+    built = build_attacks(config, build_objective_and_step(config), golden(ds).tasks)
     return next(iter(built.values()))  # the first task's, of `single`
 
 

@@ -113,7 +113,7 @@ def test_wrong_options_name_the_target(options):
 
 
 def test_missing_options_and_abstract_classes():
-    with pytest.raises(UsageError, match=r"mtlbench\.store\.Store: .*folder"):
+    with pytest.raises(UsageError, match=r"mtlbench\.storage\.store\.Store: .*folder"):
         build({"_target_": "mtlbench.storage.store.Store"})
     with pytest.raises(UsageError, match=r"mtlbench\.attacks\.steps\.Step: .*abstract"):
         build({"_target_": "mtlbench.attacks.steps.Step"})

@@ -19,7 +19,7 @@ from mtlbench.errors import BusyError
 from mtlbench.storage import claims, files, owner
 from mtlbench.storage.claims import claim_of, claimed, held, others_at_work, release, sweep_claims, take
 
-ROOT = Path(claims.__file__).parents[1]
+ROOT = Path(claims.__file__).parents[2]
 HERE = owner.NAME.fullmatch(owner.me())
 ELSEWHERE = "elsewhere~b00t~1~17~99"
 SPAWN = multiprocessing.get_context("spawn")
@@ -27,7 +27,7 @@ SPAWN = multiprocessing.get_context("spawn")
 
 def dead() -> str:
     """The name of a process that has ended."""
-    code = "from mtlbench import owner; print(owner.me())"
+    code = "from mtlbench.storage import owner; print(owner.me())"
     return subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True).stdout.strip()
 
 
@@ -117,7 +117,8 @@ def test_a_dead_owner_is_taken_over_by_exactly_one(tmp_path: Path, ended: str) -
 
 
 def test_a_stopped_owner_keeps_its_claim(path: Path) -> None:
-    code = "import sys, pathlib; from mtlbench.storage.claims import take; print(take(pathlib.Path(sys.argv[1]))); input()"
+    imports = "import sys, pathlib; from mtlbench.storage.claims import take"
+    code = f"{imports}\nprint(take(pathlib.Path(sys.argv[1]))); input()"
     pipe = subprocess.PIPE
     process = subprocess.Popen([sys.executable, "-c", code, path], cwd=ROOT, stdin=pipe, stdout=pipe, text=True)
     assert process.stdout

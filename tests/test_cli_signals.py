@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from mtlbench import cli
+from mtlbench.cli import entry as cli
 
-ROOT = Path(cli.__file__).parents[1]
+ROOT = Path(cli.__file__).parents[2]
 CODE = """
 import atexit, signal, sys, time
-from mtlbench import cli
+from mtlbench.cli import entry as cli
 
 def terminate():
     signal.raise_signal(signal.SIGTERM)  # handled before this returns

@@ -22,9 +22,9 @@ from mtlbench.attacks.steps import APGD, PGD
 from mtlbench.data.loader import in_order
 from mtlbench.engine import evaluate
 from mtlbench.errors import BusyError, DataError, FailedCellsError
+from mtlbench.experiment import compute
 from mtlbench.experiment.cells import Plan
 from mtlbench.experiment.compute import Job, complete
-from mtlbench.experiment.run import compute
 from mtlbench.experiment.session import Session
 from mtlbench.models.sharing import level
 from mtlbench.models.tiny import Tiny

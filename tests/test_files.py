@@ -60,7 +60,7 @@ def test_a_killed_process_leaves_no_cell(tmp_path):
     )
     target = tmp_path / "cell.npz"
     target.write_bytes(b"old")
-    root = str(Path(files.__file__).parents[1])
+    root = str(Path(files.__file__).parents[2])
     assert subprocess.run([sys.executable, "-c", code, str(target)], cwd=root).returncode == 9
     assert target.read_bytes() == b"old"
     (left,) = set(tmp_path.iterdir()) - {target}
@@ -101,8 +101,8 @@ def test_a_failed_write_leaves_nothing(tmp_path):
 @pytest.fixture(scope="module")
 def ended() -> str:
     """The name of a process that has ended."""
-    code = "from mtlbench import owner; print(owner.me())"
-    root = str(Path(files.__file__).parents[1])
+    code = "from mtlbench.storage import owner; print(owner.me())"
+    root = str(Path(files.__file__).parents[2])
     return subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True).stdout.strip()
 
 
@@ -147,7 +147,7 @@ def test_sweep_removes_what_a_killed_writer_left(tmp_path):
         "pathlib.Path.replace = lambda *_: os.kill(os.getpid(), 9)\n"
         "write_atomically(pathlib.Path(sys.argv[1]), b'x')\n"
     )
-    root = str(Path(files.__file__).parents[1])
+    root = str(Path(files.__file__).parents[2])
     assert subprocess.run([sys.executable, "-c", code, tmp_path / "file"], cwd=root).returncode == -9
     assert len(list(tmp_path.iterdir())) == 1
     files.sweep(tmp_path)

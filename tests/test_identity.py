@@ -14,7 +14,7 @@ import yaml
 from mtlbench.attacks.objectives import Objective, Power, Total
 from mtlbench.attacks.objectives.dgba import DGBA
 from mtlbench.attacks.steps import Step
-from mtlbench.config import parts
+from mtlbench.config.attack import build_attacks, build_objective_and_step
 from mtlbench.config.build import build, identity_of
 from mtlbench.engine.adversarial import Adversary
 from mtlbench.engine.training import Recipe
@@ -143,7 +143,7 @@ def test_factors_of_other_tasks_and_of_one_change_nothing() -> None:
             "loss_scale": scale,
         }
         config = {"attack": attack, "plugins": []}
-        attacks = parts.attacks(config, parts.engine(config), three_tasks())
+        attacks = build_attacks(config, build_objective_and_step(config), three_tasks())
         return {plan.identity["target"]: plan.key for plan in plans(config, {}, attacks, [4.0])}
 
     plain, scaled = keys(None), keys({"depth": 10, "normals": 1})

@@ -11,8 +11,8 @@ import pytest
 
 from mtlbench.storage import owner
 
-PRINT_NAME = "from mtlbench import owner; print(owner.me(), flush=True); input()"
-ROOT = Path(owner.__file__).parents[1]
+PRINT_NAME = "from mtlbench.storage import owner; print(owner.me(), flush=True); input()"
+ROOT = Path(owner.__file__).parents[2]
 
 
 @pytest.fixture

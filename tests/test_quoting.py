@@ -11,7 +11,7 @@ import pytest
 import yaml
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
-from mtlbench import app
+from mtlbench.cli import app
 from mtlbench.config.quoting import AS_TYPED, advice, as_typed, quoted
 from mtlbench.errors import UsageError
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from mtlbench.runs import RunFolder
+from mtlbench.cli.runs import RunFolder
 
 
 def test_a_folder_that_may_be_written_is_used(tmp_path: Path) -> None:

@@ -132,7 +132,7 @@ def test_key_is_24_hex_digits_and_the_same_in_any_process():
     assert len(key) == 24
     int(key, 16)
     code = f"from mtlbench.storage.store import content_key; print(content_key({IDENTITY!r}))"
-    root = str(Path(store.__file__).parents[1])
+    root = str(Path(store.__file__).parents[2])
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=root)
     assert found.stdout.strip() == key
 
@@ -488,7 +488,7 @@ def test_a_cell_of_a_newer_mtlbench_is_refused_but_not_damaged(tmp_path):
 
 def test_sweep(tmp_path):
     kept, done, part = Store(tmp_path), cell(), cell(eps=8.0)
-    code = "from mtlbench import owner; print(owner.me())"
+    code = "from mtlbench.storage import owner; print(owner.me())"
     ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip()
     kept.keep(done, 3)
     (tmp_path / "partial" / "x").write_bytes((tmp_path / "partial" / f"{done.key}.npz").read_bytes())

@@ -16,7 +16,7 @@ from mtlbench.models.sharing import by_index, picture
 from mtlbench.process import streams
 from mtlbench.report.terminal import console
 
-ROOT = Path(streams.__file__).parents[1]
+ROOT = Path(streams.__file__).parents[2]
 FULL = Path("/dev/full")
 needs_full = pytest.mark.skipif(not FULL.exists(), reason="no /dev/full")
 NO_SPACE = "mtlbench: standard output: cannot be written (No space left on device); what was computed is kept\n"

@@ -15,7 +15,7 @@ from mtlbench.process import supervisor, watchdog
 from mtlbench.process.supervisor import Watch, follow
 from mtlbench.storage import owner
 
-ROOT = Path(supervisor.__file__).parents[1]
+ROOT = Path(supervisor.__file__).parents[2]
 LATE, OVER = watchdog.LATE, signal.SIGKILL
 
 
@@ -192,7 +192,7 @@ CODE = """
 import ctypes, json, os, resource, signal, sys, time
 from contextlib import contextmanager
 from pathlib import Path
-from mtlbench import cli
+from mtlbench.cli import entry as cli
 from mtlbench.process import supervisor
 from mtlbench.process import watchdog
 from mtlbench.storage import owner

@@ -18,7 +18,7 @@ from mtlbench.process import watchdog
 from mtlbench.process.progress import Progress
 from mtlbench.process.watchdog import watched
 
-ROOT = Path(watchdog.__file__).parents[1]
+ROOT = Path(watchdog.__file__).parents[2]
 MESSAGE = r"^attack: no progress for 60 seconds, the limit set by timeout$"
 
 
@@ -183,7 +183,7 @@ def run(code: str, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
 
 def test_a_child_dies_where_its_supervisor_did() -> None:
     """Wherever the system does not do that by itself."""
-    code = "import os; from mtlbench import watchdog; r, w = os.pipe(); watchdog.connect(w); os.close(r)"
+    code = "import os; from mtlbench.process import watchdog; r, w = os.pipe(); watchdog.connect(w); os.close(r)"
     assert run(f"{code}; watchdog.at('a')").returncode == -signal.SIGKILL
 
 

@@ -7,9 +7,10 @@ from pathlib import Path
 
 import numpy as np
 
-from mtlbench.config import parts
-from mtlbench.config.checks import check_values
-from mtlbench.config.parts import Config
+from mtlbench.config import Config
+from mtlbench.config.attack import build_attacks, build_objective_and_step, epsilon_list
+from mtlbench.config.dataset import open_dataset
+from mtlbench.config.values import check_values
 from mtlbench.data.base import ImageDataset
 from mtlbench.engine.evaluate import Pass, evaluate
 from mtlbench.engine.precision import computing_in
@@ -95,13 +96,13 @@ def _plans(setup: Setup, trained: Trained, cell: Cell, arithmetic: str) -> tuple
     """The split of the cell, and the cells that its configuration asks for today."""
     config = setup.config
     if cell.identity["n_images"] != len(setup.test):  # the clean metrics of a training are of the whole split
-        whole = parts.open_dataset(config, "test", setup.root)
+        whole = open_dataset(config, "test", setup.root)
         return whole, [clean_plan(model_identity(setup, trained, whole, arithmetic))]
     if config.get("attack") is None:
         return setup.test, [clean_plan(model_identity(setup, trained, setup.test, arithmetic))]
-    attacks = parts.attacks(config, parts.engine(config), setup.test.tasks)
+    attacks = build_attacks(config, build_objective_and_step(config), setup.test.tasks)
     identity = model_identity(setup, trained, setup.test, arithmetic)
-    return setup.test, plans(config, identity, attacks, parts.epsilons(config))
+    return setup.test, plans(config, identity, attacks, epsilon_list(config))
 
 
 def _compared(cell: Cell, label: str, arrays: dict[str, np.ndarray]) -> Audited:

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from mtlbench.attacks.attack import Attack
+from mtlbench.config import Config
 from mtlbench.config.build import identity_of
-from mtlbench.config.parts import Config
 from mtlbench.engine.evaluate import PlannedCell
 from mtlbench.identity import decisive
 from mtlbench.storage.store import content_key

@@ -34,7 +34,7 @@ def versions() -> dict[str, str]:
 @cache
 def commit() -> str:
     """The git commit of the code, ``+changes`` behind it where the work tree differs; ``unknown`` outside git."""
-    folder = Path(__file__).resolve().parent
+    folder = Path(__file__).resolve().parents[1]
 
     def git(*arguments: str) -> str:
         command = ["git", "--no-optional-locks", "-C", str(folder), *arguments]  # or `status` writes to .git

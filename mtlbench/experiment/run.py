@@ -5,8 +5,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from mtlbench.config import parts
-from mtlbench.config.parts import Config
+from mtlbench.config import Config
+from mtlbench.config.attack import build_attacks, build_objective_and_step, epsilon_list
+from mtlbench.config.dataset import image_size, open_dataset
 from mtlbench.data import left_out
 from mtlbench.data.base import ImageDataset
 from mtlbench.data.batch import Batch
@@ -14,9 +15,9 @@ from mtlbench.data.fingerprint import fingerprint
 from mtlbench.data.loader import in_order
 from mtlbench.engine.evaluate import cpu_block
 from mtlbench.engine.precision import FP32, check, computing_in, in_identity
+from mtlbench.experiment import provenance
 from mtlbench.experiment.cells import Plan, clean_plan, plans
 from mtlbench.experiment.compute import Job, complete
-from mtlbench.experiment.run import provenance
 from mtlbench.experiment.session import Session
 from mtlbench.experiment.setup import Setup, prepare
 from mtlbench.experiment.trained import Trained, load_or_train
@@ -35,10 +36,10 @@ def run_attack(config: Config, screen: Screen, session: Session) -> list[Plan]:
         BusyError: another process is at some of them, at the training or at the rooms; what could be done is done.
         FailedCellsError: some cells failed.
     """
-    epsilons, engine = parts.epsilons(config), parts.engine(config)
+    epsilons, engine = epsilon_list(config), build_objective_and_step(config)
     check(config["precision"])
     setup = prepare(config, screen, session)
-    attacks = parts.attacks(config, engine, setup.test.tasks)
+    attacks = build_attacks(config, engine, setup.test.tasks)
     trained = load_or_train(setup)
     if not trained.has_clean_metrics:
         record_clean(setup, trained)
@@ -64,7 +65,7 @@ def record_clean(setup: Setup, trained: Trained) -> str:
     """
     assert trained.checkpoint is not None
     setup = replace(setup, config={**setup.config, "dataset": {**setup.config["dataset"], "metrics": None}})
-    whole = parts.open_dataset(setup.config, "test", setup.root)
+    whole = open_dataset(setup.config, "test", setup.root)
     plan = clean_plan(model_identity(setup, trained, whole))
     with computing_in(FP32, trained.model):
         _compute(setup, trained, whole, [plan])
@@ -105,7 +106,7 @@ def _compute(setup: Setup, trained: Trained, dataset: ImageDataset, wanted: Sequ
 def loader_of(setup: Setup, dataset: ImageDataset) -> Iterable[Batch]:
     """Batches of a split in order, of the size that this device takes."""
     config = setup.config
-    size = parts.resolution(config["dataset"]["resolution"])
+    size = image_size(config["dataset"]["resolution"])
     at_once = cpu_block(size) if setup.device.type == "cpu" else config["batch_size"]
     return in_order(dataset, at_once, config["workers"])
 

@@ -7,9 +7,11 @@ from typing import Any
 
 import torch
 
-from mtlbench.config import parts
+from mtlbench.config import Config
 from mtlbench.config.build import identity_of
-from mtlbench.config.parts import Config
+from mtlbench.config.dataset import dataset_identity, dataset_root, open_dataset
+from mtlbench.config.model import build_backbone, choose_device, sharing_tree
+from mtlbench.config.training import build_adversary, training_recipe
 from mtlbench.data import left_out
 from mtlbench.data.base import ImageDataset
 from mtlbench.engine.adversarial import Adversary
@@ -61,7 +63,7 @@ class Setup:
         training = config["training"]["name"]
         adversary = self.adversary.identity() if self.adversary else {}
         recipe = {
-            "dataset": parts.dataset_identity(config, self.root),
+            "dataset": dataset_identity(config, self.root),
             "model": self.backbone.identity(),
             "tree": str(self.tree),
             "tasks": {task.name: task.channels for task in self.test.tasks},
@@ -78,13 +80,13 @@ class Setup:
 def prepare(config: Config, screen: Screen, session: Session) -> Setup:
     """Check the configuration, generate rooms where they are missing, open the test split."""
     screen = watched(screen, config["timeout"])
-    device, recipe, backbone = parts.device(config), parts.recipe(config), parts.backbone(config)
-    adversary = parts.adversary(config)
+    device, recipe, backbone = choose_device(config), training_recipe(config), build_backbone(config)
+    adversary = build_adversary(config)
     with screen(f"generate {config['dataset']['name']}") as progress:
-        root = parts.dataset_root(config, progress)
-    test = parts.open_dataset(config, "test", root, limit=config.get("limit"))
+        root = dataset_root(config, progress)
+    test = open_dataset(config, "test", root, limit=config.get("limit"))
     say_left_out(test, session)
-    tree = parts.tree(config, len(test.tasks))
+    tree = sharing_tree(config, len(test.tasks))
     return Setup(config, root, test, tree, backbone, recipe, adversary, device, screen, session)
 
 

@@ -7,9 +7,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from mtlbench.config import parts
+from mtlbench.config import Config
 from mtlbench.config.build import identity_of
-from mtlbench.config.parts import Config
+from mtlbench.config.dataset import open_dataset
 from mtlbench.engine.training import train
 from mtlbench.errors import BusyError, CheckpointError, UsageError
 from mtlbench.experiment.setup import Setup, say_left_out
@@ -122,7 +122,7 @@ def _train(setup: Setup, model: TreeModel, checkpoint: Checkpoint, again: bool) 
         _load(model, checkpoint)
         return
     sweep(checkpoint.folder)
-    data = parts.open_dataset(config, "train", setup.root, augmented=True)
+    data = open_dataset(config, "train", setup.root, augmented=True)
     say_left_out(data, setup.session)
     checkpoint.write_recipe()
     with setup.screen(f"train {checkpoint.folder.name}") as progress:

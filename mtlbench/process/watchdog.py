@@ -149,7 +149,7 @@ def _nothing(number: int, frame: FrameType | None) -> None:
 def _watcher() -> int:
     """Start a process that watches this one, which has no supervisor: a launcher's worker, or another program's."""
     theirs, pipe = os.pipe()
-    root = str(Path(__file__).resolve().parents[1])
+    root = str(Path(__file__).resolve().parents[2])
     ours = f"import sys; sys.path.insert(0, {root!r}); import mtlbench; sys.path.pop(0)"
     code = f"{ours}; from mtlbench.process.supervisor import watch; watch({os.getpid()})"
     os.posix_spawn(

@@ -10,11 +10,14 @@ import pytest
 import yaml
 from omegaconf import OmegaConf
 
-from mtlbench import app
-from mtlbench.app import conf_dir
-from mtlbench.cli import COMMANDS
-from mtlbench.config import parts
-from mtlbench.config.checks import check_values
+from mtlbench.cli import app
+from mtlbench.cli.entry import COMMANDS
+from mtlbench.config.attack import build_attacks, build_objective_and_step, epsilon_list
+from mtlbench.config.dataset import image_size
+from mtlbench.config.folder import conf_dir
+from mtlbench.config.model import build_backbone, sharing_tree
+from mtlbench.config.training import training_recipe
+from mtlbench.config.values import check_values
 from mtlbench.studies import STUDIES
 from mtlbench.tasks import three_tasks
 
@@ -50,14 +53,14 @@ def test_an_option_composes_and_builds(option: str) -> None:
     group, _, name = option.rpartition("/")
     config = compose("attack", f"{group}={name}")
     tasks = three_tasks()
-    attacks = parts.attacks(config, parts.engine(config), tasks)
+    attacks = build_attacks(config, build_objective_and_step(config), tasks)
     assert bool(attacks) == (config["attack"]["name"] != "none")
-    assert parts.backbone(config).name
-    assert parts.recipe(config).iterations > 0
-    assert parts.epsilons(config)
-    assert min(parts.resolution(config["dataset"]["resolution"])) > 0
+    assert build_backbone(config).name
+    assert training_recipe(config).iterations > 0
+    assert epsilon_list(config)
+    assert min(image_size(config["dataset"]["resolution"])) > 0
     if option != "sharing/tree":
-        assert parts.tree(config, len(tasks)).tasks == len(tasks)
+        assert sharing_tree(config, len(tasks)).tasks == len(tasks)
 
 
 EXPERIMENTS = sorted(file.stem for file in (CONF / "experiment").glob("*.yaml"))
@@ -76,9 +79,11 @@ def test_every_point_of_an_experiment_composes_on_every_dataset(experiment: str,
         seen.update(point)
         config = compose("attack", f"experiment={experiment}", f"dataset={dataset}", *point)
         tasks = three_tasks()
-        assert bool(parts.attacks(config, parts.engine(config), tasks)) == (config["attack"]["name"] != "none")
-        assert parts.tree(config, 3).tasks == 3
-        assert parts.epsilons(config)
+        assert bool(build_attacks(config, build_objective_and_step(config), tasks)) == (
+            config["attack"]["name"] != "none"
+        )
+        assert sharing_tree(config, 3).tasks == 3
+        assert epsilon_list(config)
     assert seen
 
 
@@ -125,8 +130,8 @@ def test_the_configuration_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     beside, inside = tmp_path / "conf", tmp_path / "mtlbench" / "conf"
     for folder in (beside, inside) if installed else (beside,):
         folder.mkdir(parents=True)
-    monkeypatch.setattr(app, "__file__", str(tmp_path / "mtlbench" / "app.py"))
-    assert app.conf_dir() == (inside if installed else beside)
+    monkeypatch.setattr(app, "__file__", str(tmp_path / "mtlbench" / "cli" / "app.py"))
+    assert conf_dir() == (inside if installed else beside)
 
 
 def test_it_holds_the_primary_configuration_of_every_command() -> None:

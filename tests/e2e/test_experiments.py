@@ -7,7 +7,7 @@ import hydra
 import pandas as pd
 import pytest
 
-from mtlbench.app import conf_dir
+from mtlbench.config.folder import conf_dir
 
 LEVELS = "independent,share1,share2,share3,share4,all_shared"
 FAST = ("dataset.images=65", "dataset.resolution=32", "training.iterations=6", "training.batch_size=8")

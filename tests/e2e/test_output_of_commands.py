@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from mtlbench import cli
+from mtlbench.cli import entry as cli
 from tests.e2e.conftest import SMALL
 from tests.running import as_before
 

@@ -10,7 +10,7 @@ from tests.e2e.conftest import SMALL, environment
 
 HEAVY = {"skimage", "scipy", "matplotlib", "torchvision", "sympy", "networkx", "sklearn"}
 ATTACK = """
-from mtlbench import cli
+from mtlbench.cli import entry as cli
 try:
     cli.main()
 except SystemExit as left:

@@ -45,7 +45,7 @@ def test_it_holds_every_module_and_every_configuration_file(unpacked: Path) -> N
 def test_it_holds_nothing_else(unpacked: Path) -> None:
     assert {path.name for path in unpacked.iterdir()} == {"mtlbench", f"mtlbench-{__version__}.dist-info"}
     metadata = unpacked / f"mtlbench-{__version__}.dist-info"
-    assert "mtlbench = mtlbench.cli:main" in (metadata / "entry_points.txt").read_text()
+    assert "mtlbench = mtlbench.cli.entry:main" in (metadata / "entry_points.txt").read_text()
     assert list(metadata.rglob("LICENSE"))
 
 
@@ -60,7 +60,7 @@ def test_it_runs_from_another_folder(unpacked: Path, tmp_path: Path) -> None:
         timeout=120,
     )
     assert yaml.safe_load(done.stdout)["eps"] == [4, 8]
-    code = "import mtlbench.app; print(mtlbench.app.conf_dir())"
+    code = "from mtlbench.config.folder import conf_dir; print(conf_dir())"
     done = subprocess.run(
         [sys.executable, "-c", code],
         cwd=tmp_path,

@@ -16,9 +16,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
-from mtlbench import app
-from mtlbench.config import parts
-from mtlbench.config.checks import check_values
+from mtlbench.config.attack import build_attacks, build_objective_and_step, epsilon_list
+from mtlbench.config.dataset import dataset_identity, dataset_root, open_dataset
+from mtlbench.config.folder import conf_dir
+from mtlbench.config.model import build_backbone, choose_device, sharing_tree
+from mtlbench.config.training import build_adversary, training_recipe
+from mtlbench.config.values import check_values
 from mtlbench.data.nyuv2 import NYUv2
 from mtlbench.engine import precision
 from mtlbench.errors import CheckpointError, DataError, MtlbenchError
@@ -100,11 +103,11 @@ def configs(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
     ]
     OmegaConf.register_new_resolver("process_id", lambda: 0, replace=True)
     found: list[Any] = []
-    with hydra.initialize_config_dir(str(app.conf_dir()), version_base="1.3"):
+    with hydra.initialize_config_dir(str(conf_dir()), version_base="1.3"):
         for choice in choices:
             composed = hydra.compose("attack", [*SMALL, f"outputs={outputs}", *choice])
             found.append(OmegaConf.to_container(composed, resolve=True))
-    parts.dataset_root(found[0])
+    dataset_root(found[0])
     return found
 
 
@@ -120,15 +123,15 @@ def places(node: dict[str, Any], above: tuple[str, ...] = ()) -> Iterator[tuple[
 def prepare(config: dict[str, Any]) -> None:
     """All that an attack does before it needs weights."""
     check_values(config)
-    epsilons, engine = parts.epsilons(config), parts.engine(config)
+    epsilons, engine = epsilon_list(config), build_objective_and_step(config)
     precision.check(config["precision"])
-    parts.device(config), parts.recipe(config), parts.backbone(config), parts.adversary(config)
-    root = parts.dataset_root(config)
-    test = parts.open_dataset(config, "test", root, limit=config["limit"])
-    train = parts.open_dataset(config, "train", root, augmented=True)
-    parts.tree(config, len(test.tasks))
-    parts.dataset_identity(config, root)
-    plans(config, {}, parts.attacks(config, engine, test.tasks), epsilons)
+    choose_device(config), training_recipe(config), build_backbone(config), build_adversary(config)
+    root = dataset_root(config)
+    test = open_dataset(config, "test", root, limit=config["limit"])
+    train = open_dataset(config, "train", root, augmented=True)
+    sharing_tree(config, len(test.tasks))
+    dataset_identity(config, root)
+    plans(config, {}, build_attacks(config, engine, test.tasks), epsilons)
     test.sample(0), train.sample(0, 1)
 
 

@@ -15,8 +15,10 @@ import numpy as np
 import pytest
 from omegaconf import OmegaConf
 
-from mtlbench import app
-from mtlbench.config.checks import check_added, check_overrides
+from mtlbench.cli import app
+from mtlbench.cli.hydra_errors import known_keys
+from mtlbench.config.folder import conf_dir
+from mtlbench.config.overrides import check_added, check_overrides
 from mtlbench.storage.store import Cell, Store
 
 USAGE = 2
@@ -178,8 +180,8 @@ def test_the_canary_would_sing(
     ],
 )
 def test_what_users_need_passes(arguments: tuple[str, ...]) -> None:
-    check_overrides(arguments, app.conf_dir())
-    check_added("attack", arguments, app.conf_dir(), app._known_keys)
+    check_overrides(arguments, conf_dir())
+    check_added("attack", arguments, conf_dir(), known_keys)
 
 
 @pytest.mark.parametrize(
@@ -217,7 +219,7 @@ def test_a_class_from_elsewhere_is_not_even_imported(call: Callable, trap: dict[
         ("model._target_=mtlbench.storage.store.Store", "expected a kind of mtlbench.models.backbone.Backbone"),
         ("attack.step._target_=mtlbench.models.tiny.Tiny", "expected a kind of mtlbench.attacks.steps.base.Step"),
         ("attack.objective=dgba", "dgba: expected options with a _target_, the Objective to build"),
-        ("attack.objective._target_=mtlbench.cli.os.system", "_target_=mtlbench.cli.os.system: "),
+        ("attack.objective._target_=mtlbench.cli.entry.os.system", "_target_=mtlbench.cli.entry.os.system: "),
     ],
 )
 def test_a_class_of_another_kind(call: Callable, arguments: str, message: str) -> None:
@@ -286,7 +288,7 @@ def test_a_poisoned_record_of_a_configuration(
 ) -> None:
     """`report audit` computes a cell again by the configuration that its file holds."""
     OmegaConf.register_new_resolver("process_id", lambda: 0, replace=True)
-    with hydra.initialize_config_dir(str(app.conf_dir()), version_base="1.3"):
+    with hydra.initialize_config_dir(str(conf_dir()), version_base="1.3"):
         composed = hydra.compose("attack", ["dataset.images=26", "dataset.resolution=16"])
     node: Any = OmegaConf.to_container(composed, resolve=True)
     recorded = node

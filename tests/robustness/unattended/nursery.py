@@ -11,10 +11,12 @@ import sys
 
 import torch
 
-from mtlbench import app, cli, report
+from mtlbench import report
+from mtlbench.cli import app
+from mtlbench.cli import entry as cli
 from mtlbench.engine import training
-from mtlbench.experiment.run import compute, provenance
-from mtlbench.experiment.run import run as experiment
+from mtlbench.experiment import compute, provenance
+from mtlbench.experiment import run as experiment
 from mtlbench.storage import owner
 
 assert all((app, experiment, report)), "imported here so that no run has to"

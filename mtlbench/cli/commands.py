@@ -10,7 +10,7 @@ import yaml
 
 from mtlbench import report
 from mtlbench.errors import DamagedCellError, DataError, OldCellError, UsageError
-from mtlbench.experiment.run import provenance
+from mtlbench.experiment import provenance
 from mtlbench.models.sharing import all_trees, picture
 from mtlbench.options import is_whole
 from mtlbench.process import watchdog
@@ -168,7 +168,7 @@ def rebuild(config: Config) -> None:
 
 def data(config: Config) -> None:
     """Generate, verify or describe a dataset."""
-    from mtlbench import datasets
+    from mtlbench.cli import data as datasets
 
     actions = {"make": datasets.make, "verify": datasets.verify, "info": datasets.info, "baseline": datasets.baseline}
     if config["action"] not in list(actions):
@@ -178,7 +178,7 @@ def data(config: Config) -> None:
 
 def bench(config: Config) -> None:
     """Time attack steps."""
-    from mtlbench.bench.command import bench as measure
+    from mtlbench.cli.bench import bench as measure
 
     measure(config)
 
@@ -216,10 +216,10 @@ def _same_folder(before: Config | None, now: Config) -> None:
 
 def _record_run(config: Config) -> None:
     """The resolved configuration, versions, commit and device beside Hydra's own files of this run."""
-    from mtlbench.config.parts import device
+    from mtlbench.config.model import choose_device
 
     folder = Path(config["run_dir"])
-    write_atomically(folder / "provenance.json", json.dumps(provenance.record(device(config)), indent=2) + "\n")
+    write_atomically(folder / "provenance.json", json.dumps(provenance.record(choose_device(config)), indent=2) + "\n")
     write_atomically(folder / "resolved.yaml", yaml.safe_dump(dict(config), sort_keys=False))
 
 

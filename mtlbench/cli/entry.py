@@ -133,6 +133,6 @@ def dispatch(arguments: list[str]) -> int:
     # OpenMP threads spin while they wait for each other. By default so long that, next to any other work on the
     # machine, everything becomes ten times slower; with this count an idle machine stays as fast.
     os.environ.setdefault("GOMP_SPINCOUNT", "10000")
-    from mtlbench.app import run
+    from mtlbench.cli.app import run
 
     return run(command, arguments[1:])

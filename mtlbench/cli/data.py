@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from mtlbench.config import parts
+from mtlbench.config.dataset import dataset_root, open_dataset
 from mtlbench.data import left_out
 from mtlbench.data.base import ImageDataset
 from mtlbench.data.describe import describe
@@ -77,12 +77,12 @@ def baseline(config: Mapping[str, Any]) -> None:
     Where there are no training images, they are taken from the test images, and that is said.
     """
     root = _root(config)
-    test = parts.open_dataset(config, "test", root)
+    test = open_dataset(config, "test", root)
     try:
-        training = parts.open_dataset(config, "train", root, limit=CONSTANTS_FROM)
+        training = open_dataset(config, "train", root, limit=CONSTANTS_FROM)
     except MissingSplitError as error:
         console().print(f"note: these are constants of the test images themselves: {error}", soft_wrap=True)
-        training = parts.open_dataset(config, "test", root, limit=CONSTANTS_FROM)
+        training = open_dataset(config, "test", root, limit=CONSTANTS_FROM)
     constant = constants(test.tasks, list(in_order(training, 32)))
     found = scores(test.tasks, constant, in_order(test, 32))
     show_baseline(test.name, [(task, name, METRICS[name].unit, value) for (task, name), value in found.items()])
@@ -97,7 +97,7 @@ def _splits(config: Mapping[str, Any], root: Path, done: str) -> tuple[list[Imag
     there, broken = [], {}
     for split in SPLITS:
         try:
-            there.append(parts.open_dataset(config, split, root))
+            there.append(open_dataset(config, split, root))
         except DataError as error:
             broken[split] = error
     if not there:
@@ -111,12 +111,12 @@ def _splits(config: Mapping[str, Any], root: Path, done: str) -> tuple[list[Imag
 def _require_test(config: Mapping[str, Any], root: Path, there: Sequence[ImageDataset]) -> None:
     """Refuse a dataset without a test split, by the error of opening it: nothing can be attacked on it."""
     if all(dataset.split != "test" for dataset in there):
-        parts.open_dataset(config, "test", root)
+        open_dataset(config, "test", root)
 
 
 def _root(config: Mapping[str, Any]) -> Path:
     with screen(f"generate {config['dataset']['name']}") as progress:
-        return parts.dataset_root(config, progress)
+        return dataset_root(config, progress)
 
 
 def _images(progress: Progress) -> Callable[[int, int], None]:

@@ -12,13 +12,14 @@ from rich.table import Table
 from mtlbench.attacks.attack import Attack
 from mtlbench.attacks.objectives import DGBA, Objective
 from mtlbench.attacks.steps import APGD, Step
-from mtlbench.config import parts
 from mtlbench.config.build import build
+from mtlbench.config.dataset import dataset_root, open_dataset
+from mtlbench.config.model import build_backbone, choose_device, sharing_tree
 from mtlbench.data.loader import in_order
 from mtlbench.engine import precision
 from mtlbench.engine.timing import ENGINE, NAIVE, Timing, peak_memory_mib, run, whole_pass
 from mtlbench.errors import UsageError
-from mtlbench.experiment.run import provenance
+from mtlbench.experiment import provenance
 from mtlbench.models.tree_model import build as build_model
 from mtlbench.options import is_whole
 from mtlbench.report.terminal import console, screen
@@ -28,16 +29,16 @@ from mtlbench.tasks import Task
 
 def bench(config: Mapping[str, Any]) -> None:
     """Time the configured model with random weights on images of the configured dataset."""
-    device, size = parts.device(config), config["batch_size"]
+    device, size = choose_device(config), config["batch_size"]
     precision.check(config["precision"])
     if not is_whole(config["repeats"], 1):
         raise UsageError(f"repeats={config['repeats']}: expected a whole number of at least 1")
     objectives, steps = _chosen(config, "objectives"), _chosen(config, "steps")
     with screen(f"generate {config['dataset']['name']}") as progress:
-        root = parts.dataset_root(config, progress)
-    data = parts.open_dataset(config, "test", root, limit=config["limit"])
-    tree = parts.tree(config, len(data.tasks))
-    model = build_model(parts.backbone(config), tree, data.tasks, config["seed"], device).eval()
+        root = dataset_root(config, progress)
+    data = open_dataset(config, "test", root, limit=config["limit"])
+    tree = sharing_tree(config, len(data.tasks))
+    model = build_model(build_backbone(config), tree, data.tasks, config["seed"], device).eval()
     if config["compile"]:
         model.compile()
     batch = next(iter(in_order(data, size))).to(device)

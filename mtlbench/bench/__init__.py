@@ -1,1 +1,0 @@
-"""What an attack costs: `measure.run` times it, `naive` is what it is compared with."""

@@ -1,0 +1,81 @@
+"""Hydra around the commands: composing, sweeping, and turning every failure into one message and an exit status."""
+
+import logging
+import os
+import sys
+from collections.abc import Sequence
+
+import hydra
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.errors import HydraException
+from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from mtlbench.cli import commands
+from mtlbench.cli.hydra_errors import as_message, explained, known_keys, misresolved, say
+from mtlbench.cli.runs import RunFolder, runs_of
+from mtlbench.cli.sweep import Sweep
+from mtlbench.config.folder import conf_dir
+from mtlbench.config.overrides import check_added, check_overrides, elsewhere
+from mtlbench.config.quoting import as_typed
+from mtlbench.errors import UsageError
+from mtlbench.process import stops
+
+# ${choose:FLAG,YES,NO} in conf/: what an experiment sweeps over may depend on an option.
+OmegaConf.register_new_resolver("choose", lambda flag, yes, no: yes if flag is True else no, replace=True)
+
+
+def run(command: str, arguments: Sequence[str]) -> int:
+    """Run one command; its exit status.
+
+    A sweep leaves with 1 where some of its points failed, and with the highest status where all did.
+    """
+    # Hydra would print a traceback of its own and leave with 1 whatever the error was.
+    os.environ["HYDRA_FULL_ERROR"] = "1"
+    logging.raiseExceptions = False  # a log on a full disk costs the log, nothing else
+    OmegaConf.register_new_resolver("process_id", os.getpid, replace=True, use_cache=True)
+    folder = RunFolder(only_reads=command in commands.READING)
+    OmegaConf.register_new_resolver("run_folder", folder.choose, replace=True, use_cache=True)
+    status = _run(command, arguments)
+    folder.end(status)
+    return status
+
+
+def _run(command: str, arguments: Sequence[str]) -> int:
+    action = commands.command(command)
+    sweep = Sweep(action)
+    try:
+        check_overrides(arguments, conf_dir())
+        arguments = as_typed(arguments, _read)
+        # argparse takes -m in front of the overrides only; people write it anywhere.
+        in_front = sorted(arguments, key=lambda argument: argument not in ("-m", "--multirun"))
+        sys.argv = [f"mtlbench {command}", *in_front]
+        check_added(command, arguments, conf_dir(), known_keys)
+        hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name=command)(sweep.point)()
+        if not sweep.points and not elsewhere(arguments):
+            raise UsageError(f"{' '.join(arguments)}: these choices leave no point to run")
+        sweep.retry_waiting()
+        action.finish()
+    except Exception as error:  # the last boundary: one message and an exit status, whatever it was
+        if stops.received:
+            raise
+        if isinstance(error, HydraException):
+            error = UsageError(explained(error, command, arguments))
+        elif isinstance(error, OmegaConfBaseException):
+            error = misresolved(error)
+        elif isinstance(error, OSError) and error.filename is None:
+            error.filename = runs_of(arguments)  # Hydra's own files: they come first, and do not say where they are
+        return max(say(as_message(error)), *sweep.statuses, 0)
+    return sweep.status()
+
+
+def _read(override: str) -> object:
+    """The value of an override, as Hydra reads it.
+
+    Raises:
+        ValueError: it reads none.
+    """
+    try:
+        return OverridesParser.create().parse_override(override).value()
+    except HydraException as error:
+        raise ValueError(str(error)) from error

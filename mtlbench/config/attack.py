@@ -1,0 +1,77 @@
+"""The attacks of a configuration: objective and step rule, the attacked tasks, the radii."""
+
+from collections.abc import Mapping, Sequence
+
+from mtlbench.attacks.attack import Attack
+from mtlbench.attacks.objectives import Objective, Scaled
+from mtlbench.attacks.steps import Step
+from mtlbench.config import Config
+from mtlbench.config.build import build
+from mtlbench.errors import UsageError
+from mtlbench.options import is_number
+from mtlbench.tasks import Task, select
+
+LARGEST_EPS = 255.0
+
+
+def build_objective_and_step(config: Config) -> tuple[Objective, Step] | None:
+    """Objective and step rule of the configuration, None for attack=none; needs no dataset."""
+    chosen = config["attack"]
+    if chosen["objective"] is None:
+        return None
+    step = chosen.get("fixed_step") or chosen["step"]
+    return (
+        build(chosen["objective"], config["plugins"], kind=Objective),
+        build(step, config["plugins"], kind=Step),
+    )
+
+
+def build_attacks(config: Config, built: tuple[Objective, Step] | None, tasks: Sequence[Task]) -> dict[str, Attack]:
+    """Target -> attack: one entry ``all``, or for `single` one per attacked task. Empty for attack=none."""
+    chosen = config["attack"]
+    names = chosen["tasks"]
+    targets = select(tasks, [names] if isinstance(names, str) else names, "attack.tasks")
+    if built is None:
+        return {}
+    scale = _loss_scale(chosen.get("loss_scale"), targets)
+    starts = {"random_start": chosen["random_start"], "restarts": chosen["restarts"]}
+
+    def attack(seen: tuple[Task, ...]) -> Attack:
+        objective, step = built
+        if scale:
+            names = [task.name for task in seen]
+            objective = Scaled(objective, [scale.get(name, 1.0) for name in names], names)
+        return Attack(objective, step, seen, **starts)
+
+    if chosen["name"] == "single":
+        return {task.name: attack((task,)) for task in targets}
+    return {"all": attack(targets)}
+
+
+def _loss_scale(given: object, targets: Sequence[Task]) -> dict[str, float]:
+    """Task -> factor on its loss."""
+    if given is None:
+        return {}
+    names = [task.name for task in targets]
+    example = f"expected a factor for a task, for example {{{names[-1]}: 10}}"
+    if not isinstance(given, Mapping):
+        raise UsageError(f"attack.loss_scale={given}: {example}")
+    for task, factor in given.items():
+        if task not in names:
+            raise UsageError(f"attack.loss_scale.{task}: no such task; the attacked ones are {', '.join(names)}")
+        if not is_number(factor) or factor <= 0:
+            raise UsageError(f"attack.loss_scale.{task}={factor}: {example}")
+    return {str(task): float(factor) for task, factor in given.items()}
+
+
+def epsilon_list(config: Config) -> list[float]:
+    """The list of radii in grey levels of 255, ascending and without repeats."""
+    given = config["eps"]
+    values = list(given) if isinstance(given, (list, tuple)) else [given]
+    unit = "eps counts grey levels of 255: write eps=4 for 4/255, or eps=[1,2,4,8]"
+    if not values:
+        raise UsageError(f"eps={given}: the list is empty; {unit}")
+    for value in values:
+        if not is_number(value, 0, LARGEST_EPS):
+            raise UsageError(f"eps={value}: expected a number from 0 to 255; {unit}")
+    return sorted({float(value) for value in values})

@@ -1,0 +1,88 @@
+"""The dataset of a configuration: its folder, generated where it is missing, and its splits."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from mtlbench.config import Config
+from mtlbench.config.build import build
+from mtlbench.data.augment import Augment
+from mtlbench.data.base import ImageDataset
+from mtlbench.data.rooms import default_root, make
+from mtlbench.errors import DataError, UsageError
+from mtlbench.process.progress import Progress, silent
+from mtlbench.tasks import scored_by, scoring
+
+LARGEST_SIDE = 8192
+
+
+def image_size(value: object) -> tuple[int, int]:
+    """(height, width) from ``64``, ``480x640`` or ``[480, 640]``."""
+    parts = value.lower().split("x") if isinstance(value, str) else value
+    try:
+        sides = [int(part) for part in parts] if isinstance(parts, Sequence) else [int(parts)] * 2  # type: ignore[call-overload]
+    except (TypeError, ValueError, OverflowError):
+        sides = []
+    if len(sides) == 1:
+        sides *= 2
+    if len(sides) != 2 or min(sides) < 1 or max(sides) > LARGEST_SIDE:
+        raise UsageError(
+            f"dataset.resolution={value}: expected a number of pixels such as 64, or HEIGHTxWIDTH; "
+            f"sides up to {LARGEST_SIDE}"
+        )
+    return sides[0], sides[1]
+
+
+def dataset_root(config: Config, progress: Progress = silent) -> Path:
+    """The dataset's folder; generated rooms are made on first use.
+
+    Raises:
+        DataError: the folder does not exist.
+    """
+    dataset = config["dataset"]
+    generator = dataset.get("make")
+    if generator is not None and (not isinstance(generator, Mapping) or not isinstance(generator.get("form"), str)):
+        raise UsageError(f"dataset.make={generator}: expected null, or the form of generated rooms")
+    if dataset.get("root") is None and generator is not None:
+        size, outputs = image_size(dataset["resolution"]), Path(config["outputs"])
+        options = {"form": generator["form"], "images": dataset["images"], "seed": dataset["seed"]}
+        root = default_root(outputs, resolution=size, **options)
+        make(root, resolution=size, progress=lambda done, total: progress(done, total, "images"), **options)
+        return root
+    root = Path(str(dataset["root"])).expanduser()
+    if not root.is_dir():
+        raise DataError(f"dataset.root={root}: no such folder; expected the folder of dataset={dataset['name']}")
+    return root
+
+
+def open_dataset(
+    config: Config, split: str, root: Path, limit: int | None = None, augmented: bool = False
+) -> ImageDataset:
+    """One split of the configured dataset."""
+    dataset = config["dataset"]
+    if not isinstance(dataset["augment"], Mapping) or set(dataset["augment"]) - {"scale_min", "scale_max", "mirror"}:
+        raise UsageError(f"dataset.augment={dataset['augment']}: expected scale_min, scale_max and mirror")
+    opened: ImageDataset = build(
+        dataset["reader"],
+        config["plugins"],
+        kind=ImageDataset,
+        root=root,
+        split=split,
+        resolution=image_size(dataset["resolution"]),
+        augment=Augment(**dataset["augment"]) if augmented else None,
+        seed=config["seed"],
+        limit=limit,
+        name=dataset["name"],
+    )
+    own, metrics = opened.tasks, dataset.get("metrics")
+    opened.tasks = own if metrics is None else scored_by(own, metrics)
+    opened.scoring = scoring(own, opened.tasks)
+    return opened
+
+
+def dataset_identity(config: Config, root: Path) -> dict[str, Any]:
+    """What decides the training images, without the place they lie in."""
+    generated = config["dataset"]["make"] is not None and config["dataset"]["root"] is None
+    # Settings are those of any split; weights are attacked where the training images are not.
+    settings = open_dataset(config, "test", root, augmented=True).settings()
+    return {"name": config["dataset"]["name"], "settings": settings} | ({"generated": root.name} if generated else {})

@@ -1,0 +1,136 @@
+"""Types and lower bounds of plain values, checked before any work. Ranges that only one part knows stay with it.
+
+Each message names the option, the value found and what would be right.
+"""
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from mtlbench.config.overrides import near
+from mtlbench.errors import UsageError
+from mtlbench.options import is_number, is_whole
+from mtlbench.studies import STUDIES
+
+LEAST = {
+    "seed": 0,
+    "workers": 0,
+    "limit": 1,
+    "batch_size": 1,
+    "dataset.images": 2,
+    "dataset.seed": 0,
+    "dataset.classes": 2,
+    "sharing.index": 0,
+    "sharing.shared_blocks": 0,
+    "training.iterations": 1,
+    "training.batch_size": 1,
+    "training.halve_every": 1,
+    "training.save_every": 1,
+    "scores.paper_batch": 1,
+    "audit": 1,
+}
+"""Whole numbers and the smallest that makes sense."""
+
+MOST = {"seed": 2**32 - 1, "dataset.seed": 2**32 - 1, "workers": 256}
+ANY_MOST = 2**31 - 1
+"""The largest of the other whole numbers; beyond it libraries raise errors of their own."""
+
+MAY_BE_NULL = ("limit", "sharing.index", "audit")
+MAY_BE_A_NAME = ("sharing.index",)
+POSITIVE = ("training.lr",)
+SHORTEST_TIMEOUT = 1
+"""Seconds; below, a slow step would pass for a hang."""
+
+FLAGS = (
+    *("force", "fail_fast", "wait", "all_trees", "compile", "attack.random_start"),
+    *("dataset.augment.mirror", "dataset.follow_links"),
+)
+SCORES = ("standard", "paper")
+GROUPS = ("dataset", "model", "sharing", "attack", "attack.step", "training", "scores")
+NAMES = ("dataset.name", "attack.name", "training.name")
+"""They become parts of file names."""
+
+NAME = re.compile(r"\w[\w.-]{0,99}", re.ASCII)
+MODULE = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*")
+
+
+def check_values(config: Mapping[str, Any]) -> None:
+    """Check types and lower bounds of plain values; options that a command does not have are passed over.
+
+    Args:
+        config: the resolved configuration.
+
+    Raises:
+        UsageError: one is wrong.
+    """
+    for option in GROUPS:
+        value = _value(config, option, {})
+        if not isinstance(value, Mapping):
+            raise UsageError(f"{option}={value}: to choose an option write {option.replace('.', '/')}={value}")
+    _check_numbers(config)
+    for option in FLAGS:
+        value = _value(config, option, False)
+        if not isinstance(value, bool):
+            raise UsageError(f"{option}={_shown(value)}: expected true or false")
+    for option in NAMES:
+        value = _value(config, option, "name")
+        if not isinstance(value, str) or not NAME.fullmatch(value):
+            raise UsageError(f"{option}={_shown(value)}: expected a name of letters, digits, '.', '_' and '-'")
+    outputs = config.get("outputs", "outputs")
+    if not isinstance(outputs, str) or not outputs.strip() or not outputs.isprintable():
+        raise UsageError(f"outputs={_shown(outputs)}: expected a folder")
+    if config.get("checkpoint", "auto") is None:
+        raise UsageError("checkpoint=null: expected auto, a weights file, or its folder")
+    for option in ("dataset.root", "checkpoint"):
+        try:
+            Path(str(_value(config, option, ""))).expanduser()
+        except RuntimeError as error:
+            raise UsageError(f"{option}={_value(config, option, '')}: no such user") from error
+    plugins = config.get("plugins", [])
+    if not isinstance(plugins, list) or not all(isinstance(p, str) and MODULE.fullmatch(p) for p in plugins):
+        raise UsageError(
+            f"plugins={_shown(plugins)}: expected a list of Python modules, for example [mypackage.attacks]"
+        )
+    if _value(config, "scores.name", SCORES[0]) not in SCORES:
+        raise UsageError(f"scores.name={_value(config, 'scores.name', '')}: expected {' or '.join(SCORES)}")
+    if not isinstance(_value(config, "dataset.metrics", {}) or {}, Mapping):  # said before any rooms are made
+        raise UsageError(f"dataset.metrics={_value(config, 'dataset.metrics', '')}: expected task: [metric, ...]")
+    study = config.get("study")
+    if study is not None and study not in list(STUDIES):
+        raise UsageError(
+            f"study={study}: expected null or one of {', '.join(STUDIES)}{near(str(study), list(STUDIES))}"
+        )
+
+
+def _check_numbers(config: Mapping[str, Any]) -> None:
+    for option, least in LEAST.items():
+        value = _value(config, option, least)
+        if (value is None and option in MAY_BE_NULL) or (isinstance(value, str) and option in MAY_BE_A_NAME):
+            continue
+        if not is_whole(value, least):
+            alternative = ", or null" if option in MAY_BE_NULL else ""
+            raise UsageError(f"{option}={_shown(value)}: expected a whole number of at least {least}{alternative}")
+        if value > MOST.get(option, ANY_MOST):
+            raise UsageError(f"{option}={value}: expected at most {MOST.get(option, ANY_MOST)}")
+    for option in POSITIVE:
+        value = _value(config, option, 1)
+        if not is_number(value) or value <= 0:
+            raise UsageError(f"{option}={_shown(value)}: expected a positive number")
+    timeout = _value(config, "timeout", None)
+    if timeout is not None and not is_number(timeout, SHORTEST_TIMEOUT):
+        raise UsageError(f"timeout={timeout}: expected seconds, at least {SHORTEST_TIMEOUT}, or null")
+
+
+def _value(config: Mapping[str, Any], option: str, otherwise: object) -> Any:
+    """The value of a dotted `option`, or `otherwise` where the configuration has none."""
+    node: Any = config
+    for name in option.split("."):
+        if not isinstance(node, Mapping) or name not in node:
+            return otherwise
+        node = node[name]
+    return node
+
+
+def _shown(value: object) -> str:
+    return "null" if value is None else str(value)
