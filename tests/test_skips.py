@@ -53,7 +53,7 @@ def test_a_skip_in_ci(tmp_path: Path, ci: str, shared: str, failed: list[tuple[s
     assert f"{4 - len(failed)} skipped" in done.stdout.splitlines()[-1], done.stdout
     assert done.returncode == (1 if failed else 0)
     images = f"real NYUv2 images, which may not be passed on with the project: not at {tmp_path}/data/nyuv2"
-    named = [("real_images", f"{images} (set MTLBENCH_SHARED)") if one == "real_images" else one for one in failed]
+    named = [one if isinstance(one, tuple) else (one, f"{images} (set MTLBENCH_SHARED)") for one in failed]
     assert [line for line in done.stdout.splitlines() if line.startswith("FAILED")] == [
         f"FAILED test_some.py::test_{name} - skipped in CI: {reason} (tests/conftest.py, MAY_SKIP)"
         for name, reason in named
