@@ -25,6 +25,7 @@ class FakeDataset(ImageDataset):
         images: how many.
         size: height and width.
         empty: images whose depth has no valid pixel.
+        classes: of the segmentation task; five of them occur.
         dtype: of images and targets.
     """
 
@@ -36,9 +37,10 @@ class FakeDataset(ImageDataset):
         size: tuple[int, int] = (24, 32),
         empty: Sequence[int] = (),
         dtype: torch.dtype = DTYPE,
+        classes: int = 5,
     ) -> None:
         self.images, self.size, self.empty, self.dtype = images, size, tuple(empty), dtype
-        self.tasks: tuple[Task, ...] = three_tasks(classes=5)
+        self.tasks: tuple[Task, ...] = three_tasks(classes)
         self.decoded: Counter[int] = Counter()
 
     def __len__(self) -> int:

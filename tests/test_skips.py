@@ -31,27 +31,32 @@ def test_expected():
 """
 
 
-@pytest.mark.parametrize(("ci", "skipped", "failed"), [("", 4, 0), ("1", 2, 2)])
-def test_a_skip_in_ci(tmp_path: Path, ci: str, skipped: int, failed: int) -> None:
+GOLDEN, PACKAGE = ("golden", "no golden numbers"), ("package", "mtlbench_nowhere is not installed")
+
+
+@pytest.mark.parametrize(
+    ("ci", "shared", "failed"),
+    [("", ".", []), ("1", "nowhere", [GOLDEN, PACKAGE]), ("1", ".", ["real_images", GOLDEN, PACKAGE])],
+)
+def test_a_skip_in_ci(tmp_path: Path, ci: str, shared: str, failed: list[tuple[str, str] | str]) -> None:
+    """Where there is a folder of sample data, all of it must be there."""
     (tmp_path / "test_some.py").write_text(FILE)
+    env = {"PYTHONPATH": str(ROOT), "MTLBENCH_CI": ci, "COLUMNS": "300", "MTLBENCH_SHARED": str(tmp_path / shared)}
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-p", "tests.conftest", "-p", "no:cacheprovider", "test_some.py"],
         cwd=tmp_path,
-        env=os.environ
-        | {"PYTHONPATH": str(ROOT), "MTLBENCH_CI": ci, "COLUMNS": "200", "MTLBENCH_SHARED": str(tmp_path)},
+        env=os.environ | env,
         capture_output=True,
         text=True,
         check=False,
     )
-    last = done.stdout.splitlines()[-1]
-    assert f"{skipped} skipped" in last, done.stdout
+    assert f"{4 - len(failed)} skipped" in done.stdout.splitlines()[-1], done.stdout
     assert done.returncode == (1 if failed else 0)
+    images = f"real NYUv2 images, which may not be passed on with the project: not at {tmp_path}/data/nyuv2"
+    named = [one if isinstance(one, tuple) else (one, f"{images} (set MTLBENCH_SHARED)") for one in failed]
     assert [line for line in done.stdout.splitlines() if line.startswith("FAILED")] == [
-        f"FAILED test_some.py::{name} - skipped in CI: {reason} (tests/conftest.py, MAY_SKIP)"
-        for name, reason in (
-            ("test_golden", "no golden numbers"),
-            ("test_package", "mtlbench_nowhere is not installed"),
-        )[:failed]
+        f"FAILED test_some.py::test_{name} - skipped in CI: {reason} (tests/conftest.py, MAY_SKIP)"
+        for name, reason in named
     ]
 
 

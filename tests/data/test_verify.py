@@ -75,7 +75,7 @@ def test_a_damaged_cache_is_rebuilt(make_nyuv2: Maker, tmp_path: Path, text: str
     dataset, cache = nyuv2(make_nyuv2(images=1)), tmp_path / "hashes.json"
     cache.write_bytes(text.encode("latin-1"))
     assert fingerprint(dataset, cache) == fingerprint(dataset)
-    assert len(json.loads(cache.read_text())) == 4
+    assert len(json.loads(cache.read_text())) == 4 + 1, "the files of the image, and a checksum"
 
 
 def test_fingerprint_of_a_missing_file(make_nyuv2: Maker) -> None:
@@ -296,14 +296,17 @@ def test_zero_normals_where_taxonomy_has_depth_are_noted(make_taxonomy: Maker) -
     )
 
 
-def test_what_verify_says_of_real_images(shared: Path) -> None:
+def test_what_verify_says_of_real_images(nyuv2_images: Path) -> None:
     """True things only: the published files do hold zero vectors, and their depth is in metres."""
-    found = verify(NYUv2(shared / "data" / "nyuv2", "test"))
+    found = verify(NYUv2(nyuv2_images, "test"))
     assert found.ok
     (note,) = found.notes
     assert note.note.startswith("1.4 % of the valid normals are zero vectors")
-    assert verify(NYUv2(shared / "data" / "nyuv2", "test", normals="decoded")).notes == ()
-    fixture = verify(TinyTaxonomy(shared / "data" / "tiny_taxonomy_fixture", "test"))
+    assert verify(NYUv2(nyuv2_images, "test", normals="decoded")).notes == ()
+
+
+def test_what_verify_says_of_the_taxonomy_fixture() -> None:
+    fixture = verify(TinyTaxonomy(Path(__file__).parent / "taxonomy", "test"))
     assert fixture.ok
     # Its normals are drawn at random, so that half of them face away from the camera.
     assert ["are the channels in another order" in note.note for note in fixture.notes] == [True]

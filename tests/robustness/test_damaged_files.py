@@ -28,6 +28,7 @@ from mtlbench.data.taxonomy_lists import LIST_FILE
 from mtlbench.data.tiny_taxonomy import WEIGHTS_FILE, TinyTaxonomy
 from mtlbench.engine.training import Recipe, train
 from mtlbench.errors import CheckpointError, DataError
+from mtlbench.files import checksum
 from mtlbench.models.checkpoint import load_weights, read_pickle, save_weights, weights_hash
 from mtlbench.models.sharing import level
 from mtlbench.models.tree_model import TreeModel, build
@@ -372,16 +373,17 @@ def test_damaged_memory_of_hashes_is_rebuilt(make_nyuv2: Callable, tmp_path: Pat
     cache.write_text("{}")
     damage(cache)
     assert fingerprint(dataset, cache) == fingerprint(dataset)
-    assert len(json.loads(cache.read_text())) == 4
+    assert len(json.loads(cache.read_text())) == 4 + 1, "the files of the image, and a checksum"
 
 
 def test_a_hash_that_is_none_is_not_believed(make_nyuv2: Callable, tmp_path: Path) -> None:
     dataset, cache = NYUv2(make_nyuv2(images=1), "test", (24, 32)), tmp_path / "hashes.json"
     right = fingerprint(dataset, cache)
     known = json.loads(cache.read_text())
+    del known["sha256"]
     for entry in known.values():
-        entry[2] = "\ud800" * 64
-    cache.write_text(json.dumps(known))
+        entry[3] = "\ud800" * 64
+    cache.write_text(json.dumps({**known, "sha256": checksum(known)}))
     assert fingerprint(dataset, cache) == right
 
 
@@ -445,6 +447,9 @@ def test_cells(tmp_path: Path, case: str) -> None:
 
 
 # Weights, recipes, states
+
+
+DATASET = FakeDataset(classes=40)
 
 
 def model(seed: int = 0) -> TreeModel:
@@ -559,7 +564,15 @@ def interrupted(tmp_path: Path) -> Path:
             raise Killed
 
     with pytest.raises(Killed):
-        train(model(), FakeDataset(), RECIPE, torch.device("cpu"), tmp_path / "state.pt", save_every=2, progress=kill)
+        train(
+            model(),
+            DATASET,
+            RECIPE,
+            torch.device("cpu"),
+            tmp_path / "state.pt",
+            save_every=2,
+            progress=kill,
+        )
     return tmp_path / "state.pt"
 
 
@@ -578,7 +591,7 @@ def interrupted(tmp_path: Path) -> Path:
 def test_states_with_something_else_inside(interrupted: Path, change: dict[str, object]) -> None:
     torch.save(read_pickle(interrupted) | change, interrupted)
     with pytest.raises(CheckpointError, match=r"state\.pt: damaged \(.*; delete it to train from the beginning"):
-        train(model(), FakeDataset(), RECIPE, torch.device("cpu"), interrupted)
+        train(model(), DATASET, RECIPE, torch.device("cpu"), interrupted)
 
 
 def in_a_tensor(file: Path) -> None:
@@ -591,7 +604,7 @@ def in_a_tensor(file: Path) -> None:
 @pytest.mark.parametrize("damage", [replaced(b""), cut(0.5), replaced(PAGE), directory, in_a_tensor])
 def test_damaged_states_begin_again(interrupted: Path, caplog: pytest.LogCaptureFixture, damage: Damage) -> None:
     damage(interrupted)
-    curve = train(model(), FakeDataset(), RECIPE, torch.device("cpu"), interrupted)
+    curve = train(model(), DATASET, RECIPE, torch.device("cpu"), interrupted)
     assert len(curve.rows) == 6
     assert f"{interrupted}: " in caplog.text
     assert "the training starts from the beginning" in caplog.text
