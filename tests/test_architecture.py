@@ -31,7 +31,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "engine": {"attacks", "data", "metrics", "models", "process", "storage"},
     "scores": {"metrics", "storage"},
     "studies": {"scores", "storage"},
-    "config": {"attacks", "data", "engine", "models", "process", "studies"},
+    "config": {"attacks", "data", "engine", "models", "process", "storage", "studies"},
     "experiment": {"attacks", "config", "data", "engine", "models", "process", "scores", "storage"},
     "report": {"process", "scores", "storage", "studies"},
     "cli": {
@@ -50,6 +50,7 @@ NARROWER: dict[tuple[str, str], set[str]] = {
     ("engine", "process"): {"progress", "stops"},
     ("config", "process"): {"progress"},
     ("config", "studies"): {"STUDIES"},
+    ("config", "storage"): {"outputs"},
     ("report", "process"): {"progress"},
     ("studies", "storage"): {"store"},
     ("scores", "storage"): {"store"},

@@ -19,7 +19,7 @@ OTHER = {**OURS, "tree": "012|012"}
 
 def test_a_new_recipe_gets_the_plain_folder(tmp_path):
     found = find(tmp_path, NAME, OURS)
-    assert found.folder == tmp_path / "checkpoints" / NAME
+    assert found.folder == tmp_path / NAME
     assert not found.trained
     assert not found.folder.exists(), "looking is not making"
 
@@ -74,7 +74,7 @@ def test_trained_means_that_the_weights_are_there(tmp_path):
 )
 def test_a_damaged_recipe_is_an_error(tmp_path, content):
     find(tmp_path, NAME, OURS).write_recipe()
-    path = tmp_path / "checkpoints" / NAME / RECIPE
+    path = tmp_path / NAME / RECIPE
     path.write_bytes(content)
     with pytest.raises(CheckpointError, match="not a readable recipe") as caught:
         find(tmp_path, NAME, OURS)
@@ -83,7 +83,7 @@ def test_a_damaged_recipe_is_an_error(tmp_path, content):
 
 
 def test_an_empty_recipe_belongs_to_somebody_else(tmp_path):
-    path: Path = tmp_path / "checkpoints" / NAME / RECIPE
+    path: Path = tmp_path / NAME / RECIPE
     path.parent.mkdir(parents=True)
     path.touch()
     assert find(tmp_path, NAME, OURS).folder != path.parent

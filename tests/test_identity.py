@@ -334,7 +334,7 @@ def test_an_old_folder_is_found_by_its_recipe(old: Path, hashed: bool) -> None:
         folder = folder.rename(folder.with_name(f"{name}-0123abcd"))
         (folder.with_name(name)).mkdir()
         (folder.with_name(name) / RECIPE).write_text("tree: another")
-    found = find(old, name, recipe)
+    found = find(old / "checkpoints", name, recipe)
     assert (found.folder, found.trained) == (folder, True)
     assert (found.folder / WEIGHTS).is_file()
 
@@ -344,7 +344,7 @@ def test_a_recipe_that_is_damaged_names_its_file(old: Path) -> None:
     recipe: Mapping[str, Any] = yaml.safe_load((folder / RECIPE).read_text())
     (folder / RECIPE).write_text(yaml.safe_dump({**recipe, "training": {}}))
     with pytest.raises(Exception, match="not a readable recipe") as caught:
-        find(old, folder.name, {})
+        find(old / "checkpoints", folder.name, {})
     assert str(folder / RECIPE) in str(caught.value)
 
 

@@ -8,6 +8,7 @@ import pytest
 
 from mtlbench import report
 from mtlbench.storage.claims import claim_of
+from mtlbench.storage.outputs import Outputs
 from mtlbench.storage.store import Cell, Store
 
 
@@ -18,7 +19,7 @@ def rebuild(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     def run(changes: int) -> int:
         passes, store = 0, Store(tmp_path / "store")
 
-        def collect(outputs: Path, paper_batch: int, keys: set[str] | None) -> SimpleNamespace:
+        def collect(outputs: Outputs, paper_batch: int, keys: set[str] | None) -> SimpleNamespace:
             nonlocal passes
             passes += 1
             if passes <= changes:
@@ -26,7 +27,7 @@ def rebuild(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
             return SimpleNamespace(cells=[None], tables=dict, checks=pd.DataFrame())
 
         monkeypatch.setattr(report, "collect", collect)
-        report.rebuild(tmp_path, 1)
+        report.rebuild(Outputs(tmp_path), 1)
         return passes
 
     return run
@@ -38,7 +39,7 @@ def test_again_while_cells_come(rebuild, changes: int) -> None:
 
 
 def test_nothing_is_written_of_nothing(tmp_path: Path) -> None:
-    assert report.rebuild(tmp_path, 1).cells == []
+    assert report.rebuild(Outputs(tmp_path), 1).cells == []
     assert list(tmp_path.iterdir()) == []
 
 

@@ -462,7 +462,7 @@ def test_splits_and_folder_names():
     assert split_sizes(4) == {"train": 3, "test": 1}
     assert split_sizes(2) == {"train": 1, "test": 1}
     outputs = Path("out")
-    assert default_root(outputs, "nyuv2", 2600, 64, 0) == outputs / "datasets" / "rooms-v1-2600x64x64-s0"
+    assert default_root(outputs, "nyuv2", 2600, 64, 0) == outputs / "rooms-v1-2600x64x64-s0"
     assert default_root(outputs, "tiny_taxonomy", 2, (480, 640), 7).name == "rooms5-v1-2x480x640-s7"
 
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -24,6 +23,7 @@ from mtlbench.models.tree_model import build as build_model
 from mtlbench.options import is_whole
 from mtlbench.report.terminal import console, screen
 from mtlbench.storage.files import write_atomically
+from mtlbench.storage.outputs import Outputs
 from mtlbench.tasks import Task
 
 
@@ -59,7 +59,7 @@ def bench(config: Mapping[str, Any]) -> None:
     }
     frame = pd.DataFrame([about | asdict(timing) for timing in timings])
     name = "-".join(str(about[k]) for k in ("model", "sharing", "tasks", "resolution", "batch_size", "precision"))
-    folder = Path(config["outputs"]) / "bench"
+    folder = Outputs.of(config).bench
     write_atomically(folder / f"{name}.csv", frame.to_csv(index=False))
     write_atomically(folder / f"{name}-pass.csv", pd.DataFrame([about | summary]).to_csv(index=False))
     _show(about, timings, summary)

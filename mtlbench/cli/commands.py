@@ -15,9 +15,8 @@ from mtlbench.models.sharing import all_trees, picture
 from mtlbench.options import is_whole
 from mtlbench.process import watchdog
 from mtlbench.report.terminal import console, screen
-from mtlbench.storage.claims import sweep_claims
-from mtlbench.storage.files import sweep, write_atomically
-from mtlbench.storage.store import Store
+from mtlbench.storage.files import write_atomically
+from mtlbench.storage.outputs import Outputs
 
 if TYPE_CHECKING:
     from mtlbench.experiment.session import Session
@@ -55,7 +54,7 @@ class Attack:
         self.config = config
         _record_run(config)
         if self.session is None:
-            _tidy(Path(config["outputs"]))
+            Outputs.of(config).tidy()
             self.session = _session(config)
         run_attack(config, screen, self.session)
 
@@ -70,7 +69,7 @@ class Attack:
         refused: Sequence[DamagedCellError | OldCellError] = ()
         if self.session.wanted:
             scores, study = self.config["scores"], self.config["study"]
-            found = report.rebuild(Path(self.config["outputs"]), scores["paper_batch"], self.session.wanted)
+            found = report.rebuild(Outputs.of(self.config), scores["paper_batch"], self.session.wanted)
             refused = found.refused
             if found.cells and study is None:
                 found.show(scores["name"])
@@ -95,7 +94,7 @@ class Train:
         self.config = config
         _record_run(config)
         if self.session is None:
-            _tidy(Path(config["outputs"]))
+            Outputs.of(config).tidy()
             self.session = _session(config)
         checkpoint, clean_key = run_training(config, screen, self.session)
         console().print(f"{checkpoint.weights} is trained; its clean metrics stand beside it", soft_wrap=True)
@@ -104,7 +103,7 @@ class Train:
             factor = f", {spent['times_clean']:g} times its clean steps alone" if spent["times_clean"] > 1 else ""
             console().print(f"training took {spent['training_seconds']:.0f} s{factor}")
         if config["training"]["name"] != "clean":
-            console().print(report.accuracy_lost_text(Path(config["outputs"]), clean_key), soft_wrap=True)
+            console().print(report.accuracy_lost_text(Outputs.of(config), clean_key), soft_wrap=True)
 
 
 def show(config: Config) -> None:
@@ -125,9 +124,10 @@ def show(config: Config) -> None:
 def _cell(config: Config) -> None:
     from mtlbench.report.cell import describe, find
 
-    store = Store(Path(config["outputs"]) / "store")
+    outputs = Outputs.of(config)
+    store = outputs.store
     cell = find(store, str(config["cell"]))
-    found = report.collect(Path(config["outputs"]), config["scores"]["paper_batch"])
+    found = report.collect(outputs, config["scores"]["paper_batch"])
     text = describe(cell, found.metrics, found.alarms.get(cell.key), store)
     console().print(text, markup=False, soft_wrap=True, end="")
 
@@ -152,12 +152,13 @@ def rebuild(config: Config) -> None:
     Raises:
         DataError: the store is empty, or a cell in it is damaged; the tables of the others have been written.
     """
+    outputs = Outputs.of(config)
     unwritten: list[OSError] = []
-    found = report.rebuild(Path(config["outputs"]), config["scores"]["paper_batch"], unwritten=unwritten)
+    found = report.rebuild(outputs, config["scores"]["paper_batch"], unwritten=unwritten)
     report.show_failures(found.failures.values())
     if found.metrics.empty:
         report.refuse(found.refused)
-        raise DataError(f"{config['outputs']}/store: no results yet; `mtlbench attack` makes some")
+        raise DataError(f"{outputs.store.folder}: no results yet; `mtlbench attack` makes some")
     if config["study"] is None:
         found.show(config["scores"]["name"])
     else:
@@ -223,20 +224,11 @@ def _record_run(config: Config) -> None:
     write_atomically(folder / "resolved.yaml", yaml.safe_dump(dict(config), sort_keys=False))
 
 
-def _tidy(outputs: Path) -> None:
-    """Remove what killed runs left; the store does so itself."""
-    for pattern in ("tables", "plots", "checkpoints", "checkpoints/*", "datasets", "runs/*", "runs/*/*"):
-        for folder in outputs.glob(pattern):
-            sweep(folder)
-    for name in ("checkpoints", "datasets"):
-        sweep_claims(outputs / name)
-
-
 def _session(config: Config) -> "Session":
     from mtlbench.experiment.cells import known
     from mtlbench.experiment.session import Session
 
-    adopted = Store(Path(config["outputs"]) / "store").adopt(lambda identity: known(identity, config["plugins"]))
+    adopted = Outputs.of(config).store.adopt(lambda identity: known(identity, config["plugins"]))
     if adopted:
         console(stderr=True).print(f"mtlbench: {adopted} cells of an earlier version are taken over", soft_wrap=True)
     failed = dict(watchdog.given_up)

@@ -11,6 +11,7 @@ from mtlbench.data.base import ImageDataset
 from mtlbench.data.rooms import default_root, make
 from mtlbench.errors import DataError, UsageError
 from mtlbench.process.progress import Progress, silent
+from mtlbench.storage.outputs import Outputs
 from mtlbench.tasks import scored_by, scoring
 
 LARGEST_SIDE = 8192
@@ -44,9 +45,9 @@ def dataset_root(config: Config, progress: Progress = silent) -> Path:
     if generator is not None and (not isinstance(generator, Mapping) or not isinstance(generator.get("form"), str)):
         raise UsageError(f"dataset.make={generator}: expected null, or the form of generated rooms")
     if dataset.get("root") is None and generator is not None:
-        size, outputs = image_size(dataset["resolution"]), Path(config["outputs"])
+        size = image_size(dataset["resolution"])
         options = {"form": generator["form"], "images": dataset["images"], "seed": dataset["seed"]}
-        root = default_root(outputs, resolution=size, **options)
+        root = default_root(Outputs.of(config).datasets, resolution=size, **options)
         make(root, resolution=size, progress=lambda done, total: progress(done, total, "images"), **options)
         return root
     root = Path(str(dataset["root"])).expanduser()

@@ -3,7 +3,6 @@
 import random
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
@@ -22,7 +21,8 @@ from mtlbench.experiment.setup import Setup, prepare
 from mtlbench.experiment.trained import AUTO, Trained, load_or_train
 from mtlbench.process.watchdog import Screen
 from mtlbench.scores.frame import metrics_frame
-from mtlbench.storage.store import Cell, Store
+from mtlbench.storage.outputs import Outputs
+from mtlbench.storage.store import Cell
 
 MOST = 1e-3
 """Relative difference of a metric that another device, another number of threads or another version may make."""
@@ -58,10 +58,10 @@ class Audited:
 
 def audit(config: Config, number: int, screen: Screen) -> Iterator[Audited]:
     """Compute `number` cells again, drawn by ``seed`` from all that are stored, and compare."""
-    store = Store(Path(config["outputs"]) / "store")
+    store = Outputs.of(config).store
     keys = store.keys()
     if not keys:
-        raise DataError(f"{config['outputs']}/store: no results yet; `mtlbench attack` makes some")
+        raise DataError(f"{store.folder}: no results yet; `mtlbench attack` makes some")
     for key in random.Random(config["seed"]).sample(keys, min(number, len(keys))):
         yield _audit(config, store.load(key), screen)
 

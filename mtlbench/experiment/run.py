@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 from mtlbench.config import Config
@@ -69,7 +68,7 @@ def record_clean(setup: Setup, trained: Trained) -> str:
     plan = clean_plan(model_identity(setup, trained, whole))
     with computing_in(FP32, trained.model):
         _compute(setup, trained, whole, [plan])
-    metrics = tables(metrics_frame([setup.store.load(plan.key)]))["metrics"]
+    metrics = tables(metrics_frame([setup.outputs.store.load(plan.key)]))["metrics"]
     columns = ["scores", "task", "metric", "unit", "higher_is_better", "clean", "n_images"]
     write_atomically(trained.checkpoint.folder / CLEAN_METRICS, metrics[columns].to_csv(index=False))
     return plan.key
@@ -88,7 +87,7 @@ def _compute(setup: Setup, trained: Trained, dataset: ImageDataset, wanted: Sequ
         origin["trained"] = trained.cost
     complete(
         Job(
-            store=setup.store,
+            store=setup.outputs.store,
             model=trained.model,
             dataset=dataset,
             plans=wanted,
@@ -118,11 +117,10 @@ def _again(config: Config) -> dict[str, Any]:
 
 def model_identity(setup: Setup, trained: Trained, dataset: ImageDataset, arithmetic: str = FP32) -> dict[str, Any]:
     """What all cells of one model on one split share."""
-    cache = Path(setup.config["outputs"]) / "datasets" / "fingerprints.json"
     return {
         "dataset": dataset.name + dataset.scoring,
         "split": dataset.split,
-        "fingerprint": fingerprint(dataset, cache),
+        "fingerprint": fingerprint(dataset, setup.outputs.fingerprints),
         "n_images": len(dataset),
         "model": setup.backbone.name,
         "sharing": setup.tree.name,

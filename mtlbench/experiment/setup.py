@@ -21,7 +21,7 @@ from mtlbench.models.backbone import Backbone
 from mtlbench.models.sharing import Tree
 from mtlbench.process.watchdog import Screen, watched
 from mtlbench.storage.checkpoints import Checkpoint, find
-from mtlbench.storage.store import Store
+from mtlbench.storage.outputs import Outputs
 
 
 @dataclass(frozen=True)
@@ -53,9 +53,9 @@ class Setup:
     session: Session
 
     @property
-    def store(self) -> Store:
-        """Where cells are kept."""
-        return Store(Path(self.config["outputs"]) / "store")
+    def outputs(self) -> Outputs:
+        """Where everything is written."""
+        return Outputs.of(self.config)
 
     def checkpoint(self) -> Checkpoint:
         """Where the model of this recipe is, or will be."""
@@ -74,7 +74,7 @@ class Setup:
         def known(found: Any) -> Any:
             return {**found, "model": identity_of(found["model"], plugins)} if "model" in found else found
 
-        return find(Path(config["outputs"]), name, recipe, known)
+        return find(self.outputs.checkpoints, name, recipe, known)
 
 
 def prepare(config: Config, screen: Screen, session: Session) -> Setup:

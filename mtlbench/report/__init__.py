@@ -15,6 +15,7 @@ from mtlbench.scores import accuracy_lost, arp, damage, relative_drops, tables
 from mtlbench.scores.alarms import alarms, checks, numbers_of
 from mtlbench.scores.frame import details, metrics_frame
 from mtlbench.scores.wide import OK, levels
+from mtlbench.storage.outputs import Outputs
 from mtlbench.storage.store import Cell, Store
 from mtlbench.studies import STUDIES, Evidence
 
@@ -36,7 +37,7 @@ class Report:
         failures: cell -> what it is and why it could not be computed when last tried.
     """
 
-    outputs: Path
+    outputs: Outputs
     cells: list[Cell]
     metrics: pd.DataFrame
     checks: pd.DataFrame
@@ -63,7 +64,7 @@ class Report:
         found = STUDIES[name](Evidence(self.metrics, self.cells))
         if not unwritten:
             with may_fail(unwritten):
-                write_tables({table.name: table.frame for table in found.tables}, self.outputs / "tables")
+                write_tables({table.name: table.frame for table in found.tables}, self.outputs.tables)
         for table in found.tables:
             show_study(table, scores)
         if unwritten:
@@ -73,13 +74,13 @@ class Report:
 
         drawn: list[Path | None] = []
         with may_fail(unwritten):
-            drawn += [write_plot(plot, scores, self.outputs / "plots") for plot in found.plots]
+            drawn += [write_plot(plot, scores, self.outputs.plots) for plot in found.plots]
         files = [*(f"tables/{table.name}.csv" for table in found.tables), *(f"plots/{p.name}" for p in drawn if p)]
         console().print(f"\n{name}: {', '.join(files)} in {self.outputs}", soft_wrap=True, markup=False)
 
 
 def rebuild(
-    outputs: Path,
+    outputs: Outputs,
     paper_batch: int,
     keys: Collection[str] | None = None,
     unwritten: list[OSError] | None = None,
@@ -96,7 +97,7 @@ def rebuild(
         keys: of the cells that the tables are of; None takes all that are stored.
         unwritten: see `may_fail`.
     """
-    store = Store(outputs / "store")
+    store = outputs.store
     while True:
         before = _present(store, keys)
         found = collect(outputs, paper_batch, keys)
@@ -104,7 +105,7 @@ def rebuild(
             frames = found.tables()
             frames["checks"] = found.checks.drop(columns=[name for name in HIDDEN if name in found.checks])
             with may_fail(unwritten):
-                write_tables(frames, outputs / "tables")
+                write_tables(frames, outputs.tables)
         if _present(store, keys) == before or store.others_at_work():
             return found
 
@@ -113,9 +114,9 @@ def _present(store: Store, keys: Collection[str] | None) -> set[str]:
     return set(store.keys()) if keys is None else {key for key in keys if key in store}
 
 
-def collect(outputs: Path, paper_batch: int, keys: Collection[str] | None = None) -> Report:
+def collect(outputs: Outputs, paper_batch: int, keys: Collection[str] | None = None) -> Report:
     """What the store says of the cells called `keys`, of all where None, without writing anything."""
-    store = Store(outputs / "store")
+    store = outputs.store
     refused: list[DamagedCellError | OldCellError] = []
     cells: list[Cell] = []
     rows: list[dict[str, object]] = []
@@ -164,11 +165,9 @@ def refuse(refused: Sequence[DamagedCellError | OldCellError]) -> None:
         raise DataError("\n".join(["stored cells are damaged and in no table:", *damaged[:MOST_REMARKS], *more]))
 
 
-def accuracy_lost_text(outputs: Path, key: str) -> str:
+def accuracy_lost_text(outputs: Outputs, key: str) -> str:
     """How much of the clean accuracy of its cleanly trained counterpart a model lacks; `key` of its clean cell."""
-    clean = [
-        cell for cell in Store(outputs / "store").readable(lambda error: None) if cell.identity["attack"] == "none"
-    ]
+    clean = [cell for cell in outputs.store.readable(lambda error: None) if cell.identity["attack"] == "none"]
     lost = accuracy_lost(metrics_frame(clean, replicates=0), "clean").xs((key, "standard"), level=("cell", "scores"))
     assert isinstance(lost, pd.DataFrame)
     value, status = float(lost.to_numpy()[0, 0]), str(lost.index.get_level_values("status")[0])

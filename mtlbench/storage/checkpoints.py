@@ -90,7 +90,7 @@ class Checkpoint:
 
 
 def find(
-    outputs: Path,
+    checkpoints: Path,
     name: str,
     recipe: Mapping[str, Any],
     known: Callable[[Mapping[str, Any]], Mapping[str, Any]] = dict,
@@ -98,7 +98,7 @@ def find(
     """The checkpoint called `name` that `recipe` makes, trained or not.
 
     Args:
-        outputs: the folder of all results.
+        checkpoints: the folder of all models.
         name: of the folder, as long as no other recipe has it.
         recipe: everything that decides the weights.
         known: a recipe as read, in which a class of a plugin has the name that it declares.
@@ -108,7 +108,7 @@ def find(
     """
     plain = json.loads(json.dumps(recipe))
     suffix = hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()[:8]
-    first = outputs / "checkpoints" / name
+    first = checkpoints / name
     if (first / WEIGHTS).exists() and not (first / RECIPE).exists():
         raise CheckpointError(
             f"{first / RECIPE}: missing beside {WEIGHTS}, so nobody knows how these weights were trained; "

@@ -28,11 +28,11 @@ from mtlbench.data.taxonomy_lists import LIST_FILE
 from mtlbench.data.tiny_taxonomy import WEIGHTS_FILE, TinyTaxonomy
 from mtlbench.engine.training import Recipe, train
 from mtlbench.errors import CheckpointError, DataError
-from mtlbench.files import checksum
 from mtlbench.models.checkpoint import load_weights, read_pickle, save_weights, weights_hash
 from mtlbench.models.sharing import level
 from mtlbench.models.tree_model import TreeModel, build
 from mtlbench.storage.checkpoints import Checkpoint, find
+from mtlbench.storage.files import checksum
 from mtlbench.storage.store import MAX_UNPACKED, Cell, Store
 from mtlbench.tasks import three_tasks
 from tests.fakes import FakeDataset, Trivial
@@ -522,13 +522,13 @@ OF_RECIPES: dict[str, tuple[Damage, str]] = {
 
 @pytest.mark.parametrize("case", OF_RECIPES)
 def test_recipes(tmp_path: Path, case: str) -> None:
-    checkpoint = find(tmp_path, "name", {"lr": 1})
+    checkpoint = find(tmp_path / "checkpoints", "name", {"lr": 1})
     checkpoint.write_recipe()
     file = checkpoint.folder / "recipe.yaml"
     damage, message = OF_RECIPES[case]
     damage(file)
     with pytest.raises(CheckpointError, match=message) as caught:
-        find(tmp_path, "name", {"lr": 1})
+        find(tmp_path / "checkpoints", "name", {"lr": 1})
     assert f"{file}: not a readable recipe (" in str(caught.value)
     assert "delete its folder to train again" in str(caught.value)
     assert not (checkpoint.folder / "canary").exists()

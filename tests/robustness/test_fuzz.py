@@ -239,7 +239,7 @@ def test_lists_and_recipes_of_any_text(tmp_path: Path, content: str) -> None:
     folder = tmp_path / "checkpoints" / "name"
     folder.mkdir(parents=True, exist_ok=True)
     readers: dict[str, Callable[[], object]] = {
-        "recipe.yaml": lambda: find(tmp_path, "name", {"lr": 1}),
+        "recipe.yaml": lambda: find(tmp_path / "checkpoints", "name", {"lr": 1}),
         "cost.json": lambda: Checkpoint(folder, {}).cost,
     }
     for file, read in readers.items():

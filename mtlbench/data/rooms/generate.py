@@ -27,12 +27,12 @@ Progress = Callable[[int, int], None]
 Parameters = dict[str, object]
 
 
-def default_root(outputs: Path, form: str, images: int, resolution: tuple[int, int] | int, seed: int) -> Path:
-    """Where the dataset with these parameters belongs below the folder `outputs`."""
+def default_root(folder: Path, form: str, images: int, resolution: tuple[int, int] | int, seed: int) -> Path:
+    """Where the dataset with these parameters belongs in `folder`."""
     wanted = _parameters(form, images, resolution, seed)
     height, width = _size(resolution)
     kind = "rooms" if form == "nyuv2" else "rooms5"
-    return outputs / "datasets" / f"{kind}-v{VERSION}-{images}x{height}x{width}-s{wanted['seed']}"
+    return folder / f"{kind}-v{VERSION}-{images}x{height}x{width}-s{wanted['seed']}"
 
 
 def split_sizes(images: int) -> dict[str, int]:

@@ -1,0 +1,72 @@
+"""The outputs folder: what lies where in it. Nobody else knows these names."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mtlbench.storage.claims import sweep_claims
+from mtlbench.storage.files import sweep
+from mtlbench.storage.store import Store
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """The folder of everything that is written.
+
+    Args:
+        path: of the folder; it need not exist yet.
+    """
+
+    path: Path
+
+    @staticmethod
+    def of(config: Mapping[str, Any]) -> "Outputs":
+        """That of a configuration."""
+        return Outputs(Path(config["outputs"]))
+
+    def __str__(self) -> str:
+        return str(self.path)
+
+    @property
+    def store(self) -> Store:
+        """The cells, the truth from which all tables are derived."""
+        return Store(self.path / "store")
+
+    @property
+    def checkpoints(self) -> Path:
+        """A folder for each trained model."""
+        return self.path / "checkpoints"
+
+    @property
+    def datasets(self) -> Path:
+        """Generated rooms."""
+        return self.path / "datasets"
+
+    @property
+    def fingerprints(self) -> Path:
+        """Hashes of files that were read, so that they are not read again."""
+        return self.datasets / "fingerprints.json"
+
+    @property
+    def tables(self) -> Path:
+        """Tables, as .csv, .md and .tex."""
+        return self.path / "tables"
+
+    @property
+    def plots(self) -> Path:
+        """What studies draw."""
+        return self.path / "plots"
+
+    @property
+    def bench(self) -> Path:
+        """Costs of attack steps."""
+        return self.path / "bench"
+
+    def tidy(self) -> None:
+        """Remove what killed runs left; the store does so itself."""
+        for pattern in ("tables", "plots", "checkpoints", "checkpoints/*", "datasets", "runs/*", "runs/*/*"):
+            for folder in self.path.glob(pattern):
+                sweep(folder)
+        for claimed in (self.checkpoints, self.datasets):
+            sweep_claims(claimed)
