@@ -91,7 +91,7 @@ class Size:
 
 
 REAL = Size("deeplab_resnet34", ((321, 3, 16), (224, 5, 16)), 4, 3, 1300, 350, (4.0, 8.0), ())
-DRY = Size("tiny", ((24, 3, 2), (16, 5, 2)), 2, 1, 26, 12, (8.0,), ("tests/test_steps.py", "-k", "linear"))
+DRY = Size("tiny", ((24, 3, 2), (16, 5, 2)), 2, 1, 26, 12, (8.0,), ("tests/attacks/test_steps.py", "-k", "linear"))
 
 
 class Clock:

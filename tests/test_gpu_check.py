@@ -78,7 +78,7 @@ def test_wrong_words(words: list[str], message: str, capsys: pytest.CaptureFixtu
 def test_the_real_run_takes_every_test_of_the_engine() -> None:
     files = gpu_check.engine_files()
     assert gpu_check.REAL.tests == ()
-    assert {"tests/test_attacks.py", "tests/test_evaluate.py", "tests/test_gpu.py"} <= set(files)
+    assert {"tests/attacks/test_attacks.py", "tests/engine/test_evaluate.py", "tests/engine/test_gpu.py"} <= set(files)
     known = {*gpu_check.FOR_TESTS, "torch", "numpy", "pandas", "mtlbench", "tests", *sys.stdlib_module_names}
     for file in files:
         text = (ROOT / file).read_text()

@@ -27,7 +27,7 @@ IDENTITY = {
     "eps": 4.0,
     "seed": 0,
 }
-OLD = next((Path(__file__).parent / "schemas" / "1").glob("*.npz"))
+OLD = next((Path(__file__).parents[1] / "schemas" / "1").glob("*.npz"))
 TASKS = {"segmentation": ["miou"], "depth": ["abs_err", "rel_err"]}
 PROVENANCE = {"commit": "unknown", "seconds": 1.5}
 

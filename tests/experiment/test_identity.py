@@ -28,7 +28,7 @@ from mtlbench.storage.store import DIGITS, OLD_DIGITS, Cell, Store, content_key
 from mtlbench.tasks import three_tasks
 
 OBJECTIVES, STEPS = "mtlbench.attacks.objectives", "mtlbench.attacks.steps"
-SCHEMA_2 = Path(__file__).parent / "schemas" / "2"
+SCHEMA_2 = Path(__file__).parents[1] / "schemas" / "2"
 FILES = sorted((SCHEMA_2 / "store").glob("*.npz"))
 
 
