@@ -11,6 +11,7 @@ from omegaconf import OmegaConf
 from torch import Tensor
 
 from mtlbench.attacks.attack import Attack
+from mtlbench.attacks.ball import BALLS
 from mtlbench.attacks.objectives import Losses, Objective, Total
 from mtlbench.attacks.random import PerImage
 from mtlbench.attacks.steps import Step
@@ -44,6 +45,8 @@ def _pairs() -> list[tuple[str, str]]:
 
 
 PAIRS = _pairs()
+NORMED = [(*pair, norm) for pair in PAIRS for norm in BALLS if norm == "linf" or pair[1] not in BATCH_BOUND]
+"""(attack, step, norm); the copies of the reference know one norm."""
 OBJECTIVES = sorted({attack for attack, _ in PAIRS})
 
 
@@ -101,6 +104,11 @@ def climb(step: Step, losses: Losses, x: Tensor, eps: Tensor, objective: Objecti
     """A step rule on losses of its own, on images called 0, 1, .."""
     names = [str(i) for i in range(len(x))]
     return Attack(objective or Total(), step, (), **options)(losses, x, eps, PerImage(0, names))[""]
+
+
+def distance(found: Tensor, batch: Batch, norm: str = "linf") -> Tensor:
+    """How far attacked images are from those of the batch [B], in the unit of eps."""
+    return BALLS[norm](batch.image, batch.image.new_zeros(len(batch)), PerImage(0, batch.names)).distance(found)
 
 
 def first_batch(ds: str = "nyuv2") -> Batch:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from mtlbench.attacks.ball import Ball
+from mtlbench.attacks.ball import BALLS
 from mtlbench.attacks.objectives.base import Losses, Objective
 from mtlbench.attacks.random import PerImage
 from mtlbench.attacks.steps.base import Step
@@ -26,6 +26,7 @@ class Attack:
         random_start: begin at a random point of the ball instead of the image.
         restarts: number of runs; per image the one with the highest score counts. Runs after the first always
             begin at a random point.
+        norm: of the ball, ``linf`` or ``l2``, see `ball`.
     """
 
     objective: Objective
@@ -33,8 +34,13 @@ class Attack:
     tasks: tuple[Task, ...]
     random_start: bool = False
     restarts: int = 1
+    norm: str = "linf"
 
     def __post_init__(self) -> None:
+        if self.norm not in list(BALLS):
+            raise UsageError(f"attack.norm={self.norm}: expected {' or '.join(BALLS)}")
+        if self.norm not in self.step.norms:
+            raise UsageError(f"attack.norm={self.norm}: {self.step.name} steps in {', '.join(self.step.norms)} only")
         if not is_whole(self.restarts, 1):
             raise UsageError(f"attack.restarts={self.restarts}: expected a whole number of at least 1")
 
@@ -57,7 +63,7 @@ class Attack:
             Attacked images [B, 3, H, W], within eps of `x` and inside [0, 1], under the key ``""``; an objective
             that tries several weightings adds one entry for each.
         """
-        ball = Ball(x, eps, random)
+        ball = BALLS[self.norm](x, eps, random)
         with torch.no_grad():
             judge = self.objective.bind(losses, x)
             runs: dict[str, list[Tensor]] = {name: [] for name in judge.candidates()}

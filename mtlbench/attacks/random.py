@@ -19,6 +19,11 @@ class PerImage:
     def __init__(self, seed: int, names: Sequence[str]) -> None:
         self._streams = [np.random.Generator(np.random.Philox(_key(seed, name))) for name in names]
 
+    def normal(self, like: Tensor) -> Tensor:
+        """Normal numbers of the shape [B, ...] of `like`, on its device."""
+        draws = [s.standard_normal(tuple(like.shape[1:]), np.float32) for s in self._streams]
+        return torch.from_numpy(np.stack(draws)).to(like.device)
+
     def uniform(self, like: Tensor) -> Tensor:
         """Uniform numbers in [-1, 1) of the shape [B, ...] of `like`, on its device."""
         draws = [2 * s.random(tuple(like.shape[1:]), np.float32) - 1 for s in self._streams]

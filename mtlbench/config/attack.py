@@ -34,7 +34,8 @@ def build_attacks(config: Config, built: tuple[Objective, Step] | None, tasks: S
     if built is None:
         return {}
     scale = _loss_scale(chosen.get("loss_scale"), targets)
-    starts = {"random_start": chosen["random_start"], "restarts": chosen["restarts"]}
+    starts = {name: chosen[name] for name in ("random_start", "restarts")}
+    starts["norm"] = chosen.get("norm", "linf")
 
     def attack(seen: tuple[Task, ...]) -> Attack:
         objective, step = built

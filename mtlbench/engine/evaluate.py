@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from mtlbench.attacks.attack import Attack
+from mtlbench.attacks.ball import BALLS
 from mtlbench.attacks.objectives import Total
 from mtlbench.attacks.random import PerImage
 from mtlbench.data.batch import Batch
@@ -147,7 +148,7 @@ class Pass:
             objective = attack.objective.bind(losses, batch.image)
         after, before = (objective.score(m.per_image["losses"][:, rows].T) for m in (measured, clean))
         measured.per_image["rise"] = (after - before)[:, None]
-        measured.per_image.update(self._checks(batch, found[""], eps))
+        measured.per_image.update(self._checks(batch, found[""], eps, attack.norm))
         for name, image in found.items():
             if name:
                 other = self._measured(batch, image)
@@ -163,9 +164,9 @@ class Pass:
         measured.per_image["losses"] = losses.T
         return measured
 
-    def _checks(self, batch: Batch, image: Tensor, eps: Tensor) -> dict[str, Tensor]:
+    def _checks(self, batch: Batch, image: Tensor, eps: Tensor, norm: str) -> dict[str, Tensor]:
         """Per image [B, 1]: distance outside ball and box, visibility, whether the model was in training mode."""
-        moved = (image - batch.image).abs().flatten(1).amax(1)
+        moved = BALLS[norm](batch.image, eps, PerImage(self.seed, batch.names)).distance(image)
         low, high = image.flatten(1).amin(1), image.flatten(1).amax(1)
         outside = torch.stack([moved - eps, -low, high - 1]).amax(0).clamp_min(0)
         seen = visibility(batch.image, image)

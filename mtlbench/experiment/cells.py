@@ -13,6 +13,8 @@ from mtlbench.storage.store import content_key
 from mtlbench.tasks import EVERY_TASK
 
 CLEAN = "none"
+LINF = "linf"
+"""The norm of results of before there was a choice: their identity does not name it."""
 
 
 @dataclass(frozen=True)
@@ -74,7 +76,7 @@ def plans(
             "steps": attack.step.steps,
             "step_options": {name: value for name, value in attack.step.identity().items() if name != "name"},
             "starts": decisive({"random_start": attack.random_start, "restarts": attack.restarts}),
-        }
+        } | ({} if attack.norm == LINF else {"norm": attack.norm})
         found += [Plan({**model, **how, "eps": eps}, attack, eps) for eps in epsilons]
     return found
 

@@ -51,7 +51,7 @@ def numbers_of(cell: Cell) -> dict[str, object]:
     losses = arrays["losses"]
     identity = names(cell)
     # Cells that differ in an option only, such as a step size, are different attacks.
-    row: dict[str, object] = {name: identity.get(name) for name in (*SAME_ATTACK, "eps", "options")}
+    row: dict[str, object] = {name: identity.get(name) for name in (*SAME_ATTACK, "norm", "eps", "options")}
     row |= {"cell": cell.key, "nonfinite": float((~np.isfinite(losses)).any(1).mean())}
     row["gradients_per_image"] = cell.provenance.get("gradients_per_image", 0)
     # A loss of exactly 0 is that of an image without a valid pixel (see `losses`): there is nothing to climb.
@@ -140,7 +140,7 @@ def _compare_epsilons(rows: pd.DataFrame, found: dict[str, list[str]]) -> None:
 
 def _compare_noise(rows: pd.DataFrame, found: dict[str, list[str]]) -> None:
     """Random noise of the same eps must be weaker than every attack."""
-    on = [name for name in (*SAME_MODEL, "eps") if name in rows and name != "scores"]
+    on = [name for name in (*SAME_MODEL, "eps", "norm") if name in rows and name != "scores"]
     noise = rows[rows["attack"] == NOISE][[*on, "arp_percent"]].drop_duplicates(on)
     attacked = rows[~rows["attack"].isin([CLEAN, NOISE]) & (rows["eps"] > 0)]
     for row in attacked.merge(noise, on=on, suffixes=("", "_noise")).to_dict("records"):

@@ -16,8 +16,8 @@ from mtlbench.tasks import EVERY_TASK, Task
 
 SCORE_SETS: tuple[Scores, ...] = ("standard", "paper")
 REPLICATES = 1000
-LEVELS = tuple(dict.fromkeys((*IDENTITY, *SAME_MODEL, "options", "recipe", "cell")))
-OPTIONS = ("objective", "step_options", "starts")
+LEVELS = tuple(dict.fromkeys((*IDENTITY, *SAME_MODEL, "norm", "options", "recipe", "cell")))
+OPTIONS = ("objective", "step_options", "starts", "norm")
 OF_DATA = ("images", "resolution", "seed", "classes", "normals", "base")
 HASH_DIGITS = 8
 
@@ -92,8 +92,8 @@ def names(cell: Cell) -> dict[str, Any]:
     differ in: a step size, an alpha, restarts, the attacked tasks. ``recipe`` is that of the training, which has more
     than a name; empty where the weights were given. Both are canonical JSON.
     """
-    identity = {"precision": "fp32", **cell.identity, "cell": cell.key}
-    attack = {name: identity[name] for name in OPTIONS if identity.get(name)}
+    identity = {"precision": "fp32", **cell.identity, "norm": cell.identity.get("norm", "linf"), "cell": cell.key}
+    attack = {name: cell.identity[name] for name in OPTIONS if cell.identity.get(name)}
     attacked = identity.get("tasks") or ()
     if identity.get("target") == EVERY_TASK and 0 < len(attacked) < len(cell.tasks):
         identity["target"] = "+".join(attacked)
@@ -117,7 +117,7 @@ def details(cell: Cell) -> dict[str, str]:
     Options of objective, step and start, of the training and of the data; and in the end what always tells.
     """
     identity, config = cell.identity, cell.provenance.get("config") or {}
-    found = spelled_out(identity, _recipe(cell))
+    found = {"norm": identity.get("norm", "linf"), **spelled_out(identity, _recipe(cell))}
     found |= {f"dataset_{name}": _words(config.get("dataset", {}).get(name)) for name in OF_DATA}
     trained_on = (cell.provenance.get("recipe") or {}).get("dataset", {})
     found |= {"training_dataset": _words(trained_on.get("generated") or trained_on.get("name"))}

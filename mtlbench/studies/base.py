@@ -159,7 +159,7 @@ def _flat(value: object) -> str:
 def way(keys: pd.DataFrame) -> pd.Series:
     """How each attack steps and starts and which tasks it sees, as text: attacks are compared only where it agrees."""
     parsed = [json.loads(options) for options in keys["options"]]
-    names = ("step_options", "starts", "tasks")
+    names = ("step_options", "starts", "norm", "tasks")
     return pd.Series([json.dumps([p.get(name) for name in names], sort_keys=True) for p in parsed], dtype=object)
 
 

@@ -17,10 +17,12 @@ from tests.grid import (
     CONF,
     EPS,
     NO_ATTACK,
+    NORMED,
     OBJECTIVES,
     PAIRS,
     SLACK,
     attack_of,
+    distance,
     first_batch,
     golden,
     read,
@@ -30,10 +32,16 @@ from tests.grid import (
 
 pytestmark = [pytest.mark.engine, pytest.mark.usefixtures("one_thread")]
 
-precisely = partial(run, ds="precise")
+
+def precisely(attack, step, norm, batch, **options):
+    return run(attack, step, batch, ds="precise", norm=norm, **options)
+
 
 each_pair = pytest.mark.parametrize(("attack", "step"), PAIRS)
-each_batchless_pair = pytest.mark.parametrize(("attack", "step"), [p for p in PAIRS if p[1] not in BATCH_BOUND])
+each_norm = pytest.mark.parametrize(("attack", "step", "norm"), NORMED)
+each_batchless_norm = pytest.mark.parametrize(
+    ("attack", "step", "norm"), [one for one in NORMED if one[1] not in BATCH_BOUND]
+)
 
 
 def test_every_option_is_built():
@@ -51,72 +59,72 @@ def test_every_option_is_built():
 
 
 @pytest.mark.parametrize("ds", ["nyuv2", "tiny_taxonomy"])
-@each_pair
-def test_ball_box_and_form(attack, step, ds):
+@each_norm
+def test_ball_box_and_form(attack, step, norm, ds):
     batch = first_batch(ds)
-    found = run(attack, step, batch, ds=ds)
+    found = run(attack, step, batch, norm=norm, ds=ds)
     assert found.shape == batch.image.shape
     assert found.dtype == batch.image.dtype
     assert not found.requires_grad
     assert found.min() >= 0
     assert found.max() <= 1
-    moved = (found - batch.image).abs()
+    moved = distance(found, batch, norm)
     assert moved.max() <= EPS + SLACK
-    assert moved.flatten(1).amax(1).min() > EPS / 2, "every image must move"
+    assert moved.min() > EPS / 2, "every image must move"
 
 
-@each_pair
-def test_images_on_the_box_stay_inside(attack, step):
+@each_norm
+def test_images_on_the_box_stay_inside(attack, step, norm):
     batch = first_batch()
     batch = replace(batch, image=(batch.image * 3 - 1).clamp(0, 1))
-    found = run(attack, step, batch, eps=0.2)
+    found = run(attack, step, batch, norm=norm, eps=0.2)
     assert found.min() >= 0
     assert found.max() <= 1
-    assert (found - batch.image).abs().max() <= 0.2 + SLACK
+    assert distance(found, batch, norm).max() <= 0.2 + SLACK
 
 
-@each_pair
-def test_radius_zero_is_exactly_the_image(attack, step):
+@each_norm
+def test_radius_zero_is_exactly_the_image(attack, step, norm):
     batch = first_batch()
-    assert torch.equal(run(attack, step, batch, eps=0.0), batch.image)
+    assert torch.equal(run(attack, step, batch, norm=norm, eps=0.0), batch.image)
 
 
-@each_batchless_pair
-def test_batch_size_does_not_matter(attack, step):
+@each_batchless_norm
+def test_batch_size_does_not_matter(attack, step, norm):
     batch = first_batch("precise")
-    together = precisely(attack, step, batch)
-    alone = [precisely(attack, step, rows(batch, [i])) for i in range(len(batch))]
+    together = precisely(attack, step, norm, batch)
+    alone = [precisely(attack, step, norm, rows(batch, [i])) for i in range(len(batch))]
     same(torch.cat(alone), together)
 
 
-@each_batchless_pair
-def test_order_of_the_images_does_not_matter(attack, step):
+@each_batchless_norm
+def test_order_of_the_images_does_not_matter(attack, step, norm):
     batch = first_batch("precise")
     order = [2, 0, 1]
-    same(precisely(attack, step, rows(batch, order)), precisely(attack, step, batch)[order])
+    same(precisely(attack, step, norm, rows(batch, order)), precisely(attack, step, norm, batch)[order])
 
 
-@each_batchless_pair
-def test_a_radius_per_image(attack, step):
+@each_batchless_norm
+def test_a_radius_per_image(attack, step, norm):
     batch, radii = first_batch("precise"), [0.0, 2 / 255, 16 / 255]
-    found = precisely(attack, step, batch, eps=radii)
-    moved = (found - batch.image).abs().flatten(1).amax(1)
+    found = precisely(attack, step, norm, batch, eps=radii)
+    moved = distance(found, batch, norm)
     assert (moved <= torch.tensor(radii, **HERE) + SLACK).all()
     assert moved[0] == 0
     for i, radius in enumerate(radii):
-        same(precisely(attack, step, rows(batch, [i]), eps=radius), found[i : i + 1])
+        same(precisely(attack, step, norm, rows(batch, [i]), eps=radius), found[i : i + 1])
 
 
-@each_batchless_pair
-def test_an_image_without_valid_pixels_is_no_error(attack, step):
+@each_batchless_norm
+def test_an_image_without_valid_pixels_is_no_error(attack, step, norm):
     """Nor does it change the others: it has no loss that anything could climb."""
     batch = first_batch("precise")
     masks = {name: mask.clone() for name, mask in batch.masks.items()}
     for mask in masks.values():
         mask[1] = False
-    found = precisely(attack, step, replace(batch, masks=masks))
+    found = precisely(attack, step, norm, replace(batch, masks=masks))
     assert found.isfinite().all()
-    same(found[[0, 2]], precisely(attack, step, batch)[[0, 2]])
+    same(found[[0, 2]], precisely(attack, step, norm, batch)[[0, 2]])
 
 
 @each_pair
@@ -158,19 +166,19 @@ def test_same_seed_same_images(attack, step):
     assert torch.equal(torch.get_rng_state(), state), "the global generator must not be used"
 
 
-@each_batchless_pair
-def test_random_starts_and_restarts(attack, step):
+@each_batchless_norm
+def test_random_starts_and_restarts(attack, step, norm):
     """They keep the ball and the batch's independence, and the best of several starts is no worse than the first."""
     batch = first_batch("precise")
-    several = partial(run, attack, step, ds="precise", random_start=True, restarts=3)
+    several = partial(run, attack, step, ds="precise", norm=norm, random_start=True, restarts=3)
     found = several(batch)
-    assert (found - batch.image).abs().max() <= EPS + SLACK
+    assert distance(found, batch, norm).max() <= EPS + SLACK
     assert found.min() >= 0
     assert found.max() <= 1
     assert torch.equal(several(batch, eps=0.0), batch.image)
     same(torch.cat([several(rows(batch, [i])) for i in range(len(batch))]), found)
-    once = precisely(attack, step, batch, random_start=True)
-    assert not torch.equal(once, precisely(attack, step, batch)), "the start is really random"
+    once = precisely(attack, step, norm, batch, random_start=True)
+    assert not torch.equal(once, precisely(attack, step, norm, batch)), "the start is really random"
     losses = golden("precise").losses(batch, attack_of(attack, step, "precise").tasks)
     objective = attack_of(attack, step, "precise").objective.bind(losses, batch.image)
     if len(objective.candidates()) == 1:  # several would draw other starts
@@ -178,13 +186,13 @@ def test_random_starts_and_restarts(attack, step):
 
 
 @pytest.mark.parametrize("ds", ["nyuv2", "tiny_taxonomy"])
-@pytest.mark.parametrize(("attack", "step"), [pair for pair in PAIRS if pair[0] != "noise"])
-def test_attacks_raise_the_score_of_every_image(attack, step, ds):
+@pytest.mark.parametrize(("attack", "step", "norm"), [one for one in NORMED if one[0] != "noise"])
+def test_attacks_raise_the_score_of_every_image(attack, step, norm, ds):
     batch = first_batch(ds)
     built = attack_of(attack, step, ds)
     losses = golden(ds).losses(batch, built.tasks)
     objective = built.objective.bind(losses, batch.image)
-    clean, attacked = (objective.score(losses(x)) for x in (batch.image, run(attack, step, batch, ds=ds)))
+    clean, attacked = (objective.score(losses(x)) for x in (batch.image, run(attack, step, batch, ds=ds, norm=norm)))
     assert (attacked > clean).all()
 
 

@@ -2,6 +2,8 @@
 
 import warnings
 from collections.abc import Callable
+from math import sqrt
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,6 +13,7 @@ from scipy.optimize import Bounds, LinearConstraint, linprog, milp
 from torch import Tensor, nn
 
 from mtlbench.attacks.attack import Attack
+from mtlbench.attacks.ball import BALLS
 from mtlbench.attacks.objectives import DGBA, Single
 from mtlbench.attacks.random import PerImage
 from mtlbench.attacks.steps import APGD, PGD, Step
@@ -68,7 +71,7 @@ def classifier() -> tuple[nn.Module, Tensor, Tensor]:
     return model.eval().requires_grad_(False), images, labels
 
 
-def ours(step: Step, classifier: tuple[nn.Module, Tensor, Tensor], **starts: bool) -> Tensor:
+def ours(step: Step, classifier: tuple[nn.Module, Tensor, Tensor], **starts: Any) -> Tensor:
     model, images, labels = classifier
     attack = Attack(Single(), step, CLASSIFICATION, **starts)
     names = [str(i) for i in range(len(images))]
@@ -98,6 +101,52 @@ def test_pgd_equals_torchattacks(classifier: tuple[nn.Module, Tensor, Tensor]) -
         model, images, labels = classifier
         theirs = torchattacks.PGD(model, eps=EPS, alpha=EPS / 10, steps=10, random_start=False)(images, labels)
     torch.testing.assert_close(ours(PGD(10), classifier), theirs, rtol=0, atol=1e-6)
+
+
+EUCLIDEAN = EPS * sqrt(3 * 8 * 8)
+"""The radius of our l2 ball in the usual unit."""
+
+
+def test_l2_pgd_equals_foolbox(classifier: tuple[nn.Module, Tensor, Tensor]) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        foolbox = pytest.importorskip("foolbox", reason="foolbox is not installed")
+        model, images, labels = classifier
+        wrapped = foolbox.PyTorchModel(model, bounds=(0, 1))
+        theirs = foolbox.attacks.L2PGD(rel_stepsize=0.25, steps=10, random_start=False).run(
+            wrapped, images, foolbox.criteria.Misclassification(labels), epsilon=EUCLIDEAN
+        )
+    torch.testing.assert_close(ours(PGD(10, size=0.25), classifier, norm="l2"), theirs, rtol=0, atol=1e-5)
+
+
+def test_l2_pgd_equals_torchattacks(classifier: tuple[nn.Module, Tensor, Tensor]) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        torchattacks = pytest.importorskip("torchattacks", reason="torchattacks is not installed")
+        model, images, labels = classifier
+        attack = torchattacks.PGDL2(model, eps=EUCLIDEAN, alpha=EUCLIDEAN / 10, steps=10, random_start=False)
+        theirs = attack(images, labels)
+    torch.testing.assert_close(ours(PGD(10), classifier, norm="l2"), theirs, rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_dgba_direction_attains_the_optimum_of_the_l2_problem(seed: int) -> None:
+    """max sum_i grad L_i d / L_i over |d| <= r: by Cauchy and Schwarz r |sum_i grad L_i / L_i|, attained."""
+    random = torch.Generator().manual_seed(seed)
+    gradients = torch.randn(3, 1, 3, 4, 4, generator=random, dtype=torch.float64)
+    losses = torch.rand(3, generator=random, dtype=torch.float64) + 0.01
+    x = torch.zeros(1, 3, 4, 4, dtype=torch.float64)
+
+    def linear(z: Tensor) -> Tensor:
+        return losses[:, None] + (gradients * z).sum((2, 3, 4))
+
+    radius = torch.tensor([EPS], dtype=torch.float64)
+    ball = BALLS["l2"](x, radius, PerImage(0, ["0"]))
+    move = radius * ball.direction(DGBA().ascent(linear, x).direction)
+    slope = (gradients / losses[:, None, None, None, None]).sum(0)
+    optimum = EPS * sqrt(slope.numel()) * slope.norm()
+    assert (slope * move).sum() == pytest.approx(float(optimum), rel=1e-12)
+    assert (slope * radius * slope.sign() / sqrt(2)).sum() < optimum  # the check can fail
 
 
 def test_apgd_is_not_weaker_than_torchattacks(classifier: tuple[nn.Module, Tensor, Tensor]) -> None:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from mtlbench.attacks.attack import Attack
-from mtlbench.attacks.ball import Ball
+from mtlbench.attacks.ball import BALLS, Ball
 from mtlbench.attacks.objectives import DGBA, Power, SignSum, Static, Total
 from mtlbench.attacks.random import PerImage
 from mtlbench.attacks.steps import APGD, FGSM, MIM, PGD, SAGA, MIMLinear, Noise
@@ -191,19 +191,77 @@ def test_noise_is_a_sign_of_full_size():
 # The ball
 
 
-def test_projection_is_the_nearest_point():
+def ball(norm: str, eps: list[float], size: int = 4) -> tuple[Ball, torch.Tensor]:
+    """A ball around random images, and random points in and out of it."""
     random = torch.Generator().manual_seed(0)
-    x = torch.rand(3, 3, 4, 4, generator=random).to(**HERE)
-    z = 3 * torch.rand(3, 3, 4, 4, generator=random).to(**HERE) - 1
-    eps = torch.tensor([0.0, 0.05, 2.0], **HERE)
-    ball = Ball(x, eps, PerImage(0, "abc"))
-    found = ball.project(z)
-    assert torch.equal(ball.project(found), found)
+    x = torch.rand(len(eps), 3, size, size, generator=random).to(**HERE)
+    z = 3 * torch.rand(len(eps), 3, size, size, generator=random).to(**HERE) - 1
+    return BALLS[norm](x, torch.tensor(eps, **HERE), PerImage(0, "abcdefghij"[: len(eps)])), z
+
+
+def test_projection_is_the_nearest_point():
+    around, z = ball("linf", [0.0, 0.05, 2.0])
+    x, found = around.x, around.project(z)
+    assert torch.equal(around.project(found), found)
     assert torch.equal(found[0], x[0])
     assert torch.equal(found[2], z[2].clamp(0, 1))
-    for inside in (ball.point(), ball.corner()):
-        assert torch.equal(ball.project(inside), inside)
     assert torch.equal(found[1], torch.clamp(z[1], (x[1] - 0.05).clamp(min=0), (x[1] + 0.05).clamp(max=1)))
+
+
+@pytest.mark.parametrize("norm", BALLS)
+def test_projection_leads_into_ball_and_box_and_leaves_what_is_there(norm):
+    eps = [0.0, 1e-4, 0.05, 0.3, 2.0]
+    around, z = ball(norm, eps)
+    for inside in (around.project(z), around.point(), around.edge()):
+        assert (around.distance(inside) <= torch.tensor(eps, **HERE) + SLACK).all()
+        assert ((inside >= 0) & (inside <= 1)).all()
+        assert torch.allclose(around.project(inside), inside, atol=SLACK)
+    assert torch.equal(around.project(z)[0], around.x[0])
+    assert torch.equal(around.project(z)[-1], z[-1].clamp(0, 1))
+
+
+def test_projection_to_the_l2_ball_keeps_the_direction():
+    """Away from the box it is the nearest point: on the way from the image."""
+    around, z = ball("l2", [0.01, 0.02])
+    around.x = around.x * 0 + 0.5
+    moved = around.project(z) - around.x
+    assert torch.allclose(around.distance(around.project(z)), torch.tensor([0.01, 0.02], **HERE))
+    assert torch.cosine_similarity(moved.flatten(1), (z - around.x).flatten(1)).min() > 1 - SLACK
+
+
+@pytest.mark.parametrize("norm", BALLS)
+def test_a_direction_has_length_1_and_gains_most(norm):
+    """No other move of that length climbs a linear function higher."""
+    around, gradient = ball(norm, [1.0] * 5, size=8)
+    zero = torch.zeros_like(around.x)
+    around.x = zero
+    best = around.direction(gradient)
+    assert torch.allclose(around.distance(best), torch.ones(5, **HERE))
+    assert torch.equal(around.direction(zero), zero)
+    gain = (gradient * best).flatten(1).sum(1)
+    random = torch.Generator().manual_seed(1)
+    for _ in range(200):
+        other = torch.randn(zero.shape, generator=random).to(**HERE) + best
+        other = other / around.distance(other)[:, None, None, None]
+        assert ((gradient * other).flatten(1).sum(1) < gain).all()
+
+
+def test_balls_of_one_radius():
+    """In grey levels alike: a corner of one lies on the border of the other, which holds the whole first one."""
+    inner, z = ball("linf", [0.05] * 4)
+    outer, _ = ball("l2", [0.05] * 4)
+    inner.x, outer.x = inner.x * 0 + 0.5, outer.x * 0 + 0.5
+    inner = BALLS["linf"](inner.x, torch.full((4,), 0.05, **HERE), PerImage(0, "abcd"))
+    assert torch.allclose(outer.distance(inner.edge()), torch.full((4,), 0.05, **HERE))
+    assert (outer.distance(inner.project(z)) <= 0.05 + SLACK).all()
+
+
+@pytest.mark.parametrize("norm", ["l1", "Linf", None, 2])
+def test_a_norm_that_is_none(norm):
+    with pytest.raises(UsageError, match=rf"attack\.norm={norm}: expected linf or l2"):
+        Attack(Total(), PGD(), (), norm=norm)
+    with pytest.raises(UsageError, match=r"attack\.norm=l2: apgd_reference steps in linf only"):
+        Attack(Total(), ReferenceAPGD(), (), norm="l2")
 
 
 # Options

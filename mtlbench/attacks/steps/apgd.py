@@ -36,7 +36,7 @@ class APGD(Step):
         checked, checked_size, checked_score = 0, size, score
         rises = torch.zeros_like(score)
         for k in range(1, self.steps + 1):
-            target = ball.project(x + size * direction.sign())
+            target = ball.project(x + size * ball.direction(direction))
             if k > 1:
                 target = ball.project(x + MOMENTUM * (target - x) + (1 - MOMENTUM) * (x - before))
             before, x, last = x, target, score

@@ -4,7 +4,7 @@ from abc import ABC, abstractmethod
 
 from torch import Tensor
 
-from mtlbench.attacks.ball import Ball
+from mtlbench.attacks.ball import BALLS, Ball
 from mtlbench.attacks.objectives.base import Losses, Objective
 from mtlbench.errors import UsageError
 from mtlbench.identity import Identified
@@ -17,10 +17,12 @@ class Step(Identified, ABC):
     Attributes:
         steps: directions of the objective evaluated per run.
         blends: whether each step also needs the gradient of every task on its own.
+        norms: of the balls that it can step in.
     """
 
     steps: int
     blends: bool = False
+    norms: tuple[str, ...] = tuple(BALLS)
 
     def gradients(self, runs: int, per_task: int) -> int:
         """Gradients that a run evaluates, of an objective that evaluates `runs` of them for a direction.

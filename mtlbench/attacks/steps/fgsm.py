@@ -8,11 +8,11 @@ from mtlbench.attacks.steps.base import Step
 
 
 class FGSM(Step):
-    """x + eps sign(direction)."""
+    """x + eps times the direction of length 1: its sign in the L-infinity ball."""
 
     name = "fgsm"
     steps = 1
 
     def run(self, losses: Losses, objective: Objective, ball: Ball, start: Tensor) -> Tensor:
         """One gradient."""
-        return start + ball.eps * objective.ascent(losses, start).direction.sign()
+        return start + ball.eps * ball.direction(objective.ascent(losses, start).direction)

@@ -9,7 +9,7 @@ from mtlbench.attacks.steps.base import Step, at_least_one, positive
 
 
 class MIM(Step):
-    """Signed steps along a running sum of directions, each divided by its mean absolute value per image.
+    """Steps along a running sum of directions, each divided by its mean absolute value per image.
 
     Args:
         steps: number of steps.
@@ -33,7 +33,7 @@ class MIM(Step):
         x, velocity = start, torch.zeros_like(start)
         for step in range(self.steps):
             velocity = self.momentum * velocity + unit(objective.ascent(losses, x).direction)
-            x = ball.project(x + self.size_at(step) * ball.eps * velocity.sign())
+            x = ball.project(x + self.size_at(step) * ball.eps * ball.direction(velocity))
         return x
 
 

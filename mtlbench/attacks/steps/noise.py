@@ -8,11 +8,11 @@ from mtlbench.attacks.steps.base import Step
 
 
 class Noise(Step):
-    """x + eps times a random sign per value; uses no gradient."""
+    """x + eps times a random sign per value, or a random direction in the L2 ball; uses no gradient."""
 
     name = "-"
     steps = 0
 
     def run(self, losses: Losses, objective: Objective, ball: Ball, start: Tensor) -> Tensor:
         """No gradient."""
-        return ball.corner()
+        return ball.edge()

@@ -1,4 +1,4 @@
-"""PGD (Madry et al. 2018, arXiv 1706.06083) in the L-infinity ball."""
+"""PGD (Madry et al. 2018, arXiv 1706.06083)."""
 
 from torch import Tensor
 
@@ -8,7 +8,7 @@ from mtlbench.attacks.steps.base import Step, at_least_one, positive
 
 
 class PGD(Step):
-    """Signed steps of equal size, projected. Without a random start this is I-FGSM, the paper's "PGD".
+    """Steps of equal length, projected. In ``linf`` without a random start this is I-FGSM, the paper's "PGD".
 
     Args:
         steps: number of steps.
@@ -26,5 +26,5 @@ class PGD(Step):
         x = start
         for _ in range(self.steps):
             direction = objective.ascent(losses, x).direction
-            x = ball.project(x + self.size * ball.eps * direction.sign())
+            x = ball.project(x + self.size * ball.eps * ball.direction(direction))
         return x

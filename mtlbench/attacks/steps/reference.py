@@ -29,7 +29,7 @@ class ReferenceAPGD(Step):
             for dgba. None gives sum_i mean_b L_i, its score for every other objective.
     """
 
-    name = "apgd_reference"
+    name, norms = "apgd_reference", ("linf",)
 
     def __init__(self, steps: int = 10, clean: Sequence[float] | None = None) -> None:
         self.steps, self.clean = at_least_one(steps), clean
@@ -76,7 +76,7 @@ class ReferenceSAGA(Step):
         steps: number of steps of eps / steps.
     """
 
-    name = "saga_reference"
+    name, norms = "saga_reference", ("linf",)
     rate, fit, losses = 10.0, 50.0, Total()
 
     def __init__(self, steps: int = 10) -> None:

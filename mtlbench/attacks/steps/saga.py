@@ -44,8 +44,8 @@ class SAGA(Step):
             if weights is None:
                 weights = torch.ones_like(parts)
             blend = (weights * parts).sum(0)
-            ahead = objective.ascent(losses, ball.project(x + self.size * ball.eps * blend.sign())).direction
-            slope = self.fit * (1 - torch.tanh(self.fit * blend) ** 2)
+            ahead = objective.ascent(losses, ball.project(x + self.size * ball.eps * ball.direction(blend))).direction
+            slope = ball.slope(blend, self.fit)
             weights = weights + self.rate * unit(ahead) * slope * parts
-            x = ball.project(x + self.size * ball.eps * (weights * parts).sum(0).sign())
+            x = ball.project(x + self.size * ball.eps * ball.direction((weights * parts).sum(0)))
         return x
