@@ -1,10 +1,17 @@
-"""What counts as a number in an option: YAML knows yes, .nan and whole numbers of any length, arithmetic does not."""
+"""One check per option: the value in the form that is computed with, or a `UsageError` that names the option.
 
+YAML knows yes, .nan and whole numbers of any length, arithmetic does not.
+"""
+
+from collections.abc import Iterable
 from math import inf
 from sys import float_info
 from typing import TypeGuard
 
 from mtlbench.errors import UsageError
+
+LARGEST = 2**31 - 1
+"""Beyond it libraries raise errors of their own."""
 
 
 def is_number(value: object, least: float = -inf, most: float = inf) -> TypeGuard[int | float]:
@@ -17,6 +24,43 @@ def is_number(value: object, least: float = -inf, most: float = inf) -> TypeGuar
 def is_whole(value: object, least: int) -> TypeGuard[int]:
     """Whether a value is a whole number of at least `least`; true and false are none."""
     return isinstance(value, int) and not isinstance(value, bool) and value >= least
+
+
+def whole(value: object, option: str, least: int = 1) -> int:
+    """A whole number from `least` to `LARGEST`."""
+    if not is_whole(value, least):
+        raise UsageError(f"{option}={value}: expected a whole number of at least {least}")
+    if value > LARGEST:
+        raise UsageError(f"{option}={value}: expected at most {LARGEST}")
+    return value
+
+
+def number(
+    value: object,
+    option: str,
+    expected: str,
+    least: float = -inf,
+    most: float = inf,
+    above: float = -inf,
+    below: float = inf,
+) -> float:
+    """A finite number from `least` to `most`, above `above` and below `below`; `expected` says so in words."""
+    if not is_number(value, least, most) or not above < value < below:
+        raise UsageError(f"{option}={value}: expected {expected}")
+    return float(value)
+
+
+def positive(value: object, option: str, example: str = "") -> float:
+    """A number above 0."""
+    return number(value, option, f"a positive number{example}", above=0)
+
+
+def one_of(value: object, option: str, choices: Iterable[str]) -> str:
+    """One of some names."""
+    names = list(choices)
+    if not isinstance(value, str) or value not in names:
+        raise UsageError(f"{option}={value}: expected {', '.join(names[:-1])} or {names[-1]}")
+    return value
 
 
 def flag(value: object, option: str) -> bool:

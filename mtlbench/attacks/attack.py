@@ -11,7 +11,7 @@ from mtlbench.attacks.objectives.base import Losses, Objective
 from mtlbench.attacks.random import PerImage
 from mtlbench.attacks.steps.base import Step
 from mtlbench.errors import UsageError
-from mtlbench.options import is_whole
+from mtlbench.options import one_of, whole
 from mtlbench.tasks import Task
 
 
@@ -37,12 +37,10 @@ class Attack:
     norm: str = "linf"
 
     def __post_init__(self) -> None:
-        if self.norm not in list(BALLS):
-            raise UsageError(f"attack.norm={self.norm}: expected {' or '.join(BALLS)}")
+        one_of(self.norm, "attack.norm", BALLS)
+        whole(self.restarts, "attack.restarts")
         if self.norm not in self.step.norms:
             raise UsageError(f"attack.norm={self.norm}: {self.step.name} steps in {', '.join(self.step.norms)} only")
-        if not is_whole(self.restarts, 1):
-            raise UsageError(f"attack.restarts={self.restarts}: expected a whole number of at least 1")
 
     @property
     def gradients(self) -> int:

@@ -20,7 +20,7 @@ from mtlbench.engine.timing import ENGINE, NAIVE, Timing, peak_memory_mib, run, 
 from mtlbench.errors import UsageError
 from mtlbench.experiment import provenance
 from mtlbench.models.tree_model import build as build_model
-from mtlbench.options import is_whole
+from mtlbench.options import whole
 from mtlbench.report.terminal import console, screen
 from mtlbench.storage.files import write_atomically
 from mtlbench.storage.outputs import Outputs
@@ -31,8 +31,7 @@ def bench(config: Mapping[str, Any]) -> None:
     """Time the configured model with random weights on images of the configured dataset."""
     device, size = choose_device(config), config["batch_size"]
     precision.check(config["precision"])
-    if not is_whole(config["repeats"], 1):
-        raise UsageError(f"repeats={config['repeats']}: expected a whole number of at least 1")
+    whole(config["repeats"], "repeats")
     objectives, steps = _chosen(config, "objectives"), _chosen(config, "steps")
     with screen(f"generate {config['dataset']['name']}") as progress:
         root = dataset_root(config, progress)

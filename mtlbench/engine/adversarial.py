@@ -13,9 +13,8 @@ from mtlbench.attacks.steps import FGSM, PGD, Step
 from mtlbench.data.batch import Batch
 from mtlbench.engine.evaluate import GREY, frozen
 from mtlbench.engine.losses import TaskLosses
-from mtlbench.errors import UsageError
 from mtlbench.models.tree_model import TreeModel
-from mtlbench.options import is_number, is_whole
+from mtlbench.options import number, one_of, whole
 from mtlbench.tasks import Task
 
 OBJECTIVES: dict[str, type[Objective]] = {"single": Single, "total": Total, "dgba": DGBA}
@@ -45,18 +44,12 @@ class Adversary:
     seed: int
 
     def __post_init__(self) -> None:
-        if self.attack not in ["none", *OBJECTIVES]:
-            raise UsageError(f"training.attack={self.attack}: expected {', '.join(OBJECTIVES)} or none")
-        if self.step not in ("fgsm", "pgd"):
-            raise UsageError(f"training.step={self.step}: expected fgsm or pgd")
-        if not is_whole(self.steps, 1):
-            raise UsageError(f"training.steps={self.steps}: expected a whole number of at least 1")
-        if not is_number(self.eps, 0, 255) or self.eps == 0:
-            raise UsageError(f"training.eps={self.eps}: expected grey levels of 255, for example 8 for 8/255")
-        if not is_number(self.ratio, 0, 1) or self.ratio == 0:
-            raise UsageError(f"training.ratio={self.ratio}: expected a number above 0, at most 1")
-        if not is_whole(self.warmup, 0):
-            raise UsageError(f"training.warmup={self.warmup}: expected a whole number of at least 0")
+        one_of(self.attack, "training.attack", (*OBJECTIVES, "none"))
+        one_of(self.step, "training.step", ("fgsm", "pgd"))
+        whole(self.steps, "training.steps")
+        number(self.eps, "training.eps", "grey levels of 255, for example 8 for 8/255", above=0, most=255)
+        number(self.ratio, "training.ratio", "a number above 0, at most 1", above=0, most=1)
+        whole(self.warmup, "training.warmup", 0)
 
     def identity(self) -> dict[str, object]:
         """All that changes the attacked images, without what the attack does not read; the recipe has the seed."""

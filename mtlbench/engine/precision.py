@@ -5,8 +5,8 @@ from contextlib import contextmanager
 
 import torch
 
-from mtlbench.errors import UsageError
 from mtlbench.models.tree_model import TreeModel
+from mtlbench.options import one_of
 
 PRECISIONS = ("fp32", "tf32", "bf16")
 FP32 = "fp32"
@@ -14,9 +14,7 @@ FP32 = "fp32"
 
 def check(precision: object, option: str = "precision") -> str:
     """`precision`, or a `UsageError` that names `option`."""
-    if not isinstance(precision, str) or precision not in PRECISIONS:
-        raise UsageError(f"{option}={precision}: expected {', '.join(PRECISIONS)}")
-    return precision
+    return one_of(precision, option, PRECISIONS)
 
 
 @contextmanager

@@ -23,7 +23,7 @@ from mtlbench.engine.precision import FP32, check, computing_in, in_identity
 from mtlbench.errors import CheckpointError, MtlbenchError, UsageError
 from mtlbench.models.checkpoint import UNREADABLE, describe, read_pickle
 from mtlbench.models.tree_model import TreeModel
-from mtlbench.options import is_number, is_whole
+from mtlbench.options import is_number, number, one_of, positive, whole
 from mtlbench.process.progress import Progress, silent
 from mtlbench.storage.files import write_atomically
 from mtlbench.tasks import Task
@@ -63,15 +63,10 @@ class Recipe:
     def __post_init__(self) -> None:
         check(self.precision, "training.precision")
         for name in ("iterations", "batch_size", "halve_every"):
-            value = getattr(self, name)
-            if not is_whole(value, 1):
-                raise UsageError(f"training.{name}={value}: expected a whole number of at least 1")
-        if self.schedule not in ("one_cycle", "halve"):
-            raise UsageError(f"training.schedule={self.schedule}: expected one_cycle or halve")
-        if not is_number(self.lr) or self.lr <= 0:
-            raise UsageError(f"training.lr={self.lr}: expected a positive number")
-        if not is_number(self.weight_decay, 0):
-            raise UsageError(f"training.weight_decay={self.weight_decay}: expected a number of at least 0")
+            whole(getattr(self, name), f"training.{name}")
+        one_of(self.schedule, "training.schedule", ("one_cycle", "halve"))
+        positive(self.lr, "training.lr")
+        number(self.weight_decay, "training.weight_decay", "a number of at least 0", least=0)
         if len(self.betas) != 2 or not all(is_number(beta, 0) and beta < 1 for beta in self.betas):
             raise UsageError(f"training.betas={self.betas}: expected two numbers from 0 to below 1")
 

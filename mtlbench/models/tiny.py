@@ -6,9 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from mtlbench.errors import UsageError
 from mtlbench.models.backbone import Backbone, Head, conv_bn_relu
-from mtlbench.options import is_number
+from mtlbench.options import number
 
 WIDTHS = (16, 16, 32, 48, 64)
 STRIDES = (2, 1, 2, 1, 1)
@@ -64,9 +63,7 @@ class Tiny(Backbone):
     name = "tiny"
 
     def __init__(self, width: float = 1.0) -> None:
-        if not is_number(width, 0.1, 10):
-            raise UsageError(f"model.width={width}: expected a factor from 0.1 to 10")
-        self.width = float(width)
+        self.width = number(width, "model.width", "a factor from 0.1 to 10", 0.1, 10)
         if width != 1:
             self.name = f"tiny-x{width:g}"  # in tables
         self.widths = [max(1, round(full * width)) for full in WIDTHS]

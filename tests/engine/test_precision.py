@@ -60,5 +60,5 @@ def test_fp32_is_neutral_in_an_identity() -> None:
 
 @pytest.mark.parametrize("value", ["fp8", "", None, 32])
 def test_a_precision_that_is_none(value: object) -> None:
-    with pytest.raises(UsageError, match=r"training\.precision=.*: expected fp32, tf32, bf16"):
+    with pytest.raises(UsageError, match=r"training\.precision=.*: expected fp32, tf32 or bf16"):
         check(value, "training.precision")

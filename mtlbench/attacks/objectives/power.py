@@ -5,8 +5,7 @@ from torch import Tensor
 
 from mtlbench.attacks.objectives.base import Potential
 from mtlbench.attacks.objectives.dgba import SMALLEST_LOSS
-from mtlbench.errors import UsageError
-from mtlbench.options import is_number
+from mtlbench.options import number
 
 
 class Power(Potential):
@@ -19,9 +18,8 @@ class Power(Potential):
     name = "power"
 
     def __init__(self, alpha: float = 1.0) -> None:
-        if not is_number(alpha) or abs(alpha) >= 100:
-            raise UsageError(f"attack.alpha={alpha}: expected a number, 0 (total) to 1 (dgba) and beyond")
-        self.alpha = float(alpha)
+        expected = "a number, 0 (total) to 1 (dgba) and beyond"
+        self.alpha = number(alpha, "attack.alpha", expected, above=-100, below=100)
 
     def score(self, losses: Tensor) -> Tensor:
         """[T, B] -> [B]."""

@@ -6,8 +6,7 @@ from torch import Tensor
 
 from mtlbench.attacks.objectives.base import Losses, Objective, Potential
 from mtlbench.attacks.objectives.static import Static
-from mtlbench.errors import UsageError
-from mtlbench.options import is_whole
+from mtlbench.options import whole
 
 
 class Weighted(Potential):
@@ -41,9 +40,7 @@ class WeightedTotal(Static):
 
     def __init__(self, grid: int = 3) -> None:
         super().__init__()
-        if not is_whole(grid, 1):
-            raise UsageError(f"attack.grid={grid}: expected a whole number of at least 1")
-        self.grid = grid
+        self.grid = whole(grid, "attack.grid")
 
     def bind(self, losses: Losses, x: Tensor) -> "WeightedTotal":
         """A copy that knows the clean losses."""

@@ -5,7 +5,7 @@ from torch import Tensor
 
 from mtlbench.attacks.ball import Ball
 from mtlbench.attacks.objectives.base import Losses, Objective
-from mtlbench.attacks.steps.base import Step, at_least_one, positive
+from mtlbench.attacks.steps.base import Step, step_count, step_size
 
 MOMENTUM = 0.75
 RISES_NEEDED = 0.75
@@ -24,8 +24,8 @@ class APGD(Step):
     name = "apgd"
 
     def __init__(self, steps: int = 10, size: float = 2.0) -> None:
-        self.steps = at_least_one(steps)
-        self.size = positive(size)
+        self.steps = step_count(steps)
+        self.size = step_size(size)
 
     def run(self, losses: Losses, objective: Objective, ball: Ball, start: Tensor) -> Tensor:
         """One gradient a step and one more forward; the best iterate of each image."""

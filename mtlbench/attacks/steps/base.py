@@ -6,9 +6,8 @@ from torch import Tensor
 
 from mtlbench.attacks.ball import BALLS, Ball
 from mtlbench.attacks.objectives.base import Losses, Objective
-from mtlbench.errors import UsageError
 from mtlbench.identity import Identified
-from mtlbench.options import is_number, is_whole
+from mtlbench.options import positive, whole
 
 
 class Step(Identified, ABC):
@@ -48,15 +47,11 @@ class Step(Identified, ABC):
         """
 
 
-def at_least_one(steps: int) -> int:
-    """`steps`, or a `UsageError`."""
-    if not is_whole(steps, 1):
-        raise UsageError(f"attack.step.steps={steps}: expected a whole number of at least 1")
-    return steps
+def step_count(steps: object) -> int:
+    """`attack.step.steps`, checked."""
+    return whole(steps, "attack.step.steps")
 
 
-def positive(value: float, option: str = "size") -> float:
-    """A positive finite number, or a `UsageError` that names the option of the step."""
-    if not is_number(value) or value <= 0:
-        raise UsageError(f"attack.step.{option}={value}: expected a positive number, for example 0.25")
-    return float(value)
+def step_size(size: object, option: str = "size") -> float:
+    """An option of a step rule that is a positive number, checked."""
+    return positive(size, f"attack.step.{option}", ", for example 0.25")

@@ -5,7 +5,7 @@ from torch import Tensor
 
 from mtlbench.attacks.ball import Ball
 from mtlbench.attacks.objectives.base import Losses, Objective
-from mtlbench.attacks.steps.base import Step, at_least_one, positive
+from mtlbench.attacks.steps.base import Step, step_count, step_size
 
 
 class MIM(Step):
@@ -20,9 +20,9 @@ class MIM(Step):
     name = "mim"
 
     def __init__(self, steps: int = 10, size: float | None = None, momentum: float = 1.0) -> None:
-        self.steps = at_least_one(steps)
-        self.size = 1 / steps if size is None else positive(size)
-        self.momentum = positive(momentum, "momentum")
+        self.steps = step_count(steps)
+        self.size = 1 / steps if size is None else step_size(size)
+        self.momentum = step_size(momentum, "momentum")
 
     def size_at(self, step: int) -> float:
         """Step size as a share of eps, the same throughout."""

@@ -4,7 +4,7 @@ from torch import Tensor
 
 from mtlbench.attacks.ball import Ball
 from mtlbench.attacks.objectives.base import Losses, Objective
-from mtlbench.attacks.steps.base import Step, at_least_one, positive
+from mtlbench.attacks.steps.base import Step, step_count, step_size
 
 
 class PGD(Step):
@@ -18,8 +18,8 @@ class PGD(Step):
     name = "pgd"
 
     def __init__(self, steps: int = 10, size: float | None = None) -> None:
-        self.steps = at_least_one(steps)
-        self.size = 1 / steps if size is None else positive(size)
+        self.steps = step_count(steps)
+        self.size = 1 / steps if size is None else step_size(size)
 
     def run(self, losses: Losses, objective: Objective, ball: Ball, start: Tensor) -> Tensor:
         """One gradient a step; the last iterate."""

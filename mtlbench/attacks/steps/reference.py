@@ -12,7 +12,7 @@ from mtlbench.attacks.ball import Ball
 from mtlbench.attacks.objectives.base import Losses, Objective
 from mtlbench.attacks.objectives.total import Total
 from mtlbench.attacks.steps.apgd import MOMENTUM, RISES_NEEDED, checkpoints
-from mtlbench.attacks.steps.base import Step, at_least_one
+from mtlbench.attacks.steps.base import Step, step_count
 
 GREY = 255.0
 
@@ -32,7 +32,7 @@ class ReferenceAPGD(Step):
     name, norms = "apgd_reference", ("linf",)
 
     def __init__(self, steps: int = 10, clean: Sequence[float] | None = None) -> None:
-        self.steps, self.clean = at_least_one(steps), clean
+        self.steps, self.clean = step_count(steps), clean
 
     def gradients(self, runs: int, per_task: int) -> int:
         """One direction more than steps: that of the start."""
@@ -80,7 +80,7 @@ class ReferenceSAGA(Step):
     rate, fit, losses = 10.0, 50.0, Total()
 
     def __init__(self, steps: int = 10) -> None:
-        self.steps = at_least_one(steps)
+        self.steps = step_count(steps)
 
     def gradients(self, runs: int, per_task: int) -> int:
         """Those of all tasks, twice a step."""

@@ -5,7 +5,7 @@ from torch import Tensor
 
 from mtlbench.attacks.ball import Ball
 from mtlbench.attacks.objectives.base import Losses, Objective
-from mtlbench.attacks.steps.base import Step, at_least_one, positive
+from mtlbench.attacks.steps.base import Step, step_count, step_size
 from mtlbench.attacks.steps.mim import unit
 
 
@@ -30,9 +30,9 @@ class SAGA(Step):
     name, blends = "saga", True
 
     def __init__(self, steps: int = 10, size: float | None = None, rate: float = 0.5, fit: float = 1.0) -> None:
-        self.steps = at_least_one(steps)
-        self.size = 1 / steps if size is None else positive(size)
-        self.rate, self.fit = positive(rate, "rate"), positive(fit, "fit")
+        self.steps = step_count(steps)
+        self.size = 1 / steps if size is None else step_size(size)
+        self.rate, self.fit = step_size(rate, "rate"), step_size(fit, "fit")
 
     def run(self, losses: Losses, objective: Objective, ball: Ball, start: Tensor) -> Tensor:
         """T + 1 gradients a step; the last iterate."""
