@@ -117,7 +117,7 @@ def details(cell: Cell) -> dict[str, str]:
     Options of objective, step and start, of the training and of the data; and in the end what always tells.
     """
     identity, config = cell.identity, cell.provenance.get("config") or {}
-    found = {"norm": identity.get("norm", "linf"), **spelled_out(identity, _recipe(cell))}
+    found = spelled_out(identity, _recipe(cell))
     found |= {f"dataset_{name}": _words(config.get("dataset", {}).get(name)) for name in OF_DATA}
     trained_on = (cell.provenance.get("recipe") or {}).get("dataset", {})
     found |= {"training_dataset": _words(trained_on.get("generated") or trained_on.get("name"))}
@@ -134,7 +134,8 @@ def spelled_out(attack: Mapping[str, Any], recipe: Mapping[str, Any]) -> dict[st
         "training_": {k: v for k, v in recipe.get("training", {}).items() if k != "name"},
         "augment_": recipe.get("augment") or {},
     }
-    return {prefix + name: _words(value) for prefix, options in groups.items() for name, value in options.items()}
+    found = {prefix + name: _words(value) for prefix, options in groups.items() for name, value in options.items()}
+    return {"norm": attack.get("norm", "linf"), **found}
 
 
 def _words(value: object) -> str:

@@ -110,6 +110,7 @@ SWEEPS = {
     "dataset_seed": ("dataset.seed=0,1", "attack/step=fgsm"),
     "training_iterations": ("training.iterations=2,3", "attack/step=fgsm"),
     "precision": ("precision=fp32,bf16", "attack/step=fgsm"),
+    "norm": ("attack.norm=linf,l2", "attack/step=fgsm"),
 }
 
 
