@@ -4,6 +4,7 @@ import os
 import signal
 import sys
 import threading
+from collections.abc import Callable
 from contextlib import suppress
 from difflib import get_close_matches
 from functools import partial
@@ -45,6 +46,7 @@ def main() -> None:
     signals = stops.received
     signals.clear()
     statuses: list[int] = []
+    asked: list[int] = []
     supervised = _sets_timeout(sys.argv[1:])
 
     def stop(number: int, frame: FrameType | None) -> None:
@@ -54,19 +56,21 @@ def main() -> None:
             return
         if signals:  # asked twice: at once. Files are whole or absent, so nothing can be torn.
             os._exit(128 + number)
+        if not asked:
+            asked.append(number)
+            # A library that does not let go of the process, or a slow disk, must not keep it for longer.
+            _later(MOST_SECONDS_TO_STOP, _leave, number)
+        if _imports(frame):
+            # C++ that is being loaded ends the process where an exception passes through it: again, a little later.
+            _later(0.05, os.kill, os.getpid(), number)
+            return
         signals.append(number)
-        # A library that does not let go of the process, or a slow disk, must not keep it for longer.
-        last = threading.Timer(MOST_SECONDS_TO_STOP, _leave, [number])
-        last.daemon = True
-        last.start()
         raise KeyboardInterrupt if number == signal.SIGINT else Terminated
 
     def lost(about: "sys.UnraisableHookArgs") -> None:
         if signals and isinstance(about.exc_value, (KeyboardInterrupt, Terminated)):
             # The signal came while a destructor ran, which swallows every exception: once more, a little later.
-            again = threading.Timer(0.05, os.kill, [os.getpid(), signals.pop()])
-            again.daemon = True
-            again.start()
+            _later(0.05, os.kill, os.getpid(), signals.pop())
         else:
             sys.__unraisablehook__(about)
 
@@ -101,6 +105,19 @@ def _dispatch_supervised(arguments: list[str]) -> int:
     from mtlbench.process.supervisor import supervise
 
     return supervise(partial(dispatch, arguments), _say_stopped)
+
+
+def _later(seconds: float, action: Callable[..., object], *arguments: int) -> None:
+    timer = threading.Timer(seconds, action, arguments)
+    timer.daemon = True
+    timer.start()
+
+
+def _imports(frame: FrameType | None) -> bool:
+    """Whether a module is being imported."""
+    while frame is not None and not frame.f_code.co_filename.startswith("<frozen importlib"):
+        frame = frame.f_back
+    return frame is not None
 
 
 def _leave(number: int) -> None:

@@ -71,12 +71,13 @@ def complete(job: Job) -> None:
         FailedCellsError: some of them failed; the others are stored.
     """
     job.store.sweep()
-    mine, others = _claim(job)
     try:
+        mine, others = _claim(job)
         if mine:
             _Run(job, mine)()
     finally:
-        for plan in mine:
+        # All of them: a signal may come between two steps of a claim. Nothing happens to those of others.
+        for plan in job.plans:
             release(job.store.path(plan.key))
     others |= {p.key: "?" for p in mine if p.key not in job.session.computed | job.session.failed.keys()}
     if others:
@@ -91,22 +92,16 @@ def _claim(job: Job) -> tuple[list[Plan], dict[str, str]]:
     """The missing cells that are ours now, and cell -> owner of those that somebody else is at."""
     mine: list[Plan] = []
     others: dict[str, str] = {}
-    try:
-        for plan in job.plans:
-            if plan.key in job.session.failed or _stored(job, plan):
-                continue
-            other = take(job.store.path(plan.key))
-            if other is not None:
-                others[plan.key] = other
-                continue
-            mine.append(plan)
-            if _stored(job, plan, claimed=True):  # finished between the look and the claim
-                release(job.store.path(mine.pop().key))
-    except Exception:
-        # A claim of ours that we forgot would be in our own way at the next point of the sweep.
-        for plan in mine:
-            release(job.store.path(plan.key))
-        raise
+    for plan in job.plans:
+        if plan.key in job.session.failed or _stored(job, plan):
+            continue
+        other = take(job.store.path(plan.key))
+        if other is not None:
+            others[plan.key] = other
+            continue
+        mine.append(plan)
+        if _stored(job, plan, claimed=True):  # finished between the look and the claim
+            release(job.store.path(mine.pop().key))
     return mine, others
 
 

@@ -10,7 +10,7 @@ from mtlbench.cli import entry as cli
 
 ROOT = Path(cli.__file__).parents[2]
 CODE = """
-import atexit, signal, sys, time
+import atexit, pathlib, signal, sys, tempfile, time
 from mtlbench.cli import entry as cli
 
 def terminate():
@@ -29,6 +29,16 @@ def go_on():
 
 def in_a_destructor():
     Dying()
+    while True:
+        time.sleep(0.01)
+
+def in_an_import():
+    with tempfile.TemporaryDirectory() as folder:
+        code = "import signal; signal.raise_signal(signal.SIGTERM); whole = True"
+        pathlib.Path(folder, "loaded.py").write_text(code)
+        sys.path.insert(0, folder)
+        import loaded
+    print(loaded.whole)
     while True:
         time.sleep(0.01)
 
@@ -66,6 +76,7 @@ MESSAGE = "mtlbench: terminated; what was finished is kept, the same command con
     [
         ("terminate", 143, MESSAGE),
         ("in_a_destructor", 143, MESSAGE),
+        ("in_an_import", 143, MESSAGE),
         ("by_code_that_returns", 143, MESSAGE),
         ("by_code_that_goes_on", 143, MESSAGE),
         ("twice", 143, ""),
@@ -75,3 +86,4 @@ MESSAGE = "mtlbench: terminated; what was finished is kept, the same command con
 def test_a_signal_is_never_lost(how: str, status: int, message: str) -> None:
     done = subprocess.run([sys.executable, "-c", CODE, how], cwd=ROOT, capture_output=True, text=True, timeout=60)
     assert (done.returncode, done.stderr) == (status, message)
+    assert done.stdout == ("True\n" if how == "in_an_import" else ""), "modules are imported whole"
