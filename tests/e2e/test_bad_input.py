@@ -114,8 +114,8 @@ OPTIONS = {
     "system": (("attack.objective._target_=os.system",), "_target_=os.system: expected a class of mtlbench"),
     "foreign class": (("model._target_=torch.nn.Linear",), "_target_=torch.nn.Linear: expected a class of mtlbench"),
     "re-exported": (
-        ("model._target_=mtlbench.config.parts.Path",),
-        "_target_=mtlbench.config.parts.Path: expected a class of mtl",
+        ("model._target_=mtlbench.config.dataset.Path",),
+        "_target_=mtlbench.config.dataset.Path: expected a class of mtl",
     ),
     "unknown class": (("model._target_=mtlbench.models.tiny.Tony",), "_target_=mtlbench.models.tiny.Tony: module"),
     "unknown argument": (

@@ -10,8 +10,8 @@ import pytest
 import yaml
 from omegaconf import OmegaConf
 
-from mtlbench.cli import app
 from mtlbench.cli.entry import COMMANDS
+from mtlbench.config import folder as folder_module
 from mtlbench.config.attack import build_attacks, build_objective_and_step, epsilon_list
 from mtlbench.config.dataset import image_size
 from mtlbench.config.folder import conf_dir
@@ -130,7 +130,7 @@ def test_the_configuration_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     beside, inside = tmp_path / "conf", tmp_path / "mtlbench" / "conf"
     for folder in (beside, inside) if installed else (beside,):
         folder.mkdir(parents=True)
-    monkeypatch.setattr(app, "__file__", str(tmp_path / "mtlbench" / "cli" / "app.py"))
+    monkeypatch.setattr(folder_module, "__file__", str(tmp_path / "mtlbench" / "config" / "folder.py"))
     assert conf_dir() == (inside if installed else beside)
 
 

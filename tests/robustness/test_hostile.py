@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from omegaconf import OmegaConf
 
-from mtlbench.cli import app
+from mtlbench.cli import app, sweep
 from mtlbench.cli.hydra_errors import known_keys
 from mtlbench.config.folder import conf_dir
 from mtlbench.config.overrides import check_added, check_overrides
@@ -245,7 +245,7 @@ def test_names_become_no_paths(call: Callable, tmp_path: Path, option: str, name
 
 @pytest.mark.parametrize("option", ["dataset.name", "training.name"])
 def test_they_would(call: Callable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, option: str) -> None:
-    monkeypatch.setattr(app, "check_values", lambda *_: None)
+    monkeypatch.setattr(sweep, "check_values", lambda *_: None)
     small = ("dataset.images=26", "dataset.resolution=16", "training.iterations=1", "training.batch_size=2")
     call("train", *small, f"{option}={OUT}")
     assert (tmp_path / "away").is_dir()
