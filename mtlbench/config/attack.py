@@ -1,6 +1,7 @@
 """The attacks of a configuration: objective and step rule, the attacked tasks, the radii."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from mtlbench.attacks.attack import Attack
 from mtlbench.attacks.objectives import Objective, Scaled
@@ -20,10 +21,17 @@ def build_objective_and_step(config: Config) -> tuple[Objective, Step] | None:
     if chosen["objective"] is None:
         return None
     step = chosen.get("fixed_step") or chosen["step"]
-    return (
+    built = (
         build(chosen["objective"], config["plugins"], kind=Objective),
         build(step, config["plugins"], kind=Step),
     )
+    Attack(*built, (), **_starts(chosen))  # refuses what is wrong before any rooms are made
+    return built
+
+
+def _starts(chosen: Mapping[str, Any]) -> dict[str, Any]:
+    """Where an attack begins, how often, and how far it may go."""
+    return {name: chosen[name] for name in ("random_start", "restarts")} | {"norm": chosen.get("norm", "linf")}
 
 
 def build_attacks(config: Config, built: tuple[Objective, Step] | None, tasks: Sequence[Task]) -> dict[str, Attack]:
@@ -34,15 +42,13 @@ def build_attacks(config: Config, built: tuple[Objective, Step] | None, tasks: S
     if built is None:
         return {}
     scale = _loss_scale(chosen.get("loss_scale"), targets)
-    starts = {name: chosen[name] for name in ("random_start", "restarts")}
-    starts["norm"] = chosen.get("norm", "linf")
 
     def attack(seen: tuple[Task, ...]) -> Attack:
         objective, step = built
         if scale:
             names = [task.name for task in seen]
             objective = Scaled(objective, [scale.get(name, 1.0) for name in names], names)
-        return Attack(objective, step, seen, **starts)
+        return Attack(objective, step, seen, **_starts(chosen))
 
     if chosen["name"] == "single":
         return {task.name: attack((task,)) for task in targets}
