@@ -1,6 +1,6 @@
 """Measure how multi-task vision models break under adversarial attack.
 
-Read `experiment.py` first: it wires dataset, model, attack and evaluation into cells of a store,
+Read `experiment/run.py` first: it wires dataset, model, attack and evaluation into cells of a store,
 from which `scores.py` derives ARP (average relative performance drop) and transferability.
 """
 

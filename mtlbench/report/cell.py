@@ -31,7 +31,7 @@ def describe(cell: Cell, metrics: pd.DataFrame, alarm: str | None, store: Store)
 
     Args:
         cell: the cell.
-        metrics: wide frame of all cells, see `results.metrics_frame`.
+        metrics: wide frame of all cells, see `scores.frame.metrics_frame`.
         alarm: what is wrong with the cell, if anything.
         store: where it is.
     """

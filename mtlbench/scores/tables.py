@@ -29,7 +29,7 @@ def tables(
     Args:
         metrics: wide frame.
         alarms: cell -> text, which goes into the status of ARPs that are defined.
-        details: cell -> everything that may tell it from others, what always does at the end; see `results.details`.
+        details: cell -> everything that may tell it from others, what always does last; see `scores.frame.details`.
     """
     damages = damage(relative_drops(metrics))
     arps = arp(damages)

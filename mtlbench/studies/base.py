@@ -32,7 +32,7 @@ class Evidence:
     """The results that a study looks at.
 
     Attributes:
-        metrics: wide frame of all metrics, see `results.metrics_frame`.
+        metrics: wide frame of all metrics, see `scores.frame.metrics_frame`.
         cells: the stored cells behind it.
     """
 
