@@ -7,7 +7,10 @@ from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
+settings.register_profile("mtlbench", deadline=None)  # how long an example takes says nothing about what it shows
+settings.load_profile("mtlbench")
 os.environ.setdefault("GOMP_SPINCOUNT", "10000")  # as the commands do, before anything imports torch
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # Started in the background of a shell, which makes every child deaf to the Ctrl-C that tests send.
