@@ -39,24 +39,32 @@ class Command:
     finish: Callable[[], None]
 
 
-class Attack:
-    """Compute what is missing, then write and show the tables of what this invocation asked for."""
+class _Computing:
+    """What the commands that compute have in common: one session over all points of a sweep."""
 
     def __init__(self) -> None:
         self.session: Session | None = None
         self.config: Config | None = None
 
-    def job(self, config: Config) -> None:
-        """One point of a sweep."""
-        from mtlbench.experiment.run import run_attack
-
+    def begin(self, config: Config) -> "Session":
+        """Before each point: record it; before the first one also tidy up after killed runs."""
         _same_folder(self.config, config)
         self.config = config
         _record_run(config)
         if self.session is None:
             Outputs.of(config).tidy()
             self.session = _session(config)
-        run_attack(config, screen, self.session)
+        return self.session
+
+
+class Attack(_Computing):
+    """Compute what is missing, then write and show the tables of what this invocation asked for."""
+
+    def job(self, config: Config) -> None:
+        """One point of a sweep."""
+        from mtlbench.experiment.run import run_attack
+
+        run_attack(config, screen, self.begin(config))
 
     def finish(self) -> None:
         """Tables of this invocation's cells to files and to the terminal; then what failed.
@@ -79,24 +87,14 @@ class Attack:
         report.refuse(refused)
 
 
-class Train:
+class Train(_Computing):
     """Train a model."""
-
-    def __init__(self) -> None:
-        self.session: Session | None = None
-        self.config: Config | None = None
 
     def job(self, config: Config) -> None:
         """One point of a sweep."""
         from mtlbench.experiment.run import run_training
 
-        _same_folder(self.config, config)
-        self.config = config
-        _record_run(config)
-        if self.session is None:
-            Outputs.of(config).tidy()
-            self.session = _session(config)
-        checkpoint, clean_key = run_training(config, screen, self.session)
+        checkpoint, clean_key = run_training(config, screen, self.begin(config))
         console().print(f"{checkpoint.weights} is trained; its clean metrics stand beside it", soft_wrap=True)
         spent = checkpoint.cost
         if spent:
