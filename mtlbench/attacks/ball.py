@@ -101,7 +101,7 @@ class L2(Ball):
         return torch.where(excess > 1, self.x + moved / excess.clamp_min(1), z).clamp(0, 1)
 
     def point(self) -> Tensor:
-        """A random direction, its length to the power of the number of values uniform."""
+        """A random direction of length u^(1/n), u uniform and n the number of values: uniform in the ball."""
         share = self.random.uniform(self.x[:, :1].flatten(1)[:, :1]).double().add(1).div(2)
         values = self.x[0].numel()
         length = per_image(share.flatten().pow(1 / values).to(self.x), self.x)

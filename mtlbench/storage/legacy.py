@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from mtlbench.identity import decisive, plain
+from mtlbench.options import is_number
 
 TARGET = "_target_"
 STEPS = {"steps": 10}
@@ -110,11 +111,5 @@ def _named(node: Mapping[str, Any]) -> dict[str, Any]:
     options = {key: node.get(key, default) for key, default in defaults.items()}
     if "size" in options and options["size"] is None:
         options["size"] = 1 / options["steps"]
-    floats = {
-        key: float(value) for key, value in options.items() if _is_number(value) and key not in ("steps", "grid")
-    }
+    floats = {key: float(value) for key, value in options.items() if is_number(value) and key not in WHOLE}
     return {"name": name, **decisive(plain(options | floats))}
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool)
