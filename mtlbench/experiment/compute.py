@@ -15,7 +15,7 @@ from mtlbench.engine.evaluate import Pass, Record, evaluate
 from mtlbench.errors import BusyError, DamagedCellError, FailedCellsError, reason
 from mtlbench.experiment.cells import Plan
 from mtlbench.experiment.session import Session
-from mtlbench.models.tree_model import TreeModel
+from mtlbench.models.model import MultiTaskModel
 from mtlbench.process import stops, watchdog
 from mtlbench.process.progress import Progress
 from mtlbench.process.watchdog import Screen
@@ -46,7 +46,7 @@ class Job:
     """
 
     store: Store
-    model: TreeModel
+    model: MultiTaskModel
     dataset: ImageDataset
     plans: Sequence[Plan]
     seed: int

@@ -15,6 +15,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from mtlbench.errors import CheckpointError
+from mtlbench.models.model import weights_hash
 from mtlbench.models.tree_model import TreeModel
 from mtlbench.storage.files import write_atomically
 
@@ -35,15 +36,6 @@ UNREADABLE = (
     zipfile.BadZipFile,
 )
 """What PyTorch's unpickler raises on damaged files, found by flipping their bytes."""
-
-
-def weights_hash(model: TreeModel) -> str:
-    """sha256 over names, shapes, types and values of the state; the identity of the weights in a result's key."""
-    digest = hashlib.sha256()
-    for name, tensor in sorted(model.state_dict().items()):
-        digest.update(f"{name} {tuple(tensor.shape)} {tensor.dtype}\n".encode())
-        digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
-    return digest.hexdigest()
 
 
 def describe(model: TreeModel) -> dict[str, str]:
