@@ -208,7 +208,7 @@ class _Run:
             "cells_in_pass": len(self.plans),
             "gradients_per_image": plan.attack.gradients if plan.attack else 0,
         }
-        tasks = {task.name: list(task.metrics) for task in job.dataset.tasks}
+        tasks = {task.name: list(task.metric_names) for task in job.dataset.tasks}
         return Cell(plan.identity, {**job.origin, **about}, tasks, self.records[key].arrays())
 
 
