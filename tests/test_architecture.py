@@ -37,6 +37,9 @@ MAY_IMPORT: dict[str, set[str]] = {
     "cli": {
         *("attacks", "config", "data", "engine", "experiment", "metrics", "models", "process", "report", "storage"),
     },
+    "api": {
+        *("attacks", "data", "engine", "experiment", "models", "process", "report", "scores", "storage", "studies"),
+    },
     "__main__": {"cli"},
     "__init__": set(),
 }

@@ -8,27 +8,23 @@ from torch import Tensor, nn
 
 from mtlbench.errors import UsageError
 from mtlbench.models.backbone import Backbone
+from mtlbench.models.inputs import CONVENTIONS, Inputs
 from mtlbench.models.model import MultiTaskModel, weights_hash
 from mtlbench.models.sharing import Group, Tree
 from mtlbench.tasks import Task
-
-BGR_MEAN = (104.00698793, 116.66876762, 122.67891434)
-"""Mean grey level of ImageNet per channel, as in the published models of arXiv 2305.12066."""
 
 
 class TreeModel(MultiTaskModel):
     """Multi-task model whose tasks share the blocks that `tree` says.
 
-    The input convention lives here: callers pass RGB in [0, 1], the first block sees BGR on a 0..255 scale minus
-    `BGR_MEAN`. Running some tasks runs only the blocks on their paths.
+    Callers pass RGB in [0, 1], the first block sees BGR on a 0..255 scale minus the mean of ImageNet. Running some
+    tasks runs only the blocks on their paths.
 
     Args:
         backbone: builds the blocks and heads.
         tree: which tasks share which block; its tasks are numbered as in `tasks`.
         tasks: names must be unique.
     """
-
-    mean: Tensor
 
     def __init__(self, backbone: Backbone, tree: Tree, tasks: Sequence[Task]) -> None:
         super().__init__()
@@ -47,11 +43,11 @@ class TreeModel(MultiTaskModel):
             }
         )
         self.heads = nn.ModuleDict({task.name: backbone.head(task.channels) for task in tasks})
-        self.register_buffer("mean", torch.tensor(BGR_MEAN)[:, None, None], persistent=False)
+        self.inputs = Inputs(CONVENTIONS["bgr255-mean"])
 
     def predictions(self, image: Tensor, tasks: Sequence[str]) -> dict[str, Tensor]:
         """Predictions of the named tasks."""
-        x = image.flip(1) * 255 - self.mean
+        x = self.inputs(image)
         known: dict[str, Tensor] = {}
         return {name: self.heads[name](self._path(x, self.order.index(name), known)) for name in tasks}
 
