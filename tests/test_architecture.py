@@ -29,6 +29,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "models": {"storage"},
     "process": {"storage"},
     "engine": {"attacks", "data", "metrics", "models", "process", "storage"},
+    "probing": {"data", "engine", "models"},
     "scores": {"metrics", "storage"},
     "studies": {"scores", "storage"},
     "config": {"attacks", "data", "engine", "models", "process", "storage", "studies"},
@@ -38,7 +39,8 @@ MAY_IMPORT: dict[str, set[str]] = {
         *("attacks", "config", "data", "engine", "experiment", "metrics", "models", "process", "report", "storage"),
     },
     "api": {
-        *("attacks", "data", "engine", "experiment", "models", "process", "report", "scores", "storage", "studies"),
+        *("attacks", "data", "engine", "experiment", "models", "probing", "process", "report", "scores", "storage"),
+        "studies",
     },
     "__main__": {"cli"},
     "__init__": set(),
