@@ -20,7 +20,7 @@ FEW = 4
 """Images of each task; more are not looked at."""
 
 BLIND = 0.5
-"""Share of zeros from which a gradient does not look at the image."""
+"""Share of pixels from which a gradient that is 0 there does not look at the image."""
 
 AGREES = (0.5, 2.0)
 """Centred difference over directional derivative; a network is not linear over half a grey level."""
@@ -51,7 +51,8 @@ class _Slope:
 
     @property
     def zeros(self) -> float:
-        return float((self.gradient == 0).double().mean())
+        """Share of pixels at which it is 0 in every channel."""
+        return float((self.gradient == 0).all(1).double().mean())
 
 
 def gradients(subject: Subject, steady: bool = True) -> list[Finding]:
@@ -102,7 +103,7 @@ def _judged(subject: Subject, task: Task, slope: _Slope, steady: bool) -> list[F
     found = []
     if slope.zeros > BLIND:
         remedy = "rounding, clamping or nearest resizing inside the model? An attack cannot use those pixels"
-        seen = f"{slope.zeros:.0%} of its gradient is exactly 0"
+        seen = f"its gradient is exactly 0 at {slope.zeros:.0%} of the pixels"
         found.append(Finding("gradient", task.name, "warn", seen, remedy))
     return found + (_differences(subject, task, slope) if steady else [])
 

@@ -1,8 +1,8 @@
 """Mistakes that people make with a model, built into one that is right; what the probe must say, and where nothing."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from copy import deepcopy
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -13,7 +13,7 @@ import mtlbench
 from mtlbench.models.inputs import Inputs, convention
 from mtlbench.probing.finding import Finding, Probe
 from mtlbench.tasks import DEPTH, SEGMENTATION
-from tests.probing.families import TASKS, pictures
+from tests.probing.families import Scenes
 
 Predictions = dict[str, Tensor]
 
@@ -61,10 +61,9 @@ class Asked:
 
     model: Callable[[Tensor], Any]
     inputs: str = "rgb01"
-    more: Mapping[str, Any] = field(default_factory=dict)
 
-    def probe(self, images: int = 16, seed: int = 7) -> Probe:
-        return mtlbench.probe(self.model, pictures(images, seed), TASKS, inputs=self.inputs, **self.more)
+    def probe(self, scenes: Scenes) -> Probe:
+        return mtlbench.probe(self.model, scenes.test, scenes.tasks, inputs=self.inputs)
 
 
 @dataclass(frozen=True)
@@ -153,7 +152,7 @@ def without_gradient(net: nn.Module, inputs: str) -> Asked:
 
 
 def upsampled(out: Predictions) -> Predictions:
-    return {name: F.interpolate(found, (32, 32), mode="bilinear") for name, found in out.items()}
+    return {name: F.interpolate(found, (48, 48), mode="bilinear") for name, found in out.items()}
 
 
 def detached(out: Predictions) -> Predictions:
@@ -192,8 +191,8 @@ MISTAKES: dict[str, Case] = {
 }
 
 
-def asked(case: Case, net: nn.Module, inputs: str) -> Probe:
+def asked(case: Case, net: nn.Module, inputs: str, scenes: Scenes) -> Probe:
     """The probe of a copy of the network, handed over in this way; seeded, since some of them draw numbers."""
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        return case.make(deepcopy(net).eval(), inputs).probe()
+        return case.make(deepcopy(net).eval(), inputs).probe(scenes)

@@ -41,7 +41,7 @@ def test_logits_times_four_are_as_good(task: Task) -> None:
     """Logits that know something, so that the best temperature is not the largest of all."""
     target = (rand(6, task.target_channels, 8, 8) * (3 if task.holds == "classes" else 2)).long()
     known = torch.cat([target == 0, target == 1, target == 2], 1) if task.holds == "classes" else target
-    prediction = known.float() + rand(6, 3, 8, 8) - 0.5
+    prediction = known.float() + 2 * rand(6, 3, 8, 8) - 1
     mask = torch.ones(6, 1, 8, 8, dtype=torch.bool)
     once = quality(task, prediction, target, mask)
     assert quality(task, 4 * prediction, target, mask) == pytest.approx(once, rel=1e-5)
