@@ -70,6 +70,7 @@ MUST_NOT_IMPORT = {
     "studies": {"torch"},
     "report": {"torch"},
     "models/sharing": {"torch"},
+    "probing/finding": {"torch"},
     "attacks/objectives": {"mtlbench.attacks.steps", "mtlbench.tasks", "mtlbench.engine"},
     "attacks/steps": {"mtlbench.tasks", "mtlbench.engine"},
     "engine/evaluate": {"mtlbench.storage"},

@@ -6,6 +6,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
+from mtlbench.errors import ModelError
 from mtlbench.models.adapted import Adapted
 from mtlbench.models.inputs import CONVENTIONS, IMAGENET, Convention, Inputs
 from mtlbench.models.model import MultiTaskModel
@@ -34,8 +35,12 @@ def conventions(subject: Subject, constant: Mapping[str, float]) -> list[Finding
     best, name, losses = 1.0, "", mine
     typed = ""
     for other, remedy in alternatives(given):
-        with torch.no_grad():
-            found = _qualities(subject, subject.predict(translated(subject.batch.image, given, other)))
+        try:
+            with torch.no_grad():
+                predictions = subject.predict(translated(subject.batch.image, given, other))
+        except ModelError:  # it checks what it is given: those it does not want
+            continue
+        found = _qualities(subject, predictions)
         ratio = _ratio(mine, found, constant)
         if ratio < best:
             best, name, losses, typed = ratio, other.name, found, remedy

@@ -1,6 +1,6 @@
 """Does the gradient of each task reach the image, and is it that of the loss, by finite differences?"""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -67,6 +67,8 @@ def gradients(subject: Subject, steady: bool = True) -> list[Finding]:
         part = subject.scored(task, FEW)
         if part is None:  # `constant` says so
             continue
+        inside = part.batch.image.clamp(HALF, 1 - HALF)  # some models refuse what is outside of [0, 1]
+        part = replace(part, batch=replace(part.batch, image=inside))
         try:
             slope = _slope(part, task)
         except ModelError as error:

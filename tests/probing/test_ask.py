@@ -168,6 +168,17 @@ def test_a_function_says_which_modules_it_uses() -> None:
     assert "no module that can be seen" in finding.seen
 
 
+def test_a_model_that_checks_its_images_is_not_refused_for_it() -> None:
+    """Other conventions and finite differences would show it images outside of [0, 1]."""
+
+    def how(red: Tensor) -> Tensor:
+        if red.min() < 0 or red.max() > 1:
+            raise ValueError("expected images in [0, 1]")
+        return red
+
+    assert asked(Red(how).eval()).findings == ()
+
+
 def attribute_nats(prediction: Tensor, target: Tensor, mask: Tensor, weights: Tensor | None) -> Tensor:
     return F.binary_cross_entropy_with_logits(prediction, target, reduction="none").mean((1, 2, 3))
 
