@@ -28,7 +28,7 @@ def conventions(subject: Subject, constant: Mapping[str, float]) -> list[Finding
 
     Args:
         subject: who is asked.
-        constant: task name -> quality of the best constant.
+        constant: task name -> quality of the best constant, where it is known.
     """
     given = given_to(subject.model)
     mine = _qualities(subject, subject.predictions)
@@ -101,7 +101,7 @@ def _ratio(mine: Mapping[str, float], other: Mapping[str, float], constant: Mapp
     """Geometric mean over the tasks of the other loss over mine; 1 unless every task is clearly better off."""
     product, counted = 1.0, 0
     for task, before in mine.items():
-        floor = NEGLIGIBLE * constant[task]
+        floor = NEGLIGIBLE * constant.get(task, 0.0)
         if before <= floor and other[task] <= floor:
             continue
         if not other[task] <= LOWER * before:

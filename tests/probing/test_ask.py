@@ -154,6 +154,25 @@ def test_a_task_without_any_target_is_told() -> None:
     assert "none of the first 4 images" in finding.seen
 
 
+def test_images_that_are_sorted_by_their_label_are_no_reproach() -> None:
+    """Sixteen of one class, or fifteen and one: the best constant knows nothing of the other classes."""
+    seen = images(16)
+    task = {"kind": classification(3)}
+    seen[:, 0] += 0.2
+    seen[0, 0], seen[0, 1] = 0.2, 0.8
+    seen = seen.clamp(0, 1)
+
+    def model(x: Tensor) -> dict[str, Tensor]:
+        return {"kind": 8 * x.mean((2, 3))}
+
+    kinds = seen.mean((2, 3)).argmax(1)
+    (mode,) = mtlbench.probe(model, (seen, {"kind": kinds}), task).findings
+    assert mode.question == "mode"
+    (_, told) = mtlbench.probe(model, (seen[1:], {"kind": kinds[1:]}), task).findings
+    assert (told.question, told.severity) == ("targets", "info")
+    assert told.seen == "all targets of the first 15 images are the same"
+
+
 def test_training_mode_matters_only_where_a_module_has_it() -> None:
     assert [one.severity for one in of(asked(nn.Sequential(Red(), nn.Identity())), "mode")] == ["info"]
     assert of(asked(nn.Sequential(Red()).eval()), "mode") == []
