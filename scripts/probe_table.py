@@ -8,6 +8,7 @@ Each family is trained from scratch on one thread; nothing of the probe was chos
 """
 
 import argparse
+import sys
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
@@ -66,10 +67,10 @@ def main() -> None:
     given = parser.parse_args()
     torch.set_num_threads(1)
     scenes, longer = (rooms(), LONGER) if given.rooms else (blobs(), 1)
-    networks = {
-        name: [trained(family, scenes, seed, longer) for seed in range(given.seeds)]
-        for name, family in FAMILIES.items()
-    }
+    networks = {}
+    for name, family in FAMILIES.items():
+        print(f"training {name}", file=sys.stderr, flush=True)
+        networks[name] = [trained(family, scenes, seed, longer) for seed in range(given.seeds)]
     rows = {name: verdict(name, case, networks, scenes) for name, case in (RIGHT | MISTAKES).items()}
     print("| handed over | " + " | ".join(networks) + " |")
     print("|---" * (len(networks) + 1) + "|")

@@ -133,6 +133,15 @@ def test_a_loss_that_does_not_see_the_image() -> None:
     assert "a random half grey level changes its loss by 0 of it" in finding.seen
 
 
+def test_a_loss_of_zero_is_no_refusal() -> None:
+    """Targets that a coarse prediction does not sample."""
+    target = torch.zeros(4, 1, 8, 8)
+    target[:, :, 1, 1] = torch.arange(1.0, 5.0)[:, None]
+    coarse = Red(lambda red: red[..., ::2, ::2])
+    found = asked(coarse.eval(), depth=target).findings
+    assert {(one.question, one.severity) for one in found} == {("gradient", "warn"), ("targets", "warn")}
+
+
 def test_gradients_that_are_not_finite() -> None:
     (finding,) = of(asked(Red(lambda red: red + (0 * red).sqrt())), "gradient")
     assert "not finite" in finding.seen
