@@ -46,7 +46,7 @@ class TreeModel(nn.Module):
                 for group in partition
             }
         )
-        self.heads = nn.ModuleDict({task.name: backbone.head(task.channels) for task in tasks})
+        self.heads = nn.ModuleDict({task.name: backbone.head(task) for task in tasks})
         self.register_buffer("mean", torch.tensor(BGR_MEAN)[:, None, None], persistent=False)
 
     def forward(self, image: Tensor, tasks: Sequence[str] | None = None) -> dict[str, Tensor]:
