@@ -117,6 +117,7 @@ def _again(config: Config) -> dict[str, Any]:
 
 def model_identity(setup: Setup, trained: Trained, dataset: ImageDataset, arithmetic: str = FP32) -> dict[str, Any]:
     """What all cells of one model on one split share."""
+    version = setup.backbone.version_at(image_size(setup.config["dataset"]["resolution"]))
     return {
         "dataset": dataset.name + dataset.scoring,
         "split": dataset.split,
@@ -129,4 +130,5 @@ def model_identity(setup: Setup, trained: Trained, dataset: ImageDataset, arithm
         "training": trained.training,
         "weights": weights_hash(trained.model),
         "seed": trained.seed,
+        **({"model_version": version} if version > 1 else {}),
     } | in_identity(arithmetic)
