@@ -9,7 +9,7 @@ import torch
 
 from mtlbench.config import Config
 from mtlbench.config.build import identity_of
-from mtlbench.config.dataset import dataset_identity, dataset_root, open_dataset
+from mtlbench.config.dataset import dataset_identity, dataset_root, image_size, open_dataset
 from mtlbench.config.model import build_backbone, choose_device, sharing_tree
 from mtlbench.config.training import build_adversary, training_recipe
 from mtlbench.data import left_out
@@ -64,7 +64,7 @@ class Setup:
         adversary = self.adversary.identity() if self.adversary else {}
         recipe = {
             "dataset": dataset_identity(config, self.root),
-            "model": self.backbone.identity(),
+            "model": self.backbone.identity_at(image_size(config["dataset"]["resolution"])),
             "tree": str(self.tree),
             "tasks": {task.name: task.channels for task in self.test.tasks},
             "training": {"name": training, **self.recipe.identity(), **adversary},
@@ -86,7 +86,7 @@ def prepare(config: Config, screen: Screen, session: Session) -> Setup:
         root = dataset_root(config, progress)
     test = open_dataset(config, "test", root, limit=config.get("limit"))
     say_left_out(test, session)
-    tree = sharing_tree(config, len(test.tasks))
+    tree = sharing_tree(config, len(test.tasks), backbone.blocks)
     return Setup(config, root, test, tree, backbone, recipe, adversary, device, screen, session)
 
 

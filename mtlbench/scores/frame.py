@@ -104,7 +104,8 @@ def names(cell: Cell) -> dict[str, Any]:
     differ in: a step size, an alpha, restarts, the attacked tasks. ``recipe`` is that of the training, which has more
     than a name; empty where the weights were given. Both are canonical JSON.
     """
-    identity = {"precision": "fp32", **cell.identity, "norm": cell.identity.get("norm", "linf"), "cell": cell.key}
+    defaults = {"precision": "fp32", "model_version": 1, "norm": "linf"}  # an identity does not name them
+    identity = {**defaults, **cell.identity, "cell": cell.key}
     attack = {name: cell.identity[name] for name in OPTIONS if cell.identity.get(name)}
     attacked = identity.get("tasks") or ()
     if identity.get("target") == EVERY_TASK and 0 < len(attacked) < len(cell.tasks):
@@ -134,6 +135,7 @@ def details(cell: Cell) -> dict[str, str]:
     trained_on = (cell.provenance.get("recipe") or {}).get("dataset", {})
     found |= {"training_dataset": _words(trained_on.get("generated") or trained_on.get("name"))}
     last = {"tree": identity.get("tree"), "precision": identity.get("precision", "fp32")}
+    last |= {"model_version": identity.get("model_version", 1)}
     last |= {name: str(identity.get(name))[:HASH_DIGITS] for name in ("split", "weights", "fingerprint")}
     return found | {name: _words(value) for name, value in last.items()}
 

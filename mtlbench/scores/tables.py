@@ -12,7 +12,7 @@ from mtlbench.scores.wide import ABOUT_METRIC, IDENTITY, OK, block, levels, with
 from mtlbench.tasks import DEPTH, EDGE_TEXTURE, KEYPOINTS2D, NORMALS, SEGMENTATION
 
 TASK_ORDER = (SEGMENTATION, NORMALS, DEPTH, KEYPOINTS2D, EDGE_TEXTURE)
-ALWAYS_TELL = ("tree", "precision", "split", "weights", "fingerprint")
+ALWAYS_TELL = ("tree", "precision", "model_version", "split", "weights", "fingerprint")
 """Details that say that cells differ, not in what a reader would call it."""
 
 

@@ -21,7 +21,7 @@ IDENTITY = (
 
 SAME_MODEL = (
     *("dataset", "split", "fingerprint", "model", "training", "sharing", "tree", "weights", "seed"),
-    *("n_images", "scores", "precision"),
+    *("n_images", "scores", "precision", "model_version"),
 )
 """Levels in which, where present, an attacked cell and its clean cell agree."""
 
