@@ -38,7 +38,8 @@ MAY_IMPORT: dict[str, set[str]] = {
         *("attacks", "config", "data", "engine", "experiment", "metrics", "models", "process", "report", "storage"),
     },
     "api": {
-        *("attacks", "data", "engine", "experiment", "models", "process", "report", "scores", "storage", "studies"),
+        *("attacks", "data", "engine", "experiment", "metrics", "models", "process"),
+        *("report", "scores", "storage", "studies"),
     },
     "__main__": {"cli"},
     "__init__": set(),
