@@ -1,5 +1,6 @@
 """What every command that touches a model starts from: the parts of a configuration, each built once and checked."""
 
+import re
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,10 +19,14 @@ from mtlbench.engine.adversarial import Adversary
 from mtlbench.engine.training import Recipe
 from mtlbench.experiment.session import Session
 from mtlbench.models.backbone import Backbone
+from mtlbench.models.checkpoint import tree_in
 from mtlbench.models.sharing import Tree
 from mtlbench.process.watchdog import Screen, watched
-from mtlbench.storage.checkpoints import Checkpoint, find
+from mtlbench.storage.checkpoints import WEIGHTS, Checkpoint, find
 from mtlbench.storage.outputs import Outputs
+
+AUTO = "auto"
+"""As ``checkpoint=``: the model of the recipe, trained where it is missing."""
 
 
 @dataclass(frozen=True)
@@ -86,8 +91,29 @@ def prepare(config: Config, screen: Screen, session: Session) -> Setup:
         root = dataset_root(config, progress)
     test = open_dataset(config, "test", root, limit=config.get("limit"))
     say_left_out(test, session)
-    tree = sharing_tree(config, len(test.tasks), backbone.blocks)
+    tree = _tree(config, test, backbone)
     return Setup(config, root, test, tree, backbone, recipe, adversary, device, screen, session)
+
+
+def given(config: Config) -> set[str]:
+    """The options that the command line gives."""
+    return {override.lstrip("+").partition("=")[0] for override in config["overrides"]}
+
+
+def _tree(config: Config, test: ImageDataset, backbone: Backbone) -> Tree:
+    """The tree of the weights where these are given and say it, and the command line does not."""
+    weights = config.get("checkpoint", AUTO)
+    if weights != AUTO and not any(re.match(r"sharing\b", option) for option in given(config)):
+        found = tree_in(weights_file(Path(str(weights))), [task.name for task in test.tasks], backbone.blocks)
+        if found is not None:
+            return found
+    return sharing_tree(config, len(test.tasks), backbone.blocks)
+
+
+def weights_file(path: Path) -> Path:
+    """The weights that ``checkpoint=`` names: a file, or the folder that it is in."""
+    path = path.expanduser()
+    return path / WEIGHTS if path.is_dir() else path
 
 
 def say_left_out(dataset: ImageDataset, session: Session) -> None:
