@@ -72,6 +72,11 @@ class Trained:
         """Whether they stand beside the weights, where such a place is."""
         return self.checkpoint is None or (self.checkpoint.folder / CLEAN_METRICS).is_file()
 
+    def serves(self, checkpoint: Checkpoint, setup: Setup) -> bool:
+        """Whether it is the model that `setup` asks for, loaded already."""
+        device, asked = next(self.model.parameters()).device, setup.device
+        return self.checkpoint == checkpoint and device.type == asked.type and asked.index in (None, device.index)
+
 
 def load_or_train(setup: Setup, may_train: bool = False) -> Trained:
     """The model of the experiment; trained first where it is missing and rooms or `may_train` allow.
@@ -84,7 +89,10 @@ def load_or_train(setup: Setup, may_train: bool = False) -> Trained:
     given = config.get("checkpoint", AUTO)
     if given != AUTO:
         return _given(setup, Path(str(given)).expanduser())
-    checkpoint, model = setup.checkpoint(), _new(setup)
+    checkpoint, last = setup.checkpoint(), setup.session.trained
+    if not may_train and last and last.serves(checkpoint, setup):
+        return last
+    model = _new(setup)
     again = may_train and config["force"] and str(checkpoint.folder) not in setup.session.computed
     if checkpoint.trained and not again:
         _load(model, checkpoint)
@@ -98,7 +106,8 @@ def load_or_train(setup: Setup, may_train: bool = False) -> Trained:
             f"  {_train_line(config)}\n\nor give a weights file: checkpoint=FILE"
         )
     name, recipe = config["training"]["name"], checkpoint.recipe
-    return Trained(model, name, config["seed"], recipe, checkpoint.folder.name, checkpoint)
+    setup.session.trained = Trained(model, name, config["seed"], recipe, checkpoint.folder.name, checkpoint)
+    return setup.session.trained
 
 
 def _new(setup: Setup) -> TreeModel:
