@@ -6,8 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import yaml
-
 from mtlbench import report
 from mtlbench.errors import DamagedCellError, DataError, OldCellError, UsageError
 from mtlbench.experiment import provenance
@@ -214,12 +212,11 @@ def _same_folder(before: Config | None, now: Config) -> None:
 
 
 def _record_run(config: Config) -> None:
-    """The resolved configuration, versions, commit and device beside Hydra's own files of this run."""
+    """Versions, commit and device, beside the configuration of this run."""
     from mtlbench.config.model import choose_device
 
     folder = Path(config["run_dir"])
     write_atomically(folder / "provenance.json", json.dumps(provenance.record(choose_device(config)), indent=2) + "\n")
-    write_atomically(folder / "resolved.yaml", yaml.safe_dump(dict(config), sort_keys=False))
 
 
 def _session(config: Config) -> "Session":

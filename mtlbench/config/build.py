@@ -1,7 +1,10 @@
 """Configuration to objects. Builds classes of mtlbench and of the modules named in `plugins`, nothing else."""
 
 import importlib
+import importlib.util
+import sys
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from mtlbench.errors import UsageError
@@ -60,6 +63,8 @@ def _find(path: str, plugins: Sequence[str], option: str, what: str, fits: Calla
     )
     if not _inside(module_name, roots):
         raise refusal
+    if importlib.util.find_spec(module_name.partition(".")[0]) is None and str(Path.cwd()) not in sys.path:
+        sys.path.append(str(Path.cwd()))  # behind all else: a console script does not look there, python -m does
     try:
         found = getattr(importlib.import_module(module_name), name)
     except (ImportError, AttributeError) as error:

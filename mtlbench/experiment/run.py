@@ -116,7 +116,7 @@ def _again(config: Config) -> dict[str, Any]:
 
 def model_identity(setup: Setup, trained: Trained, dataset: ImageDataset, arithmetic: str = FP32) -> dict[str, Any]:
     """What all cells of one model on one split share."""
-    version = setup.backbone.version_at(image_size(setup.config["dataset"]["resolution"]))
+    version = setup.architecture.version_at(image_size(setup.config["dataset"]["resolution"]))
     return {
         "dataset": dataset.name + dataset.scoring,
         "split": dataset.split,

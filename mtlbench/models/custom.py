@@ -13,7 +13,7 @@ from torch import nn
 from mtlbench.errors import ModelError, UsageError
 from mtlbench.identity import decisive, dotted, plain
 from mtlbench.models.adapted import Adapted
-from mtlbench.models.model import MultiTaskModel
+from mtlbench.models.inputs import CONVENTIONS, convention
 from mtlbench.models.outputs import Outputs
 from mtlbench.tasks import Task
 
@@ -44,8 +44,12 @@ class Custom:
         """What it is called in tables."""
         return self.name or self.build.__name__
 
-    def new(self, tasks: Sequence[Task], device: torch.device) -> MultiTaskModel:
-        """The model on `device`, as the function builds it.
+    def version_at(self, size: tuple[int, int]) -> int:
+        """1: what changes a model of the user shows in its source."""
+        return 1
+
+    def new(self, tasks: Sequence[Task], seed: int, device: torch.device) -> Adapted:
+        """The model on `device`, as the function builds it; weights that it draws depend on `seed` alone.
 
         Raises:
             ModelError: the function fails, or returns something else.
@@ -58,9 +62,11 @@ class Custom:
             inspect.signature(self.build).bind(**options)
         except TypeError as error:
             raise UsageError(f"{where}: {error}; the options of model.options are {list(self.options)}") from error
-        made = self.build(**options)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            made = self.build(**options)
         if isinstance(made, Adapted):
-            if self.inputs != "rgb01" or self.outputs is not None:
+            if convention(self.inputs) != CONVENTIONS["rgb01"] or self.outputs is not None:
                 raise UsageError(f"model.inputs, model.outputs: what {where} returns has its own; leave them out")
         elif isinstance(made, nn.Module):
             made = Adapted(made, tasks, self.inputs, self.outputs)
