@@ -67,13 +67,12 @@ def build_custom(config: Config) -> Custom:
         UsageError: an option is wrong.
     """
     model, plugins = config["model"], config["plugins"]
-    if not isinstance(model["options"], Mapping):
-        raise UsageError(
-            f"model.options={model['options']}: expected the arguments of model.build, for example {{a: 1}}"
-        )
+    options = {} if model["options"] is None else model["options"]
+    if not isinstance(options, Mapping):
+        raise UsageError(f"model.options={options}: expected arguments of model.build, for example {{width: 64}}")
     return Custom(
         build=resolve_function(str(model["build"]), "model.build", plugins),
-        options={str(name): value for name, value in model["options"].items()},
+        options={str(name): value for name, value in options.items()},
         inputs=convention(model["inputs"], "model.inputs"),
         outputs=_outputs(model["outputs"], plugins),
         name=model["name"],
@@ -88,7 +87,7 @@ def _outputs(given: object, plugins: Sequence[str]) -> Outputs:
         return resolve_function(given, "model.outputs", plugins)
     if not isinstance(given, Mapping):
         raise UsageError(
-            f"model.outputs={given}: expected {{task: key, position or FROM:TO}}, or MODULE:FUNCTION of what it returns"
+            f"model.outputs={given}: expected {{task: key, position or FROM:TO}}, or MODULE:FUNCTION that finds them"
         )
     return {str(task): _channels(where) for task, where in given.items()}
 

@@ -8,6 +8,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from torch import nn
+
 from mtlbench.config import Config
 from mtlbench.config.build import identity_of
 from mtlbench.config.dataset import open_dataset
@@ -122,6 +124,8 @@ def _custom(setup: Setup, custom: Custom, may_train: bool) -> Trained:
     model = custom.new(setup.test.tasks, seed, setup.device)
     if weights != AUTO:
         file = weights_file(Path(str(weights)))
+        if not isinstance(model.inner, nn.Module):
+            raise UsageError(f"checkpoint={weights}: {custom.title} is a function, which has no weights to load")
         load_state(model.inner, file, partial(_say, setup, file))
     return Trained(model, UNKNOWN, seed, None, custom.title)
 
