@@ -222,13 +222,13 @@ def _classes(keys: Keys, kind: str, per_image: bool) -> tuple[str, ...]:
     if kind != CLASSES:
         return ()
     most = 100_000 if per_image else MOST_CLASSES
-    value = keys.get("classes")
+    value, expected = keys.get("classes"), f"their number, or a list of their names, each once; 2 to {most}"
     if is_whole(value, 2) and value <= most:
         names = tuple(map(str, range(value)))
     else:
-        names = tuple(map(str, keys.items("classes", "names", lambda part: isinstance(part, (str, int)))))
+        names = tuple(map(str, keys.items("classes", expected, lambda part: isinstance(part, (str, int)))))
     if not 2 <= len(names) <= most or len(set(names)) < len(names):
-        keys.refuse("classes", f"expected their number, or a list of their names, each once; 2 to {most}")
+        keys.refuse("classes", f"expected {expected}")
     if "from" in keys and keys.get("from") != "folder":
         keys.refuse("from", "expected folder: the class is the name of the image's folder")
     if "from" in keys and any(key in keys for key in ("csv", "key", "column")):
