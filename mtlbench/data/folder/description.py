@@ -132,7 +132,8 @@ def read_description(where: object) -> Description:
     if isinstance(where, Mapping):
         return _description(where, option, Path())
     if where is None or not str(where).strip():
-        raise UsageError(f"{option}={where}: expected a yaml file of yours, or one of {', '.join(known())}")
+        shown = "null" if where is None else where
+        raise UsageError(f"{option}={shown}: expected a yaml file of yours, or one of {', '.join(known())}")
     text = str(where)
     if text in known():
         path = KNOWN / f"{text}.yaml"
