@@ -78,7 +78,6 @@ def test_the_root_may_stand_in_the_description(call: Callable, tmp_path: Path) -
             "dataset.describe=~no-such-user-here/x.yaml: no such user",
         ),
         (("dataset.describe=celeba", "dataset.root=."), ENVIRONMENT, "list_eval_partition.txt: no such file"),
-        (("dataset.descrbe=celeba",), USAGE, "dataset.descrbe=celeba: no such option; did you mean dataset.describe?"),
     ],
 )
 def test_mistakes_on_the_command_line(call: Callable, given: tuple[str, ...], status: int, message: str) -> None:
