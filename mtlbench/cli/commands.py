@@ -164,10 +164,16 @@ def rebuild(config: Config) -> None:
 
 
 def data(config: Config) -> None:
-    """Generate, verify or describe a dataset."""
+    """Generate, verify, describe or convert a dataset."""
     from mtlbench.cli import data as datasets
 
-    actions = {"make": datasets.make, "verify": datasets.verify, "info": datasets.info, "baseline": datasets.baseline}
+    actions = {
+        "make": datasets.make,
+        "verify": datasets.verify,
+        "info": datasets.info,
+        "baseline": datasets.baseline,
+        "convert": datasets.convert,
+    }
     if config["action"] not in list(actions):
         raise UsageError(f"action={config['action']}: expected {', '.join(actions)}")
     actions[config["action"]](config)

@@ -63,6 +63,12 @@ RULES: tuple[tuple[str, Callable[[Config], bool], str], ...] = (
         "of mtlbench report only audit= computes anything",
     ),
     (r"study", lambda c: c.get("cell") is not None or c.get("audit") is not None, "cell= and audit= show no study"),
+    (r"source|target", lambda c: c.get("action") != "convert", "action=convert has a source and a target"),
+    (
+        r"dataset(\..+)?",
+        lambda c: c.get("action") == "convert",
+        "action=convert takes source= and target=; the result says which dataset reads it",
+    ),
     (r"device|workers|timeout", lambda c: "action" in c, "mtlbench data decodes in this process"),
     (r"device|workers|wait|timeout|plugins|seed", lambda c: "blocks" in c, "mtlbench layouts only draws"),
     (r"workers|timeout", lambda c: "repeats" in c, "mtlbench bench loads its images before it times anything"),
