@@ -30,6 +30,11 @@ RULES: tuple[tuple[str, Callable[[Config], bool], str], ...] = (
         lambda c: "attack" in c and _attack(c).get("objective") is None,
         "attack={attack} attacks nothing",
     ),
+    (
+        r"sharing([/.].+)?|training([/.].+)?",
+        lambda c: "build" in (c.get("model") or {}),
+        "model=custom comes with a sharing and a training of its own",
+    ),
     (r"attack\.random_start", lambda c: _attack(c).get("name") == "noise", "noise is random wherever it starts"),
     (r"attack\.loss_scale", lambda c: _attack(c).get("name") == "noise", "noise is random whatever the losses are"),
     (

@@ -8,9 +8,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from mtlbench.config.overrides import near
 from mtlbench.errors import UsageError
-from mtlbench.options import LARGEST, is_number, is_whole
+from mtlbench.options import LARGEST, is_number, is_whole, near
 from mtlbench.studies import STUDIES
 
 LEAST = {
@@ -32,7 +31,7 @@ LEAST = {
 MOST = {"seed": 2**32 - 1, "dataset.seed": 2**32 - 1, "workers": 256}
 
 MAY_BE_NULL = ("limit", "sharing.index", "audit")
-MAY_BE_A_NAME = ("sharing.index",)
+MAY_BE_A_NAME = ("sharing.index", "sharing.shared_blocks")
 SHORTEST_TIMEOUT = 1
 """Seconds; below, a slow step would pass for a hang."""
 

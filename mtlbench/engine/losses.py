@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from mtlbench.errors import DataError
+from mtlbench.errors import DataError, UsageError
 from mtlbench.tasks import Task
 
 Loss = Callable[[Tensor, Tensor, Tensor, Tensor | None], Tensor]
@@ -76,6 +76,18 @@ def _same_pixels(loss: str, prediction: Tensor, target: Tensor, mask: Tensor, ch
 LOSSES: dict[str, Loss] = {"cross_entropy": cross_entropy, "cosine": cosine, "l1": l1}
 
 
+def loss_of(given: str | Loss) -> Loss:
+    """A loss by name, or itself.
+
+    Raises:
+        UsageError: no such name.
+    """
+    found = LOSSES.get(given) if isinstance(given, str) else given
+    if found is None:
+        raise UsageError(f"loss {given}: expected a function, or one of {', '.join(LOSSES)}")
+    return found
+
+
 def valid_images(mask: Tensor) -> Tensor:
     """Which images of a mask [B, 1, h, w] have at least one valid pixel, [B] bool."""
     return mask.flatten(1).any(1)
@@ -125,7 +137,7 @@ class TaskLosses:
         task.check_shapes(prediction.shape, self.targets[task.name].shape, self.masks[task.name].shape)
         target, mask = self._at(task.name, (prediction.shape[-2], prediction.shape[-1]))
         weights = prediction.new_tensor(task.class_weights) if task.class_weights else None
-        return LOSSES[task.loss](prediction, target, mask, weights)
+        return loss_of(task.loss)(prediction, target, mask, weights)
 
     def _at(self, name: str, size: tuple[int, int]) -> tuple[Tensor, Tensor]:
         if (name, size) not in self._sized:

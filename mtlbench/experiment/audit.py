@@ -17,8 +17,8 @@ from mtlbench.errors import DataError, MtlbenchError
 from mtlbench.experiment.cells import Plan, clean_plan, plans
 from mtlbench.experiment.run import loader_of, model_identity
 from mtlbench.experiment.session import Session
-from mtlbench.experiment.setup import Setup, prepare
-from mtlbench.experiment.trained import AUTO, Trained, load_or_train
+from mtlbench.experiment.setup import AUTO, Setup, prepare
+from mtlbench.experiment.trained import Trained, load_or_train
 from mtlbench.process.watchdog import Screen
 from mtlbench.scores.frame import metrics_frame
 from mtlbench.storage.outputs import Outputs

@@ -12,10 +12,10 @@ from mtlbench.report.caches import provide_caches
 from mtlbench.report.studies import show_study
 from mtlbench.report.tables import may_fail, write_tables
 from mtlbench.report.terminal import MOST_REMARKS, console, show_remarks, show_summary
-from mtlbench.scores import accuracy_lost, arp, damage, relative_drops, tables
-from mtlbench.scores.alarms import alarms, checks, numbers_of
+from mtlbench.scores import accuracy_lost, tables
+from mtlbench.scores.alarms import alarms, arp_of_cells, checks, numbers_of
 from mtlbench.scores.frame import details, metrics_frame
-from mtlbench.scores.wide import OK, levels
+from mtlbench.scores.wide import OK
 from mtlbench.storage.outputs import Outputs
 from mtlbench.storage.store import Cell, Store
 from mtlbench.studies import STUDIES, Evidence
@@ -132,7 +132,7 @@ def collect(outputs: Outputs, paper_batch: int, keys: Collection[str] | None = N
 
     metrics = metrics_frame(passing(), paper_batch=paper_batch)
     numbers = checks(rows)
-    raised = alarms(numbers, _arp_of_cells(metrics))
+    raised = alarms(numbers, arp_of_cells(metrics))
     return Report(outputs, cells, metrics, numbers, raised, refused, store.failures())
 
 
@@ -178,10 +178,3 @@ def accuracy_lost_text(outputs: Outputs, key: str) -> str:
     if status != OK:
         return f"clean accuracy lost: {status}"
     return f"clean accuracy lost against training=clean: {value:.1f} % (standard scores)"
-
-
-def _arp_of_cells(metrics: pd.DataFrame) -> pd.DataFrame:
-    """cell, arp_percent in the standard scores."""
-    points = metrics.iloc[:, :1]
-    wide = arp(damage(relative_drops(points[points.index.get_level_values("scores") == "standard"])))
-    return levels(wide)[["cell"]].assign(arp_percent=wide.iloc[:, 0].to_numpy())
