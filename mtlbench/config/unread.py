@@ -36,6 +36,7 @@ RULES: tuple[tuple[str, Callable[[Config], bool], str], ...] = (
         "model=custom comes with a sharing and a training of its own",
     ),
     (r"attack\.random_start", lambda c: _attack(c).get("name") == "noise", "noise is random wherever it starts"),
+    (r"attack\.loss_scale", lambda c: _attack(c).get("name") == "noise", "noise is random whatever the losses are"),
     (
         r"training\.halve_every",
         lambda c: _training(c).get("schedule") != "halve",
