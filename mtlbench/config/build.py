@@ -25,11 +25,7 @@ def build(node: Mapping[str, Any], plugins: Sequence[str] = (), /, kind: type = 
     Raises:
         UsageError: the target is not such a class, defined in mtlbench or a plugin, or does not take these options.
     """
-    if not isinstance(node, Mapping):
-        raise UsageError(f"{node}: expected options with a {TARGET}, the {kind.__name__} to build")
-    target = resolve(str(node.get(TARGET, "")), plugins)
-    if not issubclass(target, kind):
-        raise UsageError(f"{TARGET}={node[TARGET]}: expected a kind of {kind.__module__}.{kind.__name__}")
+    target = target_of(node, plugins, kind)
     if issubclass(target, Identified) and not _inside(target.__module__, ("mtlbench",)):
         _check_name(target, kind)
     options = {str(key): value for key, value in node.items() if key != TARGET} | more
@@ -37,6 +33,16 @@ def build(node: Mapping[str, Any], plugins: Sequence[str] = (), /, kind: type = 
         return target(**options)
     except TypeError as error:
         raise UsageError(f"{node[TARGET]}: {error}") from error
+
+
+def target_of(node: object, plugins: Sequence[str], kind: type) -> type:
+    """The class that `build` calls; raises as it does."""
+    if not isinstance(node, Mapping):
+        raise UsageError(f"{node}: expected options with a {TARGET}, the {kind.__name__} to build")
+    target = resolve(str(node.get(TARGET, "")), plugins)
+    if not issubclass(target, kind):
+        raise UsageError(f"{TARGET}={node[TARGET]}: expected a kind of {kind.__module__}.{kind.__name__}")
+    return target
 
 
 def resolve(path: str, plugins: Sequence[str] = ()) -> type:

@@ -7,6 +7,7 @@ from mtlbench.engine.adversarial import Adversary
 from mtlbench.engine.precision import FP32
 from mtlbench.engine.training import Recipe
 from mtlbench.errors import UsageError
+from mtlbench.options import whole
 
 
 def training_recipe(config: Config) -> Recipe:
@@ -14,6 +15,7 @@ def training_recipe(config: Config) -> Recipe:
     training = config["training"]
     if not isinstance(training["betas"], Sequence):
         raise UsageError(f"training.betas={training['betas']}: expected two numbers from 0 to below 1")
+    whole(training["save_every"], "training.save_every")
     return Recipe(
         iterations=training["iterations"],
         batch_size=training["batch_size"],
