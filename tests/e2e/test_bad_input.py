@@ -171,9 +171,6 @@ EARLY = {
     "blocks": (("bench", "sharing.shared_blocks=9"), "sharing.shared_blocks=9: expected 0 (independent) to 5"),
     "trees of five": (("attack", "dataset=rooms5", "experiment=tradeoff", "all_trees=true"), "5 tasks have 7556"),
     "attacked task": (("attack", "attack.tasks=[foo]"), "attack.tasks=['foo']: expected one or more of segmentation"),
-        ("attack", "attack=none", "attack.tasks=[keypoints2d]"),
-        "attack.tasks=['keypoints2d']:",
-    ),
     "metric": (
         ("data", "dataset.metrics={depth:[miou]}"),
         "dataset.metrics.depth=['miou']: expected a list of one or",
