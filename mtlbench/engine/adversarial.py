@@ -70,9 +70,9 @@ class Adversary:
 
     def attacked(self, tasks: Sequence[Task], iteration: int) -> tuple[Task, ...]:
         """The tasks that the step of an iteration attacks; `single` counts steps, so that it passes over none."""
-        return (
-            (tasks[int(iteration * self.ratio) % len(tasks)],) if isinstance(self.objective, Single) else tuple(tasks)
-        )
+        if not isinstance(self.objective, Single):
+            return tuple(tasks)
+        return (tasks[int(iteration * self.ratio) % len(tasks)],)
 
     def __call__(self, tasks: Sequence[Task], model: MultiTaskModel, batch: Batch, iteration: int) -> Tensor | None:
         """Attacked images [B, 3, H, W] of `batch`, made in evaluation mode; None where no step is wanted."""
