@@ -39,7 +39,8 @@ SHORT = {"steps": 4, "grid": 1}
 def composed(choice: str) -> Any:
     """The attack group, unresolved, that one choice makes: ``attack=dgba`` or ``attack/step=pgd``."""
     with hydra.initialize_config_dir(str(CONF.parent), version_base="1.3"):
-        return OmegaConf.to_container(hydra.compose(overrides=[f"+{choice}"]), resolve=False)["attack"]
+        found: Any = OmegaConf.to_container(hydra.compose(overrides=[f"+{choice}"]), resolve=False)
+    return found["attack"]
 
 
 def _pairs() -> list[tuple[str, str]]:

@@ -191,7 +191,7 @@ def test_only_the_command_line_knows_hydra() -> None:
     knowing = {
         name_of(file) for file in FILES for module in imports(file) if module.startswith(("hydra", "omegaconf"))
     }
-    assert knowing == {"cli/app", "cli/sweep", "cli/hydra_errors"}
+    assert knowing == {"cli/app", "cli/compose", "cli/sweep", "cli/hydra_errors"}
 
 
 @pytest.mark.parametrize("module", WITHOUT_TORCH)

@@ -11,7 +11,7 @@ from mtlbench.attacks.objectives.base import Losses, Objective
 from mtlbench.attacks.random import PerImage
 from mtlbench.attacks.steps.base import Step
 from mtlbench.errors import UsageError
-from mtlbench.options import one_of, whole
+from mtlbench.options import flag, one_of, whole
 from mtlbench.tasks import Task
 
 
@@ -39,6 +39,7 @@ class Attack:
     def __post_init__(self) -> None:
         one_of(self.norm, "attack.norm", BALLS)
         whole(self.restarts, "attack.restarts")
+        flag(self.random_start, "attack.random_start")
         if self.norm not in self.step.norms:
             raise UsageError(f"attack.norm={self.norm}: {self.step.name} steps in {', '.join(self.step.norms)} only")
 

@@ -4,7 +4,9 @@ import importlib
 import importlib.util
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from inspect import isabstract, signature
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from mtlbench.errors import UsageError
@@ -25,11 +27,7 @@ def build(node: Mapping[str, Any], plugins: Sequence[str] = (), /, kind: type = 
     Raises:
         UsageError: the target is not such a class, defined in mtlbench or a plugin, or does not take these options.
     """
-    if not isinstance(node, Mapping):
-        raise UsageError(f"{node}: expected options with a {TARGET}, the {kind.__name__} to build")
-    target = resolve(str(node.get(TARGET, "")), plugins)
-    if not issubclass(target, kind):
-        raise UsageError(f"{TARGET}={node[TARGET]}: expected a kind of {kind.__module__}.{kind.__name__}")
+    target = target_of(node, plugins, kind)
     if issubclass(target, Identified) and not _inside(target.__module__, ("mtlbench",)):
         _check_name(target, kind)
     options = {str(key): value for key, value in node.items() if key != TARGET} | more
@@ -37,6 +35,33 @@ def build(node: Mapping[str, Any], plugins: Sequence[str] = (), /, kind: type = 
         return target(**options)
     except TypeError as error:
         raise UsageError(f"{node[TARGET]}: {error}") from error
+
+
+def target_of(node: object, plugins: Sequence[str], kind: type) -> type:
+    """The class that `build` calls; raises as it does."""
+    if not isinstance(node, Mapping):
+        raise UsageError(f"{node}: expected options with a {TARGET}, the {kind.__name__} to build")
+    target = resolve(str(node.get(TARGET, "")), plugins)
+    if not issubclass(target, kind):
+        raise UsageError(f"{TARGET}={node[TARGET]}: expected a kind of {kind.__module__}.{kind.__name__}")
+    return target
+
+
+def named(kind: type, plugins: Sequence[str] = ()) -> dict[str, Any]:
+    """Public name -> class, of the objectives or step rules of mtlbench and of plugins that need no options."""
+    for module in plugins:
+        try:
+            _imported(module)
+        except ImportError as error:
+            raise UsageError(f"plugins={module}: {error}") from error
+    found: dict[str, Any] = {}
+    for one in _kinds(kind):
+        if not isabstract(one) and all(o.default is not o.empty for o in signature(one).parameters.values()):
+            if _inside(one.__module__, plugins):
+                _check_name(one, kind)
+            if _inside(one.__module__, ("mtlbench", *plugins)):
+                found[public_name(one)] = one
+    return found
 
 
 def resolve(path: str, plugins: Sequence[str] = ()) -> type:
@@ -63,15 +88,27 @@ def _find(path: str, plugins: Sequence[str], option: str, what: str, fits: Calla
     )
     if not _inside(module_name, roots):
         raise refusal
-    if importlib.util.find_spec(module_name.partition(".")[0]) is None and str(Path.cwd()) not in sys.path:
-        sys.path.append(str(Path.cwd()))  # behind all else: a console script does not look there, python -m does
     try:
-        found = getattr(importlib.import_module(module_name), name)
+        found = getattr(_imported(module_name), name)
     except (ImportError, AttributeError) as error:
         raise UsageError(f"{option}={path}: {error}") from error
     if not fits(found) or not _inside(found.__module__, roots):
         raise refusal
     return found
+
+
+def _imported(module: str) -> ModuleType:
+    if importlib.util.find_spec(module.partition(".")[0]) is None and str(Path.cwd()) not in sys.path:
+        sys.path.append(str(Path.cwd()))  # behind all else: a console script does not look there, python -m does
+    return importlib.import_module(module)
+
+
+def _kinds(kind: type) -> list[type]:
+    """The class and everything below it."""
+    kinds = [kind]
+    for other in kinds:
+        kinds += other.__subclasses__()
+    return kinds
 
 
 def identity_of(part: Mapping[str, Any], plugins: Sequence[str]) -> dict[str, Any]:
@@ -86,9 +123,7 @@ def identity_of(part: Mapping[str, Any], plugins: Sequence[str]) -> dict[str, An
 
 def _check_name(target: type, kind: type) -> None:
     """Refuse a class of a plugin that has the name of one of mtlbench's: their results would be taken for the same."""
-    kinds = [kind]
-    for other in kinds:
-        kinds += other.__subclasses__()
+    for other in _kinds(kind):
         if _inside(other.__module__, ("mtlbench",)) and public_name(other) == public_name(target):
             raise UsageError(
                 f"{target.__module__}.{target.__name__}: its name {public_name(target)!r} is that of mtlbench's own "
