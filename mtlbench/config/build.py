@@ -66,35 +66,44 @@ def named(kind: type, plugins: Sequence[str] = ()) -> dict[str, Any]:
 
 def resolve(path: str, plugins: Sequence[str] = ()) -> type:
     """The class at ``package.module.Class``."""
-    found: type = _find(path, plugins, TARGET, "class", lambda one: isinstance(one, type))
+    found: type = _ours(path, plugins, TARGET, "a class", lambda one: isinstance(one, type))
     return found
 
 
 def resolve_function(path: str, option: str, plugins: Sequence[str] = ()) -> Callable[..., Any]:
     """The function or class at ``package.module:name`` or ``package.module.name``, for `option`."""
-    found: Callable[..., Any] = _find(path.replace(":", "."), plugins, option, "function", callable)
+    found: Callable[..., Any] = _ours(path, plugins, option, "a function", callable)
     return found
 
 
-def _find(path: str, plugins: Sequence[str], option: str, what: str, fits: Callable[[Any], bool]) -> Any:
-    """What stands at a path inside of mtlbench or a plugin.
-
-    Something re-exported by mtlbench from elsewhere does not count: its own module must lie inside.
-    """
+def _ours(path: str, plugins: Sequence[str], option: str, what: str, fits: Callable[[Any], bool]) -> Any:
+    """`attribute` of mtlbench or a plugin. Something that they import from elsewhere does not count."""
     roots = ("mtlbench", *plugins)
-    module_name, _, name = path.rpartition(".")
-    refusal = UsageError(
-        f"{option}={path}: expected a {what} of {' or '.join(roots)}; name your module in plugins=[...]"
-    )
+    found = attribute(path, option, what, roots)
+    if not fits(found) or not _inside(found.__module__, roots):
+        raise _refusal(path, option, what, roots)
+    return found
+
+
+def attribute(path: str, option: str, what: str, roots: Sequence[str]) -> Any:
+    """What stands at ``package.module.name``, or ``package.module:name``, of one of the modules `roots`.
+
+    Raises:
+        UsageError: it is of another module, or there is no such name; the message names `option` and says `what` is
+            expected.
+    """
+    module_name, _, name = path.replace(":", ".").rpartition(".")
     if not _inside(module_name, roots):
-        raise refusal
+        raise _refusal(path, option, what, roots)
     try:
-        found = getattr(_imported(module_name), name)
+        return getattr(_imported(module_name), name)
     except (ImportError, AttributeError) as error:
         raise UsageError(f"{option}={path}: {error}") from error
-    if not fits(found) or not _inside(found.__module__, roots):
-        raise refusal
-    return found
+
+
+def _refusal(path: str, option: str, what: str, roots: Sequence[str]) -> UsageError:
+    whose = " or ".join(roots) or "a plugin"
+    return UsageError(f"{option}={path}: expected {what} of {whose}; name your module in plugins=[...]")
 
 
 def _imported(module: str) -> ModuleType:
