@@ -40,6 +40,12 @@ def public_name(kind: type) -> str:
     return declared if isinstance(declared, str) else kind.__name__
 
 
+def dotted(found: Any) -> str:
+    """Where a function or class of a user stands, ``module:name``."""
+    kind = found if hasattr(found, "__qualname__") else type(found)
+    return f"{kind.__module__}:{kind.__qualname__}"
+
+
 def decisive(options: Mapping[str, Any]) -> dict[str, Any]:
     """Options that are set: null and false are neutral, so that a new option keeps old results valid."""
     return {key: value for key, value in options.items() if value is not None and value is not False}

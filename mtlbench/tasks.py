@@ -1,59 +1,134 @@
-"""The vocabulary of dense prediction tasks. Imports nothing of the project and no torch.
+"""The vocabulary of tasks: what a head predicts, what trains it, what attacks it, what scores it. No torch.
 
-A `Task` says how many channels a head has, which loss trains and attacks it, and which metrics score it.
-The sets are those of arXiv 2305.12066: NYUv2 with three tasks and Tiny-Taxonomy with five.
+A `Task` is data: names of built-in losses and metrics, or objects of your own. The constructors write down the usual
+ones (`segmentation`, `depth`, `normals`, `regression`, `classification`, `multilabel`); the two sets of
+arXiv 2305.12066, NYUv2 with three tasks and Tiny-Taxonomy with five, are made of them.
+
+    tasks = [segmentation(13, ignore=255), depth(unit="m"), classification(["good", "hole"], name="defect")]
+
+A task *per image* is a map of one pixel: its prediction is [B, C, 1, 1], so that everything else is the same for it.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any, Literal, Protocol
 
 from mtlbench.errors import DataError, UsageError
+from mtlbench.identity import dotted
+from mtlbench.options import whole
+
+Loss = Callable[..., Any]
+"""(prediction [B, C, h, w], target [B, c, h, w], mask [B, 1, h, w], class weights [C] or None) -> losses [B], see
+`mtlbench.engine.losses`."""
+
+Kind = Literal["classes", "attributes", "directions", "values"]
+"""What a target holds: one class id, a 0 or 1 for each attribute, a vector of any length, or numbers."""
+
+
+class Scored(Protocol):
+    """What a metric tells of itself, see `mtlbench.metrics.Metric`."""
+
+    @property
+    def name(self) -> str:
+        """In tables."""
+
+    def described(self) -> dict[str, Any]:
+        """What it computes, as plain data."""
 
 
 @dataclass(frozen=True)
 class Task:
-    """One dense prediction task.
+    """One task: a head, its target, its losses and its metrics.
 
     Args:
         name: the task's name in configuration, tables and batches, for example ``depth``.
-        channels: channels of its head; the number of classes for segmentation.
-        loss: a key of `mtlbench.engine.losses.LOSSES`.
-        metrics: keys of `mtlbench.metrics.METRICS`, in table order.
+        channels: channels of its head; the number of classes for segmentation and classification.
+        loss: a key of `mtlbench.engine.losses.LOSSES`, or a function of that form (`Loss`).
+        metrics: keys of `mtlbench.metrics.METRICS`, or `Metric` objects, in table order.
         class_weights: weight of each class in the cross-entropy, or empty for equal weights.
+        attack_loss: what an attack climbs, as `loss`; None = the loss that trains it.
+        per_image: one prediction an image, not one a pixel; maps are then 1x1.
+        kind: what the target holds; derived from `loss` where that is built in.
+        unit: of target and prediction, for example ``m``; empty where metrics have their own.
+        labels: names of the classes or attributes, or empty.
+        ignore: the value that marks a target which does not count, for who makes the masks.
     """
 
     name: str
     channels: int
-    loss: str
-    metrics: tuple[str, ...]
+    loss: str | Loss
+    metrics: tuple[str | Scored, ...]
     class_weights: tuple[float, ...] = ()
+    attack_loss: str | Loss | None = None
+    per_image: bool = False
+    kind: Kind | None = None
+    unit: str = ""
+    labels: tuple[str, ...] = ()
+    ignore: float | None = None
+
+    @property
+    def holds(self) -> Kind:
+        """What the target holds: `kind`, or what the built-in loss is made for."""
+        return self.kind or (KINDS.get(self.loss, "values") if isinstance(self.loss, str) else "values")
+
+    @property
+    def climbed(self) -> str | Loss:
+        """The loss that an attack climbs."""
+        return self.loss if self.attack_loss is None else self.attack_loss
+
+    @property
+    def metric_names(self) -> tuple[str, ...]:
+        """Names of the metrics, in table order."""
+        return tuple(metric if isinstance(metric, str) else metric.name for metric in self.metrics)
 
     @property
     def target_channels(self) -> int:
         """Channels of its target: class ids have one, whatever the number of classes."""
-        return 1 if self.loss == "cross_entropy" else self.channels
+        return 1 if self.holds == "classes" else self.channels
+
+    def described(self) -> dict[str, Any]:
+        """All that decides its numbers but its name, as plain data; what is not set is left out, names of classes too.
+
+        A dataset whose tasks the user chose has this among its settings, so that it is part of every result's key.
+        """
+        found: dict[str, Any] = {"channels": self.channels, "loss": named(self.loss)}
+        found["metrics"] = [metric if isinstance(metric, str) else metric.described() for metric in self.metrics]
+        if self.attack_loss is not None:
+            found["attack_loss"] = named(self.attack_loss)
+        if self.kind is not None:
+            found["kind"] = self.kind
+        plain = {"class_weights": list(self.class_weights), "unit": self.unit}
+        found |= {name: value for name, value in plain.items() if value}
+        found |= {"per_image": True} if self.per_image else {}
+        return found | ({} if self.ignore is None else {"ignore": self.ignore})
 
     def check_shapes(self, prediction: Sequence[int], target: Sequence[int], mask: Sequence[int]) -> None:
         """Refuse shapes that broadcasting would take without a word.
 
         Args:
-            prediction: [B, C, h, w].
-            target: [B, c, H, W] with c = `target_channels`.
+            prediction: [B, C, h, w]; [B, C, 1, 1] of a task per image.
+            target: [B, c, H, W] with c = `target_channels`; [B, c, 1, 1] of a task per image.
             mask: [B, 1, H, W].
 
         Raises:
-            DataError: one of them has another shape.
+            DataError: one of them has another shape; the message names the task.
         """
-        images, size = prediction[0], target[2:]
+        images, size = tuple(prediction[:1]), tuple(target[2:])
+        one = (1, 1)
         if (
-            prediction[1] != self.channels
-            or target[:2] != (images, self.target_channels)
-            or mask[:2] != (images, 1)
-            or mask[2:] != size
+            tuple(map(len, (prediction, target, mask))) != (4, 4, 4)
+            or prediction[1] != self.channels
+            or tuple(target[:2]) != (*images, self.target_channels)
+            or tuple(mask[:2]) != (*images, 1)
+            or tuple(mask[2:]) != size
+            or (self.per_image and (tuple(prediction[2:]), size) != (one, one))
         ):
+            b = images[0] if images else "B"
+            h, w, tall, wide = (*one, *one) if self.per_image else ("h", "w", "H", "W")
             raise DataError(
                 f"{self.name}: prediction {list(prediction)}, target {list(target)}, mask {list(mask)}; expected "
-                f"[{images}, {self.channels}, h, w], [{images}, {self.target_channels}, H, W] and [{images}, 1, H, W]"
+                f"[{b}, {self.channels}, {h}, {w}], [{b}, {self.target_channels}, {tall}, {wide}] and "
+                f"[{b}, 1, {tall}, {wide}]"
             )
 
 
@@ -62,33 +137,215 @@ KEYPOINTS2D, EDGE_TEXTURE = "keypoints2d", "edge_texture"
 EVERY_TASK = "all"
 """The target of an attack on all tasks at once."""
 
-WITHOUT_UNIT = {
-    SEGMENTATION: ("miou", "pixel_accuracy", "cross_entropy"),
-    NORMALS: ("angle_mean", "angle_median", "within_11.25", "within_22.5", "within_30", "cosine_similarity"),
+KINDS: Mapping[str, Kind] = {
+    "cross_entropy": "classes",
+    "dlr": "classes",
+    "bce": "attributes",
+    "label_margin": "attributes",
+    "cosine": "directions",
 }
-"""Metrics that may score a task on any dataset. Those of the other tasks depend on the unit of their targets."""
+"""Built-in loss -> what its target holds; the others are of values."""
+
+ANGLES = ("angle_mean", "angle_median", "within_11.25", "within_22.5", "within_30")
+DEPTH_METRICS = ("abs_err", "rel_err", "delta_1.25", "delta_1.25^2", "delta_1.25^3")
+
+WITHOUT_UNIT: Mapping[tuple[Kind, bool], tuple[str, ...]] = {
+    ("classes", False): ("miou", "pixel_accuracy", "cross_entropy"),
+    ("classes", True): ("accuracy", "balanced_accuracy", "macro_f1"),
+    ("attributes", False): ("label_accuracy", "label_f1"),
+    ("attributes", True): ("label_accuracy", "label_f1", "mean_ap", "auroc"),
+    ("directions", False): (*ANGLES, "cosine_similarity"),
+    ("directions", True): (*ANGLES, "cosine_similarity"),
+}
+"""(kind, per image) -> metrics that may score it on any dataset. Those of values depend on the targets' unit."""
+
+
+def segmentation(
+    classes: int | Sequence[str],
+    *,
+    name: str = SEGMENTATION,
+    ignore: float | None = 255,
+    class_weights: Sequence[float] = (),
+    loss: str | Loss = "cross_entropy",
+    attack_loss: str | Loss | None = None,
+    metrics: Sequence[str | Scored] = ("miou", "pixel_accuracy"),
+) -> Task:
+    """One class a pixel.
+
+    Args:
+        classes: how many, or their names; targets are ids from 0.
+        name: of the task.
+        ignore: the id of pixels that do not count.
+        class_weights: of the cross-entropy, one a class.
+        loss: see `Task`.
+        attack_loss: see `Task`.
+        metrics: see `Task`.
+    """
+    number, labels = _labels(classes, f"segmentation {name}: classes")
+    weights = tuple(float(weight) for weight in class_weights)
+    if weights and len(weights) != number:
+        raise UsageError(f"segmentation {name}: {len(weights)} class weights for {number} classes")
+    return Task(
+        name,
+        number,
+        loss,
+        tuple(metrics),
+        weights,
+        attack_loss,
+        kind=_kind(loss, "classes"),
+        labels=labels,
+        ignore=ignore,
+    )
+
+
+def normals(
+    *,
+    name: str = NORMALS,
+    loss: str | Loss = "cosine",
+    attack_loss: str | Loss | None = None,
+    metrics: Sequence[str | Scored] = ANGLES,
+) -> Task:
+    """Surface normals: three channels, of any length. Arguments as in `segmentation`."""
+    return Task(name, 3, loss, tuple(metrics), attack_loss=attack_loss, kind=_kind(loss, "directions"))
+
+
+def depth(
+    unit: str = "m",
+    *,
+    name: str = DEPTH,
+    inverse: bool = False,
+    loss: str | Loss = "l1",
+    attack_loss: str | Loss | None = None,
+    metrics: Sequence[str | Scored] | None = None,
+) -> Task:
+    """Depth of each pixel.
+
+    Args:
+        unit: of the targets; metres have the metrics of the published tables, another unit is told in the tables.
+        name: of the task.
+        inverse: targets are one over the depth, or a disparity: the relative error and the delta thresholds mean
+            something else there, and are left out.
+        loss: see `Task`.
+        attack_loss: see `Task`.
+        metrics: see `Task`; None takes those that fit.
+    """
+    if metrics is None:
+        metrics = DEPTH_METRICS[:1] if inverse else DEPTH_METRICS
+    elif inverse and (wrong := sorted({m for m in metrics if isinstance(m, str)} & set(DEPTH_METRICS[1:]))):
+        raise UsageError(f"depth {name}: {', '.join(wrong)} are of depth, the targets are inverse; expected abs_err")
+    return Task(name, 1, loss, tuple(metrics), attack_loss=attack_loss, unit="" if unit == "m" else unit)
+
+
+def regression(
+    unit: str = "1",
+    *,
+    name: str = "regression",
+    outputs: int = 1,
+    per_image: bool = True,
+    loss: str | Loss = "l1",
+    attack_loss: str | Loss | None = None,
+    metrics: Sequence[str | Scored] = ("mae", "rmse", "r2"),
+) -> Task:
+    """Numbers of each image, or of each pixel.
+
+    Args:
+        unit: of the targets; ``1`` for a pure number.
+        name: of the task.
+        outputs: how many numbers.
+        per_image: false = of each pixel.
+        loss: see `Task`; ``l1`` or ``l2``.
+        attack_loss: see `Task`.
+        metrics: see `Task`.
+    """
+    outputs = whole(outputs, f"regression {name}: outputs")
+    unit = "" if unit == "1" else unit
+    return Task(name, outputs, loss, tuple(metrics), attack_loss=attack_loss, per_image=per_image, unit=unit)
+
+
+def classification(
+    classes: int | Sequence[str],
+    *,
+    name: str = "classification",
+    ignore: float | None = None,
+    class_weights: Sequence[float] = (),
+    loss: str | Loss = "cross_entropy",
+    attack_loss: str | Loss | None = "class_margin",
+    metrics: Sequence[str | Scored] = ("accuracy", "balanced_accuracy", "macro_f1"),
+) -> Task:
+    """One class an image. A confident head has no cross-entropy left to climb, so the attack's loss is scale-free.
+
+    Args:
+        classes: two or more, or their names; targets are ids from 0.
+        name: of the task.
+        ignore: the id of images that do not count.
+        class_weights: of the cross-entropy, one a class.
+        loss: see `Task`.
+        attack_loss: see `Task`.
+        metrics: see `Task`. Bounded ones: a cross-entropy near 0 has no relative drop that means anything.
+    """
+    number, labels = _labels(classes, f"classification {name}: classes")
+    if number < 2:
+        raise UsageError(f"classification {name}: classes={classes}: expected two or more")
+    if "cross_entropy" in metrics:
+        raise UsageError(f"classification {name}: cross_entropy is no metric of images; expected bounded ones")
+    task = segmentation(
+        number, name=name, ignore=ignore, class_weights=class_weights, loss=loss, attack_loss=attack_loss
+    )
+    return replace(task, metrics=tuple(metrics), per_image=True, labels=labels)
+
+
+def multilabel(
+    attributes: int | Sequence[str],
+    *,
+    name: str = "attributes",
+    loss: str | Loss = "bce",
+    attack_loss: str | Loss | None = "label_margin",
+    metrics: Sequence[str | Scored] = ("label_accuracy", "label_f1"),
+) -> Task:
+    """Several yes or no of each image, one logit each; targets are 0 or 1, anything else (NaN, -1) is unknown.
+
+    Args:
+        attributes: how many, or their names.
+        name: of the task.
+        loss: see `Task`.
+        attack_loss: see `Task`.
+        metrics: see `Task`; ``mean_ap`` and ``auroc`` are the others.
+    """
+    number, labels = _labels(attributes, f"multilabel {name}: attributes")
+    kind = _kind(loss, "attributes")
+    return Task(name, number, loss, tuple(metrics), (), attack_loss, per_image=True, kind=kind, labels=labels)
+
+
+def _labels(given: int | Sequence[str], option: str) -> tuple[int, tuple[str, ...]]:
+    """How many, and their names where they have some."""
+    if isinstance(given, (list, tuple)):
+        names = tuple(str(name) for name in given)
+        if not names or len(set(names)) < len(names):
+            raise UsageError(f"{option}={list(given)}: expected one or more names, each once")
+        return len(names), names
+    return whole(given, option), ()
+
+
+def _kind(loss: str | Loss, kind: Kind) -> Kind | None:
+    """`kind` where the loss does not tell it."""
+    return None if isinstance(loss, str) and KINDS.get(loss, "values") == kind else kind
+
+
+def named(loss: str | Loss) -> str:
+    """The name of a built-in loss, ``module:function`` of another."""
+    return loss if isinstance(loss, str) else dotted(loss)
 
 
 def three_tasks(classes: int = 40) -> tuple[Task, ...]:
     """Segmentation, surface normals and depth in metres, with the metrics reported on NYUv2."""
-    return (
-        Task(SEGMENTATION, classes, "cross_entropy", ("miou", "pixel_accuracy")),
-        Task(
-            NORMALS,
-            3,
-            "cosine",
-            ("angle_mean", "angle_median", "within_11.25", "within_22.5", "within_30"),
-        ),
-        Task(DEPTH, 1, "l1", ("abs_err", "rel_err", "delta_1.25", "delta_1.25^2", "delta_1.25^3")),
-    )
+    return segmentation(classes, ignore=None), normals(), depth()
 
 
 def five_tasks(class_weights: Sequence[float]) -> tuple[Task, ...]:
     """The Tiny-Taxonomy set; one segmentation class per entry of `class_weights`."""
-    weights = tuple(float(w) for w in class_weights)
     return (
-        Task(SEGMENTATION, len(weights), "cross_entropy", ("cross_entropy",), weights),
-        Task(NORMALS, 3, "cosine", ("cosine_similarity",)),
+        segmentation(len(class_weights), ignore=None, class_weights=class_weights, metrics=("cross_entropy",)),
+        normals(metrics=("cosine_similarity",)),
         Task(DEPTH, 1, "l1", ("log_depth_err",)),
         Task(KEYPOINTS2D, 1, "l1", ("keypoint_err",)),
         Task(EDGE_TEXTURE, 1, "l1", ("edge_err",)),
@@ -103,23 +360,27 @@ def scored_by(tasks: Sequence[Task], metrics: Mapping[str, Sequence[str]]) -> tu
     """
     option = "dataset.metrics"
     known = {task.name: task for task in tasks}
-    example = f"expected metrics for a task, for example {option}={{{tasks[0].name}:[{tasks[0].metrics[0]}]}}"
+    example = f"expected metrics for a task, for example {option}={{{tasks[0].name}:[{tasks[0].metric_names[0]}]}}"
     if not isinstance(metrics, Mapping):
         raise UsageError(f"{option}={metrics}: {example}")
     for name, chosen in metrics.items():
         if name not in known:
             raise UsageError(f"{option}.{name}: no such task; expected one of {', '.join(known)}")
-        fitting = tuple(dict.fromkeys((*known[name].metrics, *WITHOUT_UNIT.get(name, ()))))
+        task = known[name]
+        own = dict(zip(task.metric_names, task.metrics, strict=True))
+        fitting = own | {m: m for m in WITHOUT_UNIT.get((task.holds, task.per_image), ()) if m not in own}
         plain = isinstance(chosen, Sequence) and not isinstance(chosen, str)
-        if not plain or not chosen or any(metric not in fitting for metric in chosen):
+        if not plain or not chosen or any(not isinstance(m, str) or m not in fitting for m in chosen):
             raise UsageError(f"{option}.{name}={chosen}: expected a list of one or more of {', '.join(fitting)}")
-        known[name] = replace(known[name], metrics=tuple(metric for metric in fitting if metric in chosen))
+        known[name] = replace(task, metrics=tuple(value for metric, value in fitting.items() if metric in chosen))
     return tuple(known.values())
 
 
 def scoring(own: Sequence[Task], scored: Sequence[Task]) -> str:
     """What stands behind a dataset's name in tables: ``(segmentation=miou)``; nothing if no task has other metrics."""
-    other = [f"{b.name}={'+'.join(b.metrics)}" for a, b in zip(own, scored, strict=True) if a.metrics != b.metrics]
+    other = [
+        f"{b.name}={'+'.join(b.metric_names)}" for a, b in zip(own, scored, strict=True) if a.metrics != b.metrics
+    ]
     return f"({','.join(other)})" if other else ""
 
 

@@ -32,10 +32,14 @@ MAY_IMPORT: dict[str, set[str]] = {
     "scores": {"metrics", "storage"},
     "studies": {"scores", "storage"},
     "config": {"attacks", "data", "engine", "models", "process", "storage", "studies"},
-    "experiment": {"attacks", "config", "data", "engine", "models", "process", "scores", "storage"},
+    "experiment": {"attacks", "config", "data", "engine", "metrics", "models", "process", "scores", "storage"},
     "report": {"process", "scores", "storage", "studies"},
     "cli": {
         *("attacks", "config", "data", "engine", "experiment", "metrics", "models", "process", "report", "storage"),
+    },
+    "api": {
+        *("attacks", "data", "engine", "experiment", "metrics", "models", "process"),
+        *("report", "scores", "storage", "studies"),
     },
     "__main__": {"cli"},
     "__init__": set(),

@@ -1,7 +1,10 @@
 """Configuration to objects. Builds classes of mtlbench and of the modules named in `plugins`, nothing else."""
 
 import importlib
-from collections.abc import Mapping, Sequence
+import importlib.util
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from mtlbench.errors import UsageError
@@ -37,22 +40,36 @@ def build(node: Mapping[str, Any], plugins: Sequence[str] = (), /, kind: type = 
 
 
 def resolve(path: str, plugins: Sequence[str] = ()) -> type:
-    """The class at ``package.module.Class``.
+    """The class at ``package.module.Class``."""
+    found: type = _find(path, plugins, TARGET, "class", lambda one: isinstance(one, type))
+    return found
 
-    A class re-exported by mtlbench from elsewhere does not count: its own module must lie inside.
+
+def resolve_function(path: str, option: str, plugins: Sequence[str] = ()) -> Callable[..., Any]:
+    """The function or class at ``package.module:name`` or ``package.module.name``, for `option`."""
+    found: Callable[..., Any] = _find(path.replace(":", "."), plugins, option, "function", callable)
+    return found
+
+
+def _find(path: str, plugins: Sequence[str], option: str, what: str, fits: Callable[[Any], bool]) -> Any:
+    """What stands at a path inside of mtlbench or a plugin.
+
+    Something re-exported by mtlbench from elsewhere does not count: its own module must lie inside.
     """
     roots = ("mtlbench", *plugins)
     module_name, _, name = path.rpartition(".")
     refusal = UsageError(
-        f"_target_={path}: expected a class of {' or '.join(roots)}; name your module in plugins=[...]"
+        f"{option}={path}: expected a {what} of {' or '.join(roots)}; name your module in plugins=[...]"
     )
     if not _inside(module_name, roots):
         raise refusal
+    if importlib.util.find_spec(module_name.partition(".")[0]) is None and str(Path.cwd()) not in sys.path:
+        sys.path.append(str(Path.cwd()))  # behind all else: a console script does not look there, python -m does
     try:
         found = getattr(importlib.import_module(module_name), name)
     except (ImportError, AttributeError) as error:
-        raise UsageError(f"_target_={path}: {error}") from error
-    if not isinstance(found, type) or not _inside(found.__module__, roots):
+        raise UsageError(f"{option}={path}: {error}") from error
+    if not fits(found) or not _inside(found.__module__, roots):
         raise refusal
     return found
 

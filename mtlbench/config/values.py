@@ -8,9 +8,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from mtlbench.config.overrides import near
 from mtlbench.errors import UsageError
-from mtlbench.options import LARGEST, is_number, is_whole
+from mtlbench.options import LARGEST, is_number, is_whole, near
 from mtlbench.studies import STUDIES
 
 LEAST = {
@@ -76,7 +75,7 @@ def check_values(config: Mapping[str, Any]) -> None:
         raise UsageError(f"outputs={_shown(outputs)}: expected a folder")
     if config.get("checkpoint", "auto") is None:
         raise UsageError("checkpoint=null: expected auto, a weights file, or its folder")
-    for option in ("dataset.root", "checkpoint"):
+    for option in ("dataset.root", "dataset.describe", "checkpoint"):
         try:
             Path(str(_value(config, option, ""))).expanduser()
         except RuntimeError as error:

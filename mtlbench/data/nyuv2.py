@@ -194,9 +194,9 @@ def _missing_list(root: Path) -> str:
     if (root / "train" / "image").is_dir() or (root / "val" / "image").is_dir():
         hint = "this looks like the MTAN packing (train/image/0.npy): use dataset=nyuv2_mtan"
     elif (root / "gt_sets").is_dir():
-        hint = "this looks like NYUD_MT (gt_sets, images, ...), which is not supported"
+        hint = "this looks like NYUD_MT (gt_sets, images, ...): use dataset=folder dataset.describe=nyud_mt"
     elif (root / "nyu_depth_v2_labeled.mat").is_file():
-        hint = "the .mat file holds no normals and is not read; get the packing of AdaShare or MTAN"
+        hint = "the .mat file holds no normals; mtlbench data action=convert makes a folder of its images and depth"
     elif parts:
         hint = f"{', '.join(parts)} are here, only the list of splits is missing; it comes with the download"
     else:

@@ -13,7 +13,7 @@ from mtlbench.attacks.steps import FGSM, PGD, Step
 from mtlbench.data.batch import Batch
 from mtlbench.engine.evaluate import GREY, frozen
 from mtlbench.engine.losses import TaskLosses
-from mtlbench.models.tree_model import TreeModel
+from mtlbench.models.model import MultiTaskModel
 from mtlbench.options import number, one_of, whole
 from mtlbench.tasks import Task
 
@@ -66,7 +66,7 @@ class Adversary:
         """The tasks that the step of an iteration attacks; `single` counts steps, so that it passes over none."""
         return (tasks[int(iteration * self.ratio) % len(tasks)],) if self.attack == "single" else tuple(tasks)
 
-    def __call__(self, tasks: Sequence[Task], model: TreeModel, batch: Batch, iteration: int) -> Tensor | None:
+    def __call__(self, tasks: Sequence[Task], model: MultiTaskModel, batch: Batch, iteration: int) -> Tensor | None:
         """Attacked images [B, 3, H, W] of `batch`, made in evaluation mode; None where no step is wanted."""
         if not self.wanted(iteration):
             return None
@@ -74,7 +74,7 @@ class Adversary:
             return batch.image
         seen = self.attacked(tasks, iteration)
         rule: Step = FGSM() if self.step == "fgsm" else PGD(self.steps)
-        losses = TaskLosses(model, seen, batch.targets, batch.masks)
+        losses = TaskLosses(model, seen, batch.targets, batch.masks, clean=batch.image)
         eps = torch.full((len(batch),), self.eps / GREY, device=batch.image.device)
         random = PerImage(self.seed + iteration, batch.names)
         with frozen(model):

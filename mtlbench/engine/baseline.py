@@ -40,12 +40,12 @@ def scores(
 def _constant(task: Task, training: Sequence[Batch]) -> Tensor:
     targets = torch.cat([batch.targets[task.name] for batch in training])
     masks = torch.cat([batch.masks[task.name] for batch in training])
-    if task.loss == "cross_entropy":
+    if task.holds == "classes":
         ids = torch.where(masks, targets.long(), task.channels)
         counts = torch.bincount(ids.flatten(), minlength=task.channels + 1)[: task.channels].float()
         weights = torch.tensor(task.class_weights) if task.class_weights else torch.ones(task.channels)
         return (counts * weights).clamp_min(1e-6).log()
-    if task.loss == "cosine":
+    if task.holds == "directions":
         unit = torch.nn.functional.normalize(targets.float(), dim=1)
         return unit.movedim(1, -1)[masks[:, 0]].mean(0)
     return torch.stack([targets[:, i : i + 1][masks].float().median() for i in range(task.channels)])

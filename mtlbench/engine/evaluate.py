@@ -17,7 +17,7 @@ from mtlbench.engine.losses import TaskLosses
 from mtlbench.metrics.measure import Measured, measure
 from mtlbench.metrics.statistics import STATISTICS
 from mtlbench.metrics.visibility import visibility
-from mtlbench.models.tree_model import TreeModel
+from mtlbench.models.model import MultiTaskModel
 from mtlbench.process import stops
 from mtlbench.process.progress import Progress, silent
 from mtlbench.tasks import Task
@@ -122,7 +122,7 @@ class Pass:
         seed: of random starts and noise.
     """
 
-    model: TreeModel
+    model: MultiTaskModel
     tasks: Sequence[Task]
     cells: Sequence[PlannedCell]
     seed: int

@@ -18,7 +18,7 @@ from mtlbench.engine.evaluate import GREY, Pass, PlannedCell, evaluate, frozen
 from mtlbench.engine.losses import TaskLosses
 from mtlbench.engine.naive import NaiveDGBA
 from mtlbench.metrics.measure import measure
-from mtlbench.models.tree_model import TreeModel
+from mtlbench.models.model import MultiTaskModel
 from mtlbench.process.progress import Progress
 from mtlbench.tasks import Task
 
@@ -48,7 +48,7 @@ class Timing:
 
 
 def run(
-    model: TreeModel,
+    model: MultiTaskModel,
     tasks: Sequence[Task],
     batch: Batch,
     attacks: Mapping[str, Attack],
@@ -96,7 +96,7 @@ def run(
 
 
 def whole_pass(
-    model: TreeModel,
+    model: MultiTaskModel,
     tasks: Sequence[Task],
     loader: Callable[[], Sequence[Batch]],
     attack: Attack,
@@ -137,18 +137,18 @@ def peak_memory_mib(device: torch.device) -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10
 
 
-def _forward(model: TreeModel, batch: Batch) -> dict[str, Tensor]:
+def _forward(model: MultiTaskModel, batch: Batch) -> dict[str, Tensor]:
     with torch.no_grad():
         return model(batch.image)
 
 
-def _attack(model: TreeModel, attack: Attack, batch: Batch) -> Callable[[], object]:
+def _attack(model: MultiTaskModel, attack: Attack, batch: Batch) -> Callable[[], object]:
     losses = TaskLosses(model, attack.tasks, batch.targets, batch.masks)
     eps = batch.image.new_full((len(batch),), EPS)
     return lambda: attack(losses, batch.image, eps, PerImage(0, batch.names))
 
 
-def _with_parameter_gradients(model: TreeModel, action: Callable[[], object]) -> Callable[[], object]:
+def _with_parameter_gradients(model: MultiTaskModel, action: Callable[[], object]) -> Callable[[], object]:
     def run_it() -> None:
         model.requires_grad_(True)
         try:

@@ -15,7 +15,8 @@ from mtlbench.engine.evaluate import Pass, Record, evaluate
 from mtlbench.errors import BusyError, DamagedCellError, FailedCellsError, reason
 from mtlbench.experiment.cells import Plan
 from mtlbench.experiment.session import Session
-from mtlbench.models.tree_model import TreeModel
+from mtlbench.metrics.formulas import formulas_of
+from mtlbench.models.model import MultiTaskModel
 from mtlbench.process import stops, watchdog
 from mtlbench.process.progress import Progress
 from mtlbench.process.watchdog import Screen
@@ -46,7 +47,7 @@ class Job:
     """
 
     store: Store
-    model: TreeModel
+    model: MultiTaskModel
     dataset: ImageDataset
     plans: Sequence[Plan]
     seed: int
@@ -208,8 +209,9 @@ class _Run:
             "cells_in_pass": len(self.plans),
             "gradients_per_image": plan.attack.gradients if plan.attack else 0,
         }
-        tasks = {task.name: list(task.metrics) for task in job.dataset.tasks}
-        return Cell(plan.identity, {**job.origin, **about}, tasks, self.records[key].arrays())
+        tasks = {task.name: list(task.metric_names) for task in job.dataset.tasks}
+        formulas = formulas_of(job.dataset.tasks)
+        return Cell(plan.identity, {**job.origin, **about}, tasks, self.records[key].arrays(), formulas)
 
 
 def fail(

@@ -20,7 +20,6 @@ from mtlbench.experiment.compute import Job, complete
 from mtlbench.experiment.session import Session
 from mtlbench.experiment.setup import Setup, prepare
 from mtlbench.experiment.trained import Trained, load_or_train
-from mtlbench.models.checkpoint import weights_hash
 from mtlbench.process.watchdog import Screen
 from mtlbench.scores import tables
 from mtlbench.scores.frame import metrics_frame
@@ -117,18 +116,14 @@ def _again(config: Config) -> dict[str, Any]:
 
 def model_identity(setup: Setup, trained: Trained, dataset: ImageDataset, arithmetic: str = FP32) -> dict[str, Any]:
     """What all cells of one model on one split share."""
-    version = setup.backbone.version_at(image_size(setup.config["dataset"]["resolution"]))
+    version = setup.architecture.version_at(image_size(setup.config["dataset"]["resolution"]))
     return {
         "dataset": dataset.name + dataset.scoring,
         "split": dataset.split,
         "fingerprint": fingerprint(dataset, setup.outputs.fingerprints),
         "n_images": len(dataset),
-        "model": setup.backbone.name,
-        "sharing": setup.tree.name,
-        "shared_blocks": setup.tree.shared_blocks,
-        "tree": str(setup.tree),
+        **trained.model.identity(),
         "training": trained.training,
-        "weights": weights_hash(trained.model),
         "seed": trained.seed,
         **({"model_version": version} if version > 1 else {}),
     } | in_identity(arithmetic)

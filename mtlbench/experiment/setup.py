@@ -11,15 +11,17 @@ import torch
 from mtlbench.config import Config
 from mtlbench.config.build import identity_of
 from mtlbench.config.dataset import dataset_identity, dataset_root, image_size, open_dataset
-from mtlbench.config.model import build_backbone, choose_device, sharing_tree
+from mtlbench.config.model import build_backbone, build_custom, choose_device, is_custom, sharing_tree
 from mtlbench.config.training import build_adversary, training_recipe
 from mtlbench.data import left_out
 from mtlbench.data.base import ImageDataset
 from mtlbench.engine.adversarial import Adversary
 from mtlbench.engine.training import Recipe
 from mtlbench.experiment.session import Session
+from mtlbench.models.architecture import Architecture
 from mtlbench.models.backbone import Backbone
 from mtlbench.models.checkpoint import tree_in
+from mtlbench.models.custom import Custom
 from mtlbench.models.sharing import Tree
 from mtlbench.process.watchdog import Screen, watched
 from mtlbench.storage.checkpoints import WEIGHTS, Checkpoint, find
@@ -37,8 +39,7 @@ class Setup:
         config: the resolved configuration.
         root: the dataset's folder.
         test: its test split, cut to `limit`.
-        tree: the sharing tree.
-        backbone: of the model.
+        architecture: of the model.
         recipe: how the model is trained.
         adversary: makes the attacked images of adversarial training; None for clean training.
         device: where to compute.
@@ -49,8 +50,7 @@ class Setup:
     config: Config
     root: Path
     test: ImageDataset
-    tree: Tree
-    backbone: Backbone
+    architecture: Architecture | Custom
     recipe: Recipe
     adversary: Adversary | None
     device: torch.device
@@ -62,6 +62,12 @@ class Setup:
         """Where everything is written."""
         return Outputs.of(self.config)
 
+    @property
+    def own(self) -> Architecture:
+        """The architecture of a model that is trained here."""
+        assert isinstance(self.architecture, Architecture)
+        return self.architecture
+
     def checkpoint(self) -> Checkpoint:
         """Where the model of this recipe is, or will be."""
         config, plugins = self.config, self.config["plugins"]
@@ -69,12 +75,12 @@ class Setup:
         adversary = self.adversary.identity() if self.adversary else {}
         recipe = {
             "dataset": dataset_identity(config, self.root),
-            "model": self.backbone.identity_at(image_size(config["dataset"]["resolution"])),
-            "tree": str(self.tree),
+            "model": self.own.backbone.identity_at(image_size(config["dataset"]["resolution"])),
+            "tree": str(self.own.tree),
             "tasks": {task.name: task.channels for task in self.test.tasks},
             "training": {"name": training, **self.recipe.identity(), **adversary},
         }
-        name = f"{self.test.name}-{self.backbone.name}-{self.tree.name}-{training}-s{config['seed']}"
+        name = f"{self.test.name}-{self.own.backbone.name}-{self.own.tree.name}-{training}-s{config['seed']}"
 
         def known(found: Any) -> Any:
             return {**found, "model": identity_of(found["model"], plugins)} if "model" in found else found
@@ -85,14 +91,15 @@ class Setup:
 def prepare(config: Config, screen: Screen, session: Session) -> Setup:
     """Check the configuration, generate rooms where they are missing, open the test split."""
     screen = watched(screen, config["timeout"])
-    device, recipe, backbone = choose_device(config), training_recipe(config), build_backbone(config)
+    device, recipe = choose_device(config), training_recipe(config)
+    made_by = build_custom(config) if is_custom(config) else build_backbone(config)
     adversary = build_adversary(config)
     with screen(f"generate {config['dataset']['name']}") as progress:
         root = dataset_root(config, progress)
     test = open_dataset(config, "test", root, limit=config.get("limit"))
     say_left_out(test, session)
-    tree = _tree(config, test, backbone)
-    return Setup(config, root, test, tree, backbone, recipe, adversary, device, screen, session)
+    architecture = made_by if isinstance(made_by, Custom) else Architecture(made_by, _tree(config, test, made_by))
+    return Setup(config, root, test, architecture, recipe, adversary, device, screen, session)
 
 
 def given(config: Config) -> set[str]:

@@ -8,14 +8,18 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from torch import nn
+
 from mtlbench.config import Config
 from mtlbench.config.build import identity_of
 from mtlbench.config.dataset import open_dataset
 from mtlbench.engine.training import train
 from mtlbench.errors import BusyError, CheckpointError, UsageError
 from mtlbench.experiment.setup import AUTO, Setup, given, say_left_out, weights_file
-from mtlbench.models.checkpoint import load_weights, save_weights
-from mtlbench.models.tree_model import TreeModel, build
+from mtlbench.models.checkpoint import load_state, load_weights, save_weights
+from mtlbench.models.custom import Custom
+from mtlbench.models.model import MultiTaskModel
+from mtlbench.models.tree_model import TreeModel
 from mtlbench.storage.checkpoints import CLEAN_METRICS, CURVE, RECIPE, WEIGHTS, Checkpoint, read_recipe
 from mtlbench.storage.claims import claimed
 from mtlbench.storage.files import sweep, write_atomically
@@ -55,7 +59,7 @@ class Trained:
         checkpoint: its folder; None for weights that were given.
     """
 
-    model: TreeModel
+    model: MultiTaskModel
     training: str
     seed: int
     recipe: Mapping[str, Any] | None
@@ -72,6 +76,11 @@ class Trained:
         """Whether they stand beside the weights, where such a place is."""
         return self.checkpoint is None or (self.checkpoint.folder / CLEAN_METRICS).is_file()
 
+    def serves(self, checkpoint: Checkpoint, setup: Setup) -> bool:
+        """Whether it is the model that `setup` asks for, loaded already."""
+        device, asked = next(self.model.parameters()).device, setup.device
+        return self.checkpoint == checkpoint and device.type == asked.type and asked.index in (None, device.index)
+
 
 def load_or_train(setup: Setup, may_train: bool = False) -> Trained:
     """The model of the experiment; trained first where it is missing and rooms or `may_train` allow.
@@ -81,10 +90,15 @@ def load_or_train(setup: Setup, may_train: bool = False) -> Trained:
         UsageError: the weights that are given contradict the command line.
     """
     config = setup.config
+    if isinstance(setup.architecture, Custom):
+        return _custom(setup, setup.architecture, may_train)
     weights = config.get("checkpoint", AUTO)
     if weights != AUTO:
         return _given(setup, weights_file(Path(str(weights))))
-    checkpoint, model = setup.checkpoint(), _new(setup)
+    checkpoint, last = setup.checkpoint(), setup.session.trained
+    if not may_train and last and last.serves(checkpoint, setup):
+        return last
+    model = _new(setup)
     again = may_train and config["force"] and str(checkpoint.folder) not in setup.session.computed
     if checkpoint.trained and not again:
         _load(model, checkpoint)
@@ -98,11 +112,26 @@ def load_or_train(setup: Setup, may_train: bool = False) -> Trained:
             f"  {_train_line(config)}\n\nor give a weights file: checkpoint=FILE"
         )
     name, recipe = config["training"]["name"], checkpoint.recipe
-    return Trained(model, name, config["seed"], recipe, checkpoint.folder.name, checkpoint)
+    setup.session.trained = Trained(model, name, config["seed"], recipe, checkpoint.folder.name, checkpoint)
+    return setup.session.trained
+
+
+def _custom(setup: Setup, custom: Custom, may_train: bool) -> Trained:
+    """The model as the user's function builds it, with the weights of ``checkpoint=`` where these are given."""
+    if may_train:
+        raise UsageError("model=custom: mtlbench does not train models of others; build it with its weights")
+    seed, weights = setup.config["seed"], setup.config.get("checkpoint", AUTO)
+    model = custom.new(setup.test.tasks, seed, setup.device)
+    if weights != AUTO:
+        file = weights_file(Path(str(weights)))
+        if not isinstance(model.inner, nn.Module):
+            raise UsageError(f"checkpoint={weights}: {custom.title} is a function, which has no weights to load")
+        load_state(model.inner, file, partial(_say, setup, file))
+    return Trained(model, UNKNOWN, seed, None, custom.title)
 
 
 def _new(setup: Setup) -> TreeModel:
-    return build(setup.backbone, setup.tree, setup.test.tasks, setup.config["seed"], setup.device)
+    return setup.own.new(setup.test.tasks, setup.config["seed"], setup.device)
 
 
 def _load(model: TreeModel, checkpoint: Checkpoint) -> None:
@@ -191,7 +220,7 @@ def _check_against(setup: Setup, recipe: Mapping[str, Any], options: set[str], f
         if group == "training":
             pairs[option] = asked.get(name or "name"), recipe["training"].get(name or "name")
         elif group == "model" and name:
-            pairs[option] = setup.backbone.identity().get(name), recipe["model"].get(name)
+            pairs[option] = setup.own.backbone.identity().get(name), recipe["model"].get(name)
     for option, (here, there) in pairs.items():
         if here != there:
             raise UsageError(

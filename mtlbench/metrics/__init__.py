@@ -9,22 +9,47 @@ if that is new, goes into `layout` and `statistics`.
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 
-from mtlbench.metrics import normals, regression, segmentation
+from mtlbench.errors import UsageError
+from mtlbench.metrics import attributes, classification, normals, regression, segmentation
 from mtlbench.metrics.base import PAPER_BATCH, Floats, Metric, PixelMean, Scores, Statistics
+from mtlbench.metrics.regression import TARGETS_UNIT
 from mtlbench.tasks import Task
 
-__all__ = ["METRICS", "PAPER_BATCH", "Metric", "PixelMean", "Scores", "statistics_of", "values"]
+__all__ = ["METRICS", "PAPER_BATCH", "Metric", "PixelMean", "Scores", "metrics_of", "statistics_of", "values"]
 
 METRICS: dict[str, Metric] = {
-    metric.name: metric for metric in (*segmentation.METRICS, *normals.METRICS, *regression.METRICS)
+    metric.name: metric
+    for module in (segmentation, normals, regression, classification, attributes)
+    for metric in module.METRICS
 }
 """Every metric by name, in table order."""
+
+METRES = "m"
+"""The unit of the published depth errors; a task in another unit has them in its own."""
+
+
+def metrics_of(task: Task) -> tuple[Metric, ...]:
+    """The metrics of `task`, in table order.
+
+    Raises:
+        UsageError: one is unknown.
+    """
+    return tuple(_metric(task, given) for given in task.metrics)
+
+
+def _metric(task: Task, given: object) -> Metric:
+    found = METRICS.get(given) if isinstance(given, str) else given
+    if not isinstance(found, Metric):
+        raise UsageError(f"metric {given} of task {task.name}: expected a Metric, or one of {', '.join(METRICS)}")
+    unit = task.unit or {TARGETS_UNIT: "1"}.get(found.unit)
+    return replace(found, unit=unit) if unit and found.unit in (TARGETS_UNIT, METRES) else found
 
 
 def statistics_of(task: Task) -> tuple[str, ...]:
     """Names of the statistics that the metrics of `task` read, each once."""
-    return tuple(dict.fromkeys(name for metric in task.metrics for name in METRICS[metric].statistics))
+    return tuple(dict.fromkeys(name for metric in metrics_of(task) for name in metric.statistics))
 
 
 def values(
@@ -49,6 +74,6 @@ def values(
     result = {}
     for task in tasks:
         own = {name: statistics[f"{task.name}/{name}"] for name in statistics_of(task)}
-        for name in task.metrics:
-            result[task.name, name] = METRICS[name].value(own, weights, scores, batch)
+        for metric in metrics_of(task):
+            result[task.name, metric.name] = metric.value(own, weights, scores, batch)
     return result

@@ -12,11 +12,12 @@ from typing import Any
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
-from torch import Tensor
+from torch import Tensor, nn
 
 from mtlbench.errors import CheckpointError, UsageError
 from mtlbench.models import foreign, treemtl
 from mtlbench.models.foreign import Taken
+from mtlbench.models.model import weights_hash
 from mtlbench.models.sharing import Tree
 from mtlbench.models.sharing import parse as parse_tree
 from mtlbench.models.tree_model import TreeModel
@@ -39,15 +40,6 @@ UNREADABLE = (
     zipfile.BadZipFile,
 )
 """What PyTorch's unpickler raises on damaged files, found by flipping their bytes."""
-
-
-def weights_hash(model: TreeModel) -> str:
-    """sha256 over names, shapes, types and values of the state; the identity of the weights in a result's key."""
-    digest = hashlib.sha256()
-    for name, tensor in sorted(model.state_dict().items()):
-        digest.update(f"{name} {tuple(tensor.shape)} {tensor.dtype}\n".encode())
-        digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
-    return digest.hexdigest()
 
 
 def describe(model: TreeModel) -> dict[str, str]:
@@ -87,6 +79,26 @@ def load_weights(model: TreeModel, path: Path, say: Callable[[str], None] = lamb
     for field, right in expected.items():
         if field in metadata and metadata[field] != right:
             raise CheckpointError(f"{path}: holds weights of {field} {metadata[field]}; expected {field} {right}")
+    _fill(model, tensors, path, str(expected))
+    if metadata.get(CHECKSUM, weights_hash(model)) != weights_hash(model):
+        raise CheckpointError(f"{path}: the weights do not match their checksum: the file is damaged; delete it")
+    return recipe
+
+
+def load_state(module: nn.Module, path: Path, say: Callable[[str], None] = lambda _: None) -> None:
+    """Fill any module from a state dict in `path`, whatever lies beside it or in front of its names, see `foreign`.
+
+    Raises:
+        CheckpointError: the file is missing, no weights file, damaged, or of another module.
+    """
+    taken, _ = _read(path)
+    taken = foreign.without_prefix(taken, module.state_dict().keys())
+    for note in taken.notes:
+        say(note)
+    _fill(module, taken.tensors, path, f"the names of {type(module).__name__}")
+
+
+def _fill(model: nn.Module, tensors: dict[str, Tensor], path: Path, expected: str) -> None:
     state = model.state_dict()
     missing, unexpected = sorted(state.keys() - tensors.keys()), sorted(tensors.keys() - state.keys())
     if missing or unexpected:
@@ -106,9 +118,6 @@ def load_weights(model: TreeModel, path: Path, say: Callable[[str], None] = lamb
             f"{path}: {odd[0]} holds values that are NaN, infinite or no real numbers; expected weights"
         )
     model.load_state_dict(tensors)
-    if metadata.get(CHECKSUM, weights_hash(model)) != weights_hash(model):
-        raise CheckpointError(f"{path}: the weights do not match their checksum: the file is damaged; delete it")
-    return recipe
 
 
 def tree_in(path: Path, tasks: Sequence[str], blocks: int) -> Tree | None:

@@ -28,6 +28,9 @@ SAME_MODEL = (
 SHARING = ("sharing", "shared_blocks", "tree", "weights", "cell")
 """Levels in which a cell and its independent counterpart may differ; in all others they agree."""
 
+ABOUT_METRIC = ("unit", "higher_is_better")
+"""What the levels of a frame of metrics say of a metric; where they are absent it is one of mtlbench's."""
+
 OK = "ok"
 
 

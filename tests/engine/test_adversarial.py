@@ -11,7 +11,7 @@ from mtlbench.data.loader import in_order
 from mtlbench.engine.adversarial import Adversary
 from mtlbench.engine.losses import TaskLosses
 from mtlbench.errors import UsageError
-from mtlbench.models.checkpoint import weights_hash
+from mtlbench.models.model import weights_hash
 from mtlbench.models.sharing import level
 from mtlbench.models.tiny import Tiny
 from mtlbench.models.tree_model import TreeModel, build

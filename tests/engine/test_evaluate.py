@@ -14,7 +14,7 @@ from mtlbench.engine import precision
 from mtlbench.engine.evaluate import Pass, PlannedCell, evaluate, frozen
 from mtlbench.engine.losses import TaskLosses
 from mtlbench.metrics import statistics_of, values
-from mtlbench.models.checkpoint import weights_hash
+from mtlbench.models.model import weights_hash
 from mtlbench.models.sharing import level
 from mtlbench.models.tiny import Tiny
 from mtlbench.models.tree_model import TreeModel, build

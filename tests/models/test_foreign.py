@@ -13,8 +13,9 @@ from omegaconf import OmegaConf
 from torch import Tensor
 
 from mtlbench.errors import CheckpointError
-from mtlbench.models.checkpoint import load_weights, weights_hash
+from mtlbench.models.checkpoint import load_weights
 from mtlbench.models.foreign import NESTS, PREFIXES, Taken, state_dict_in, without_prefix
+from mtlbench.models.model import weights_hash
 from mtlbench.models.sharing import level
 from mtlbench.models.tree_model import TreeModel, build
 from mtlbench.tasks import three_tasks

@@ -11,10 +11,11 @@ from torch import Tensor, nn
 from mtlbench.errors import UsageError
 from mtlbench.models.backbone import Backbone
 from mtlbench.models.deeplab_resnet34 import DeepLabResNet34
+from mtlbench.models.inputs import BGR_MEAN
 from mtlbench.models.mobilenet_v2 import MobileNetV2
 from mtlbench.models.sharing import BLOCKS, all_trees, level, parse
 from mtlbench.models.tiny import Tiny
-from mtlbench.models.tree_model import BGR_MEAN, TreeModel, build
+from mtlbench.models.tree_model import TreeModel, build
 from mtlbench.tasks import five_tasks, three_tasks
 from tests.fakes import Trivial
 

@@ -12,11 +12,13 @@ from torch import Tensor
 
 from mtlbench.errors import CheckpointError
 from mtlbench.models import aspp, deeplab_resnet34
-from mtlbench.models.checkpoint import load_weights, tree_in, weights_hash
+from mtlbench.models.checkpoint import load_weights, tree_in
 from mtlbench.models.deeplab_resnet34 import DeepLabResNet34
+from mtlbench.models.inputs import BGR_MEAN
 from mtlbench.models.mobilenet_v2 import MobileNetV2
+from mtlbench.models.model import weights_hash
 from mtlbench.models.sharing import Tree, level, parse
-from mtlbench.models.tree_model import BGR_MEAN, TreeModel
+from mtlbench.models.tree_model import TreeModel
 from mtlbench.models.treemtl import NAMES
 from mtlbench.tasks import NORMALS, Task, five_tasks, three_tasks
 from tests.models.replica import CHANNELS, NARROW, NARROW_HEAD, Layout, Replica, layered, replica, save

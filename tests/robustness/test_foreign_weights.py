@@ -14,8 +14,9 @@ import pytest
 import torch
 
 from mtlbench.errors import CheckpointError
-from mtlbench.models.checkpoint import load_weights, tree_in, weights_hash
+from mtlbench.models.checkpoint import load_weights, tree_in
 from mtlbench.models.foreign import STUBS
+from mtlbench.models.model import weights_hash
 from mtlbench.models.sharing import level
 from mtlbench.models.tree_model import TreeModel, build
 from mtlbench.tasks import three_tasks
