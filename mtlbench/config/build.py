@@ -8,6 +8,11 @@ from mtlbench.errors import UsageError
 from mtlbench.identity import Identified, public_name
 
 TARGET = "_target_"
+MOVED = {
+    "mtlbench.attacks.steps.ReferenceAPGD": "mtlbench.reference.ReferenceAPGD",
+    "mtlbench.attacks.steps.ReferenceSAGA": "mtlbench.reference.ReferenceSAGA",
+}
+"""Where a class was -> where it is: a stored result names the one that made it."""
 
 
 def build(node: Mapping[str, Any], plugins: Sequence[str] = (), /, kind: type = object, **more: Any) -> Any:
@@ -42,7 +47,7 @@ def resolve(path: str, plugins: Sequence[str] = ()) -> type:
     A class re-exported by mtlbench from elsewhere does not count: its own module must lie inside.
     """
     roots = ("mtlbench", *plugins)
-    module_name, _, name = path.rpartition(".")
+    module_name, _, name = MOVED.get(path, path).rpartition(".")
     refusal = UsageError(
         f"_target_={path}: expected a class of {' or '.join(roots)}; name your module in plugins=[...]"
     )

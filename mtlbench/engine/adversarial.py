@@ -78,4 +78,4 @@ class Adversary:
         eps = torch.full((len(batch),), self.eps / GREY, device=batch.image.device)
         random = PerImage(self.seed + iteration, batch.names)
         with frozen(model):
-            return Attack(OBJECTIVES[self.attack](), rule, seen)(losses, batch.image, eps, random)[""]
+            return Attack(OBJECTIVES[self.attack](), rule, seen)(losses, batch.image, eps, random)

@@ -20,6 +20,9 @@ FIRST = (
 )
 """Order of the identifying columns of study tables, where they occur."""
 
+SEARCH, WEIGHTING = "weighted_total", "weighted"
+"""The attack that takes the best weighting per image, and the attack with one of them."""
+
 MODEL = (
     *("dataset", "split", "fingerprint", "model", "training", "sharing", "shared_blocks", "tree"),
     *("seeds", "n_images", "scores", "precision", "recipe"),
@@ -145,8 +148,9 @@ def labels(keys: pd.DataFrame) -> list[str]:
 
 
 def _label(attack: str, target: str, objective: dict[str, object]) -> str:
-    settings = {k: v for k, v in objective.items() if k not in ("name", "grid")}
+    settings = {k: v for k, v in objective.items() if k not in ("name", "grid", "weights", "judge")}
     shown = ",".join(f"{k}={v:g}" if isinstance(v, float) else f"{k}={_flat(v)}" for k, v in settings.items())
+    attack = SEARCH if attack == WEIGHTING else attack  # one of those that the search tries
     return attack + (f"({shown})" if shown else "") + ("" if target == "all" else f":{target}")
 
 
