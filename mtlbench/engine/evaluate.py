@@ -3,7 +3,7 @@
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import NamedTuple, TypeVar
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -128,39 +128,35 @@ class Pass:
     cells: Sequence[Plan]
     seed: int
 
-    def batch(self, share: "Share", cell: Plan) -> tuple[Measured, int]:
-        """One cell on one batch, and the gradients that were evaluated for it."""
+    def batch(self, share: "Share", cell: Plan) -> Measured:
+        """One cell on one batch."""
         batch, clean, attack = share.batch, share.clean, cell.attack
         if attack is None:
             gradients = _in_halves(len(batch), lambda part: self._gradients(batch[part]), Measured.join)
-            return Measured(clean.per_image | gradients.per_image, clean.pooled), 0
-        found = share.attacked(cell)
-        names = [task.name for task in self.tasks]
+            return Measured(clean.per_image | gradients.per_image, clean.pooled)
+        images, names = share.attacked(cell), [task.name for task in self.tasks]
         rows = [names.index(task.name) for task in attack.tasks]
 
         def statistics(part: slice) -> Measured:
-            images = found.images[part]
-            measured = self.measured(batch[part], images)
+            measured = self.measured(batch[part], images[part])
             before, after = clean.per_image["losses"][part, rows].T, measured.per_image["losses"][:, rows].T
             measured.per_image["rise"] = attack.rise(before, after, batch.image[part])[:, None]
-            measured.per_image.update(self._checks(batch[part], images, self.eps(batch[part], cell), attack.norm))
+            measured.per_image.update(self._checks(batch[part], images[part], cell.eps / GREY, attack.norm))
             return measured
 
-        return _in_halves(len(batch), statistics, Measured.join), found.gradients
+        return _in_halves(len(batch), statistics, Measured.join)
 
-    def attacked(self, batch: Batch, cell: Plan) -> "Found":
-        """The images that the attack of a cell finds."""
-        attack = cell.attack
-        assert attack is not None
-        losses = Counted(TaskLosses(self.model, attack.tasks, batch.targets, batch.masks))
-        random = PerImage(self.seed, batch.names)
-        return Found(attack(losses, batch.image, self.eps(batch, cell), random), losses.gradients)
+    def attacked(self, batch: Batch, cell: Plan, parts: Sequence[Tensor]) -> tuple[Tensor, int]:
+        """The images that the attack of a cell finds, chosen from what its `parts` have found, if it has any.
 
-    def selected(self, batch: Batch, cell: Plan, images: Sequence[Tensor]) -> Tensor:
-        """Per image the best of what the parts of a cell have found."""
+        And the gradients that were evaluated for it, over all images.
+        """
         assert cell.attack is not None
-        losses = TaskLosses(self.model, cell.attack.tasks, batch.targets, batch.masks)
-        return cell.attack.select(images, losses, batch.image)
+        losses = Counted(TaskLosses(self.model, cell.attack.tasks, batch.targets, batch.masks))
+        if parts:
+            return cell.attack.select(parts, losses, batch.image), losses.gradients
+        eps = batch.image.new_full((len(batch),), cell.eps / GREY)
+        return cell.attack(losses, batch.image, eps, PerImage(self.seed, batch.names)), losses.gradients
 
     def measured(self, batch: Batch, image: Tensor) -> Measured:
         """Statistics and losses of some version of the images."""
@@ -171,13 +167,9 @@ class Pass:
         measured.per_image["losses"] = losses.T
         return measured
 
-    @staticmethod
-    def eps(batch: Batch, cell: Plan) -> Tensor:
-        """The radius of each image [B]."""
-        return batch.image.new_full((len(batch),), cell.eps / GREY)
-
-    def _checks(self, batch: Batch, image: Tensor, eps: Tensor, norm: str) -> dict[str, Tensor]:
+    def _checks(self, batch: Batch, image: Tensor, radius: float, norm: str) -> dict[str, Tensor]:
         """Per image [B, 1]: distance outside ball and box, visibility, whether the model was in training mode."""
+        eps = batch.image.new_full((len(batch),), radius)
         moved = BALLS[norm](batch.image, eps, PerImage(self.seed, batch.names)).distance(image)
         low, high = image.flatten(1).amin(1), image.flatten(1).amax(1)
         outside = torch.stack([moved - eps, -low, high - 1]).amax(0).clamp_min(0)
@@ -197,50 +189,43 @@ class Pass:
         return Measured(found, {})
 
 
-class Found(NamedTuple):
-    """Attacked images [B, 3, H, W], and the gradients that were evaluated for them, over all images."""
-
-    images: Tensor
-    gradients: int
-
-
 class Share:
-    """What the cells of a pass share of one batch: its clean statistics, and the images that parts of a cell find.
+    """What the cells of a pass share of one batch.
 
     Args:
         work: the pass.
         batch: on the device.
         wanted: keys of the cells whose images another cell chooses from.
+
+    Attributes:
+        clean: the statistics of the images as they are.
+        gradients: cell -> gradients evaluated for it, over all images.
     """
 
     def __init__(self, work: Pass, batch: Batch, wanted: Collection[str]) -> None:
         self.work, self.batch, self.wanted = work, batch, wanted
         self.clean = _in_halves(len(batch), lambda part: work.measured(batch[part], batch.image[part]), Measured.join)
-        self._kept: dict[str, Found] = {}
+        self.gradients: dict[str, int] = {}
+        self._kept: dict[str, Tensor] = {}
 
-    def attacked(self, cell: Plan) -> Found:
+    def attacked(self, cell: Plan) -> Tensor:
         """The attacked images of a cell; kept, where another cell chooses from them, until it has done so."""
-        found = self._find(cell)
+        images = self._search(cell)
         if cell.key in self.wanted:
-            self._kept[cell.key] = found
-        return found
+            self._kept[cell.key] = images
+        return images
 
-    def _find(self, cell: Plan) -> Found:
-        work, batch = self.work, self.batch
-        if not cell.parts:
-            return _in_halves(len(batch), lambda part: work.attacked(batch[part], cell), _joined)
-        kept = self._kept
-        parts = [kept.pop(part.key) if part.key in kept else self._find(part) for part in cell.parts]
-        images = _in_halves(
-            len(batch),
-            lambda some: work.selected(batch[some], cell, [part.images[some] for part in parts]),
-            torch.cat,
-        )
-        return Found(images, sum(part.gradients for part in parts))
+    def _search(self, cell: Plan) -> Tensor:
+        batch, kept = self.batch, self._kept
+        parts = [kept.pop(part.key) if part.key in kept else self._search(part) for part in cell.parts]
+        self.gradients[cell.key] = sum(self.gradients[part.key] for part in cell.parts)
 
+        def some(rows: slice) -> Tensor:
+            images, gradients = self.work.attacked(batch[rows], cell, [part[rows] for part in parts])
+            self.gradients[cell.key] += gradients
+            return images
 
-def _joined(parts: Sequence[Found]) -> Found:
-    return Found(torch.cat([part.images for part in parts]), sum(part.gradients for part in parts))
+        return _in_halves(len(batch), some, torch.cat)
 
 
 def _in_halves(images: int, compute: Callable[[slice], T], join: Callable[[list[T]], T]) -> T:
@@ -326,8 +311,7 @@ def _next(
         share = shares[have]
         begins(cell.key)
         try:
-            measured, gradients = work.batch(share, cell)
-            record.add(measured, len(share.batch), gradients)
+            record.add(work.batch(share, cell), len(share.batch), share.gradients.get(cell.key, 0))
         except (Exception, SystemExit) as error:
             if failed is None or stops.received:
                 raise

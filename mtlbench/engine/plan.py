@@ -30,12 +30,8 @@ class Plan:
     @property
     def label(self) -> str:
         """A few words for messages."""
-        return label(self.identity)
-
-
-def label(identity: Mapping[str, Any]) -> str:
-    """What a cell is, in a few words."""
-    attacked = "" if identity["target"] == EVERY_TASK else f":{identity['target']}"
-    weights = "/".join(map(str, identity.get("objective", {}).get("weights", ())))
-    model = f"{identity['dataset']} {identity['model']} {identity['sharing']}"
-    return f"{model} {identity['attack']}{attacked}{weights and ' ' + weights} eps {identity['eps']:g}"
+        names = self.identity
+        target = "" if names["target"] == EVERY_TASK else f":{names['target']}"
+        weights = "/".join(map(str, names.get("objective", {}).get("weights", ())))
+        attack = f"{names['attack']}{target}{weights and ' ' + weights}"
+        return f"{names['dataset']} {names['model']} {names['sharing']} {attack} eps {names['eps']:g}"

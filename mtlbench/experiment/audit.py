@@ -12,7 +12,7 @@ from mtlbench.config.dataset import open_dataset
 from mtlbench.config.values import check_values
 from mtlbench.data.base import ImageDataset
 from mtlbench.engine.evaluate import Pass, evaluate
-from mtlbench.engine.plan import Plan, label
+from mtlbench.engine.plan import Plan
 from mtlbench.engine.precision import computing_in
 from mtlbench.errors import DataError, MtlbenchError
 from mtlbench.experiment.cells import clean_plan, plans
@@ -68,17 +68,17 @@ def audit(config: Config, number: int, screen: Screen) -> Iterator[Audited]:
 
 
 def _audit(config: Config, cell: Cell, screen: Screen) -> Audited:
-    words = label(cell.identity)
+    label = Plan(cell.key, None, cell.identity["eps"], cell.identity).label
     recorded = cell.provenance.get("config")
     if not isinstance(recorded, Mapping):
         return Audited(
-            cell.key, words, "changed", why="its configuration was not recorded by the version that made it"
+            cell.key, label, "changed", why="its configuration was not recorded by the version that made it"
         )
     again = {**recorded, **{name: config[name] for name in MOVING if name in config}, "force": False, "overrides": []}
     check_values(again)  # what a file says is checked like what a user says
     setup = prepare(again, screen, Session())
     if again["checkpoint"] == AUTO and not setup.checkpoint().trained:
-        return Audited(cell.key, words, "changed", why=f"{setup.checkpoint().weights}: no such model any more")
+        return Audited(cell.key, label, "changed", why=f"{setup.checkpoint().weights}: no such model any more")
     trained = load_or_train(setup)
     arithmetic = cell.identity.get("precision", "fp32")
     dataset, asked = _plans(setup, trained, cell, arithmetic)
@@ -86,11 +86,11 @@ def _audit(config: Config, cell: Cell, screen: Screen) -> Audited:
     if not found:
         closest = max(asked, key=lambda plan: sum(plan.identity.get(k) == v for k, v in cell.identity.items()))
         differing = sorted(k for k, v in cell.identity.items() if closest.identity.get(k) != v)
-        return Audited(cell.key, words, "changed", why=f"another {', '.join(differing) or 'version of the results'}")
+        return Audited(cell.key, label, "changed", why=f"another {', '.join(differing) or 'version of the results'}")
     work = Pass(trained.model, dataset.tasks, found[:1], trained.seed)
-    with setup.screen(f"audit {words}") as progress, computing_in(arithmetic, trained.model):
+    with setup.screen(f"audit {label}") as progress, computing_in(arithmetic, trained.model):
         records = evaluate(work, loader_of(setup, dataset), setup.device, len(dataset), progress)
-    return _compared(cell, words, records[cell.key].arrays())
+    return _compared(cell, label, records[cell.key].arrays())
 
 
 def _plans(setup: Setup, trained: Trained, cell: Cell, arithmetic: str) -> tuple[ImageDataset, list[Plan]]:

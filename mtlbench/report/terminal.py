@@ -18,8 +18,7 @@ from rich.table import Column, Table
 from rich.text import Text
 
 from mtlbench.process.progress import Progress
-from mtlbench.scores.wide import IDENTITY
-from mtlbench.studies.base import SEARCH, WEIGHTING
+from mtlbench.scores.wide import IDENTITY, SEARCH, WEIGHTING
 
 SECONDS_BETWEEN_LINES = 10.0
 WIDTH_WITHOUT_TERMINAL = 1000

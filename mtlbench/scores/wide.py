@@ -28,6 +28,9 @@ SAME_MODEL = (
 SHARING = ("sharing", "shared_blocks", "tree", "weights", "cell")
 """Levels in which a cell and its independent counterpart may differ; in all others they agree."""
 
+SEARCH, WEIGHTING = "weighted_total", "weighted"
+"""The attack that takes the best of several weightings per image, and the attack with one of them."""
+
 OK = "ok"
 
 

@@ -11,7 +11,7 @@ import pandas as pd
 
 from mtlbench.scores import arp, damage, interval, over_seeds, relative_drops
 from mtlbench.scores.frame import HASH_DIGITS, spelled_out
-from mtlbench.scores.wide import block, levels
+from mtlbench.scores.wide import SEARCH, WEIGHTING, block, levels
 from mtlbench.storage.store import Cell
 
 FIRST = (
@@ -19,9 +19,6 @@ FIRST = (
     *("seeds", "n_images", "scores"),
 )
 """Order of the identifying columns of study tables, where they occur."""
-
-SEARCH, WEIGHTING = "weighted_total", "weighted"
-"""The attack that takes the best weighting per image, and the attack with one of them."""
 
 MODEL = (
     *("dataset", "split", "fingerprint", "model", "training", "sharing", "shared_blocks", "tree"),

@@ -4,21 +4,8 @@ import numpy as np
 import pandas as pd
 
 from mtlbench.scores import paired_difference
-from mtlbench.scores.wide import block, levels
-from mtlbench.studies.base import (
-    MODEL,
-    SEARCH,
-    WEIGHTING,
-    Evidence,
-    Plot,
-    Study,
-    Table,
-    arranged,
-    labels,
-    tidy,
-    units,
-    way,
-)
+from mtlbench.scores.wide import SEARCH, WEIGHTING, block, levels
+from mtlbench.studies.base import MODEL, Evidence, Plot, Study, Table, arranged, labels, tidy, units, way
 
 BASELINES = ("single", "total", SEARCH, WEIGHTING, "sign_sum")
 SETTING = (*MODEL, "step", "steps", "eps")

@@ -6,21 +6,8 @@ from collections.abc import Iterator
 import pandas as pd
 
 from mtlbench.scores.frame import names
-from mtlbench.scores.wide import block, levels
-from mtlbench.studies.base import (
-    MODEL,
-    SEARCH,
-    WEIGHTING,
-    Evidence,
-    Plot,
-    Study,
-    Table,
-    arranged,
-    labels,
-    tidy,
-    units,
-    way,
-)
+from mtlbench.scores.wide import SEARCH, WEIGHTING, block, levels
+from mtlbench.studies.base import MODEL, Evidence, Plot, Study, Table, arranged, labels, tidy, units, way
 
 PER_IMAGE, OF_RUN, SINGLE_TASK = "best weighting per image", "best weighting of the run", "best single task"
 

@@ -14,7 +14,7 @@ import yaml
 from mtlbench.attacks.objectives import Objective, Power, Total
 from mtlbench.attacks.objectives.dgba import DGBA
 from mtlbench.attacks.steps import Step
-from mtlbench.config.attack import build_attacks, build_objective_and_step
+from mtlbench.config.attack import build_attacks, build_objective_and_step, epsilon_list
 from mtlbench.config.build import build, identity_of
 from mtlbench.engine.adversarial import Adversary
 from mtlbench.engine.training import Recipe
@@ -217,7 +217,8 @@ def arrays(cells: list[Cell]) -> dict[str, dict[str, bytes]]:
 def test_an_old_store_is_read_and_taken_over_whole(old: Path) -> None:
     store = Store(old / "store")
     before = list(store.readable(refuse))
-    assert len(before) == len(FILES) - 1, "alpha 1 and 1.0 were two cells, and are one"
+    weightings = 10
+    assert len(before) == len(FILES) - 1 + weightings, "alpha 1 and 1.0 were two cells, and are one"
     assert store.adopt() == len(before)
     after = list(store.readable(refuse))
     assert arrays(before) == arrays(after)
@@ -301,9 +302,7 @@ def test_weightings_have_the_keys_that_are_asked_for_today(searched: Store, key:
     attacks = build_attacks(config, build_objective_and_step(config), three_tasks(13))
     of_attack = ("attack", "objective", "target", "tasks", "step", "steps", "step_options", "starts", "norm", "eps")
     model = {name: value for name, value in searched.load(key).identity.items() if name not in of_attack}
-    clean, *asked = plans(
-        config, model, attacks, config["eps"] if isinstance(config["eps"], list) else [config["eps"]]
-    )
+    clean, *asked = plans(config, model, attacks, epsilon_list(config))
     assert len(asked) == count + 1
     assert [plan.key for plan in asked[-1].parts] == [plan.key for plan in asked[:-1]]
     stored = {cell.key: cell for cell in searched.readable(refuse)}
