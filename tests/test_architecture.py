@@ -25,6 +25,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "storage": set(),
     "metrics": set(),
     "attacks": set(),
+    "reference": {"attacks"},
     "data": {"storage"},
     "models": {"storage"},
     "process": {"storage"},
@@ -35,7 +36,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "experiment": {"attacks", "config", "data", "engine", "metrics", "models", "process", "scores", "storage"},
     "report": {"process", "scores", "storage", "studies"},
     "cli": {
-        *("attacks", "config", "data", "engine", "experiment", "metrics", "models", "process", "report", "storage"),
+        *("attacks", "config", "data", "engine", "experiment", "metrics", "models", "process", "reference", "report"),
+        "storage",
     },
     "api": {
         *("attacks", "data", "engine", "experiment", "metrics", "models", "process"),

@@ -17,10 +17,11 @@ from mtlbench.attacks.steps import Step
 from mtlbench.data.own import OwnImages
 from mtlbench.engine.evaluate import GREY, Pass, cpu_block, evaluate, frozen
 from mtlbench.engine.losses import TaskLosses
+from mtlbench.engine.plan import Plan
 from mtlbench.engine.precision import FP32, computing_in
 from mtlbench.errors import UsageError
 from mtlbench.experiment import provenance
-from mtlbench.experiment.cells import Plan, clean_plan, plans
+from mtlbench.experiment.cells import clean_plan, plans
 from mtlbench.metrics.formulas import formulas_of
 from mtlbench.models.adapted import Adapted
 from mtlbench.models.model import MultiTaskModel
@@ -103,7 +104,7 @@ def attack(
     size = images.first(1).image.shape[2:]
     at_once = cpu_block((size[0], size[1])) if where.type == "cpu" else batch_size
     title = f"attack {dataset} {adapted.identity()['model']}"
-    work = Pass(adapted, chosen, [plan.planned() for plan in wanted], seed)
+    work = Pass(adapted, chosen, wanted, seed)
     with computing_in(FP32, adapted), screen(title) if progress else nullcontext(silent) as shown:
         records = evaluate(work, images.blocks(at_once), where, images.expected, shown)
     common = {
@@ -119,9 +120,9 @@ def attack(
     names, formulas = {task.name: list(task.metric_names) for task in chosen}, formulas_of(chosen)
     cells = []
     for plan in wanted:
-        more = {"gradients_per_image": plan.attack.gradients if plan.attack else 0}
-        arrays = records[plan.key].arrays()
-        cells.append(Cell({**common, **plan.identity}, {**about, **more}, names, arrays, formulas))
+        record = records[plan.key]
+        more = {"gradients_per_image": record.gradients_per_image}
+        cells.append(Cell({**common, **plan.identity}, {**about, **more}, names, record.arrays(), formulas))
     return Result(cells, replicates=replicates, seed=seed)
 
 
@@ -175,7 +176,7 @@ def perturb(
     losses = TaskLosses(adapted, one.tasks, batch.targets, batch.masks)
     size = batch.image.new_full((len(batch),), radius / GREY)
     with computing_in(FP32, adapted), frozen(adapted):
-        return one(losses, batch.image, size, PerImage(seed, batch.names))[""]
+        return one(losses, batch.image, size, PerImage(seed, batch.names))
 
 
 def _plans(attacks: Mapping[str, Mapping[str, Attack]], epsilons: list[float]) -> list[Plan]:

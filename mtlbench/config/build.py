@@ -13,6 +13,11 @@ from mtlbench.errors import UsageError
 from mtlbench.identity import Identified, public_name
 
 TARGET = "_target_"
+MOVED = {
+    "mtlbench.attacks.steps.ReferenceAPGD": "mtlbench.reference.ReferenceAPGD",
+    "mtlbench.attacks.steps.ReferenceSAGA": "mtlbench.reference.ReferenceSAGA",
+}
+"""Where a class was -> where it is: a stored result names the one that made it."""
 
 
 def build(node: Mapping[str, Any], plugins: Sequence[str] = (), /, kind: type = object, **more: Any) -> Any:
@@ -92,7 +97,7 @@ def attribute(path: str, option: str, what: str, roots: Sequence[str]) -> Any:
         UsageError: it is of another module, or there is no such name; the message names `option` and says `what` is
             expected.
     """
-    module_name, _, name = path.replace(":", ".").rpartition(".")
+    module_name, _, name = MOVED.get(path, path).replace(":", ".").rpartition(".")
     if not _inside(module_name, roots):
         raise _refusal(path, option, what, roots)
     try:

@@ -12,8 +12,8 @@ import torch
 from mtlbench.data.base import ImageDataset
 from mtlbench.data.batch import Batch
 from mtlbench.engine.evaluate import Pass, Record, evaluate
+from mtlbench.engine.plan import Plan
 from mtlbench.errors import BusyError, DamagedCellError, FailedCellsError, reason
-from mtlbench.experiment.cells import Plan
 from mtlbench.experiment.session import Session
 from mtlbench.metrics.formulas import formulas_of
 from mtlbench.models.model import MultiTaskModel
@@ -72,6 +72,9 @@ def complete(job: Job) -> None:
         FailedCellsError: some of them failed; the others are stored.
     """
     job.store.sweep()
+    for plan in job.plans:
+        if plan.parts and plan.key in job.store and any(part.key not in job.store for part in plan.parts):
+            job.store.spread(plan.key)
     try:
         mine, others = _claim(job)
         if mine:
@@ -127,7 +130,10 @@ class _Run:
         self.job, self.plans, self.session = job, {plan.key: plan for plan in plans}, job.session
         kept = {} if self.session.force else {key: job.store.kept(key) for key in self.plans}
         found = {key: part for key, part in kept.items() if part is not None}
-        self.records = {key: Record.of(cell.arrays, done, job.device) for key, (cell, done) in found.items()}
+        self.records = {
+            key: Record.of(cell.arrays, done, job.device, cell.provenance.get("gradients_per_image", 0) * done)
+            for key, (cell, done) in found.items()
+        }
         self.earlier = {key: float(cell.provenance["pass_seconds"]) for key, (cell, _) in found.items()}
         self.started = time.perf_counter()
         self.saved = time.monotonic()
@@ -147,7 +153,7 @@ class _Run:
 
     def _evaluate(self, progress: Progress) -> None:
         job = self.job
-        work = Pass(job.model, job.dataset.tasks, [plan.planned() for plan in self.plans.values()], job.seed)
+        work = Pass(job.model, job.dataset.tasks, list(self.plans.values()), job.seed)
         done = [key in self.records and self.records[key].done == job.images for key in self.plans]
         # All done: the last run was stopped while it saved.
         loader = () if all(done) else job.loader
@@ -207,7 +213,7 @@ class _Run:
         about = {
             "pass_seconds": round(seconds, 3),
             "cells_in_pass": len(self.plans),
-            "gradients_per_image": plan.attack.gradients if plan.attack else 0,
+            "gradients_per_image": self.records[key].gradients_per_image,
         }
         tasks = {task.name: list(task.metric_names) for task in job.dataset.tasks}
         formulas = formulas_of(job.dataset.tasks)

@@ -1,15 +1,18 @@
-"""Identities and recipes of before schema 3, which held paths of Python classes and options as they were typed.
+"""Identities and recipes of before schema 3, which held paths of Python classes and options as they were typed; and
+cells of before schema 4, which held those of weightings.
 
 They are brought to the form of today when they are read, so that no result and no model is lost. The tables below are
 what the constructors were at that time; they never change again.
 """
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterator, Mapping
+from math import gcd
+from typing import Any, TypeVar
 
 from mtlbench.identity import decisive, plain
 from mtlbench.options import is_number
 
+T = TypeVar("T")
 TARGET = "_target_"
 STEPS = {"steps": 10}
 WHOLE = ("steps", "grid")
@@ -52,6 +55,26 @@ def cell_identity(old: Mapping[str, Any]) -> dict[str, Any]:
         "step_options": step,
         "starts": {"restarts": 1, **old.get("starts", {})},
     }
+
+
+def own(arrays: Mapping[str, T]) -> dict[str, T]:
+    """The arrays of a cell of before schema 4 itself."""
+    return {name: array for name, array in arrays.items() if ":" not in name}
+
+
+def weightings(identity: Mapping[str, Any], arrays: Mapping[str, T]) -> Iterator[tuple[dict[str, Any], dict[str, T]]]:
+    """Identity and arrays of each weighting that a cell of `weighted_total` held before schema 4.
+
+    The names of their arrays began with the weights: ``w1/0/2:depth/abs_sums``.
+    """
+    for point in dict.fromkeys(name.partition(":")[0] for name in arrays if ":" in name):
+        counts = [int(count) for count in point.removeprefix("w").split("/")]
+        objective = {key: value for key, value in identity["objective"].items() if key not in ("name", "grid")}
+        objective |= {"name": "weighted", "weights": [count // gcd(*counts) for count in counts]}
+        if identity["starts"]["restarts"] > 1:
+            objective["judge"] = identity["objective"]["name"]
+        held = {name.partition(":")[2]: array for name, array in arrays.items() if name.startswith(f"{point}:")}
+        yield {**identity, "attack": "weighted", "objective": objective, "target": "all"}, held
 
 
 def recipe(old: Mapping[str, Any]) -> dict[str, Any]:

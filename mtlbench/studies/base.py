@@ -11,7 +11,7 @@ import pandas as pd
 
 from mtlbench.scores import arp, damage, interval, over_seeds, relative_drops
 from mtlbench.scores.frame import HASH_DIGITS, spelled_out
-from mtlbench.scores.wide import block, levels
+from mtlbench.scores.wide import SEARCH, WEIGHTING, block, levels
 from mtlbench.storage.store import Cell
 
 FIRST = (
@@ -145,8 +145,9 @@ def labels(keys: pd.DataFrame) -> list[str]:
 
 
 def _label(attack: str, target: str, objective: dict[str, object]) -> str:
-    settings = {k: v for k, v in objective.items() if k not in ("name", "grid")}
+    settings = {k: v for k, v in objective.items() if k not in ("name", "grid", "weights", "judge")}
     shown = ",".join(f"{k}={v:g}" if isinstance(v, float) else f"{k}={_flat(v)}" for k, v in settings.items())
+    attack = SEARCH if attack == WEIGHTING else attack  # one of those that the search tries
     return attack + (f"({shown})" if shown else "") + ("" if target == "all" else f":{target}")
 
 

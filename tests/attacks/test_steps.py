@@ -14,8 +14,8 @@ from mtlbench.attacks.objectives import DGBA, Power, SignSum, Static, Total
 from mtlbench.attacks.random import PerImage
 from mtlbench.attacks.steps import APGD, FGSM, MIM, PGD, SAGA, MIMLinear, Noise
 from mtlbench.attacks.steps.apgd import checkpoints
-from mtlbench.attacks.steps.reference import ReferenceAPGD, ReferenceSAGA
 from mtlbench.errors import UsageError
+from mtlbench.reference import ReferenceAPGD, ReferenceSAGA
 from tests.device import DEVICE, HERE
 from tests.fakes import rows
 from tests.grid import EPS, SLACK, apply, climb, first_batch, golden, same

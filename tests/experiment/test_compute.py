@@ -6,7 +6,7 @@ import errno
 import json
 import os
 import signal
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -21,9 +21,9 @@ from mtlbench.attacks.objectives import DGBA, Total, WeightedTotal
 from mtlbench.attacks.steps import APGD, PGD
 from mtlbench.data.loader import in_order
 from mtlbench.engine import evaluate
+from mtlbench.engine.plan import Plan
 from mtlbench.errors import BusyError, DataError, FailedCellsError
-from mtlbench.experiment import compute
-from mtlbench.experiment.cells import Plan
+from mtlbench.experiment import cells, compute
 from mtlbench.experiment.compute import Job, complete
 from mtlbench.experiment.session import Session
 from mtlbench.models.sharing import level
@@ -42,10 +42,10 @@ TASKS = FakeDataset().tasks
 pytestmark = pytest.mark.usefixtures("one_thread")
 
 
-def plan(name: str, attack: Attack | None, eps: float = 8.0) -> Plan:
+def plan(name: str, attack: Attack | None, eps: float = 8.0, parts: Sequence[Plan] = ()) -> Plan:
     """A cell of that name."""
     identity = {"dataset": "fake", "model": "tiny", "sharing": "share2", "attack": name, "target": "all", "eps": eps}
-    return Plan(identity, attack, eps)
+    return cells.plan(identity, attack, eps, parts)
 
 
 PLANS = (
@@ -239,6 +239,48 @@ def test_another_batch_size_continues(job: Job, first: int, second: int) -> None
             np.testing.assert_allclose(
                 found[name][statistic], array, rtol=1e-9, atol=1e-12, err_msg=f"{name} {statistic}"
             )
+
+
+WEIGHTINGS = tuple(plan(f"part {i}", part) for i, part in enumerate(Attack(WeightedTotal(1), APGD(2), TASKS).parts))
+SEARCH = plan("weighted", Attack(WeightedTotal(1), APGD(2), TASKS), parts=WEIGHTINGS)
+
+
+@pytest.mark.parametrize("stored", [(), (0,), (0, 1, 2), (3,)])
+def test_a_search_with_some_of_its_cells_stored(job: Job, whole, stored: tuple[int, ...]) -> None:
+    """Whatever is stored, the rest comes out as if nothing were, and what is stored stays."""
+    cells = (*WEIGHTINGS, SEARCH)
+    complete(together := again(job, plans=cells, store=Store(job.store.folder.parent / "together")))
+    for i in stored:
+        job.store.save(together.store.load(cells[i].key))
+    before = {path: path.stat().st_mtime_ns for path in job.store.folder.glob("*.npz")}
+    complete(again(job, plans=cells))
+    assert_same(arrays(job), arrays(together))
+    assert_same({"weighted": arrays(job)["weighted"]}, {"weighted": whole["weighted"]})
+    assert {path: path.stat().st_mtime_ns for path in before} == before
+    prices = {str(cell.identity["attack"]): cell.provenance["gradients_per_image"] for cell in job.store}
+    assert prices == {"part 0": 2, "part 1": 2, "part 2": 2, "weighted": 6}
+
+
+def test_a_search_that_was_interrupted_between_its_cells(job: Job, whole, monkeypatch) -> None:
+    """Some of them have a batch that others lack; gradients of before the interruption count."""
+    calls, real = 0, evaluate.Pass.batch
+
+    def batch(*arguments):
+        nonlocal calls
+        calls += 1
+        if calls == 7:
+            raise Stop
+        return real(*arguments)
+
+    monkeypatch.setattr(evaluate.Pass, "batch", batch)
+    cells = (*WEIGHTINGS, SEARCH)
+    with pytest.raises(Stop):
+        complete(change(job, plans=cells))
+    monkeypatch.undo()
+    assert [part and part[1] for part in (job.store.kept(one.key) for one in cells)] == [4, 4, 2, 2]
+    complete(again(job, plans=cells))
+    assert_same({"weighted": arrays(job)["weighted"]}, {"weighted": whole["weighted"]})
+    assert [job.store.load(one.key).provenance["gradients_per_image"] for one in cells] == [2, 2, 2, 6]
 
 
 def test_a_long_pass_is_kept_now_and_then(job: Job, monkeypatch) -> None:

@@ -56,8 +56,8 @@ def test_the_best_baseline_is_found_among_targets_and_weightings() -> None:
         cell(50, attack="dgba"),
         cell(30, attack="total"),
         cell(20, attack="single", target="depth"),
-        cell(40, attack="weighted_total", target="w1/0/2"),
-        cell(38, attack="weighted_total", target="w2/0/1"),
+        cell(40, attack="weighted", target="w1/0/2"),
+        cell(38, attack="weighted", target="w2/0/1"),
         cell(33, attack="weighted_total"),
         cell(45, attack="sign_sum", step="apgd"),  # another step rule: not compared
         cell(49, attack="noise"),  # no baseline
@@ -185,14 +185,17 @@ POWERS: list[tuple[float, float, dict[str, Any]]] = [
 
 
 def test_a_search_pays_for_every_weighting_it_tries() -> None:
-    tried = {"w3/0/0": 10, "w0/3/0": 30, "w0/0/3": 20, "w1/1/1": 40, "w2/1/0": 35}
+    tried = {(1, 0, 0): 10, (0, 1, 0): 30, (0, 0, 1): 20, (1, 1, 1): 40, (2, 1, 0): 35, (1, 1, 0): 50}
     grid, objective = {"name": "weighted_total", "grid": 3}, {"name": "dgba"}
     search, dgba = stored(50, attack="weighted_total", objective=grid), stored(10, attack="dgba", objective=objective)
-    names = {"attack": "weighted_total", "objective": grid}
-    parts = [cell(v, target=t, cell=f"{search.key}:{t}", **names) for t, v in tried.items()]
-    parts += [cell(25, cell=search.key, **names)]
+    parts, cells = [], [search, dgba]
+    for weights, percent in tried.items():  # the last one is of another grid
+        names: dict[str, Any] = {"attack": "weighted", "objective": {"name": "weighted", "weights": list(weights)}}
+        cells.append(stored(10, **names))
+        parts.append(cell(percent, target="w" + "/".join(map(str, weights)), cell=cells[-1].key, **names))
+    parts += [cell(25, cell=search.key, attack="weighted_total", objective=grid)]
     parts += [cell(42, attack="dgba", cell=dgba.key, objective=objective)]
-    found = table(run("cost", *parts, cells=[search, dgba]), "cost").set_index("method")
+    found = table(run("cost", *parts, cells=cells), "cost").set_index("method")
     assert found["gradients_per_image"].to_dict() == {
         "dgba": 10,
         "weighted_total, best weighting per image": 50,
