@@ -269,7 +269,8 @@ def test_a_norm_that_is_none(norm):
 
 @pytest.mark.parametrize("steps", [0, -1, 2.5, True, "3", None])
 def test_bad_number_of_steps(steps):
-    with pytest.raises(UsageError, match=rf"attack\.step\.steps={steps}: expected a whole number"):
+    shown = "null" if steps is None else steps
+    with pytest.raises(UsageError, match=rf"attack\.step\.steps={shown}: expected a whole number"):
         PGD(steps=steps)
 
 
