@@ -57,24 +57,28 @@ def cell_identity(old: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def own(arrays: Mapping[str, T]) -> dict[str, T]:
-    """The arrays of a cell of before schema 4 itself."""
-    return {name: array for name, array in arrays.items() if ":" not in name}
+def cells(
+    identity: Mapping[str, Any], provenance: Mapping[str, Any], arrays: Mapping[str, T]
+) -> Iterator[tuple[Mapping[str, Any], Mapping[str, Any], dict[str, T]]]:
+    """Identity, provenance and arrays of a cell of before schema 4, and of the weightings that it holds.
 
-
-def weightings(identity: Mapping[str, Any], arrays: Mapping[str, T]) -> Iterator[tuple[dict[str, Any], dict[str, T]]]:
-    """Identity and arrays of each weighting that a cell of `weighted_total` held before schema 4.
-
-    The names of their arrays began with the weights: ``w1/0/2:depth/abs_sums``.
+    Only those of `weighted_total` held any: arrays whose names began with the weights, ``w1/0/2:depth/abs_sums``.
     """
-    for point in dict.fromkeys(name.partition(":")[0] for name in arrays if ":" in name):
+    found: dict[str, dict[str, T]] = {"": {}}
+    for name, array in arrays.items():
+        point, _, statistic = name.rpartition(":")
+        found.setdefault(point, {})[statistic] = array
+    yield identity, provenance, found.pop("")
+    for point, its in found.items():
         counts = [int(count) for count in point.removeprefix("w").split("/")]
+        common = gcd(*counts) or 1
         objective = {key: value for key, value in identity["objective"].items() if key not in ("name", "grid")}
-        objective |= {"name": "weighted", "weights": [count // gcd(*counts) for count in counts]}
+        objective |= {"name": "weighted", "weights": [count // common for count in counts]}
         if identity["starts"]["restarts"] > 1:
             objective["judge"] = identity["objective"]["name"]
-        held = {name.partition(":")[2]: array for name, array in arrays.items() if name.startswith(f"{point}:")}
-        yield {**identity, "attack": "weighted", "objective": objective, "target": "all"}, held
+        price = {"gradients_per_image": provenance["gradients_per_image"] // len(found)}
+        own = {"attack": "weighted", "objective": objective, "target": "all"}
+        yield {**identity, **own}, {**provenance, **price}, its
 
 
 def recipe(old: Mapping[str, Any]) -> dict[str, Any]:

@@ -344,11 +344,9 @@ def _unpack(path: Path, key: str) -> tuple[list[Cell], dict[str, Any]]:
 
 def _cells(header: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> list[Cell]:
     identity, provenance, tasks = header["identity"], header["provenance"], header["tasks"]
-    held = list(legacy.weightings(identity, arrays))
-    if not held:
+    if header["schema"] >= 4:
         return [Cell(identity, provenance, tasks, arrays, header.get("formulas", {}))]
-    each = provenance | {"gradients_per_image": provenance["gradients_per_image"] // len(held)}
-    return [Cell(identity, provenance, tasks, legacy.own(arrays)), *(Cell(one, each, tasks, its) for one, its in held)]
+    return [Cell(one, its, tasks, own) for one, its, own in legacy.cells(identity, provenance, arrays)]
 
 
 def _parse(content: bytes) -> tuple[dict[str, Any], dict[str, np.ndarray]]:

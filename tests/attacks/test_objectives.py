@@ -220,6 +220,12 @@ def test_weights_that_are_multiples_are_the_same():
     assert torch.equal(Weighted([2, 0, 4]).score(losses), (losses[0] / 3 + losses[2] * (2 / 3)))
 
 
+@pytest.mark.parametrize("weights", [[1], [1, 1]])
+def test_a_weight_for_each_task(weights):
+    with pytest.raises(UsageError, match=r"attack\.weights=.*: expected one for each of 3 tasks"):
+        Weighted(weights).score(torch.ones(3, 2, **HERE))
+
+
 @pytest.mark.parametrize("weights", [[0, 0], [0.5, 0.5], [-1, 2], []])
 def test_weights_that_are_none(weights):
     with pytest.raises(UsageError, match=r"attack\.weights=.*: expected (a )?whole number"):

@@ -18,7 +18,7 @@ from mtlbench.config.attack import build_attacks, build_objective_and_step, epsi
 from mtlbench.config.build import build, identity_of
 from mtlbench.config.training import build_adversary
 from mtlbench.engine.training import Recipe
-from mtlbench.errors import UsageError
+from mtlbench.errors import DamagedCellError, UsageError
 from mtlbench.experiment.cells import known, plans
 from mtlbench.identity import Identified
 from mtlbench.models.backbone import Backbone
@@ -219,7 +219,7 @@ def arrays(cells: list[Cell]) -> dict[str, dict[str, bytes]]:
 def test_an_old_store_is_read_and_taken_over_whole(old: Path) -> None:
     store = Store(old / "store")
     before = list(store.readable(refuse))
-    weightings = 10
+    weightings = 2 * 10
     assert len(before) == len(FILES) - 1 + weightings, "alpha 1 and 1.0 were two cells, and are one"
     assert store.adopt() == len(before)
     after = list(store.readable(refuse))
@@ -344,6 +344,18 @@ def test_a_damaged_search_is_left_to_whoever_holds_the_claim(searched: Store) ->
     searched.path(key).write_bytes(damaged)
     searched.spread(key)
     assert searched.path(key).read_bytes() == damaged
+
+
+@pytest.mark.parametrize("name", ["wx/0:losses", "w:losses", "w0/0:losses", "w1/0/2:losses"])
+def test_a_weighting_in_a_cell_that_is_no_search_is_damage(tmp_path: Path, monkeypatch, name: str) -> None:
+    store = Store(tmp_path)
+    strange = Cell({"objective": {}, "n_images": 1}, {}, {}, {"losses": np.zeros((1, 1)), name: np.zeros((1, 1))})
+    with monkeypatch.context() as before:
+        before.setattr("mtlbench.storage.store.SCHEMA", 3)
+        store.save(strange)
+    refused: list[Exception] = []
+    assert list(store.readable(refused.append)) == []
+    assert [type(error) for error in refused] == [DamagedCellError]
 
 
 def test_an_unfinished_search_of_schema_3_goes_on_without_its_weightings(searched: Store) -> None:

@@ -28,6 +28,8 @@ class Weighted(Potential):
 
     def score(self, losses: Tensor) -> Tensor:
         """[T, B] -> [B]."""
+        if len(losses) != len(self.weights):
+            raise UsageError(f"attack.weights={list(self.weights)}: expected one for each of {len(losses)} tasks")
         total = sum(self.weights)
         return (losses * losses.new_tensor([weight / total for weight in self.weights])[:, None]).sum(0)
 
