@@ -71,7 +71,7 @@ def complete(job: Job) -> None:
         BusyError: another process is computing some of them.
         FailedCellsError: some of them failed; the others are stored.
     """
-    job.store.sweep()
+    job.store.tidy()
     try:
         mine, others = _claim(job)
         if mine:
