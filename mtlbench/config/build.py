@@ -2,6 +2,7 @@
 
 import importlib
 import importlib.util
+import pkgutil
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from inspect import isabstract, signature
@@ -54,6 +55,9 @@ def target_of(node: object, plugins: Sequence[str], kind: type) -> type:
 
 def named(kind: type, plugins: Sequence[str] = ()) -> dict[str, Any]:
     """Public name -> class, of the objectives or step rules of mtlbench and of plugins that need no options."""
+    package = importlib.import_module(kind.__module__.rpartition(".")[0])
+    for file in pkgutil.iter_modules(package.__path__):
+        importlib.import_module(f"{package.__name__}.{file.name}")
     for module in plugins:
         try:
             _imported(module)
@@ -64,7 +68,7 @@ def named(kind: type, plugins: Sequence[str] = ()) -> dict[str, Any]:
         if not isabstract(one) and all(o.default is not o.empty for o in signature(one).parameters.values()):
             if _inside(one.__module__, plugins):
                 _check_name(one, kind)
-            if _inside(one.__module__, ("mtlbench", *plugins)):
+            if _inside(one.__module__, ("mtlbench", *plugins)) and public_name(one).isidentifier():
                 found[public_name(one)] = one
     return found
 

@@ -71,7 +71,7 @@ def complete(job: Job) -> None:
         BusyError: another process is computing some of them.
         FailedCellsError: some of them failed; the others are stored.
     """
-    job.store.sweep()
+    job.store.tidy()
     for plan in job.plans:
         if plan.parts and plan.key in job.store and any(part.key not in job.store for part in plan.parts):
             job.store.spread(plan.key)

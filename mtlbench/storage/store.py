@@ -26,9 +26,9 @@ import numpy as np
 from mtlbench.errors import DamagedCellError, DataError, OldCellError, reason
 from mtlbench.storage import legacy
 from mtlbench.storage.bounded import read_bytes, read_json
-from mtlbench.storage.claims import others_at_work, sweep_claims
+from mtlbench.storage.claims import others_at_work, remove_dead_claims
 from mtlbench.storage.failures import failure_path, write_failure
-from mtlbench.storage.files import sweep, write_atomically
+from mtlbench.storage.files import remove_leftovers, write_atomically
 
 RESULT_VERSION = 1
 """Raise it whenever the code would compute other numbers for the same cell."""
@@ -279,11 +279,11 @@ class Store:
                 found[path.stem] = f"{path}: cannot be read ({error})"
         return found
 
-    def sweep(self) -> None:
+    def tidy(self) -> None:
         """Remove what dead processes left: temporary files, claims, and parts of cells that are done by now."""
         for folder in (self.folder, self.folder / "partial", self.folder / "failures"):
-            sweep(folder)
-        sweep_claims(self.folder)
+            remove_leftovers(folder)
+        remove_dead_claims(self.folder)
         for path in (self.folder / "partial").glob("[!.]*.npz"):
             if path.stem in self:
                 path.unlink(missing_ok=True)
