@@ -48,6 +48,19 @@ def resolve(path: str, plugins: Sequence[str] = ()) -> type:
     return found
 
 
+def load_plugins(plugins: Sequence[str]) -> None:
+    """Import modules of the user, so that what stored cells name of them can be found.
+
+    Raises:
+        UsageError: there is no such module.
+    """
+    for name in plugins:
+        try:
+            importlib.import_module(name)
+        except ImportError as error:
+            raise UsageError(f"plugins={name}: {error}") from error
+
+
 def attribute(path: str, option: str, what: str, roots: Sequence[str]) -> Any:
     """What stands at ``package.module.name``, or ``package.module:name``, of one of the modules `roots`.
 
