@@ -58,11 +58,7 @@ def named(kind: type, plugins: Sequence[str] = ()) -> dict[str, Any]:
     package = importlib.import_module(kind.__module__.rpartition(".")[0])
     for file in pkgutil.iter_modules(package.__path__):
         importlib.import_module(f"{package.__name__}.{file.name}")
-    for module in plugins:
-        try:
-            _imported(module)
-        except ImportError as error:
-            raise UsageError(f"plugins={module}: {error}") from error
+    load_plugins(plugins)
     found: dict[str, Any] = {}
     for one in _kinds(kind):
         if not isabstract(one) and all(o.default is not o.empty for o in signature(one).parameters.values()):
@@ -92,6 +88,19 @@ def _ours(path: str, plugins: Sequence[str], option: str, what: str, fits: Calla
     if not fits(found) or not _inside(found.__module__, roots):
         raise _refusal(path, option, what, roots)
     return found
+
+
+def load_plugins(plugins: Sequence[str]) -> None:
+    """Import modules of the user, so that what stored cells name of them can be found.
+
+    Raises:
+        UsageError: there is no such module.
+    """
+    for name in plugins:
+        try:
+            _imported(name)
+        except ImportError as error:
+            raise UsageError(f"plugins={name}: {error}") from error
 
 
 def attribute(path: str, option: str, what: str, roots: Sequence[str]) -> Any:

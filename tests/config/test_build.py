@@ -6,7 +6,7 @@ import pytest
 
 from mtlbench.attacks.objectives import DGBA, Objective
 from mtlbench.attacks.steps import PGD
-from mtlbench.config.build import build, named, resolve
+from mtlbench.config.build import build, load_plugins, named, resolve
 from mtlbench.errors import UsageError
 
 
@@ -175,3 +175,9 @@ def test_objectives_by_name(tmp_path, monkeypatch):
         named(Objective, ["objectives_of_theirs"])
     with pytest.raises(UsageError, match="plugins=objectives_of_nobody: No module named"):
         named(Objective, ["objectives_of_nobody"])
+
+
+def test_plugins_are_loaded_by_name() -> None:
+    load_plugins(["json", "json.decoder"])
+    with pytest.raises(UsageError, match=r"plugins=no_such_plugin: No module named 'no_such_plugin'"):
+        load_plugins(["json", "no_such_plugin"])
