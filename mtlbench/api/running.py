@@ -22,8 +22,10 @@ from mtlbench.engine.precision import FP32, computing_in
 from mtlbench.errors import UsageError
 from mtlbench.experiment import provenance
 from mtlbench.experiment.cells import clean_plan, plans
+from mtlbench.identity import decisive
 from mtlbench.metrics.formulas import formulas_of
 from mtlbench.models.adapted import Adapted
+from mtlbench.models.measured import record_of
 from mtlbench.models.model import MultiTaskModel
 from mtlbench.models.outputs import Outputs
 from mtlbench.options import whole
@@ -116,7 +118,8 @@ def attack(
         "training": "given",
         "seed": seed,
     }
-    about = provenance.record(where) | {"recipe": None, "config": None}
+    measured = record_of(adapted, lambda: images.first(1).image.to(where))
+    about = provenance.record(where) | {"recipe": None, "config": None, **decisive({"sharing_measured": measured})}
     names, formulas = {task.name: list(task.metric_names) for task in chosen}, formulas_of(chosen)
     cells = []
     for plan in wanted:

@@ -5,9 +5,11 @@ import sys
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from mtlbench.data.base import ImageDataset
 from mtlbench.data.batch import Batch
@@ -15,7 +17,9 @@ from mtlbench.engine.evaluate import Pass, Record, evaluate
 from mtlbench.engine.plan import Plan
 from mtlbench.errors import BusyError, DamagedCellError, FailedCellsError, reason
 from mtlbench.experiment.session import Session
+from mtlbench.identity import decisive
 from mtlbench.metrics.formulas import formulas_of
+from mtlbench.models.measured import record_of
 from mtlbench.models.model import MultiTaskModel
 from mtlbench.process import stops, watchdog
 from mtlbench.process.progress import Progress
@@ -135,6 +139,7 @@ class _Run:
             for key, (cell, done) in found.items()
         }
         self.earlier = {key: float(cell.provenance["pass_seconds"]) for key, (cell, _) in found.items()}
+        self.measured: dict[str, Any] = {}
         self.started = time.perf_counter()
         self.saved = time.monotonic()
 
@@ -167,6 +172,8 @@ class _Run:
                 self._keep()
             progress(images, total, note)
 
+        first = partial(_image, job)
+        self.measured = decisive({"sharing_measured": record_of(job.model, first)})
         evaluate(work, loader, job.device, job.images, told, self.records, self._failed, watchdog.at)
 
     def _failed(self, key: str, error: BaseException) -> None:
@@ -217,7 +224,13 @@ class _Run:
         }
         tasks = {task.name: list(task.metric_names) for task in job.dataset.tasks}
         formulas = formulas_of(job.dataset.tasks)
-        return Cell(plan.identity, {**job.origin, **about}, tasks, self.records[key].arrays(), formulas)
+        origin = {**job.origin, **self.measured, **about}
+        return Cell(plan.identity, origin, tasks, self.records[key].arrays(), formulas)
+
+
+def _image(job: Job) -> Tensor:
+    """The first image, as a batch."""
+    return job.dataset.sample(0).image[None].to(job.device)
 
 
 def fail(

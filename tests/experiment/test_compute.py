@@ -26,6 +26,7 @@ from mtlbench.errors import BusyError, DataError, FailedCellsError
 from mtlbench.experiment import cells, compute
 from mtlbench.experiment.compute import Job, complete
 from mtlbench.experiment.session import Session
+from mtlbench.models.adapted import Adapted
 from mtlbench.models.sharing import level
 from mtlbench.models.tiny import Tiny
 from mtlbench.models.tree_model import TreeModel, build
@@ -568,3 +569,22 @@ def test_a_claim_that_was_lost_is_noticed(job: Job) -> None:
     with pytest.raises(BusyError):
         complete(change(job, screen=screen))
     assert [one.key in job.store for one in PLANS] == [False, False, True, True]
+
+
+def test_a_result_says_how_much_the_tasks_share(job: Job, model: TreeModel) -> None:
+    """From the tree where there is one, else measured: the same model without its tree has the same numbers."""
+    job = change(job, plans=PLANS[:1])
+    complete(job)
+    adapted = again(job, model=Adapted(model, TASKS, name="foreign"), plans=[plan("none", None, 1.0)])
+    complete(adapted)
+    of_tree, measured = (
+        one.provenance["sharing_measured"] for one in sorted(job.store, key=lambda c: c.identity["eps"])
+    )
+    assert of_tree["shared_path"] == 3 / 16
+    assert of_tree == measured
+    assert of_tree["tasks"] == [task.name for task in TASKS]
+
+
+def test_nothing_is_said_of_a_function_without_modules(job: Job, model: TreeModel) -> None:
+    complete(change(job, model=Adapted(lambda image: model(image), TASKS), plans=PLANS[:1]))
+    assert all("sharing_measured" not in one.provenance for one in job.store)

@@ -100,6 +100,39 @@ def test_transfer_without_an_independent_model_says_so() -> None:
     assert found["status"].tolist() == ["no independent result"]
 
 
+def of_network(sharing: str, path: object, tree: str | None = None) -> Cell:
+    identity = {"dataset": "rooms", "model": "tiny", "sharing": sharing, "tree": tree or sharing}
+    return Cell(identity, {"sharing_measured": {"shared_path": path}}, {}, {})
+
+
+def test_transfer_is_sorted_by_the_shared_path_where_it_is_known() -> None:
+    """A tree that shares most of the path, but no block with all tasks, stands behind a level that shares one."""
+    damage = {"segmentation": 50.0, "depth": 5.0, "normals": 5.0}
+    networks = [("tree9", 0, 0.6), ("share1", 1, 0.06), ("independent", 0, 0.0)]
+    parts = [cell(damage, attack="single", target="segmentation", sharing=n, shared_blocks=b) for n, b, _ in networks]
+    study = run("transfer", *parts, cells=[of_network(name, path) for name, _, path in networks])
+    found = table(study, "transfer")
+    assert found["sharing"].tolist() == ["independent", "share1", "tree9"]
+    assert found["shared_path"].tolist() == [0.0, 0.06, 0.6]
+    assert list(found)[:6] == ["dataset", "model", "training", "sharing", "shared_blocks", "shared_path"]
+    (plot,) = study.plots
+    assert (plot.x, plot.labels[0]) == ("shared_path", "shared part of a task's path")
+
+
+def test_transfer_without_a_shared_path_is_sorted_by_blocks() -> None:
+    """As results of before it was stored; one that contradicts another, or is no share, counts as none."""
+    damage = {"segmentation": 50.0, "depth": 5.0, "normals": 5.0}
+    levels = [("share2", 2), ("share1", 1), ("independent", 0)]
+    parts = [cell(damage, attack="single", target="segmentation", sharing=n, shared_blocks=b) for n, b in levels]
+    known = [of_network("share2", 0.2), of_network("share2", 0.3), of_network("share1", "half"), of_network("x", 1.0)]
+    study = run("transfer", *parts, cells=known)
+    found = table(study, "transfer")
+    assert found["sharing"].tolist() == ["independent", "share1", "share2"]
+    assert found["shared_path"].isna().all()
+    (plot,) = study.plots
+    assert plot.x == "shared_blocks"
+
+
 def test_an_undefined_gain_says_why() -> None:
     damage = {"segmentation": 50.0, "depth": 0.1, "normals": 0.1}
     more = {"segmentation": 50.0, "depth": 25.0, "normals": 25.0}
