@@ -31,7 +31,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "engine": {"attacks", "data", "metrics", "models", "process", "storage"},
     "scores": {"metrics", "storage"},
     "studies": {"scores", "storage"},
-    "config": {"attacks", "data", "engine", "models", "process", "storage", "studies"},
+    "config": {"attacks", "data", "engine", "metrics", "models", "process", "storage", "studies"},
     "experiment": {"attacks", "config", "data", "engine", "metrics", "models", "process", "scores", "storage"},
     "report": {"process", "scores", "storage", "studies"},
     "cli": {

@@ -42,19 +42,44 @@ def resolve(path: str, plugins: Sequence[str] = ()) -> type:
     A class re-exported by mtlbench from elsewhere does not count: its own module must lie inside.
     """
     roots = ("mtlbench", *plugins)
-    module_name, _, name = path.rpartition(".")
-    refusal = UsageError(
-        f"_target_={path}: expected a class of {' or '.join(roots)}; name your module in plugins=[...]"
-    )
-    if not _inside(module_name, roots):
-        raise refusal
-    try:
-        found = getattr(importlib.import_module(module_name), name)
-    except (ImportError, AttributeError) as error:
-        raise UsageError(f"_target_={path}: {error}") from error
+    found = attribute(path, TARGET, "a class", roots)
     if not isinstance(found, type) or not _inside(found.__module__, roots):
-        raise refusal
+        raise _refusal(path, TARGET, "a class", roots)
     return found
+
+
+def load_plugins(plugins: Sequence[str]) -> None:
+    """Import modules of the user, so that what stored cells name of them can be found.
+
+    Raises:
+        UsageError: there is no such module.
+    """
+    for name in plugins:
+        try:
+            importlib.import_module(name)
+        except ImportError as error:
+            raise UsageError(f"plugins={name}: {error}") from error
+
+
+def attribute(path: str, option: str, what: str, roots: Sequence[str]) -> Any:
+    """What stands at ``package.module.name``, or ``package.module:name``, of one of the modules `roots`.
+
+    Raises:
+        UsageError: it is of another module, or there is no such name; the message names `option` and says `what` is
+            expected.
+    """
+    module_name, _, name = path.replace(":", ".").rpartition(".")
+    if not _inside(module_name, roots):
+        raise _refusal(path, option, what, roots)
+    try:
+        return getattr(importlib.import_module(module_name), name)
+    except (ImportError, AttributeError) as error:
+        raise UsageError(f"{option}={path}: {error}") from error
+
+
+def _refusal(path: str, option: str, what: str, roots: Sequence[str]) -> UsageError:
+    whose = " or ".join(roots) or "a plugin"
+    return UsageError(f"{option}={path}: expected {what} of {whose}; name your module in plugins=[...]")
 
 
 def identity_of(part: Mapping[str, Any], plugins: Sequence[str]) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from typing import Any
 
 from mtlbench.config import Config
 from mtlbench.config.build import build
+from mtlbench.config.tasks import with_plugins
 from mtlbench.data.augment import Augment
 from mtlbench.data.base import ImageDataset
 from mtlbench.data.folder.dataset import described_root
@@ -77,7 +78,7 @@ def open_dataset(
         limit=limit,
         name=dataset["name"],
     )
-    own, metrics = opened.tasks, dataset.get("metrics")
+    own, metrics = tuple(with_plugins(task, config["plugins"]) for task in opened.tasks), dataset.get("metrics")
     opened.tasks = own if metrics is None else scored_by(own, metrics)
     opened.scoring = scoring(own, opened.tasks)
     return opened

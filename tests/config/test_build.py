@@ -5,7 +5,7 @@ import sys
 import pytest
 
 from mtlbench.attacks.steps import PGD
-from mtlbench.config.build import build, resolve
+from mtlbench.config.build import build, load_plugins, resolve
 from mtlbench.errors import UsageError
 
 
@@ -153,3 +153,9 @@ def test_plugins(plugin):
     assert isinstance(build({"_target_": "mtlbench.attacks.steps.PGD"}, [plugin]), PGD)
     with pytest.raises(UsageError, match="No module named"):
         build({"_target_": "nosuchplugin.Part"}, ["nosuchplugin"])
+
+
+def test_plugins_are_loaded_by_name() -> None:
+    load_plugins(["json", "json.decoder"])
+    with pytest.raises(UsageError, match=r"plugins=no_such_plugin: No module named 'no_such_plugin'"):
+        load_plugins(["json", "no_such_plugin"])

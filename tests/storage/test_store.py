@@ -6,6 +6,7 @@ import pickle
 import subprocess
 import sys
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -43,6 +44,17 @@ def cell(number: int = 0, **changes) -> Cell:
         "empty": np.empty((0, 3)),
     }
     return Cell(IDENTITY | changes, PROVENANCE, TASKS, arrays)
+
+
+def test_what_a_metric_computes_is_stored_where_there_is_anything_to_say(tmp_path: Path) -> None:
+    folder = Store(tmp_path)
+    formulas = {"wear": {"fourth": {"formula": "ratio", "unit": "mm^4", "higher_is_better": False, "scale": 1.0}}}
+    path = folder.save(replace(cell(), formulas=formulas))
+    assert folder.load(path.stem).formulas == formulas
+    assert path.stem == cell().key, "it is no part of what decides the result"
+    folder.save(cell())
+    assert folder.load(path.stem).formulas == {}
+    assert b"formulas" not in np.load(path)["header"].tobytes()
 
 
 def equal(found: Cell, expected: Cell) -> bool:
