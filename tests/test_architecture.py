@@ -30,6 +30,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "models": {"storage"},
     "process": {"storage"},
     "engine": {"attacks", "data", "metrics", "models", "process", "storage"},
+    "probing": {"data", "engine", "models"},
     "scores": {"metrics", "storage"},
     "studies": {"scores", "storage"},
     "config": {"attacks", "data", "engine", "metrics", "models", "process", "storage", "studies"},
@@ -40,7 +41,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "storage",
     },
     "api": {
-        *("attacks", "data", "engine", "experiment", "metrics", "models", "process"),
+        *("attacks", "data", "engine", "experiment", "metrics", "models", "probing", "process"),
         *("report", "scores", "storage", "studies"),
     },
     "__main__": {"cli"},

@@ -29,6 +29,7 @@ from mtlbench.models.measured import record_of
 from mtlbench.models.model import MultiTaskModel
 from mtlbench.models.outputs import Outputs
 from mtlbench.options import whole
+from mtlbench.probing.ask import IMAGES, before
 from mtlbench.process.progress import silent
 from mtlbench.report.terminal import screen
 from mtlbench.storage.store import Cell
@@ -59,6 +60,7 @@ def attack(
     batch_size: int = 16,
     name: str | None = None,
     dataset: str = "own",
+    probe: str | None = "strict",
     replicates: int = REPLICATES,
     progress: bool = True,
 ) -> Result:
@@ -87,11 +89,13 @@ def attack(
         batch_size: images at once on a GPU; a CPU takes blocks of its own, so that a result does not depend on it.
         name: of the model in tables; its class where None.
         dataset: what the images are called in tables.
+        probe: ``strict`` refuses a model whose tables would be wrong, with the reasons and what helps
+            (docs/probe.md); ``warn`` prints them and goes on; None does not ask.
         replicates: of the bootstrap over images.
         progress: show how far it is, on stderr.
 
     Raises:
-        ModelError: the model does not return its tasks.
+        ModelError: the model does not return its tasks, or the probe refuses it.
         DataError: the loader gives something else.
         UsageError: an argument is wrong.
     """
@@ -103,7 +107,10 @@ def attack(
     images = OwnImages(loader, chosen, None if limit is None else whole(limit, "limit"))
     whole(batch_size, "batch_size")
     wanted = _plans(attacks, epsilons)
-    size = images.first(1).image.shape[2:]
+    head = images.first(IMAGES).to(where)
+    asked = before(adapted, chosen, head, probe)
+    measured = record_of(adapted, lambda: head.image[:1])
+    size = head.image.shape[2:]
     at_once = cpu_block((size[0], size[1])) if where.type == "cpu" else batch_size
     title = f"attack {dataset} {adapted.identity()['model']}"
     work = Pass(adapted, chosen, wanted, seed)
@@ -118,8 +125,8 @@ def attack(
         "training": "given",
         "seed": seed,
     }
-    measured = record_of(adapted, lambda: images.first(1).image.to(where))
     about = provenance.record(where) | {"recipe": None, "config": None, **decisive({"sharing_measured": measured})}
+    about |= {} if asked is None else {"probe": asked.described()}
     names, formulas = {task.name: list(task.metric_names) for task in chosen}, formulas_of(chosen)
     cells = []
     for plan in wanted:

@@ -48,7 +48,7 @@ def _constant(task: Task, training: Sequence[Batch]) -> Tensor:
         weights = torch.tensor(task.class_weights) if task.class_weights else torch.ones(task.channels)
         return (counts * weights).clamp_min(1e-6).log()
     if task.holds == "attributes":
-        known = (targets == 0) | (targets == 1)
+        known = ((targets == 0) | (targets == 1)) & masks
         share = (known & (targets == 1)).sum((0, 2, 3)) / known.sum((0, 2, 3)).clamp_min(1)
         return share.clamp(1e-6, 1 - 1e-6).logit()
     if task.holds == "directions":
