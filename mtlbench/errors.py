@@ -51,6 +51,12 @@ class CheckpointError(MtlbenchError):
     status = 3
 
 
+class ModelError(MtlbenchError):
+    """A model of the user does not do what an attack needs; the message names the task and what would help."""
+
+    status = 3
+
+
 class MachineError(MtlbenchError):
     """The machine lacks something that was asked for, such as a GPU."""
 

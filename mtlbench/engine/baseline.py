@@ -10,15 +10,14 @@ from mtlbench.data.batch import Batch
 from mtlbench.engine.evaluate import Record
 from mtlbench.metrics import values
 from mtlbench.metrics.measure import measure
-from mtlbench.metrics.vectors import known
 from mtlbench.tasks import Task
 
 
 def constants(tasks: Sequence[Task], training: Sequence[Batch]) -> dict[str, Tensor]:
     """The best constant of each task on training images: task name -> [channels].
 
-    Classes: log class frequencies, weighted by class where the loss is; attributes: the logits of their frequencies;
-    directions: the mean unit vector; the others: the median, which minimises the absolute error.
+    Classes: log frequencies, weighted by class where the loss is; attributes: log odds; directions: the mean unit
+    vector; the others: the median, which minimises the absolute error.
     """
     return {task.name: _constant(task, training) for task in tasks}
 
@@ -29,9 +28,11 @@ def scores(
     """(task, metric) -> value in the standard scores of predicting `constant` everywhere."""
     record = Record()
     for batch in batches:
-        sizes = {task.name: batch.targets[task.name].shape[-2:] for task in tasks}
         predictions = {
-            name: constant[name][None, :, None, None].expand(len(batch), -1, *size) for name, size in sizes.items()
+            task.name: constant[task.name][None, :, None, None].expand(
+                len(batch), -1, *batch.targets[task.name].shape[-2:]
+            )
+            for task in tasks
         }
         record.add(measure(tasks, predictions, batch.targets, batch.masks), len(batch))
     found = values(tasks, record.arrays(), np.ones((1, record.done)), "standard")
@@ -47,9 +48,9 @@ def _constant(task: Task, training: Sequence[Batch]) -> Tensor:
         weights = torch.tensor(task.class_weights) if task.class_weights else torch.ones(task.channels)
         return (counts * weights).clamp_min(1e-6).log()
     if task.holds == "attributes":
-        counts = known(targets, masks)
-        positive, negative = ((counts & (targets == label)).sum((0, 2, 3)).clamp_min(1e-6) for label in (1, 0))
-        return positive.log() - negative.log()
+        known = ((targets == 0) | (targets == 1)) & masks
+        share = (known & (targets == 1)).sum((0, 2, 3)) / known.sum((0, 2, 3)).clamp_min(1)
+        return share.clamp(1e-6, 1 - 1e-6).logit()
     if task.holds == "directions":
         unit = torch.nn.functional.normalize(targets.float(), dim=1)
         return unit.movedim(1, -1)[masks[:, 0]].mean(0)

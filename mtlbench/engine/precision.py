@@ -5,7 +5,7 @@ from contextlib import contextmanager
 
 import torch
 
-from mtlbench.models.tree_model import TreeModel
+from mtlbench.models.model import MultiTaskModel
 from mtlbench.options import one_of
 
 PRECISIONS = ("fp32", "tf32", "bf16")
@@ -18,7 +18,7 @@ def check(precision: object, option: str = "precision") -> str:
 
 
 @contextmanager
-def computing_in(precision: str, model: TreeModel) -> Iterator[None]:
+def computing_in(precision: str, model: MultiTaskModel) -> Iterator[None]:
     """Inside, `model` computes in `precision`; afterwards everything is as it was.
 
     ``fp32`` switches TF32 off, which PyTorch has on for convolutions; ``tf32`` switches it on (no effect on a CPU);

@@ -10,15 +10,15 @@ import torch
 from torch import Tensor
 
 from mtlbench.attacks.attack import Attack
-from mtlbench.attacks.objectives import DGBA, Total
+from mtlbench.attacks.objectives import DGBA, Objective, Total
 from mtlbench.attacks.random import PerImage
 from mtlbench.attacks.steps import APGD
 from mtlbench.data.batch import Batch
-from mtlbench.engine.evaluate import GREY, Pass, PlannedCell, evaluate, frozen
+from mtlbench.engine.evaluate import GREY, Pass, evaluate, frozen
 from mtlbench.engine.losses import TaskLosses
-from mtlbench.engine.naive import NaiveDGBA
+from mtlbench.engine.plan import Plan
 from mtlbench.metrics.measure import measure
-from mtlbench.models.tree_model import TreeModel
+from mtlbench.models.model import MultiTaskModel
 from mtlbench.process.progress import Progress
 from mtlbench.tasks import Task
 
@@ -48,10 +48,11 @@ class Timing:
 
 
 def run(
-    model: TreeModel,
+    model: MultiTaskModel,
     tasks: Sequence[Task],
     batch: Batch,
     attacks: Mapping[str, Attack],
+    slow: Objective,
     repeats: int,
     progress: Progress,
     steps: int = 10,
@@ -63,11 +64,12 @@ def run(
         tasks: all its tasks.
         batch: what is attacked.
         attacks: label -> attack.
+        slow: the naive form of DGBA, which may need gradients of the parameters.
         repeats: timed rounds, after one that warms up.
         progress: told after every item.
         steps: of the two forms of DGBA with APGD that are compared.
     """
-    naive, engine = (Attack(objective, APGD(steps), tuple(tasks)) for objective in (NaiveDGBA(), DGBA()))
+    naive, engine = (Attack(objective, APGD(steps), tuple(tasks)) for objective in (slow, DGBA()))
     items: dict[str, tuple[int, Callable[[], object]]] = {
         FORWARD: (1, lambda: _forward(model, batch)),
         FLOOR: (1, lambda: Total().ascent(TaskLosses(model, tasks, batch.targets, batch.masks), batch.image)),
@@ -96,7 +98,7 @@ def run(
 
 
 def whole_pass(
-    model: TreeModel,
+    model: MultiTaskModel,
     tasks: Sequence[Task],
     loader: Callable[[], Sequence[Batch]],
     attack: Attack,
@@ -117,7 +119,7 @@ def whole_pass(
     batches: list[Batch] = []
     loading = _clock(lambda: batches.extend(loader()), device)
     images = sum(map(len, batches))
-    work = Pass(model, tasks, [PlannedCell("bench", attack, EPS * GREY)], 0)
+    work = Pass(model, tasks, [Plan("bench", attack, EPS * GREY)], 0)
     whole = loading + _clock(lambda: evaluate(work, batches, device, images), device)
     with torch.no_grad():
         ready = [(batch.to(device), model(batch.to(device).image)) for batch in batches]
@@ -137,18 +139,18 @@ def peak_memory_mib(device: torch.device) -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10
 
 
-def _forward(model: TreeModel, batch: Batch) -> dict[str, Tensor]:
+def _forward(model: MultiTaskModel, batch: Batch) -> dict[str, Tensor]:
     with torch.no_grad():
         return model(batch.image)
 
 
-def _attack(model: TreeModel, attack: Attack, batch: Batch) -> Callable[[], object]:
+def _attack(model: MultiTaskModel, attack: Attack, batch: Batch) -> Callable[[], object]:
     losses = TaskLosses(model, attack.tasks, batch.targets, batch.masks)
     eps = batch.image.new_full((len(batch),), EPS)
     return lambda: attack(losses, batch.image, eps, PerImage(0, batch.names))
 
 
-def _with_parameter_gradients(model: TreeModel, action: Callable[[], object]) -> Callable[[], object]:
+def _with_parameter_gradients(model: MultiTaskModel, action: Callable[[], object]) -> Callable[[], object]:
     def run_it() -> None:
         model.requires_grad_(True)
         try:

@@ -1,34 +1,30 @@
 """A backbone cut into blocks, copied along a sharing tree, one head per task."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from mtlbench.errors import UsageError
 from mtlbench.models.backbone import Backbone
+from mtlbench.models.inputs import CONVENTIONS, Inputs
+from mtlbench.models.model import MultiTaskModel, weights_hash
 from mtlbench.models.sharing import Group, Tree
 from mtlbench.tasks import Task
 
-BGR_MEAN = (104.00698793, 116.66876762, 122.67891434)
-"""Mean grey level of ImageNet per channel, as in the published models of arXiv 2305.12066."""
 
-
-class TreeModel(nn.Module):
+class TreeModel(MultiTaskModel):
     """Multi-task model whose tasks share the blocks that `tree` says.
 
-    The input convention lives here: callers pass RGB in [0, 1], the first block sees BGR on a 0..255 scale minus
-    `BGR_MEAN`. Running some tasks runs only the blocks on their paths.
+    Callers pass RGB in [0, 1], the first block sees BGR on a 0..255 scale minus the mean of ImageNet. Running some
+    tasks runs only the blocks on their paths.
 
     Args:
         backbone: builds the blocks and heads.
         tree: which tasks share which block; its tasks are numbered as in `tasks`.
         tasks: names must be unique.
     """
-
-    mean: Tensor
-    autocast: torch.dtype | None = None
-    """Set by `precision.computing_in`: the type that convolutions compute in, None for float32."""
 
     def __init__(self, backbone: Backbone, tree: Tree, tasks: Sequence[Task]) -> None:
         super().__init__()
@@ -41,29 +37,17 @@ class TreeModel(nn.Module):
         self.order = tuple(task.name for task in tasks)
         self.blocks = nn.ModuleDict(
             {
-                _block_name(index, group): backbone.block(index)
+                block_name(index, group): backbone.block(index)
                 for index, partition in enumerate(tree.partitions)
                 for group in partition
             }
         )
-        self.heads = nn.ModuleDict({task.name: backbone.head(task.channels) for task in tasks})
-        self.register_buffer("mean", torch.tensor(BGR_MEAN)[:, None, None], persistent=False)
+        self.heads = nn.ModuleDict({task.name: backbone.head(task) for task in tasks})
+        self.inputs = Inputs(CONVENTIONS["bgr255-mean"])
 
-    def forward(self, image: Tensor, tasks: Sequence[str] | None = None) -> dict[str, Tensor]:
-        """RGB images [B, 3, H, W] in [0, 1] -> task name -> prediction [B, channels, h, w].
-
-        Args:
-            image: the images.
-            tasks: which tasks to run; all where None.
-        """
-        x = image.flip(1) * 255 - self.mean
-        if self.autocast is None:
-            return self._run(x, tasks or self.order)
-        with torch.autocast(image.device.type, self.autocast):
-            predictions = self._run(x, tasks or self.order)
-        return {name: prediction.float() for name, prediction in predictions.items()}
-
-    def _run(self, x: Tensor, tasks: Sequence[str]) -> dict[str, Tensor]:
+    def predictions(self, image: Tensor, tasks: Sequence[str]) -> dict[str, Tensor]:
+        """Predictions of the named tasks."""
+        x = self.inputs(image)
         known: dict[str, Tensor] = {}
         return {name: self.heads[name](self._path(x, self.order.index(name), known)) for name in tasks}
 
@@ -71,21 +55,32 @@ class TreeModel(nn.Module):
         """Outputs of the blocks on the task's path; those that `known` holds are not run again."""
         features = []
         for index in range(self.tree.blocks):
-            name = _block_name(index, self.tree.group_of(task, index))
+            name = block_name(index, self.tree.group_of(task, index))
             if name not in known:
                 known[name] = self.blocks[name](x)
             x = known[name]
             features.append(x)
         return features
 
+    def identity(self) -> dict[str, Any]:
+        """Backbone, tree and weights; options of a backbone that change its weights' shapes show in their hash."""
+        return {
+            "model": self.backbone.name,
+            "sharing": self.tree.name,
+            "shared_blocks": self.tree.shared_blocks,
+            "tree": str(self.tree),
+            "weights": weights_hash(self),
+        }
+
     def parameters_of(self, task: str) -> Mapping[str, nn.Parameter]:
         """The parameters on one task's path, its head included, by their name in the model."""
         number = self.order.index(task)
-        path = {_block_name(i, self.tree.group_of(number, i)) for i in range(self.tree.blocks)}
+        path = {block_name(i, self.tree.group_of(number, i)) for i in range(self.tree.blocks)}
         return {name: parameter for name, parameter in self.named_parameters() if name.split(".")[1] in path | {task}}
 
 
-def _block_name(index: int, group: Group) -> str:
+def block_name(index: int, group: Group) -> str:
+    """What a copy of a block is called in a model and in its state."""
     return f"{index}_{'-'.join(map(str, group))}"
 
 

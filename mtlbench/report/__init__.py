@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import pandas as pd
@@ -11,10 +12,10 @@ from mtlbench.report.caches import provide_caches
 from mtlbench.report.studies import show_study
 from mtlbench.report.tables import may_fail, write_tables
 from mtlbench.report.terminal import MOST_REMARKS, console, show_remarks, show_summary
-from mtlbench.scores import accuracy_lost, arp, damage, relative_drops, tables
-from mtlbench.scores.alarms import alarms, checks, numbers_of
+from mtlbench.scores import accuracy_lost, tables
+from mtlbench.scores.alarms import alarms, arp_of_cells, checks, numbers_of
 from mtlbench.scores.frame import details, metrics_frame
-from mtlbench.scores.wide import OK, levels
+from mtlbench.scores.wide import OK
 from mtlbench.storage.outputs import Outputs
 from mtlbench.storage.store import Cell, Store
 from mtlbench.studies import STUDIES, Evidence
@@ -23,7 +24,7 @@ HIDDEN = ("split", "fingerprint", "tree", "weights", "options", "climbs_raw")
 """Columns that tell cells apart but nothing to a reader."""
 
 
-@dataclass(frozen=True)
+@dataclass
 class Report:
     """What the store says.
 
@@ -45,13 +46,14 @@ class Report:
     refused: list[DamagedCellError | OldCellError]
     failures: dict[str, str]
 
+    @cached_property
     def tables(self) -> dict[str, pd.DataFrame]:
         """The four result tables."""
         return tables(self.metrics, self.alarms, {cell.key: details(cell) for cell in self.cells})
 
     def show(self, scores: str) -> None:
         """Print the tables."""
-        show_summary(self.tables(), scores)
+        show_summary(self.tables, scores)
 
     def study(self, name: str, scores: str, unwritten: list[OSError] | None = None) -> None:
         """Print the tables of a study; write them and their plots to files.
@@ -102,7 +104,7 @@ def rebuild(
         before = _present(store, keys)
         found = collect(outputs, paper_batch, keys)
         if found.cells:  # or the tables would not even have columns
-            frames = found.tables()
+            frames = dict(found.tables)
             frames["checks"] = found.checks.drop(columns=[name for name in HIDDEN if name in found.checks])
             with may_fail(unwritten):
                 write_tables(frames, outputs.tables)
@@ -130,7 +132,7 @@ def collect(outputs: Outputs, paper_batch: int, keys: Collection[str] | None = N
 
     metrics = metrics_frame(passing(), paper_batch=paper_batch)
     numbers = checks(rows)
-    raised = alarms(numbers, _arp_of_cells(metrics))
+    raised = alarms(numbers, arp_of_cells(metrics))
     return Report(outputs, cells, metrics, numbers, raised, refused, store.failures())
 
 
@@ -176,10 +178,3 @@ def accuracy_lost_text(outputs: Outputs, key: str) -> str:
     if status != OK:
         return f"clean accuracy lost: {status}"
     return f"clean accuracy lost against training=clean: {value:.1f} % (standard scores)"
-
-
-def _arp_of_cells(metrics: pd.DataFrame) -> pd.DataFrame:
-    """cell, arp_percent in the standard scores."""
-    points = metrics.iloc[:, :1]
-    wide = arp(damage(relative_drops(points[points.index.get_level_values("scores") == "standard"])))
-    return levels(wide)[["cell"]].assign(arp_percent=wide.iloc[:, 0].to_numpy())

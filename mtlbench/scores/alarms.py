@@ -10,8 +10,9 @@ from itertools import pairwise
 import numpy as np
 import pandas as pd
 
+from mtlbench.scores.damage import arp, damage, relative_drops
 from mtlbench.scores.frame import names
-from mtlbench.scores.wide import IDENTITY, SAME_MODEL
+from mtlbench.scores.wide import IDENTITY, SAME_MODEL, levels
 from mtlbench.storage.store import Cell
 
 CLEAN, NOISE = "none", "noise"
@@ -173,3 +174,10 @@ def _compare_noise(rows: pd.DataFrame, found: dict[str, list[str]]) -> None:
     for row in attacked.merge(noise, on=on, suffixes=("", "_noise")).to_dict("records"):
         if row["arp_percent_noise"] >= row["arp_percent"]:
             found[row["cell"]].append(f"random noise is as strong ({row['arp_percent_noise']:.1f})")
+
+
+def arp_of_cells(metrics: pd.DataFrame) -> pd.DataFrame:
+    """Columns cell and arp_percent, in the standard scores, of a wide frame of metrics: what `alarms` compares."""
+    points = metrics.iloc[:, :1]
+    wide = arp(damage(relative_drops(points[points.index.get_level_values("scores") == "standard"])))
+    return levels(wide)[["cell"]].assign(arp_percent=wide.iloc[:, 0].to_numpy())

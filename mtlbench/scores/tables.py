@@ -12,7 +12,7 @@ from mtlbench.scores.wide import ABOUT_METRIC, IDENTITY, OK, block, levels, with
 from mtlbench.tasks import DEPTH, EDGE_TEXTURE, KEYPOINTS2D, NORMALS, SEGMENTATION
 
 TASK_ORDER = (SEGMENTATION, NORMALS, DEPTH, KEYPOINTS2D, EDGE_TEXTURE)
-ALWAYS_TELL = ("tree", "precision", "split", "weights", "fingerprint")
+ALWAYS_TELL = ("tree", "precision", "model_version", "split", "weights", "fingerprint")
 """Details that say that cells differ, not in what a reader would call it."""
 
 
@@ -60,7 +60,7 @@ def distinguishing(keys: pd.DataFrame, details: Mapping[str, Mapping[str, str]])
     """
     names = [name for name in IDENTITY if name != "scores"]
     cells = keys[[*names, "cell"]].drop_duplicates("cell").set_index("cell")
-    known = pd.DataFrame([details.get(cell.partition(":")[0], {}) for cell in cells.index], cells.index, dtype=object)
+    known = pd.DataFrame([details.get(cell, {}) for cell in cells.index], cells.index, dtype=object)
     columns = list(dict.fromkeys(name for found in details.values() for name in found))
     known = known.reindex(columns=columns).fillna("")
     chosen: list[str] = []

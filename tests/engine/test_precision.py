@@ -6,7 +6,7 @@ import torch
 from mtlbench.engine.precision import PRECISIONS, check, computing_in, in_identity
 from mtlbench.engine.training import Recipe, train
 from mtlbench.errors import UsageError
-from mtlbench.models.checkpoint import weights_hash
+from mtlbench.models.model import weights_hash
 from mtlbench.models.sharing import level
 from mtlbench.models.tiny import Tiny
 from mtlbench.models.tree_model import TreeModel, build

@@ -12,7 +12,7 @@ from torch import nn
 from mtlbench.data.batch import Sample
 from mtlbench.engine.training import Curve, Recipe, train
 from mtlbench.errors import MtlbenchError, UsageError
-from mtlbench.models.checkpoint import weights_hash
+from mtlbench.models.model import weights_hash
 from mtlbench.models.sharing import level
 from mtlbench.models.tiny import Tiny
 from mtlbench.models.tree_model import TreeModel, build

@@ -12,7 +12,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from mtlbench.errors import CheckpointError
-from mtlbench.models.checkpoint import load_weights, save_weights, weights_hash
+from mtlbench.models.checkpoint import load_weights, save_weights
+from mtlbench.models.model import weights_hash
 from mtlbench.models.sharing import Tree, level, parse
 from mtlbench.models.tiny import Tiny
 from mtlbench.models.tree_model import TreeModel, build

@@ -28,7 +28,8 @@ from mtlbench.data.taxonomy_lists import LIST_FILE
 from mtlbench.data.tiny_taxonomy import WEIGHTS_FILE, TinyTaxonomy
 from mtlbench.engine.training import Recipe, train
 from mtlbench.errors import CheckpointError, DataError
-from mtlbench.models.checkpoint import load_weights, read_pickle, save_weights, weights_hash
+from mtlbench.models.checkpoint import load_weights, read_pickle, save_weights
+from mtlbench.models.model import weights_hash
 from mtlbench.models.sharing import level
 from mtlbench.models.tree_model import TreeModel, build
 from mtlbench.storage.checkpoints import Checkpoint, find

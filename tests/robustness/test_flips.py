@@ -18,7 +18,8 @@ import torch
 from mtlbench.data import fingerprint as fingerprints
 from mtlbench.engine.training import Recipe, train
 from mtlbench.errors import MtlbenchError
-from mtlbench.models.checkpoint import load_weights, weights_hash
+from mtlbench.models.checkpoint import load_weights
+from mtlbench.models.model import weights_hash
 from mtlbench.models.sharing import level
 from mtlbench.models.tiny import Tiny
 from mtlbench.models.tree_model import TreeModel, build

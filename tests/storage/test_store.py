@@ -498,7 +498,7 @@ def test_a_cell_of_a_newer_mtlbench_is_refused_but_not_damaged(tmp_path):
 # Sweeping
 
 
-def test_sweep(tmp_path):
+def test_tidy(tmp_path):
     kept, done, part = Store(tmp_path), cell(), cell(eps=8.0)
     code = "from mtlbench.storage import owner; print(owner.me())"
     ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip()
@@ -513,8 +513,8 @@ def test_sweep(tmp_path):
     claim = tmp_path / f".{part.key}.npz.claim"
     claim.mkdir()
     (claim / ended).touch()
-    kept.sweep()
+    kept.tidy()
     left = {path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*") if path.is_file()}
     assert left == {f"{done.key}.npz", f"partial/{part.key}.npz", f"failures/{part.key}.json"}
     assert not claim.exists()
-    Store(tmp_path / "nowhere").sweep()
+    Store(tmp_path / "nowhere").tidy()

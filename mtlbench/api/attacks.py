@@ -1,0 +1,80 @@
+"""Attacks by name, as the command line names them."""
+
+from collections.abc import Callable, Iterable, Sequence
+
+from mtlbench.attacks.attack import Attack
+from mtlbench.attacks.ball import BALLS
+from mtlbench.attacks.objectives import DGBA, Objective, Power, SignSum, Single, Static, Total, WeightedTotal
+from mtlbench.attacks.steps import APGD, FGSM, MIM, PGD, SAGA, MIMLinear, Noise, Step
+from mtlbench.errors import UsageError
+from mtlbench.identity import public_name
+from mtlbench.options import is_number, one_of
+from mtlbench.tasks import EVERY_TASK, Task
+
+OBJECTIVES = {kind.name: kind for kind in (Single, Total, DGBA, SignSum, Static, Power, WeightedTotal)}
+STEPS = {kind.name: kind for kind in (FGSM, PGD, APGD, MIM, MIMLinear, SAGA)}
+NOISE = "noise"
+LARGEST_EPS = 255.0
+
+
+def attacks_of(
+    objective: str | Objective | Iterable[str | Objective],
+    step: str | Step,
+    steps: int | None,
+    tasks: Sequence[Task],
+    norm: str,
+) -> dict[str, dict[str, Attack]]:
+    """Name of the attack -> target -> attack; `single` has a target for each task, every other one ``all``.
+
+    Raises:
+        UsageError: an objective, a step rule or a norm is unknown.
+    """
+    one_of(norm, "norm", BALLS)
+    chosen = [objective] if isinstance(objective, (str, Objective)) else list(objective)
+    rule = step_rule(step, steps)
+    found: dict[str, dict[str, Attack]] = {}
+    for one in chosen:
+        if one == NOISE:
+            found[NOISE] = {EVERY_TASK: Attack(Total(), Noise(), tuple(tasks), norm=norm)}
+            continue
+        built = objective_of(one)
+        name = public_name(type(built))
+        if isinstance(built, Single):
+            found[name] = {task.name: Attack(built, rule, (task,), norm=norm) for task in tasks}
+        else:
+            found[name] = {EVERY_TASK: Attack(built, rule, tuple(tasks), norm=norm)}
+    if not found:
+        raise UsageError(f"objective={objective!r}: expected one or more of {', '.join((*OBJECTIVES, NOISE))}")
+    return found
+
+
+def objective_of(given: str | Objective) -> Objective:
+    """An objective, by its name or as it is."""
+    if isinstance(given, Objective):
+        return given
+    return OBJECTIVES[one_of(given, "objective", (*OBJECTIVES, NOISE))]()
+
+
+def step_rule(given: str | Step, steps: int | None) -> Step:
+    """A step rule, by its name or as it is; `steps` where it takes a number of them."""
+    if isinstance(given, Step):
+        if steps is not None:
+            raise UsageError(f"steps={steps}: {given!r} has a number of steps of its own")
+        return given
+    kind: Callable[..., Step] = STEPS[one_of(given, "step", STEPS)]
+    if kind is FGSM:
+        if steps not in (None, 1):
+            raise UsageError(f"steps={steps}: fgsm takes one step")
+        return FGSM()
+    return kind() if steps is None else kind(steps=steps)
+
+
+def radii(eps: float | Iterable[float]) -> list[float]:
+    """Radii in grey levels of 255, ascending and without repeats."""
+    given = [eps] if is_number(eps) else list(eps)  # type: ignore[arg-type]
+    for value in given:
+        if not is_number(value, 0, LARGEST_EPS):
+            raise UsageError(f"eps={value!r}: expected grey levels of 255, for example 4 for 4/255")
+    if not given:
+        raise UsageError("eps=[]: expected one or more numbers of grey levels of 255")
+    return sorted({float(value) for value in given})

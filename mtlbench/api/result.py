@@ -1,0 +1,235 @@
+"""What an attack found: tidy tables, comparisons, plots; the same numbers as the files of the commands."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+
+from mtlbench.errors import DataError, UsageError
+from mtlbench.options import one_of
+from mtlbench.probing.finding import Probe
+from mtlbench.report.plots import draw
+from mtlbench.scores import arp, damage, paired_difference, relative_drops, tables
+from mtlbench.scores.alarms import alarms, arp_of_cells, checks, numbers_of
+from mtlbench.scores.frame import REPLICATES, details, metrics_frame
+from mtlbench.scores.transferability import NO_INDEPENDENT
+from mtlbench.scores.wide import block, levels
+from mtlbench.storage.outputs import Outputs
+from mtlbench.storage.store import Cell
+from mtlbench.studies.base import Plot, labels
+
+Scores = Literal["standard", "paper"]
+WHAT = ("attack", "target", "step", "steps", "norm", "options", "eps")
+"""Levels that name an attack."""
+
+__all__ = ["REPLICATES", "Result", "load"]
+
+
+@dataclass(frozen=True, repr=False)
+class Result:
+    """The outcome of `attack`.
+
+    Attributes:
+        cells: a clean one, and one for each attack, target and eps.
+        scores: which score set the tables show: ``standard`` divides once, over all pixels; ``paper`` follows the
+            reference implementation of arXiv 2305.12066.
+        replicates: of the bootstrap.
+        seed: of the bootstrap.
+    """
+
+    cells: Sequence[Cell]
+    scores: Scores = "standard"
+    replicates: int = REPLICATES
+    seed: int = 0
+
+    @property
+    def standard(self) -> "Result":
+        """The same with standard scores."""
+        return replace(self, scores="standard")
+
+    @property
+    def paper(self) -> "Result":
+        """The same with the paper's scores."""
+        return replace(self, scores="paper")
+
+    @property
+    def metrics(self) -> pd.DataFrame:
+        """Every metric of every task, clean and attacked, and its relative drop."""
+        return self._table("metrics")
+
+    @property
+    def damage(self) -> pd.DataFrame:
+        """Damage of each task in percent, with its interval over the images."""
+        return self._table("damage")
+
+    @property
+    def arp(self) -> pd.DataFrame:
+        """ARP in percent, with its interval; ``status`` holds alarms: read it before the number."""
+        return self._table("arp")
+
+    @property
+    def transferability(self) -> pd.DataFrame:
+        """How far an attack on one task carries to the others; the gain where an independent model is among them."""
+        table = self._table("transferability")
+        if (table["sharing"] == "independent").any():
+            return table
+        alone = table["status"] == f"gain undefined: {NO_INDEPENDENT}"
+        return table.assign(status=table["status"].mask(alone, "ok")).drop(columns="gain_vs_independent")
+
+    @cached_property
+    def checks(self) -> pd.DataFrame:
+        """The numbers that alarms are made of, a row for each cell."""
+        return checks([numbers_of(cell) for cell in self.cells])
+
+    @property
+    def probe(self) -> Probe | None:
+        """What was found before the attack; None where nobody asked."""
+        return next((Probe.stored(c.provenance["probe"]) for c in self.cells if "probe" in c.provenance), None)
+
+    def summary(self) -> str:
+        """ARP of every attack and eps, and the transfer ratios, as text."""
+        parts = ["ARP: percent of the clean metrics lost, ± half the 95 % interval", _shown(self._grid())]
+        if len(self.transferability):
+            parts += [
+                "",
+                "Transfer ratio: damage of another task over damage of the attacked one",
+                _shown(self._sent()),
+            ]
+        raised = sorted(set(self.arp["status"]) - {"ok"})
+        return "\n".join([*parts, *([""] if raised else []), *raised])
+
+    def compare(self, other: "Result") -> pd.DataFrame:
+        """ARP of this result less that of another one, attack by attack, paired over the images.
+
+        Columns: those of the attack, ``arp_percent`` and ``other``, ``difference`` with its interval and p-value.
+
+        Raises:
+            UsageError: the other one saw other images, or images in another order, or no attack is in both.
+        """
+        seen, there = ({cell.identity["fingerprint"] for cell in one.cells} for one in (self, other))
+        if len(seen | there) > 1:
+            raise UsageError(
+                "compare: the results are not of the same images in the same order (or their tasks differ); "
+                "does the loader shuffle?"
+            )
+        mine, others = self._arps, other._arps
+        where = levels(others).reset_index().set_index(list(WHAT))["index"]
+        keys = levels(mine)[list(WHAT)]
+        both = [tuple(row) in where.index for row in keys.itertuples(index=False)]
+        if not any(both):
+            raise UsageError("compare: the results have no attack in common")
+        rows = [int(np.asarray(where[tuple(row)]).ravel()[0]) for row in keys[both].itertuples(index=False)]
+        found = paired_difference(mine[both], others.iloc[rows]).reset_index(drop=True)
+        values = {"arp_percent": block(mine[both])[:, 0], "other": block(others.iloc[rows])[:, 0]}
+        table = keys[both].drop(columns="options").reset_index(drop=True).assign(**values)
+        table = table.join(found.rename(columns={"diff": "difference"}))
+        return table.sort_values(["attack", "step", "steps", "norm", "target", "eps"], ignore_index=True)
+
+    def plot(self, kind: Literal["arp", "damage"] = "arp") -> Figure:
+        """A figure over eps: ARP of every attack, or the damage of every task under each."""
+        one_of(kind, "kind", ("arp", "damage"))
+        table = self._table(kind)
+        wide = levels(self._arps)[["cell"]].assign(label=labels(levels(self._arps)))
+        table = table.merge(wide, on="cell")
+        panel = ("label",) if kind == "damage" else ()
+        y = f"{kind}_percent"
+        series = "task" if kind == "damage" else "label"
+        title = {"arp": "ARP of each attack", "damage": "Damage of each task"}[kind]
+        plot = Plot(kind, table, "line", "eps", y, series, panel, title, ("eps, grey levels of 255", f"{kind}, %"))
+        return draw(plot, table)
+
+    def save(self, folder: str | Path) -> Path:
+        """Write the cells to an outputs folder of the commands: `mtlbench report outputs=FOLDER` shows them.
+
+        Raises:
+            DataError: other numbers of the same model, images and attack are there already; name the model otherwise.
+        """
+        store = Outputs(Path(folder)).store
+        for cell in self.cells:
+            if cell.key in store and not _same(store.load(cell.key), cell):
+                raise DataError(
+                    f"{store.path(cell.key)}: holds other numbers of the same model, images and attack; if the model "
+                    "differs in more than its weights, give it a name: attack(..., name=...)"
+                )
+        for cell in self.cells:
+            if cell.key not in store:
+                store.save(cell)
+        return Path(folder)
+
+    def __repr__(self) -> str:
+        return self.summary()
+
+    def _repr_html_(self) -> str:
+        """For notebooks: ARP over eps, then whatever is wrong."""
+        raised = sorted(set(self.arp["status"]) - {"ok"})
+        return self._grid().to_html(border=0) + "".join(f"<p>{text}</p>" for text in raised)
+
+    @cached_property
+    def _metrics(self) -> pd.DataFrame:
+        return metrics_frame(self.cells, replicates=self.replicates, seed=self.seed)
+
+    @cached_property
+    def _tables(self) -> dict[str, pd.DataFrame]:
+        raised = alarms(self.checks, arp_of_cells(self._metrics))
+        return tables(self._metrics, raised, {cell.key: details(cell) for cell in self.cells})
+
+    @cached_property
+    def _arps(self) -> pd.DataFrame:
+        """Wide, of the score set, with replicates."""
+        own = self._metrics[self._metrics.index.get_level_values("scores") == self.scores]
+        return arp(damage(relative_drops(own)))
+
+    def _table(self, name: str) -> pd.DataFrame:
+        table = self._tables[name]
+        return table[table["scores"] == self.scores].reset_index(drop=True)
+
+    def _grid(self) -> pd.DataFrame:
+        """Attack x eps -> text."""
+        table = self.arp
+        half = (table["ci_high"] - table["ci_low"]) / 2
+        text = [f"{value:.1f} ± {width:.1f}" for value, width in zip(table["arp_percent"], half, strict=True)]
+        name = table["attack"].where(table["target"] == "all", table["attack"] + ":" + table["target"])
+        model = table["model"] + " " + table["sharing"]
+        shown = pd.DataFrame(
+            {"model": model, "attack": name, "step": table["step"], "eps": table["eps"], "text": text}
+        )
+        return shown.pivot_table(
+            index=["model", "attack", "step"], columns="eps", values="text", aggfunc="first", sort=False
+        )
+
+    def _sent(self) -> pd.DataFrame:
+        """Source and destination x eps -> transfer ratio."""
+        table = self.transferability.assign(model=lambda t: t["model"] + " " + t["sharing"])
+        index = ["model", "step", "source", "destination"]
+        return table.pivot_table(index=index, columns="eps", values="ratio", aggfunc="first", sort=False).round(2)
+
+
+def load(folder: str | Path) -> Result:
+    """The results in an outputs folder, whether commands or `Result.save` wrote them.
+
+    Raises:
+        DataError: there are none, or one is damaged.
+    """
+    store = Outputs(Path(folder)).store
+    refused: list[Exception] = []
+    cells = list(store.readable(refused.append))
+    if refused:
+        raise DataError(f"{folder}: {refused[0]}")
+    if not cells:
+        raise DataError(f"{store.folder}: no results; expected an outputs folder, which holds store/*.npz")
+    return Result(cells)
+
+
+def _same(one: Cell, other: Cell) -> bool:
+    return one.arrays.keys() == other.arrays.keys() and all(
+        np.allclose(one.arrays[name], other.arrays[name], rtol=1e-3, equal_nan=True) for name in one.arrays
+    )
+
+
+def _shown(frame: pd.DataFrame) -> str:
+    return frame.reset_index().to_string(index=False)
