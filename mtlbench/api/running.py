@@ -102,7 +102,8 @@ def attack(
     images = OwnImages(loader, chosen, None if limit is None else whole(limit, "limit"))
     whole(batch_size, "batch_size")
     wanted = _plans(attacks, epsilons)
-    size = images.first(1).image.shape[2:]
+    first = images.first(1).image
+    size = first.shape[2:]
     at_once = cpu_block((size[0], size[1])) if where.type == "cpu" else batch_size
     title = f"attack {dataset} {adapted.identity()['model']}"
     work = Pass(adapted, chosen, [plan.planned() for plan in wanted], seed)
@@ -117,7 +118,7 @@ def attack(
         "training": "given",
         "seed": seed,
     }
-    measured = record_of(adapted, lambda: images.first(1).image.to(where))
+    measured = record_of(adapted, lambda: first[:1].to(where))
     about = provenance.record(where) | {"recipe": None, "config": None, **decisive({"sharing_measured": measured})}
     names, formulas = {task.name: list(task.metric_names) for task in chosen}, formulas_of(chosen)
     cells = []
