@@ -34,6 +34,12 @@ def test_every_attack_and_eps_has_a_row(result: mtlbench.Result) -> None:
     assert (result.arp["ci_low"] <= result.arp["arp_percent"]).all()
 
 
+def test_how_much_the_tasks_share_is_stored(result: mtlbench.Result) -> None:
+    """One convolution of two on every path is the trunk's."""
+    for cell in result.cells:
+        assert cell.provenance["sharing_measured"]["shared_path"] == 0.5
+
+
 def test_the_attack_hurts(result: mtlbench.Result) -> None:
     arp = result.arp.set_index(["attack", "target", "eps"])["arp_percent"]
     assert arp["dgba", "all", 8.0] > arp["dgba", "all", 2.0] > 2
