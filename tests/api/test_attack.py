@@ -164,3 +164,12 @@ def test_importing_mtlbench_imports_no_torch() -> None:
 def test_other_names_are_no_attributes() -> None:
     with pytest.raises(AttributeError, match="no attribute 'atack'"):
         mtlbench.atack  # noqa: B018
+
+
+def test_sharing_of_a_model_is_measured(net: nn.Module, test_split: Split, result: mtlbench.Result) -> None:
+    found = mtlbench.sharing(net, test_split[0][:2], TASKS)
+    trunk, heads = 3 * 8 * 9 + 8 + 16, {"scene": 27, "range": 9, "kind": 27}
+    assert found.params == {name: trunk + size for name, size in heads.items()}
+    assert found.shared_path == pytest.approx(0.5)  # one of two weight tensors on every path
+    assert found.shared_params == pytest.approx(trunk / (trunk + sum(heads.values())))
+    assert result.cells[0].provenance["sharing_measured"]["shared_path"] == found.shared_path
