@@ -20,9 +20,9 @@ Your model, your loader, your tasks:
     ['dgba', 'all', '8.0', 'single', 'range', '8.0', 'single', 'scene', '8.0', 'total', 'all', '8.0']
 
 `attack` gives a `Result` with tables of metrics, damage, ARP (average relative performance drop) and transferability;
-`probe` asks a model what would make them wrong; `perturb` gives attacked images; `sharing`
-measures how much the tasks share; `load` reads what the commands computed. To see how it works read `engine/evaluate.py`, one pass over the images, then `experiment/run.py`, which is
-what `mtlbench attack` does.
+`probe` asks a model what would make them wrong; `perturb` gives attacked images; `sharing` measures how much the tasks
+share; `load` reads what the commands computed. To see how it works read `engine/evaluate.py`, one pass over the images,
+then `experiment/run.py`, which is what `mtlbench attack` does.
 """
 
 import importlib
