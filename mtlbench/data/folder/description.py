@@ -114,7 +114,7 @@ class Description:
 
     @property
     def name(self) -> str:
-        """What its dataset is called unless it has a name of its own: as its file, in letters that any name may have."""
+        """What its dataset is called unless it has a name of its own: as its file, in letters of any file name."""
         if self.source == OPTION:
             return UNNAMED
         return re.sub(r"[^\w.-]", "_", Path(self.source).stem, flags=re.ASCII)[:60].lstrip(".-") or UNNAMED
