@@ -3,7 +3,8 @@
 YAML knows yes, .nan and whole numbers of any length, arithmetic does not.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from difflib import get_close_matches
 from math import inf
 from sys import float_info
 from typing import TypeGuard
@@ -26,12 +27,12 @@ def is_whole(value: object, least: int) -> TypeGuard[int]:
     return isinstance(value, int) and not isinstance(value, bool) and value >= least
 
 
-def whole(value: object, option: str, least: int = 1) -> int:
-    """A whole number from `least` to `LARGEST`."""
+def whole(value: object, option: str, least: int = 1, most: int = LARGEST, otherwise: str = "") -> int:
+    """A whole number from `least` to `most`; `otherwise` tells what else the caller takes, ``, or null``."""
     if not is_whole(value, least):
-        raise UsageError(f"{option}={value}: expected a whole number of at least {least}")
-    if value > LARGEST:
-        raise UsageError(f"{option}={value}: expected at most {LARGEST}")
+        raise UsageError(f"{option}={shown(value)}: expected a whole number of at least {least}{otherwise}")
+    if value > most:
+        raise UsageError(f"{option}={value}: expected at most {most}")
     return value
 
 
@@ -66,5 +67,16 @@ def one_of(value: object, option: str, choices: Iterable[str]) -> str:
 def flag(value: object, option: str) -> bool:
     """`value`, which is true or false, or a `UsageError` that names `option`."""
     if not isinstance(value, bool):
-        raise UsageError(f"{option}={value}: expected true or false")
+        raise UsageError(f"{option}={shown(value)}: expected true or false")
     return value
+
+
+def shown(value: object) -> str:
+    """A value as it is written on the command line."""
+    return "null" if value is None else str(value)
+
+
+def near(wrong: str, known: Sequence[str]) -> str:
+    """``; did you mean X?`` for the name in `known` that is most like `wrong`, or nothing."""
+    found = get_close_matches(wrong, known, 1, cutoff=0.5)
+    return f"; did you mean {found[0]}?" if found else ""

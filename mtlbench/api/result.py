@@ -17,6 +17,7 @@ from mtlbench.report.plots import draw
 from mtlbench.scores import arp, damage, paired_difference, relative_drops, tables
 from mtlbench.scores.alarms import alarms, arp_of_cells, checks, numbers_of
 from mtlbench.scores.frame import REPLICATES, details, metrics_frame
+from mtlbench.scores.transferability import NO_INDEPENDENT
 from mtlbench.scores.wide import block, levels
 from mtlbench.storage.outputs import Outputs
 from mtlbench.storage.store import Cell
@@ -29,7 +30,7 @@ WHAT = ("attack", "target", "step", "steps", "norm", "options", "eps")
 __all__ = ["REPLICATES", "Result", "load"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Result:
     """The outcome of `attack`.
 
@@ -73,8 +74,12 @@ class Result:
 
     @property
     def transferability(self) -> pd.DataFrame:
-        """How far an attack on one task carries to the others."""
-        return self._table("transferability")
+        """How far an attack on one task carries to the others; the gain where an independent model is among them."""
+        table = self._table("transferability")
+        if (table["sharing"] == "independent").any():
+            return table
+        alone = table["status"] == f"gain undefined: {NO_INDEPENDENT}"
+        return table.assign(status=table["status"].mask(alone, "ok")).drop(columns="gain_vs_independent")
 
     @cached_property
     def checks(self) -> pd.DataFrame:
@@ -122,7 +127,8 @@ class Result:
         found = paired_difference(mine[both], others.iloc[rows]).reset_index(drop=True)
         values = {"arp_percent": block(mine[both])[:, 0], "other": block(others.iloc[rows])[:, 0]}
         table = keys[both].drop(columns="options").reset_index(drop=True).assign(**values)
-        return table.join(found.rename(columns={"diff": "difference"}))
+        table = table.join(found.rename(columns={"diff": "difference"}))
+        return table.sort_values(["attack", "step", "steps", "norm", "target", "eps"], ignore_index=True)
 
     def plot(self, kind: Literal["arp", "damage"] = "arp") -> Figure:
         """A figure over eps: ARP of every attack, or the damage of every task under each."""
@@ -154,6 +160,9 @@ class Result:
             if cell.key not in store:
                 store.save(cell)
         return Path(folder)
+
+    def __repr__(self) -> str:
+        return self.summary()
 
     def _repr_html_(self) -> str:
         """For notebooks: ARP over eps, then whatever is wrong."""

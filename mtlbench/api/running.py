@@ -17,11 +17,15 @@ from mtlbench.attacks.steps import Step
 from mtlbench.data.own import OwnImages
 from mtlbench.engine.evaluate import GREY, Pass, cpu_block, evaluate, frozen
 from mtlbench.engine.losses import TaskLosses
+from mtlbench.engine.plan import Plan
 from mtlbench.engine.precision import FP32, computing_in
 from mtlbench.errors import UsageError
 from mtlbench.experiment import provenance
-from mtlbench.experiment.cells import Plan, clean_plan, plans
+from mtlbench.experiment.cells import clean_plan, plans
+from mtlbench.identity import decisive
+from mtlbench.metrics.formulas import formulas_of
 from mtlbench.models.adapted import Adapted
+from mtlbench.models.measured import record_of
 from mtlbench.models.model import MultiTaskModel
 from mtlbench.models.outputs import Outputs
 from mtlbench.options import whole
@@ -103,11 +107,13 @@ def attack(
     images = OwnImages(loader, chosen, None if limit is None else whole(limit, "limit"))
     whole(batch_size, "batch_size")
     wanted = _plans(attacks, epsilons)
-    asked = before(adapted, chosen, images.first(IMAGES).to(where), probe)
-    size = images.first(1).image.shape[2:]
+    head = images.first(IMAGES).to(where)
+    asked = before(adapted, chosen, head, probe)
+    measured = record_of(adapted, lambda: head.image[:1])
+    size = head.image.shape[2:]
     at_once = cpu_block((size[0], size[1])) if where.type == "cpu" else batch_size
     title = f"attack {dataset} {adapted.identity()['model']}"
-    work = Pass(adapted, chosen, [plan.planned() for plan in wanted], seed)
+    work = Pass(adapted, chosen, wanted, seed)
     with computing_in(FP32, adapted), screen(title) if progress else nullcontext(silent) as shown:
         records = evaluate(work, images.blocks(at_once), where, images.expected, shown)
     common = {
@@ -119,14 +125,14 @@ def attack(
         "training": "given",
         "seed": seed,
     }
-    about = provenance.record(where) | {"recipe": None, "config": None}
+    about = provenance.record(where) | {"recipe": None, "config": None, **decisive({"sharing_measured": measured})}
     about |= {} if asked is None else {"probe": asked.described()}
-    names = {task.name: list(task.metric_names) for task in chosen}
+    names, formulas = {task.name: list(task.metric_names) for task in chosen}, formulas_of(chosen)
     cells = []
     for plan in wanted:
-        gradients = plan.attack.gradients if plan.attack else 0
-        more = {"gradients_per_image": gradients}
-        cells.append(Cell({**common, **plan.identity}, {**about, **more}, names, records[plan.key].arrays()))
+        record = records[plan.key]
+        more = {"gradients_per_image": record.gradients_per_image}
+        cells.append(Cell({**common, **plan.identity}, {**about, **more}, names, record.arrays(), formulas))
     return Result(cells, replicates=replicates, seed=seed)
 
 
@@ -177,10 +183,10 @@ def perturb(
     where = images.device
     adapted = adapt(model, chosen, inputs, outputs, modules)
     batch = OwnImages((images, targets), chosen).first(len(images)).to(where)
-    losses = TaskLosses(adapted, one.tasks, batch.targets, batch.masks)
+    losses = TaskLosses(adapted, one.tasks, batch.targets, batch.masks, clean=batch.image, logits=one.logits)
     size = batch.image.new_full((len(batch),), radius / GREY)
     with computing_in(FP32, adapted), frozen(adapted):
-        return one(losses, batch.image, size, PerImage(seed, batch.names))[""]
+        return one(losses, batch.image, size, PerImage(seed, batch.names))
 
 
 def _plans(attacks: Mapping[str, Mapping[str, Attack]], epsilons: list[float]) -> list[Plan]:

@@ -1,7 +1,7 @@
 """What every dataset offers, whatever its files look like."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from torch import Tensor
@@ -21,7 +21,7 @@ class ImageDataset(Dataset[Sample], ABC):
         tasks: the tasks it has targets for.
         scoring: what its tasks are scored by where that is not what the published tables have, see `tasks.scoring`.
         skipped: (image, reason) for each image that the split should hold but does not, see `data.left_out`.
-        depth_stored_in: the unit of depth in its files, where it has any.
+        depth_stored_in: the unit of depth in its files, where it has any; empty where depth in metres says nothing.
     """
 
     name: str
@@ -31,6 +31,14 @@ class ImageDataset(Dataset[Sample], ABC):
     scoring: str = ""
     skipped: Sequence[tuple[str, str]] = ()
     depth_stored_in: str = "metres"
+
+    @classmethod
+    def tasks_of(cls, options: Mapping[str, object]) -> tuple[Task, ...] | None:
+        """The tasks of a dataset with these options of the constructor, which are checked; it may not be there yet.
+
+        None where only the files tell. Needed of datasets that are generated: what is wrong is said before that.
+        """
+        return None
 
     @abstractmethod
     def __len__(self) -> int: ...
@@ -56,6 +64,10 @@ class ImageDataset(Dataset[Sample], ABC):
     @abstractmethod
     def files(self, index: int) -> Iterable[Path]:
         """Absolute paths of the files that image `index` is read from, image first."""
+
+    def values(self, index: int) -> Sequence[object]:
+        """What is known of image `index` from elsewhere than its own files, a table say: plain values; none here."""
+        return ()
 
     @abstractmethod
     def settings(self) -> dict[str, object]:

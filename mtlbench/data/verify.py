@@ -91,7 +91,7 @@ def verify(dataset: ImageDataset, progress: Callable[[int, int], None] | None = 
             files += len(paths)
             shares.add(sample)
             notes.extend(_odd_targets(dataset, sample, paths))
-            if DEPTH in sample.targets:
+            if DEPTH in sample.targets and dataset.depth_stored_in:
                 valid = sample.targets[DEPTH][sample.masks[DEPTH]]
                 depths.add(dataset.metres(valid), paths.get(DEPTH, paths[IMAGE]))
             if isinstance(dataset, ListedDataset):
@@ -122,12 +122,19 @@ def _named_files(dataset: ImageDataset, index: int) -> dict[str, Path]:
 def _odd_targets(dataset: ImageDataset, sample: Sample, paths: Mapping[str, Path]) -> Iterator[Note]:
     """Targets without a valid pixel, and targets that are the same at every valid pixel."""
     for task in dataset.tasks:
+        if _is_filled_in(dataset, task.name, paths):
+            continue
         file = paths.get(task.name, paths[IMAGE])
         valid = sample.targets[task.name][:, sample.masks[task.name][0]]
         if valid.numel() == 0:
             yield Note(file, f"no valid pixel for {task.name}")
-        elif bool((valid == valid[:, :1]).all()):
+        elif not task.per_image and bool((valid == valid[:, :1]).all()):
             yield Note(file, f"{task.name} is {valid[:, 0].tolist()} at every valid pixel")
+
+
+def _is_filled_in(dataset: ImageDataset, task: str, paths: Mapping[str, Path]) -> bool:
+    """Whether an image has no file of a task that others have, and its target was made up as the dataset says."""
+    return isinstance(dataset, ListedDataset) and task in dataset.kinds and task not in paths
 
 
 class _Shares:
@@ -150,7 +157,7 @@ class _Normals:
     """Probes whether stored normals are unit vectors in the expected order of channels, none of them zero."""
 
     def __init__(self) -> None:
-        self._sum, self._count, self._zero = np.zeros(3), 0, 0
+        self._sum, self._count, self._zero, self._least = np.zeros(3), 0, 0, 0.0
         self._odd_lengths: list[Note] = []
 
     def add(self, vectors: Array, file: Path) -> None:
@@ -161,12 +168,15 @@ class _Normals:
             return
         self._sum += vectors[directed].sum(axis=0, dtype=np.float64)
         self._count += int(directed.sum())
+        self._least = min(self._least, float(vectors[directed].min()))
         length = float(np.median(lengths[directed]))
         if abs(length - 1) > UNIT_TOLERANCE:
             self._odd_lengths.append(Note(file, f"normals have a median length of {length:.3f}; expected 1"))
 
     def notes(self, dataset: ImageDataset) -> Iterator[Note]:
         yield from self._odd_lengths
+        if self._count and self._least == 0:
+            yield Note(None, "no normal has a negative component: are they stored uncentred, or as absolute values?")
         if self._zero and isinstance(dataset, ListedDataset):
             share = 100 * self._zero / (self._zero + self._count)
             zero = f"{share:.1f} % of the valid normals are zero vectors, which have no direction"

@@ -1,12 +1,14 @@
-"""What a backbone is: five block builders and a head builder. The tree model decides how often each is built."""
+"""What a backbone is: block builders and a head builder. The tree model decides how often each is built."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from typing import Any
 
 from torch import Tensor, nn
 
 from mtlbench.identity import Identified
 from mtlbench.models.sharing import BLOCKS
+from mtlbench.tasks import Task
 
 
 class Head(nn.Module, ABC):
@@ -14,25 +16,35 @@ class Head(nn.Module, ABC):
 
     @abstractmethod
     def forward(self, features: Sequence[Tensor]) -> Tensor:
-        """Decode the outputs of the five blocks on the task's path, first block first."""
+        """Decode the outputs of the blocks on the task's path, first block first."""
 
 
 class Backbone(Identified, ABC):
     """A recipe for modules; it holds no weights itself.
 
     Attributes:
-        blocks: number of blocks, five throughout.
+        blocks: number of blocks, and with it of sharing levels; five in all of ours.
     """
 
     blocks: int = BLOCKS
+
+    def version_at(self, size: tuple[int, int]) -> int:
+        """Version of the results on images of `size` (height, width): 1 where later ones change nothing there."""
+        return self.version
+
+    def identity_at(self, size: tuple[int, int]) -> dict[str, Any]:
+        """`identity` on images of `size`: what was computed or trained before a change that does not show stays."""
+        version = self.version_at(size)
+        same = {name: value for name, value in self.identity().items() if name != "version"}
+        return same | ({"version": version} if version > 1 else {})
 
     @abstractmethod
     def block(self, index: int) -> nn.Module:
         """A fresh copy of block `index`, 0 taking the image, each next one the output of the one before."""
 
     @abstractmethod
-    def head(self, channels: int) -> Head:
-        """A fresh head with `channels` outputs."""
+    def head(self, task: Task) -> Head:
+        """A fresh head for `task`, with ``task.channels`` outputs."""
 
 
 def conv_bn_relu(inputs: int, outputs: int, stride: int = 1, dilation: int = 1) -> nn.Sequential:

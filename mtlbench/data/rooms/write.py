@@ -7,14 +7,12 @@ list itself. PNGs are always encoded with the same settings, so the same picture
 import json
 from abc import ABC, abstractmethod
 from pathlib import Path
-from typing import Any
 
-import cv2
 import numpy as np
-from numpy.typing import NDArray
 
 from mtlbench.data.rooms.derived import edge_texture, keypoints2d
 from mtlbench.data.rooms.picture import Picture, class_weights
+from mtlbench.data.write import write_npy, write_png
 
 Entries = dict[str, list[list[str]]]
 
@@ -47,9 +45,8 @@ class NYUv2Form(Form):
         normal = np.clip(np.floor(127.5 * axes + 127.5), 0, 254).astype(np.uint8)
         images = (picture.rgb, picture.label, normal)
         for path, image in zip(entry[:3], images, strict=True):
-            _png(root / path, image)
-        depth = _ready(root / entry[3])
-        np.save(depth, np.asfortranarray(picture.depth))
+            write_png(root / path, image)
+        write_npy(root / entry[3], np.asfortranarray(picture.depth))
         return entry
 
     def finish(self, root: Path, entries: Entries) -> None:
@@ -78,7 +75,7 @@ class TinyTaxonomyForm(Form):
         for domain, image in images.items():
             suffix = "segmentsemantic" if domain == "segment_semantic" else domain
             path = f"{building}/{domain}/point_{index}_view_0_domain_{suffix}.png"
-            _png(root / split / path, image)
+            write_png(root / split / path, image)
             entry.append(path)
         return entry
 
@@ -89,20 +86,6 @@ class TinyTaxonomyForm(Form):
 
 
 FORMS: dict[str, Form] = {"nyuv2": NYUv2Form(), "tiny_taxonomy": TinyTaxonomyForm()}
-
-
-def _ready(path: Path) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    return path
-
-
-def _png(path: Path, image: NDArray[Any]) -> None:
-    """Write [H, W] grey or [H, W, 3] RGB of 8 or 16 bits."""
-    stored = np.ascontiguousarray(image[..., ::-1]) if image.ndim == 3 else image
-    good, data = cv2.imencode(".png", stored, [cv2.IMWRITE_PNG_COMPRESSION, 3])
-    if not good:
-        raise OSError(f"{path}: OpenCV could not encode an image of {image.dtype} {image.shape}")
-    _ready(path).write_bytes(data.tobytes())
 
 
 def _json(path: Path, value: object) -> None:
