@@ -39,7 +39,8 @@ SHORT = {"steps": 4, "grid": 1}
 def composed(choice: str) -> Any:
     """The attack group, unresolved, that one choice makes: ``attack=dgba`` or ``attack/step=pgd``."""
     with hydra.initialize_config_dir(str(CONF.parent), version_base="1.3"):
-        return OmegaConf.to_container(hydra.compose(overrides=[f"+{choice}"]), resolve=False)["attack"]
+        found: Any = OmegaConf.to_container(hydra.compose(overrides=[f"+{choice}"]), resolve=False)
+    return found["attack"]
 
 
 def _pairs() -> list[tuple[str, str]]:
@@ -103,13 +104,13 @@ def apply(
 ) -> Tensor:
     radii = torch.tensor([eps] * len(batch) if isinstance(eps, float) else eps, **HERE)
     losses = golden(ds).losses(batch, attack.tasks)
-    return attack(losses, batch.image, radii, PerImage(seed, batch.names))[""]
+    return attack(losses, batch.image, radii, PerImage(seed, batch.names))
 
 
 def climb(step: Step, losses: Losses, x: Tensor, eps: Tensor, objective: Objective | None = None, **options) -> Tensor:
     """A step rule on losses of its own, on images called 0, 1, .."""
     names = [str(i) for i in range(len(x))]
-    return Attack(objective or Total(), step, (), **options)(losses, x, eps, PerImage(0, names))[""]
+    return Attack(objective or Total(), step, (), **options)(losses, x, eps, PerImage(0, names))
 
 
 def distance(found: Tensor, batch: Batch, norm: str = "linf") -> Tensor:

@@ -12,7 +12,7 @@ from mtlbench.attacks.attack import Attack
 from mtlbench.attacks.objectives import DGBA, Objective
 from mtlbench.attacks.steps import APGD, Step
 from mtlbench.config.build import build
-from mtlbench.config.dataset import dataset_root, open_dataset
+from mtlbench.config.dataset import dataset_root, known_tasks, open_dataset
 from mtlbench.config.model import build_backbone, choose_device, sharing_tree
 from mtlbench.data.loader import in_order
 from mtlbench.engine import precision
@@ -21,6 +21,7 @@ from mtlbench.errors import UsageError
 from mtlbench.experiment import provenance
 from mtlbench.models.tree_model import build as build_model
 from mtlbench.options import whole
+from mtlbench.reference import NaiveDGBA
 from mtlbench.report.terminal import console, screen
 from mtlbench.storage.files import write_atomically
 from mtlbench.storage.outputs import Outputs
@@ -33,10 +34,12 @@ def bench(config: Mapping[str, Any]) -> None:
     precision.check(config["precision"])
     whole(config["repeats"], "repeats")
     objectives, steps = _chosen(config, "objectives"), _chosen(config, "steps")
+    backbone, known = build_backbone(config), known_tasks(config)
+    if known is not None:
+        sharing_tree(config, len(known), backbone.blocks)  # refuses what is wrong before any rooms are made
     with screen(f"generate {config['dataset']['name']}") as progress:
         root = dataset_root(config, progress)
     data = open_dataset(config, "test", root, limit=config["limit"])
-    backbone = build_backbone(config)
     tree = sharing_tree(config, len(data.tasks), backbone.blocks)
     model = build_model(backbone, tree, data.tasks, config["seed"], device).eval()
     if config["compile"]:
@@ -44,7 +47,7 @@ def bench(config: Mapping[str, Any]) -> None:
     batch = next(iter(in_order(data, size))).to(device)
     attacks, dgba = _attacks(objectives, steps, data.tasks), Attack(DGBA(), APGD(), data.tasks)
     with screen("bench") as progress, precision.computing_in(config["precision"], model):
-        timings = run(model, data.tasks, batch, attacks, config["repeats"], progress)
+        timings = run(model, data.tasks, batch, attacks, NaiveDGBA(), config["repeats"], progress)
         summary = whole_pass(model, data.tasks, lambda: list(in_order(data, size)), dgba, device)
     summary["peak_memory_mib"] = max(peak_memory_mib(device), *(timing.peak_mib for timing in timings))
     about = {

@@ -2,15 +2,23 @@
 
 import importlib
 import importlib.util
+import pkgutil
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from inspect import isabstract, signature
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from mtlbench.errors import UsageError
 from mtlbench.identity import Identified, public_name
 
 TARGET = "_target_"
+MOVED = {
+    "mtlbench.attacks.steps.ReferenceAPGD": "mtlbench.reference.ReferenceAPGD",
+    "mtlbench.attacks.steps.ReferenceSAGA": "mtlbench.reference.ReferenceSAGA",
+}
+"""Where a class was -> where it is: a stored result names the one that made it."""
 
 
 def build(node: Mapping[str, Any], plugins: Sequence[str] = (), /, kind: type = object, **more: Any) -> Any:
@@ -25,11 +33,7 @@ def build(node: Mapping[str, Any], plugins: Sequence[str] = (), /, kind: type = 
     Raises:
         UsageError: the target is not such a class, defined in mtlbench or a plugin, or does not take these options.
     """
-    if not isinstance(node, Mapping):
-        raise UsageError(f"{node}: expected options with a {TARGET}, the {kind.__name__} to build")
-    target = resolve(str(node.get(TARGET, "")), plugins)
-    if not issubclass(target, kind):
-        raise UsageError(f"{TARGET}={node[TARGET]}: expected a kind of {kind.__module__}.{kind.__name__}")
+    target = target_of(node, plugins, kind)
     if issubclass(target, Identified) and not _inside(target.__module__, ("mtlbench",)):
         _check_name(target, kind)
     options = {str(key): value for key, value in node.items() if key != TARGET} | more
@@ -39,39 +43,99 @@ def build(node: Mapping[str, Any], plugins: Sequence[str] = (), /, kind: type = 
         raise UsageError(f"{node[TARGET]}: {error}") from error
 
 
+def target_of(node: object, plugins: Sequence[str], kind: type) -> type:
+    """The class that `build` calls; raises as it does."""
+    if not isinstance(node, Mapping):
+        raise UsageError(f"{node}: expected options with a {TARGET}, the {kind.__name__} to build")
+    target = resolve(str(node.get(TARGET, "")), plugins)
+    if not issubclass(target, kind):
+        raise UsageError(f"{TARGET}={node[TARGET]}: expected a kind of {kind.__module__}.{kind.__name__}")
+    return target
+
+
+def named(kind: type, plugins: Sequence[str] = ()) -> dict[str, Any]:
+    """Public name -> class, of the objectives or step rules of mtlbench and of plugins that need no options."""
+    package = importlib.import_module(kind.__module__.rpartition(".")[0])
+    for file in pkgutil.iter_modules(package.__path__):
+        importlib.import_module(f"{package.__name__}.{file.name}")
+    load_plugins(plugins)
+    found: dict[str, Any] = {}
+    for one in _kinds(kind):
+        if not isabstract(one) and all(o.default is not o.empty for o in signature(one).parameters.values()):
+            if _inside(one.__module__, plugins):
+                _check_name(one, kind)
+            if _inside(one.__module__, ("mtlbench", *plugins)) and public_name(one).isidentifier():
+                found[public_name(one)] = one
+    return found
+
+
 def resolve(path: str, plugins: Sequence[str] = ()) -> type:
     """The class at ``package.module.Class``."""
-    found: type = _find(path, plugins, TARGET, "class", lambda one: isinstance(one, type))
+    found: type = _ours(path, plugins, TARGET, "a class", lambda one: isinstance(one, type))
     return found
 
 
 def resolve_function(path: str, option: str, plugins: Sequence[str] = ()) -> Callable[..., Any]:
     """The function or class at ``package.module:name`` or ``package.module.name``, for `option`."""
-    found: Callable[..., Any] = _find(path.replace(":", "."), plugins, option, "function", callable)
+    found: Callable[..., Any] = _ours(path, plugins, option, "a function", callable)
     return found
 
 
-def _find(path: str, plugins: Sequence[str], option: str, what: str, fits: Callable[[Any], bool]) -> Any:
-    """What stands at a path inside of mtlbench or a plugin.
-
-    Something re-exported by mtlbench from elsewhere does not count: its own module must lie inside.
-    """
+def _ours(path: str, plugins: Sequence[str], option: str, what: str, fits: Callable[[Any], bool]) -> Any:
+    """`attribute` of mtlbench or a plugin. Something that they import from elsewhere does not count."""
     roots = ("mtlbench", *plugins)
-    module_name, _, name = path.rpartition(".")
-    refusal = UsageError(
-        f"{option}={path}: expected a {what} of {' or '.join(roots)}; name your module in plugins=[...]"
-    )
+    found = attribute(path, option, what, roots)
+    if not fits(found) or not _inside(found.__module__, roots):
+        raise _refusal(path, option, what, roots)
+    return found
+
+
+def load_plugins(plugins: Sequence[str]) -> None:
+    """Import modules of the user, so that what stored cells name of them can be found.
+
+    Raises:
+        UsageError: there is no such module.
+    """
+    for name in plugins:
+        try:
+            _imported(name)
+        except ImportError as error:
+            raise UsageError(f"plugins={name}: {error}") from error
+
+
+def attribute(path: str, option: str, what: str, roots: Sequence[str]) -> Any:
+    """What stands at ``package.module.name``, or ``package.module:name``, of one of the modules `roots`.
+
+    Raises:
+        UsageError: it is of another module, or there is no such name; the message names `option` and says `what` is
+            expected.
+    """
+    module_name, _, name = MOVED.get(path, path).replace(":", ".").rpartition(".")
     if not _inside(module_name, roots):
-        raise refusal
-    if importlib.util.find_spec(module_name.partition(".")[0]) is None and str(Path.cwd()) not in sys.path:
-        sys.path.append(str(Path.cwd()))  # behind all else: a console script does not look there, python -m does
+        raise _refusal(path, option, what, roots)
     try:
-        found = getattr(importlib.import_module(module_name), name)
+        return getattr(_imported(module_name), name)
     except (ImportError, AttributeError) as error:
         raise UsageError(f"{option}={path}: {error}") from error
-    if not fits(found) or not _inside(found.__module__, roots):
-        raise refusal
-    return found
+
+
+def _refusal(path: str, option: str, what: str, roots: Sequence[str]) -> UsageError:
+    whose = " or ".join(roots) or "a plugin"
+    return UsageError(f"{option}={path}: expected {what} of {whose}; name your module in plugins=[...]")
+
+
+def _imported(module: str) -> ModuleType:
+    if importlib.util.find_spec(module.partition(".")[0]) is None and str(Path.cwd()) not in sys.path:
+        sys.path.append(str(Path.cwd()))  # behind all else: a console script does not look there, python -m does
+    return importlib.import_module(module)
+
+
+def _kinds(kind: type) -> list[type]:
+    """The class and everything below it."""
+    kinds = [kind]
+    for other in kinds:
+        kinds += other.__subclasses__()
+    return kinds
 
 
 def identity_of(part: Mapping[str, Any], plugins: Sequence[str]) -> dict[str, Any]:
@@ -86,9 +150,7 @@ def identity_of(part: Mapping[str, Any], plugins: Sequence[str]) -> dict[str, An
 
 def _check_name(target: type, kind: type) -> None:
     """Refuse a class of a plugin that has the name of one of mtlbench's: their results would be taken for the same."""
-    kinds = [kind]
-    for other in kinds:
-        kinds += other.__subclasses__()
+    for other in _kinds(kind):
         if _inside(other.__module__, ("mtlbench",)) and public_name(other) == public_name(target):
             raise UsageError(
                 f"{target.__module__}.{target.__name__}: its name {public_name(target)!r} is that of mtlbench's own "

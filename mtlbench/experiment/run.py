@@ -6,16 +6,17 @@ from typing import Any
 
 from mtlbench.config import Config
 from mtlbench.config.attack import build_attacks, build_objective_and_step, epsilon_list
-from mtlbench.config.dataset import image_size, open_dataset
+from mtlbench.config.dataset import image_size, known_tasks, open_dataset
 from mtlbench.data import left_out
 from mtlbench.data.base import ImageDataset
 from mtlbench.data.batch import Batch
 from mtlbench.data.fingerprint import fingerprint
 from mtlbench.data.loader import in_order
 from mtlbench.engine.evaluate import cpu_block
+from mtlbench.engine.plan import Plan
 from mtlbench.engine.precision import FP32, check, computing_in, in_identity
 from mtlbench.experiment import provenance
-from mtlbench.experiment.cells import Plan, clean_plan, plans
+from mtlbench.experiment.cells import clean_plan, plans
 from mtlbench.experiment.compute import Job, complete
 from mtlbench.experiment.session import Session
 from mtlbench.experiment.setup import Setup, prepare
@@ -36,6 +37,9 @@ def run_attack(config: Config, screen: Screen, session: Session) -> list[Plan]:
     """
     epsilons, engine = epsilon_list(config), build_objective_and_step(config)
     check(config["precision"])
+    tasks = known_tasks(config)
+    if tasks is not None:
+        build_attacks(config, engine, tasks)  # refuses what is wrong before any rooms are made
     setup = prepare(config, screen, session)
     attacks = build_attacks(config, engine, setup.test.tasks)
     trained = load_or_train(setup)

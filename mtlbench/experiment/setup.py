@@ -2,6 +2,7 @@
 
 import re
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ import torch
 
 from mtlbench.config import Config
 from mtlbench.config.build import identity_of
-from mtlbench.config.dataset import dataset_identity, dataset_root, image_size, open_dataset
+from mtlbench.config.dataset import dataset_identity, dataset_root, image_size, known_tasks, open_dataset
 from mtlbench.config.model import build_backbone, build_custom, choose_device, is_custom, sharing_tree
 from mtlbench.config.training import build_adversary, training_recipe
 from mtlbench.data import left_out
@@ -26,6 +27,7 @@ from mtlbench.models.sharing import Tree
 from mtlbench.process.watchdog import Screen, watched
 from mtlbench.storage.checkpoints import WEIGHTS, Checkpoint, find
 from mtlbench.storage.outputs import Outputs
+from mtlbench.tasks import Task
 
 AUTO = "auto"
 """As ``checkpoint=``: the model of the recipe, trained where it is missing."""
@@ -96,11 +98,16 @@ def prepare(config: Config, screen: Screen, session: Session) -> Setup:
     for note in made_by.notes if isinstance(made_by, Backbone) else ():
         say(note, session)
     adversary = build_adversary(config)
+    tasks = known_tasks(config)
+    if tasks is not None and isinstance(made_by, Backbone):
+        _tree(config, tasks, made_by)  # refuses what is wrong before any rooms are made
     with screen(f"generate {config['dataset']['name']}") as progress:
         root = dataset_root(config, progress)
     test = open_dataset(config, "test", root, limit=config.get("limit"))
     say_left_out(test, session)
-    architecture = made_by if isinstance(made_by, Custom) else Architecture(made_by, _tree(config, test, made_by))
+    if isinstance(made_by, Custom):
+        return Setup(config, root, test, made_by, recipe, adversary, device, screen, session)
+    architecture = Architecture(made_by, _tree(config, test.tasks, made_by))
     return Setup(config, root, test, architecture, recipe, adversary, device, screen, session)
 
 
@@ -109,14 +116,14 @@ def given(config: Config) -> set[str]:
     return {override.lstrip("+").partition("=")[0] for override in config["overrides"]}
 
 
-def _tree(config: Config, test: ImageDataset, backbone: Backbone) -> Tree:
+def _tree(config: Config, tasks: Sequence[Task], backbone: Backbone) -> Tree:
     """The tree of the weights where these are given and say it, and the command line does not."""
     weights = config.get("checkpoint", AUTO)
     if weights != AUTO and not any(re.match(r"sharing\b", option) for option in given(config)):
-        found = tree_in(weights_file(Path(str(weights))), [task.name for task in test.tasks], backbone.blocks)
+        found = tree_in(weights_file(Path(str(weights))), [task.name for task in tasks], backbone.blocks)
         if found is not None:
             return found
-    return sharing_tree(config, len(test.tasks), backbone.blocks)
+    return sharing_tree(config, len(tasks), backbone.blocks)
 
 
 def weights_file(path: Path) -> Path:

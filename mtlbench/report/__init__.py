@@ -20,7 +20,7 @@ from mtlbench.storage.outputs import Outputs
 from mtlbench.storage.store import Cell, Store
 from mtlbench.studies import STUDIES, Evidence
 
-HIDDEN = ("split", "fingerprint", "tree", "weights", "options")
+HIDDEN = ("split", "fingerprint", "tree", "weights", "options", "climbs_raw")
 """Columns that tell cells apart but nothing to a reader."""
 
 

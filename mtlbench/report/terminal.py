@@ -18,7 +18,7 @@ from rich.table import Column, Table
 from rich.text import Text
 
 from mtlbench.process.progress import Progress
-from mtlbench.scores.wide import IDENTITY
+from mtlbench.scores.wide import IDENTITY, SEARCH, WEIGHTING
 
 SECONDS_BETWEEN_LINES = 10.0
 WIDTH_WITHOUT_TERMINAL = 1000
@@ -79,8 +79,8 @@ def _bar(title: str) -> Iterator[Progress]:
         nonlocal work
         if work is None:
             bar.start()
-            work = bar.add_task(title, total=total, note=note)
-        bar.update(work, completed=done, total=total, note=note)
+            work = bar.add_task(title, total=total or None, note=note)
+        bar.update(work, completed=done, total=total or None, note=note)
 
     try:
         yield progress
@@ -98,12 +98,14 @@ def _lines(title: str) -> Iterator[Progress]:
         now = time.monotonic()
         if start is None:
             start = now, done  # a resumed training starts at its last state, not at 0
-        if done < total and now - spoken < SECONDS_BETWEEN_LINES:
+        if (done < total or not total) and now - spoken < SECONDS_BETWEEN_LINES:
             return
         spoken = now
-        left = (total - done) * (now - start[0]) / max(done - start[1], 1)
         clock = time.strftime("%H:%M:%S")
-        words = f"{clock} {title}: {done}/{total} ({100 * done // total} %), {left:.0f} s left"
+        words = f"{clock} {title}: {done}"
+        if total:
+            left = (total - done) * (now - start[0]) / max(done - start[1], 1)
+            words += f"/{total} ({100 * done // total} %), {left:.0f} s left"
         print(f"{words}  {note}".rstrip(), file=sys.stderr, flush=True)
 
     yield progress
@@ -164,12 +166,12 @@ def _further(frame: pd.DataFrame, first_value: str) -> list[str]:
 
 
 def _best_weightings(frame: pd.DataFrame) -> pd.DataFrame:
-    """Of the weightings that weighted_total tried, only the one with the highest ARP of the run, as target ``run``."""
-    tried = frame["target"].str.match(r"w\d+/")
+    """Of the weightings that weighted_total tried, only the one with the highest ARP of the run, among its rows."""
+    tried = frame["attack"] == WEIGHTING
     same = [name for name in IDENTITY if name != "target"]
     best = frame[tried].sort_values("arp_percent", ascending=False, kind="stable").drop_duplicates(same)
-    best = best.assign(weights=" " + best["target"], target="best weighting")
-    return pd.concat([frame[~tried].assign(weights=""), best]).sort_index()
+    best = best.assign(weights=" " + best["target"], attack=SEARCH, target="best weighting")
+    return pd.concat([frame[~tried].assign(weights=""), best]).sort_values(list(IDENTITY), kind="stable")
 
 
 def transferability_grid(frame: pd.DataFrame, scores: str) -> Grid:

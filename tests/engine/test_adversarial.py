@@ -7,6 +7,8 @@ from mtlbench.attacks.attack import Attack
 from mtlbench.attacks.objectives import Single
 from mtlbench.attacks.random import PerImage
 from mtlbench.attacks.steps import FGSM
+from mtlbench.config.folder import conf_dir
+from mtlbench.config.training import build_adversary
 from mtlbench.data.loader import in_order
 from mtlbench.engine.adversarial import Adversary
 from mtlbench.engine.losses import TaskLosses
@@ -17,13 +19,15 @@ from mtlbench.models.tiny import Tiny
 from mtlbench.models.tree_model import TreeModel, build
 from tests.fakes import FakeDataset
 
-OPTIONS = {"attack": "dgba", "step": "fgsm", "steps": 3, "eps": 8, "ratio": 1.0, "warmup": 0, "seed": 0}
+OPTIONS = {"attack": "dgba", "step": "fgsm", "steps": 3, "eps": 8, "ratio": 1.0, "warmup": 0}
 DATASET = FakeDataset(3)
 BATCH = next(iter(in_order(DATASET, 3)))
 
 
 def adversary(**options: object) -> Adversary:
-    return Adversary(**(OPTIONS | options))  # type: ignore[arg-type]
+    found = build_adversary({"training": OPTIONS | options, "plugins": [], "seed": 0})
+    assert found is not None
+    return found
 
 
 @pytest.fixture
@@ -31,8 +35,8 @@ def model() -> TreeModel:
     return build(Tiny(), level(3, 5), DATASET.tasks, 0).train()
 
 
-@pytest.mark.parametrize("attack", ["single", "total", "dgba"])
-@pytest.mark.parametrize("step", ["fgsm", "pgd"])
+@pytest.mark.parametrize("attack", ["single", "total", "dgba", "sign_sum"])
+@pytest.mark.parametrize("step", ["fgsm", "pgd", "apgd"])
 def test_images_stay_in_the_ball_and_the_model_as_it_was(model: TreeModel, attack: str, step: str) -> None:
     before = weights_hash(model)
     found = adversary(attack=attack, step=step)(DATASET.tasks, model, BATCH, 0)
@@ -62,7 +66,7 @@ def test_single_takes_each_task_in_turn(model: TreeModel) -> None:
         )
         found = adversary(attack="single")(DATASET.tasks, model, BATCH, iteration)
         assert found is not None
-        assert torch.equal(found, expected[""])
+        assert torch.equal(found, expected)
 
 
 @pytest.mark.parametrize("ratio", [1.0, 0.5, 1 / 3, 0.4, 0.2, 0.1])
@@ -86,8 +90,10 @@ def test_ratio_and_warmup() -> None:
 @pytest.mark.parametrize(
     ("option", "value"),
     [
-        ("attack", "power"),
-        ("step", "apgd"),
+        ("attack", "fierce"),
+        ("attack", "scaled"),
+        ("attack", "weighted_total"),
+        ("step", "pgdd"),
         ("eps", 0),
         ("eps", "8/255"),
         ("ratio", 0),
@@ -99,3 +105,35 @@ def test_ratio_and_warmup() -> None:
 def test_bad_options(option: str, value: object) -> None:
     with pytest.raises(UsageError, match=rf"{option}={value}: expected"):
         adversary(step="pgd", **{option: value}) if option == "steps" else adversary(**{option: value})
+
+
+WHEN = {"eps": 8.0, "ratio": 1.0, "warmup": 0}
+
+
+@pytest.mark.parametrize(
+    ("options", "identity"),
+    [
+        ({}, {"attack": "dgba", "step": "fgsm", **WHEN}),
+        ({"attack": "single", "step": "pgd"}, {"attack": "single", "step": "pgd", "steps": 3, **WHEN}),
+        ({"attack": "none"}, {"attack": "none", "ratio": 1.0, "warmup": 0}),
+        ({"attack": "power", "step": "mim"}, {"attack": "power", "step": "mim", "steps": 3, **WHEN}),
+    ],
+)
+def test_the_identity_of_a_recipe(options: dict[str, object], identity: dict[str, object]) -> None:
+    """Checkpoints are found by it: what single, total, dgba and none with fgsm and pgd give is never to change."""
+    assert adversary(**options).identity() == identity
+
+
+@pytest.mark.parametrize("part", ["attack", "step"])
+def test_whatever_lies_in_conf_trains(part: str) -> None:
+    """Each objective and step rule by the name of its file; attacks that bring a step of their own have none."""
+    folder = conf_dir() / "attack" / ("step" if part == "step" else "")
+    names = {file.stem for file in folder.glob("*.yaml")} - {"none", "noise", "saga" * (part == "attack")}
+    for name in names - {"weighted_total"}:
+        assert adversary(**{part: name}).identity()[part] == name
+
+
+def test_a_changed_objective_or_step_is_another_recipe(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = adversary().identity()
+    monkeypatch.setattr(FGSM, "version", 2)
+    assert adversary().identity() == before | {"step_version": 2}

@@ -14,7 +14,7 @@ from mtlbench.errors import CheckpointError
 from mtlbench.models import aspp, deeplab_resnet34
 from mtlbench.models.checkpoint import load_weights, tree_in
 from mtlbench.models.deeplab_resnet34 import DeepLabResNet34
-from mtlbench.models.inputs import BGR_MEAN
+from mtlbench.models.inputs import BGR_MEAN, CONVENTIONS, Inputs
 from mtlbench.models.mobilenet_v2 import MobileNetV2
 from mtlbench.models.model import weights_hash
 from mtlbench.models.sharing import Tree, level, parse
@@ -52,7 +52,7 @@ def empty(tree: Tree, tasks: Sequence[Task] = TASKS) -> TreeModel:
     with torch.device("meta"):
         model = TreeModel(DeepLabResNet34(), tree, tasks)
     model.to_empty(device="cpu")
-    model.mean.copy_(torch.tensor(BGR_MEAN)[:, None, None])
+    model.inputs = Inputs(CONVENTIONS["bgr255-mean"])  # no part of the weights
     for tensor in model.state_dict().values():
         tensor.fill_(torch.nan if tensor.dtype.is_floating_point else -1)
     return model.eval()
@@ -63,7 +63,7 @@ def same_predictions(file: Path, theirs: Replica, tasks: Sequence[Task], side: i
     model = empty(tree, tasks)
     load_weights(model, file)
     image = torch.rand(2, 3, side, side + 4, generator=torch.Generator().manual_seed(side))
-    seen = image.flip(1) * 255 - model.mean
+    seen = image.flip(1) * 255 - torch.tensor(BGR_MEAN)[:, None, None]
     with torch.no_grad():
         found, expected = model(image), theirs(seen)
         if len(tasks) < 5:  # of NYUv2: rounding depends on the place of a channel, so theirs are reversed, too

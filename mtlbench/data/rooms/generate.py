@@ -12,7 +12,7 @@ from mtlbench.data.rooms.write import FORMS, Entries, Form
 from mtlbench.errors import DataError, UsageError
 from mtlbench.storage.bounded import read_json
 from mtlbench.storage.claims import claimed
-from mtlbench.storage.files import sweep, sync, temporary
+from mtlbench.storage.files import remove_leftovers, sync, temporary
 
 VERSION = 1
 """Counts up whenever the same parameters give other files."""
@@ -75,7 +75,7 @@ def make(
         with claimed(root, f"generating {root.name}"):
             if _complete(root, wanted):  # by another process, before we had the claim
                 return
-            sweep(root.parent)
+            remove_leftovers(root.parent)
             try:
                 part.mkdir()
                 _fill(part, FORMS[form], split_sizes(images), _size(resolution), seed, progress)
