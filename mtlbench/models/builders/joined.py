@@ -1,6 +1,7 @@
 """One prediction for all tasks: its channels in the order of the tasks, and how a library's own complaint is shown."""
 
 from collections.abc import Callable, Sequence
+from textwrap import shorten
 from typing import Any
 
 from mtlbench.errors import UsageError
@@ -8,6 +9,9 @@ from mtlbench.tasks import Task
 
 REFUSALS = (AssertionError, AttributeError, ImportError, KeyError, OSError, RuntimeError, TypeError, ValueError)
 """What libraries raise on names and options that they do not know."""
+
+MOST_LETTERS = 400
+"""Of what a library says, so much is shown: some list all that they know."""
 
 
 def channels(tasks: Sequence[Task]) -> int:
@@ -47,4 +51,4 @@ def made(asked: str, build: Callable[..., Any], *arguments: Any, **options: Any)
         return build(*arguments, **options)
     except REFUSALS as error:
         reason = str(error.args[0]) if isinstance(error, KeyError) and error.args else str(error)
-        raise UsageError(f"{asked}: {' '.join(reason.split())}") from error
+        raise UsageError(f"{asked}: {shorten(reason, MOST_LETTERS)}") from error
