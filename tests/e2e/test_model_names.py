@@ -1,4 +1,4 @@
-"""Models by name in the commands: trunks of timm are trained and attacked, networks of other libraries are attacked."""
+"""Models by name in the commands: trunks of timm are trained and attacked, other libraries' networks attacked."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -22,7 +22,7 @@ SHOWN = {
 @pytest.mark.parametrize(
     ("names", "size"),
     [
-        (("test_resnet", "test_vit"), ("dataset.images=65", "dataset.resolution=32", "training.iterations=24")),
+        (("test_resnet", "test_vit"), ("dataset.images=39", "dataset.resolution=32", "training.iterations=16")),
         pytest.param(
             ("resnet18", "vit_tiny_patch16_224"),
             ("dataset.images=650", "training.iterations=80"),
@@ -34,24 +34,22 @@ SHOWN = {
 def test_trunks_of_timm_are_trained_and_attacked(
     tmp_path: Path, call: Callable[..., Result], names: tuple[str, ...], size: tuple[str, ...]
 ) -> None:
-    """They learn something, and lose it: in every tree each metric of the first two tasks is worse under attack."""
+    """They learn something, and lose it: in every tree each task is worse under attack."""
     done = call(
         *("attack", "-m", "model=timm", f"model.name={','.join(names)}", "sharing=independent,all_shared"),
-        *(*size, "training.batch_size=8", "attack.step.steps=5", "eps=8"),
+        *(*size, "training.batch_size=8", "attack.step.steps=4", "eps=8"),
     )
     assert done.status == 0, done.err
     for name in names:
         assert done.err.count(f"mtlbench: timm-{name}: {SHOWN[name]}") == 1
-    table = pd.read_csv(tmp_path / "outputs/tables/metrics.csv").query("scores == 'standard'")
+    table = pd.read_csv(tmp_path / "outputs/tables/metrics.csv").query("scores == 'standard' and eps > 0")
     trees = table[["model", "sharing", "shared_blocks"]].drop_duplicates()
     expected = [(f"timm-{name}", *tree) for name in names for tree in (("all_shared", 5), ("independent", 0))]
     assert sorted(trees.itertuples(index=False, name=None)) == sorted(expected)
-    print(table.to_string())
     for metric in ("pixel_accuracy", "within_30", "abs_err"):
         rows = table[table["metric"] == metric]
-        lost = rows["clean"] - rows["attacked"]
         assert len(rows) == 4
-        assert ((lost > 0) == (metric != "abs_err")).all()
+        assert (rows["relative_drop"] > 0).all(), metric
 
 
 @pytest.mark.parametrize("model", ["torchvision", "smp"])

@@ -22,12 +22,35 @@ QUICK = {
 }
 """Model of timm -> its levels."""
 MORE = {
-    **{"densenet121": 5, "regnety_002": 5, "mobilevit_xxs": 5, "resnetv2_18": 5, "fastvit_t8": 4, "pvt_v2_b0": 4},
-    **{"efficientvit_b0": 4, "efficientvit_m0": 3, "vgg11": 6, "deit_tiny_distilled_patch16_224": 5},
-    **{"deit3_small_patch16_224": 5, "dla34": 5, "davit_tiny": 4, "caformer_s18": 4},
-    **{"edgenext_xx_small": 4, "focalnet_tiny_srf": 4, "ghostnet_050": 5, "hardcorenas_a": 5, "hgnetv2_b0": 4},
-    **{"inception_next_atto": 4, "lcnet_050": 5, "mambaout_femto": 4, "nextvit_small": 4, "repvit_m0_9": 4},
-    **{"res2net50_14w_8s": 5, "rexnet_100": 5, "starnet_s1": 4, "swinv2_tiny_window8_256": 4, "tiny_vit_5m_224": 4},
+    "densenet121": 5,
+    "regnety_002": 5,
+    "mobilevit_xxs": 5,
+    "resnetv2_18": 5,
+    "fastvit_t8": 4,
+    "pvt_v2_b0": 4,
+    "efficientvit_b0": 4,
+    "efficientvit_m0": 3,
+    "vgg11": 6,
+    "deit_tiny_distilled_patch16_224": 5,
+    "deit3_small_patch16_224": 5,
+    "dla34": 5,
+    "davit_tiny": 4,
+    "caformer_s18": 4,
+    "edgenext_xx_small": 4,
+    "focalnet_tiny_srf": 4,
+    "ghostnet_050": 5,
+    "hardcorenas_a": 5,
+    "hgnetv2_b0": 4,
+    "inception_next_atto": 4,
+    "lcnet_050": 5,
+    "mambaout_femto": 4,
+    "nextvit_small": 4,
+    "repvit_m0_9": 4,
+    "res2net50_14w_8s": 5,
+    "rexnet_100": 5,
+    "starnet_s1": 4,
+    "swinv2_tiny_window8_256": 4,
+    "tiny_vit_5m_224": 4,
 }
 
 
@@ -54,7 +77,7 @@ def filled(name: str) -> nn.Module:
     trunk = create(name).eval()
     for parameter in trunk.parameters():
         if parameter.ndim == 1:
-            parameter += 0.1 * torch.randn_like(parameter)
+            parameter.add_(0.1 * torch.randn_like(parameter))
     return trunk
 
 

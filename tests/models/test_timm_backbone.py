@@ -68,7 +68,9 @@ def test_maps_of_a_quarter_and_one_prediction_an_image(name: str) -> None:
 def test_sharing_of_the_graph_is_that_of_the_tree(name: str) -> None:
     backbone = TimmBackbone(name)
     trees = [level(4, 0, backbone.blocks), level(4, backbone.blocks, backbone.blocks)]
-    trees.append(parse("|".join(["0123", "02,13", "02,1,3", "0,1,2,3", "0,1,2,3"][: backbone.blocks]), 4, backbone.blocks))
+    trees.append(
+        parse("|".join(["0123", "02,13", "02,1,3", "0,1,2,3", "0,1,2,3"][: backbone.blocks]), 4, backbone.blocks)
+    )
     for tree in trees:
         model = build(backbone, tree, TASKS, 0)
         measured = sharing(model, torch.rand(1, 3, 64, 64), NAMES)
@@ -188,5 +190,5 @@ def test_files_that_are_no_weights_of_the_trunk(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match="no such file"):
         TimmBackbone("test_resnet", str(tmp_path / "none.pth"))
     torch.save({"pos_embed": torch.zeros(3), "cls_token": torch.zeros(3)}, file)
-    with pytest.raises(CheckpointError, match="model.pth"):
+    with pytest.raises(CheckpointError, match=r"model\.pth"):
         TimmBackbone("test_vit", str(file))

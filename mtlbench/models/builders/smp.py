@@ -36,13 +36,13 @@ def build(
     whole = [task for task in tasks if task.per_image]
     if not dense:
         raise UsageError(f"{asked}: it needs a task per pixel, these are all per image; use model=torchvision")
-    branch = {"aux_params": {"classes": channels(whole)}} if whole else {}
-    network = made(
-        asked, smp.create_model, arch, encoder, classes=channels(dense), **{**options, "encoder_weights": None, **branch}
-    )
+    fixed: dict[str, Any] = {"encoder_weights": None, "classes": channels(dense)}
+    if whole:
+        fixed["aux_params"] = {"classes": channels(whole)}
+    network = made(asked, smp.create_model, arch, encoder, **{**options, **fixed})
 
     def outputs(found: Any) -> Mapping[str, Tensor]:
-        maps, vector = found if whole else (found, None)
+        maps, vector = found if whole else (found, found)
         parts = {name: maps[:, where] for name, where in slices(dense).items()}
         return parts | {name: vector[:, where] for name, where in slices(whole).items()}
 

@@ -62,7 +62,7 @@ def build(
 @contextmanager
 def offline() -> Iterator[None]:
     """Without the network, whatever a configuration asks for."""
-    constants = library("huggingface_hub.constants", "transformers", "model=transformers")
+    constants: Any = library("huggingface_hub.constants", "transformers", "model=transformers")
     before, constants.HF_HUB_OFFLINE = constants.HF_HUB_OFFLINE, True
     try:
         yield

@@ -73,7 +73,12 @@ REFUSED: dict[str, tuple[Any, Any, dict[str, Any], str]] = {
     "smp weights": (smp, DENSE, {"encoder_weights": "imagenet"}, "would be downloaded; .*checkpoint=FILE"),
     "per image alone": (smp, WHOLE, {}, "it needs a task per pixel"),
     "network": (torchvision, DENSE, {"name": "deeplabv3"}, "did you mean deeplabv3_res"),
-    "no map": (torchvision, DENSE, {"name": "resnet18"}, "of torchvision's segmentation networks expected one such as"),
+    "no map": (
+        torchvision,
+        DENSE,
+        {"name": "resnet18"},
+        "torchvision's segmentation networks expected one such as",
+    ),
     "no vector": (torchvision, WHOLE, {}, "of torchvision's classifiers expected one such as"),
     "mixed": (torchvision, (*DENSE, *WHOLE), {}, "depth per pixel, kind per image"),
     "weights": (torchvision, DENSE, {"weights_backbone": "DEFAULT"}, "would be downloaded; .*checkpoint=FILE"),
