@@ -99,8 +99,8 @@ class Trivial(Backbone):
         inputs = 3 if index == 0 else self.width
         return nn.Sequential(nn.Conv2d(inputs, self.width, 3, padding=1), nn.Tanh())
 
-    def head(self, channels: int) -> Head:
-        return _FirstHead(self.width, channels, self.dropout)
+    def head(self, task: Task) -> Head:
+        return _FirstHead(self.width, task.channels, self.dropout)
 
 
 class RGBGolden:

@@ -36,8 +36,9 @@ def bench(config: Mapping[str, Any]) -> None:
     with screen(f"generate {config['dataset']['name']}") as progress:
         root = dataset_root(config, progress)
     data = open_dataset(config, "test", root, limit=config["limit"])
-    tree = sharing_tree(config, len(data.tasks))
-    model = build_model(build_backbone(config), tree, data.tasks, config["seed"], device).eval()
+    backbone = build_backbone(config)
+    tree = sharing_tree(config, len(data.tasks), backbone.blocks)
+    model = build_model(backbone, tree, data.tasks, config["seed"], device).eval()
     if config["compile"]:
         model.compile()
     batch = next(iter(in_order(data, size))).to(device)

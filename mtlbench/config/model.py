@@ -6,33 +6,46 @@ from mtlbench.config import Config
 from mtlbench.config.build import build
 from mtlbench.errors import MachineError, UsageError
 from mtlbench.models.backbone import Backbone
-from mtlbench.models.sharing import Tree, all_trees, by_index, by_name, level, parse
+from mtlbench.models.sharing import BLOCKS, Tree, all_trees, by_index, by_name, level, parse
+
+ALL = "all"
+"""As ``sharing.shared_blocks``: however many blocks the backbone has."""
 
 
-def sharing_tree(config: Config, tasks: int) -> Tree:
-    """The sharing tree of the configuration for `tasks` tasks.
+def sharing_tree(config: Config, tasks: int, blocks: int = BLOCKS) -> Tree:
+    """The sharing tree of the configuration for `tasks` tasks and a backbone of `blocks` blocks.
+
+    Levels follow the backbone: ``all_shared`` shares all blocks that there are, and so does ``share4`` of four.
 
     Raises:
         UsageError: there is no such tree, or the sweep does not fit so many tasks.
     """
     sharing = config["sharing"]
     if "shared_blocks" in sharing:
-        return level(tasks, sharing["shared_blocks"])
+        return level(tasks, _shared_blocks(sharing["shared_blocks"], blocks), blocks)
     index, partitions = sharing["index"], sharing["partitions"]
-    if config.get("all_trees") and tasks != 3:
+    if config.get("all_trees") and (tasks, blocks) != (3, BLOCKS):
+        others = f"{tasks} tasks" if blocks == BLOCKS else f"{tasks} tasks and {blocks} blocks"
         raise UsageError(
-            f"all_trees=true: it sweeps over the 51 trees of three tasks, {tasks} tasks have {len(all_trees(tasks))}; "
-            "name those you want, for example sharing.index=independent,3,all_shared"
+            f"all_trees=true: it sweeps over the 51 trees of three tasks, {others} have "
+            f"{len(all_trees(tasks, blocks))}; name those you want, for example sharing.index=independent,3,all_shared"
         )
     if (index is None) == (partitions is None):
         found = "neither" if index is None else "both"
+        drawn = "" if blocks == BLOCKS else f" blocks={blocks}"
         raise UsageError(
             f"sharing=tree: {found} of sharing.index and sharing.partitions given; expected one of them, "
-            f"for example sharing.index=17; `mtlbench layouts tasks={tasks}` lists the trees"
+            f"for example sharing.index=17; `mtlbench layouts tasks={tasks}{drawn}` lists the trees"
         )
     if index is None:
-        return parse(str(partitions), tasks)
-    return by_name(index, tasks) if isinstance(index, str) else by_index(index, tasks)
+        return parse(str(partitions), tasks, blocks)
+    return by_name(index, tasks, blocks) if isinstance(index, str) else by_index(index, tasks, blocks)
+
+
+def _shared_blocks(value: int | str, blocks: int) -> int:
+    if isinstance(value, str) and value != ALL:
+        raise UsageError(f"sharing.shared_blocks={value}: expected {ALL}, or a number from 0 to {blocks}")
+    return blocks if isinstance(value, str) else value
 
 
 def build_backbone(config: Config) -> Backbone:

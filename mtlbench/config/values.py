@@ -32,7 +32,7 @@ LEAST = {
 MOST = {"seed": 2**32 - 1, "dataset.seed": 2**32 - 1, "workers": 256}
 
 MAY_BE_NULL = ("limit", "sharing.index", "audit")
-MAY_BE_A_NAME = ("sharing.index",)
+MAY_BE_A_NAME = ("sharing.index", "sharing.shared_blocks")
 SHORTEST_TIMEOUT = 1
 """Seconds; below, a slow step would pass for a hang."""
 

@@ -86,7 +86,7 @@ def prepare(config: Config, screen: Screen, session: Session) -> Setup:
         root = dataset_root(config, progress)
     test = open_dataset(config, "test", root, limit=config.get("limit"))
     say_left_out(test, session)
-    tree = sharing_tree(config, len(test.tasks))
+    tree = sharing_tree(config, len(test.tasks), backbone.blocks)
     return Setup(config, root, test, tree, backbone, recipe, adversary, device, screen, session)
 
 

@@ -1,4 +1,4 @@
-"""What a backbone is: five block builders and a head builder. The tree model decides how often each is built."""
+"""What a backbone is: block builders and a head builder. The tree model decides how often each is built."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from mtlbench.identity import Identified
 from mtlbench.models.sharing import BLOCKS
+from mtlbench.tasks import Task
 
 
 class Head(nn.Module, ABC):
@@ -14,14 +15,14 @@ class Head(nn.Module, ABC):
 
     @abstractmethod
     def forward(self, features: Sequence[Tensor]) -> Tensor:
-        """Decode the outputs of the five blocks on the task's path, first block first."""
+        """Decode the outputs of the blocks on the task's path, first block first."""
 
 
 class Backbone(Identified, ABC):
     """A recipe for modules; it holds no weights itself.
 
     Attributes:
-        blocks: number of blocks, five throughout.
+        blocks: number of blocks, and with it of sharing levels; five in all of ours.
     """
 
     blocks: int = BLOCKS
@@ -31,8 +32,8 @@ class Backbone(Identified, ABC):
         """A fresh copy of block `index`, 0 taking the image, each next one the output of the one before."""
 
     @abstractmethod
-    def head(self, channels: int) -> Head:
-        """A fresh head with `channels` outputs."""
+    def head(self, task: Task) -> Head:
+        """A fresh head for `task`, with ``task.channels`` outputs."""
 
 
 def conv_bn_relu(inputs: int, outputs: int, stride: int = 1, dilation: int = 1) -> nn.Sequential:

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from mtlbench.models.aspp import ASPP
 from mtlbench.models.backbone import Backbone, Head, to_bgr_255
 from mtlbench.options import flag
+from mtlbench.tasks import Task
 
 UNITS = (3, 4, 6, 3)
 WIDTHS = (64, 128, 256, 512)
@@ -57,9 +58,9 @@ class DeepLabResNet34(Backbone):
             _load_imagenet(module, index)
         return module
 
-    def head(self, channels: int) -> Head:
+    def head(self, task: Task) -> Head:
         """An ASPP head on 512 channels."""
-        return ASPP(WIDTHS[-1], channels)
+        return ASPP(WIDTHS[-1], task.channels)
 
 
 def _stem() -> nn.Sequential:

@@ -11,6 +11,7 @@ from torchvision.models import MobileNet_V2_Weights, mobilenet_v2
 from mtlbench.models.aspp import ASPP
 from mtlbench.models.backbone import Backbone, Head, to_bgr_255
 from mtlbench.options import flag
+from mtlbench.tasks import Task
 
 CUTS = (0, 4, 7, 11, 14, 19)
 FEATURES = 1280
@@ -38,9 +39,9 @@ class MobileNetV2(Backbone):
             _dilate(layers)
         return layers
 
-    def head(self, channels: int) -> Head:
+    def head(self, task: Task) -> Head:
         """An ASPP head on 1280 channels."""
-        return ASPP(FEATURES, channels)
+        return ASPP(FEATURES, task.channels)
 
 
 def _dilate(layers: nn.Sequential) -> None:

@@ -105,7 +105,7 @@ def parse(text: str, tasks: int, blocks: int = BLOCKS) -> Tree:
     except ValueError:
         partitions = ()
     if len(partitions) != blocks:
-        example = level(tasks, 2, blocks)
+        example = level(tasks, min(2, blocks), blocks)
         raise UsageError(f"sharing.partitions={text!r}: expected {blocks} blocks written like {example}")
     tree = Tree(partitions)
     if tree.tasks != tasks:
@@ -131,8 +131,10 @@ def by_index(index: int, tasks: int, blocks: int = BLOCKS) -> Tree:
 
 
 def by_name(name: str, tasks: int, blocks: int = BLOCKS) -> Tree:
-    """The level called `name`: ``independent``, ``share1`` .., ``all_shared``."""
+    """The level called `name`: ``independent``, ``share1`` .., ``all_shared``, which is also the last ``share``."""
     levels = {tree.name: tree for tree in (level(tasks, shared, blocks) for shared in range(blocks + 1))}
+    if name == f"share{blocks}":
+        name = level(tasks, blocks, blocks).name
     if name not in levels:
         raise UsageError(f"sharing.index={name}: expected the number of a tree or one of {', '.join(levels)}")
     return levels[name]

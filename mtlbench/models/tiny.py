@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from mtlbench.models.backbone import Backbone, Head, conv_bn_relu
 from mtlbench.options import number
+from mtlbench.tasks import Task
 
 WIDTHS = (16, 16, 32, 48, 64)
 STRIDES = (2, 1, 2, 1, 1)
@@ -75,6 +76,6 @@ class Tiny(Backbone):
             return conv_bn_relu(3, self.widths[0], STRIDES[0])
         return Residual(self.widths[index - 1], self.widths[index], STRIDES[index], DILATIONS[index])
 
-    def head(self, channels: int) -> Head:
+    def head(self, task: Task) -> Head:
         """A `TinyHead`."""
-        return TinyHead(channels, self.widths, self.head_width)
+        return TinyHead(task.channels, self.widths, self.head_width)

@@ -42,7 +42,7 @@ class TreeModel(MultiTaskModel):
                 for group in partition
             }
         )
-        self.heads = nn.ModuleDict({task.name: backbone.head(task.channels) for task in tasks})
+        self.heads = nn.ModuleDict({task.name: backbone.head(task) for task in tasks})
         self.inputs = Inputs(CONVENTIONS["bgr255-mean"])
 
     def predictions(self, image: Tensor, tasks: Sequence[str]) -> dict[str, Tensor]:

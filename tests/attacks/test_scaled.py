@@ -9,6 +9,7 @@ from mtlbench.attacks.attack import Attack
 from mtlbench.attacks.objectives import DGBA, Objective, Power, Scaled, SignSum, Single, Static, Total, WeightedTotal
 from mtlbench.attacks.random import PerImage
 from mtlbench.attacks.steps import APGD, PGD, SAGA, ReferenceAPGD, ReferenceSAGA, Step
+from mtlbench.errors import UsageError
 from mtlbench.models.sharing import BLOCKS, by_name, level
 from tests.device import HERE
 from tests.grid import EPS, first_batch, golden, same
@@ -71,6 +72,12 @@ def test_cost():
 
 
 @pytest.mark.parametrize("tasks", [2, 3, 5])
-def test_levels_by_name(tasks):
-    for shared in range(BLOCKS + 1):
-        assert by_name(level(tasks, shared).name, tasks) == level(tasks, shared)
+@pytest.mark.parametrize("blocks", [1, 4, BLOCKS, 6])
+def test_levels_by_name(tasks, blocks):
+    for shared in range(blocks + 1):
+        assert by_name(level(tasks, shared, blocks).name, tasks, blocks) == level(tasks, shared, blocks)
+    assert by_name(f"share{blocks}", tasks, blocks).name == "all_shared"
+    with pytest.raises(
+        UsageError, match=rf"sharing\.index=share{blocks + 1}: expected the number of a tree or one of"
+    ):
+        by_name(f"share{blocks + 1}", tasks, blocks)
