@@ -3,7 +3,8 @@
 YAML knows yes, .nan and whole numbers of any length, arithmetic does not.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from difflib import get_close_matches
 from math import inf
 from sys import float_info
 from typing import TypeGuard
@@ -68,3 +69,9 @@ def flag(value: object, option: str) -> bool:
     if not isinstance(value, bool):
         raise UsageError(f"{option}={value}: expected true or false")
     return value
+
+
+def near(wrong: str, known: Sequence[str]) -> str:
+    """``; did you mean X?`` for the name in `known` that is most like `wrong`, or nothing."""
+    found = get_close_matches(wrong, known, 1, cutoff=0.5)
+    return f"; did you mean {found[0]}?" if found else ""

@@ -10,9 +10,9 @@ from omegaconf import OmegaConf
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
 from mtlbench.config.folder import conf_dir
-from mtlbench.config.overrides import near
 from mtlbench.config.quoting import advice
 from mtlbench.errors import MachineError, MtlbenchError, UsageError, message, reason
+from mtlbench.options import near
 
 log = logging.getLogger(__name__)
 

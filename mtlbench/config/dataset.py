@@ -8,6 +8,7 @@ from mtlbench.config import Config
 from mtlbench.config.build import build
 from mtlbench.data.augment import Augment
 from mtlbench.data.base import ImageDataset
+from mtlbench.data.folder.dataset import described_root
 from mtlbench.data.rooms import default_root, make
 from mtlbench.errors import DataError, UsageError
 from mtlbench.process.progress import Progress, silent
@@ -50,7 +51,8 @@ def dataset_root(config: Config, progress: Progress = silent) -> Path:
         root = default_root(Outputs.of(config).datasets, resolution=size, **options)
         make(root, resolution=size, progress=lambda done, total: progress(done, total, "images"), **options)
         return root
-    root = Path(str(dataset["root"])).expanduser()
+    described = dataset["root"] is None and "describe" in dataset
+    root = described_root(dataset["describe"]) if described else Path(str(dataset["root"])).expanduser()
     if not root.is_dir():
         raise DataError(f"dataset.root={root}: no such folder; expected the folder of dataset={dataset['name']}")
     return root

@@ -6,11 +6,11 @@ Each message names the option, the value found and what would be right.
 import os
 import re
 from collections.abc import Callable, Sequence
-from difflib import get_close_matches
 from itertools import accumulate
 from pathlib import Path
 
 from mtlbench.errors import UsageError
+from mtlbench.options import near
 
 KEY = re.compile(r"[A-Za-z_][\w-]*([./][\w-]+)*", re.ASCII)
 CHOICE = re.compile(r"[\w ,()\[\]'\"*=-]+", re.ASCII)
@@ -146,9 +146,3 @@ def elsewhere(arguments: Sequence[str]) -> bool:
     """Whether the points run in other processes, or Hydra only shows something."""
     flags = {argument for argument in arguments if argument.startswith("-")} - {"-m", "--multirun", "-r", "--run"}
     return bool(flags) or any("hydra/launcher" in argument for argument in arguments)
-
-
-def near(wrong: str, known: Sequence[str]) -> str:
-    """``; did you mean X?`` for the name in `known` that is most like `wrong`, or nothing."""
-    found = get_close_matches(wrong, known, 1, cutoff=0.5)
-    return f"; did you mean {found[0]}?" if found else ""

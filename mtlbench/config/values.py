@@ -8,9 +8,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from mtlbench.config.overrides import near
 from mtlbench.errors import UsageError
-from mtlbench.options import LARGEST, is_number, is_whole
+from mtlbench.options import LARGEST, is_number, is_whole, near
 from mtlbench.studies import STUDIES
 
 LEAST = {

@@ -21,7 +21,7 @@ class ImageDataset(Dataset[Sample], ABC):
         tasks: the tasks it has targets for.
         scoring: what its tasks are scored by where that is not what the published tables have, see `tasks.scoring`.
         skipped: (image, reason) for each image that the split should hold but does not, see `data.left_out`.
-        depth_stored_in: the unit of depth in its files, where it has any.
+        depth_stored_in: the unit of depth in its files, where it has any; empty where depth in metres says nothing.
     """
 
     name: str
@@ -56,6 +56,10 @@ class ImageDataset(Dataset[Sample], ABC):
     @abstractmethod
     def files(self, index: int) -> Iterable[Path]:
         """Absolute paths of the files that image `index` is read from, image first."""
+
+    def values(self, index: int) -> Sequence[object]:
+        """What is known of image `index` from elsewhere than its own files, a table say: plain values; none here."""
+        return ()
 
     @abstractmethod
     def settings(self) -> dict[str, object]:

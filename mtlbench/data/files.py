@@ -8,6 +8,7 @@ import os
 import re
 import struct
 import zlib
+from collections.abc import Sequence
 from math import prod
 from pathlib import Path
 from typing import Any
@@ -26,7 +27,8 @@ MAX_BYTES = 2_000_000_000
 
 _PNG = b"\x89PNG\r\n\x1a\n"
 _NEEDED_CHUNKS = (b"IHDR", b"PLTE", b"IDAT", b"IEND")
-_COLOURS = {0: "grey-scale", 2: "RGB", 3: "palette", 4: "grey-scale + alpha", 6: "RGB + alpha"}
+GREY, RGB, PALETTE = 0, 2, 3
+_COLOURS = {GREY: "grey-scale", RGB: "RGB", PALETTE: "palette", 4: "grey-scale + alpha", 6: "RGB + alpha"}
 _OTHER_FORMATS = {
     b"\xff\xd8\xff": "a JPEG",
     b"\x93NUMPY": "a NumPy array",
@@ -99,29 +101,115 @@ def read_rgb(path: Path) -> Array:
     Raises:
         DataError: missing, not a PNG, damaged, above `MAX_PIXELS`, or of another depth or colour type.
     """
-    return cv2.cvtColor(_decode_png(path, bits=8, colour=2), cv2.COLOR_BGR2RGB)
+    return read_png(path, [(8, RGB)])
 
 
 def read_gray8(path: Path) -> Array:
     """Decode an 8-bit grey-scale PNG to uint8 [H, W]; raises as `read_rgb`."""
-    return _decode_png(path, bits=8, colour=0)
+    return read_png(path, [(8, GREY)])
 
 
 def read_gray16(path: Path) -> Array:
     """Decode a 16-bit grey-scale PNG to uint16 [H, W]; raises as `read_rgb`."""
-    return _decode_png(path, bits=16, colour=0)
+    return read_png(path, [(16, GREY)])
 
 
-def read_npy(path: Path, ndim: int, channels: int | None = None) -> Array:
+def read_png(path: Path, forms: Sequence[tuple[int, int]], remedy: str = "") -> Array:
+    """Decode a PNG without loss.
+
+    Args:
+        path: the file.
+        forms: what is right: pairs of bits (8 or 16) and one of `GREY`, `RGB`, `PALETTE`.
+        remedy: what to do about any other form, for the message.
+
+    Returns:
+        uint8 or uint16 [H, W], or [H, W, 3] in RGB order. A palette gives its indices, uint8 [H, W], never its
+        colours; of any number of bits.
+
+    Raises:
+        DataError: missing, not a PNG, damaged, above `MAX_PIXELS`, or of another form.
+    """
+    data = _read(path)
+    if not data.startswith(_PNG):
+        raise DataError(f"{path}: not a PNG but {_what(data)}")
+    if len(data) < 33 or data[8:16] != b"\0\0\0\x0dIHDR":
+        raise DataError(f"{path}: PNG without a header ({len(data)} bytes)")
+    width, height, bits, colour = struct.unpack_from(">IIBB", data, 16)
+    if (8 if colour == PALETTE else bits, colour) not in forms:
+        expected = " or ".join(f"{b}-bit {_COLOURS[c]}" for b, c in forms)
+        found = _COLOURS.get(colour, f"colour type {colour}")
+        raise DataError(f"{path}: {bits}-bit {found} PNG; expected {expected}{remedy}")
+    if not 0 < width * height <= MAX_PIXELS:
+        raise DataError(f"{path}: header claims {width}x{height} pixels; expected 1 to {MAX_PIXELS} in all")
+    pixels = _checked_chunks(path, data)
+    if colour == PALETTE:
+        pixels = _as_grey(pixels)
+    image = cv2.imdecode(np.frombuffer(pixels, np.uint8), cv2.IMREAD_UNCHANGED)
+    shape = (height, width, 3) if colour == RGB else (height, width)
+    if image is None or image.shape != shape or image.itemsize * 8 != max(bits, 8):
+        raise DataError(f"{path}: damaged PNG, its pixel data cannot be decoded")
+    if colour == PALETTE:
+        return image // (255 // (2**bits - 1))
+    return cv2.cvtColor(image, cv2.COLOR_BGR2RGB) if colour == RGB else image
+
+
+def read_jpeg(path: Path) -> Array:
+    """Decode a JPEG to uint8 [H, W, 3] in RGB order, as stored: a note on how the camera was held turns nothing.
+
+    Raises:
+        DataError: missing, not a JPEG, cut short, damaged, or above `MAX_PIXELS`.
+    """
+    data = _read(path)
+    if not data.startswith(b"\xff\xd8\xff"):
+        raise DataError(f"{path}: not a JPEG but {_what(data)}")
+    width, height = _jpeg_size(path, data)
+    if not 0 < width * height <= MAX_PIXELS:
+        raise DataError(f"{path}: header claims {width}x{height} pixels; expected 1 to {MAX_PIXELS} in all")
+    # The decoder fills what is missing with grey, and only warns; a whole file has its end marker.
+    if b"\xff\xd9" not in data[-1024:]:
+        raise DataError(f"{path}: JPEG cut short after {len(data)} bytes (no end marker)")
+    image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
+    if image is None or image.shape != (height, width, 3):
+        raise DataError(f"{path}: damaged JPEG, its pixel data cannot be decoded")
+    return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
+
+
+def _jpeg_size(path: Path, data: bytes) -> tuple[int, int]:
+    """Width and height as the header says."""
+    position = 2
+    while position + 9 < len(data) and data[position] == 0xFF:
+        kind = data[position + 1]
+        if 0xC0 <= kind <= 0xCF and kind not in (0xC4, 0xC8, 0xCC):
+            height, width = struct.unpack_from(">HH", data, position + 5)
+            return width, height
+        position += 1 if kind == 0xFF else 2 + int.from_bytes(data[position + 2 : position + 4])
+    raise DataError(f"{path}: damaged JPEG, it does not say how large it is")
+
+
+def _as_grey(png: bytes) -> bytes:
+    """The same PNG with its palette taken for grey levels: what a decoder then gives are the indices."""
+    header = png[12:25] + b"\0" + png[26:29]
+    out = _PNG + b"\0\0\0\x0d" + header + struct.pack(">I", zlib.crc32(header))
+    position = len(out)
+    while position < len(png):
+        end = position + 12 + int.from_bytes(png[position : position + 4])
+        if png[position + 4 : position + 8] != b"PLTE":
+            out += png[position:end]
+        position = end
+    return out
+
+
+def read_npy(path: Path, ndim: int | Sequence[int], channels: int | None = None, finite: bool = True) -> Array:
     """Read a .npy file of real numbers, in either memory order.
 
     Args:
         path: the file.
-        ndim: the number of axes that is right.
+        ndim: the number of axes that is right, or several of them.
         channels: length of the last axis, where it matters.
+        finite: whether NaN and infinity are an error.
 
     Returns:
-        The array in its own data type, every value finite.
+        The array in its own data type.
 
     Raises:
         DataError: missing, not a .npy file, cut short, pickled, not numeric, of other axes, above
@@ -129,8 +217,11 @@ def read_npy(path: Path, ndim: int, channels: int | None = None) -> Array:
     """
     data = _read(path)
     shape, fortran, dtype, start = _npy_header(path, data)
-    if len(shape) != ndim or (channels is not None and shape[-1] != channels) or min(shape, default=0) < 1:
-        wanted = f"{ndim} axes" + ("" if channels is None else f", the last of length {channels}")
+    axes = [ndim] if isinstance(ndim, int) else list(ndim)
+    if len(shape) not in axes or (channels is not None and shape[-1] != channels) or min(shape, default=0) < 1:
+        wanted = f"{' or '.join(map(str, axes))} axes" + (
+            "" if channels is None else f", the last of length {channels}"
+        )
         raise DataError(f"{path}: array of shape {shape}; expected {wanted}")
     if prod(shape[:2]) > MAX_PIXELS:
         raise DataError(f"{path}: array of shape {shape}; expected at most {MAX_PIXELS} pixels")
@@ -140,7 +231,7 @@ def read_npy(path: Path, ndim: int, channels: int | None = None) -> Array:
             f"shape {shape} of {dtype} needs {prod(shape) * dtype.itemsize} (cut short while copying?)"
         )
     values = np.frombuffer(data, dtype, offset=start).reshape(shape, order="F" if fortran else "C")
-    invalid = values.size - int(np.count_nonzero(np.isfinite(values)))
+    invalid = values.size - int(np.count_nonzero(np.isfinite(values))) if finite else 0
     if invalid:
         raise DataError(f"{path}: {invalid} of {values.size} values are NaN or infinite; expected none")
     return values
@@ -165,25 +256,6 @@ def _npy_header(path: Path, data: bytes) -> tuple[tuple[int, ...], bool, np.dtyp
         kind = "pickled Python objects" if dtype.hasobject else f"values of type {dtype}"
         raise DataError(f"{path}: holds {kind}; expected real numbers")
     return tuple(map(int, re.findall(r"\d+", shape))), order == "True", dtype, start
-
-
-def _decode_png(path: Path, bits: int, colour: int) -> Array:
-    data = _read(path)
-    if not data.startswith(_PNG):
-        raise DataError(f"{path}: not a PNG but {_what(data)}")
-    if len(data) < 33 or data[8:16] != b"\0\0\0\x0dIHDR":
-        raise DataError(f"{path}: PNG without a header ({len(data)} bytes)")
-    width, height, found_bits, found_colour = struct.unpack_from(">IIBB", data, 16)
-    if (found_bits, found_colour) != (bits, colour):
-        found = _COLOURS.get(found_colour, f"colour type {found_colour}")
-        raise DataError(f"{path}: {found_bits}-bit {found} PNG; expected {bits}-bit {_COLOURS[colour]}")
-    if not 0 < width * height <= MAX_PIXELS:
-        raise DataError(f"{path}: header claims {width}x{height} pixels; expected 1 to {MAX_PIXELS} in all")
-    image = cv2.imdecode(np.frombuffer(_checked_chunks(path, data), np.uint8), cv2.IMREAD_UNCHANGED)
-    shape = (height, width, 3) if colour == 2 else (height, width)
-    if image is None or image.shape != shape or image.itemsize * 8 != bits:
-        raise DataError(f"{path}: damaged PNG, its pixel data cannot be decoded")
-    return image
 
 
 def _checked_chunks(path: Path, data: bytes) -> bytes:

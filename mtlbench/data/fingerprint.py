@@ -17,7 +17,7 @@ _DIGEST = re.compile("[0-9a-f]{64}")
 
 
 def fingerprint(dataset: ImageDataset, cache: Path | None = None) -> str:
-    """Hash the settings, the relative names and the bytes of every file that `dataset` reads.
+    """Hash the settings, the relative names and the bytes of every file that `dataset` reads, and its `values`.
 
     The same files in another folder give the same fingerprint.
 
@@ -40,6 +40,9 @@ def fingerprint(dataset: ImageDataset, cache: Path | None = None) -> str:
             digest, is_new = _file_hash(path, known)
             changed |= is_new
             total.update(f"\0{path.relative_to(dataset.root).as_posix()}\0{digest}".encode())
+        values = dataset.values(index)
+        if values:
+            total.update(f"\0{json.dumps(values)}".encode())
     if cache is not None and changed:
         _store(cache, known)
     return total.hexdigest()

@@ -91,7 +91,7 @@ def verify(dataset: ImageDataset, progress: Callable[[int, int], None] | None = 
             files += len(paths)
             shares.add(sample)
             notes.extend(_odd_targets(dataset, sample, paths))
-            if DEPTH in sample.targets:
+            if DEPTH in sample.targets and dataset.depth_stored_in:
                 valid = sample.targets[DEPTH][sample.masks[DEPTH]]
                 depths.add(dataset.metres(valid), paths.get(DEPTH, paths[IMAGE]))
             if isinstance(dataset, ListedDataset):

@@ -1,0 +1,202 @@
+"""A folder of files in whatever layout a description says."""
+
+import os
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from mtlbench.data.augment import Augment, View
+from mtlbench.data.batch import Sample
+from mtlbench.data.files import Array
+from mtlbench.data.folder.decode import IGNORE, absent, read_image, read_target
+from mtlbench.data.folder.description import ATTRIBUTES, CLASSES, DEPTH, NORMALS, Target, read_description
+from mtlbench.data.folder.labels import Labels, from_folders, from_table
+from mtlbench.data.folder.listing import Listing, list_images
+from mtlbench.data.folder.places import Place
+from mtlbench.data.folder.tasks import task_of
+from mtlbench.data.listed import IMAGE, ListedDataset, channels_first, existing_root
+from mtlbench.errors import UsageError
+
+
+class FolderDataset(ListedDataset):
+    """One split of a dataset that a few lines of yaml describe, see `mtlbench.data.folder`.
+
+    Targets of maps: class ids uint8 with 255 = ignore; normals of unit length; depth and other numbers float32. Where
+    a value does not count it is 0 (255 of classes) under a mask. Targets of whole images are maps of one pixel: a
+    class id int64 [1, 1, 1], numbers or attributes float32 [k, 1, 1], of attributes NaN where nobody knows.
+
+    The training form (`Augment`) divides depth by the scale, multiplies inverse depth by it, and mirrors the channel
+    that `mirror` names, the first one of normals. Padding is black and masked.
+
+    Args:
+        root: the folder of the data.
+        split: a name in the description.
+        describe: a yaml file, the name of a ready description, or its content.
+        resolution: height and width of a sample; bilinear for the image, nearest for targets.
+        augment: the training form; None makes it equal to the test form.
+        seed: of the augmentation.
+        limit: keep the first so many images.
+        name: as in conf/dataset.
+        follow_links: symbolic links may lead out of the root.
+
+    Raises:
+        UsageError: the description, or another option, is not right.
+        DataError: the folder, a list or a table is missing or malformed, or ids do not agree.
+    """
+
+    def __init__(
+        self,
+        root: Path | str,
+        split: str,
+        describe: Any,
+        resolution: Sequence[int] = (224, 224),
+        augment: Augment | None = None,
+        seed: int = 0,
+        limit: int | None = None,
+        name: str = "folder",
+        follow_links: bool = False,
+    ) -> None:
+        self.description = read_description(describe)
+        self.tasks = tuple(task_of(target, self.description.source) for target in self.description.targets)
+        folder = existing_root(root, name)
+        listing = list_images(self.description, split, folder, follow_links)
+        self._maps = tuple(target for target in self.description.targets if not target.per_image)
+        super().__init__(
+            name=name,
+            root=folder,
+            split=split,
+            listed_in=listing.source,
+            entries=_entries(self._maps, self.description.image.place, listing, folder),
+            names=listing.images,
+            resolution=resolution,
+            augment=augment,
+            seed=seed,
+            limit=limit,
+            follow_links=follow_links,
+        )
+        source = self.description.source
+        self.readers = (
+            partial(read_image, image=self.description.image, source=source),
+            *(partial(read_target, target=target, source=source) for target in self._maps),
+        )
+        self._labels = {t.name: self._whole(t) for t in self.description.targets if t.per_image}
+        if any(target.kind == DEPTH and (target.unit or target.inverse) for target in self._maps):
+            self.depth_stored_in = ""
+
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """The image, then one file for each task of maps."""
+        return (IMAGE, *(target.name for target in self._maps))
+
+    def parts(self, index: int) -> list[tuple[str, str, Callable[[Path], Array]]]:
+        """Without the files that a description allows to be missing, where they are."""
+        return [part for part in super().parts(index) if part[1]]
+
+    def decode(self, index: int) -> list[Array]:
+        """The arrays of image `index`, those of missing files as the description says; raises as it does elsewhere."""
+        found = dict(zip([kind for kind, _, _ in self.parts(index)], super().decode(index), strict=True))
+        size, source = found[IMAGE].shape[:2], self.description.source
+        return [
+            found[IMAGE],
+            *(found[t.name] if t.name in found else absent(size, t, source) for t in self._maps),
+        ]
+
+    def assemble(self, arrays: Sequence[Array], view: View, name: str) -> Sample:
+        """Apply `view` to the image and the maps, and add what is known of the whole image."""
+        shown = view.image(arrays[0])
+        image = np.divide(shown, 255, dtype=np.float32) if shown.dtype == np.uint8 else np.clip(shown, 0, 1)
+        targets, masks = {}, {}
+        for target, array in zip(self._maps, arrays[1:], strict=True):
+            targets[target.name], masks[target.name] = _shown(target, array, view)
+        for target in self.description.targets:
+            if target.per_image:
+                targets[target.name], masks[target.name] = _of_image(self._labels[target.name][name], target)
+        order = [task.name for task in self.tasks]
+        return Sample(
+            image=channels_first(image),
+            targets={task: targets[task] for task in order},
+            masks={task: masks[task] for task in order},
+            name=name,
+        )
+
+    def stored_normals(self, index: int) -> Array:
+        """Vectors of the first task of normals, float32 [N, 3]; without those that do not count."""
+        for target in self._maps:
+            file = self.named_files(index).get(target.name)
+            if target.kind == NORMALS and file is not None:
+                vectors = target.encoding.values(target.encoding.stored(file, 3)).reshape(-1, 3)
+                return vectors[np.nan_to_num(vectors).any(axis=1)]
+        return super().stored_normals(index)
+
+    def values(self, index: int) -> list[object]:
+        """What is known of the whole image `index`."""
+        return [labels[self._names[index]].tolist() for labels in self._labels.values()]
+
+    def settings(self) -> dict[str, object]:
+        """All of the description but where it and the data are; resolution and augmentation."""
+        tasks = {task.name: task.described() for task in self.tasks}
+        return {"format": "folder", "description": self.description.settings(), "tasks": tasks, **super().settings()}
+
+    def _whole(self, target: Target) -> Labels:
+        source = self.description.source
+        if target.table is None:
+            return from_folders(target, self._names, [entry[0] for entry in self._entries], source)
+        return from_table(target, self._names, self.root, source, self.follow_links)
+
+
+def described_root(describe: Any) -> Path:
+    """The root that a description names.
+
+    Raises:
+        UsageError: it names none.
+    """
+    description = read_description(describe)
+    if description.root is None:
+        raise UsageError(
+            f"dataset.root=null, and {description.source} names no root: expected one of them, the folder of the data"
+        )
+    return description.root
+
+
+def _entries(maps: Sequence[Target], image: Place, listing: Listing, root: Path) -> list[tuple[str, ...]]:
+    """Per image, relative paths; empty for a file that may be missing and is."""
+    entries = []
+    for index in range(len(listing.images)):
+        entry = [listing.path(image, index, root)]
+        for target in maps:
+            assert target.place is not None
+            path = listing.path(target.place, index, root)
+            there = target.missing is None or os.path.lexists(root / path)
+            entry.append(path if there else "")
+        entries.append(tuple(entry))
+    return entries
+
+
+def _shown(target: Target, array: Array, view: View) -> tuple[torch.Tensor, torch.Tensor]:
+    """Target and mask of a map in a view."""
+    if target.kind == CLASSES:
+        classes = view.labels(array, IGNORE)
+        return channels_first(classes), channels_first(classes != IGNORE)
+    values = view.labels(array, np.nan)
+    values = values.reshape(*values.shape[:2], -1)  # OpenCV drops the axis of a lone channel
+    if target.kind == DEPTH:
+        values = values * np.float32(view.scale) if target.inverse else values / np.float32(view.scale)
+    if view.mirrored and target.mirror is not None:
+        values[..., target.mirror] *= -1
+    valid = np.asarray(np.isfinite(values).all(axis=2))
+    return channels_first(np.where(valid[..., None], values, np.float32(0))), channels_first(valid)
+
+
+def _of_image(label: Array, target: Target) -> tuple[torch.Tensor, torch.Tensor]:
+    """Target and mask of a whole image; of attributes some may be unknown."""
+    values = torch.from_numpy(label)[:, None, None]
+    if target.kind == CLASSES:
+        return values.clamp_min(0), values >= 0
+    known = ~values.isnan()
+    if target.kind == ATTRIBUTES:
+        return values, known.any(0, keepdim=True)
+    return values.nan_to_num(0), known.all(0, keepdim=True)
