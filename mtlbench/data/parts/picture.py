@@ -5,13 +5,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from mtlbench.data.generated import SPLITS
 from mtlbench.data.parts.defects import CLASSES, Defect, cover
 from mtlbench.data.parts.defects import draw as draw_defect
 from mtlbench.data.parts.part import Part, draw
 from mtlbench.data.parts.shapes import Array, union
 from mtlbench.data.rooms.textures import value_noise
-
-SPLITS = ("train", "test")
 
 NOISE = 4 / 255
 """Largest sensor noise; it is uniform."""
