@@ -16,6 +16,7 @@ from mtlbench.report.plots import draw
 from mtlbench.scores import arp, damage, paired_difference, relative_drops, tables
 from mtlbench.scores.alarms import alarms, arp_of_cells, checks, numbers_of
 from mtlbench.scores.frame import REPLICATES, details, metrics_frame
+from mtlbench.scores.transferability import NO_INDEPENDENT
 from mtlbench.scores.wide import block, levels
 from mtlbench.storage.outputs import Outputs
 from mtlbench.storage.store import Cell
@@ -28,7 +29,7 @@ WHAT = ("attack", "target", "step", "steps", "norm", "options", "eps")
 __all__ = ["REPLICATES", "Result", "load"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Result:
     """The outcome of `attack`.
 
@@ -72,8 +73,12 @@ class Result:
 
     @property
     def transferability(self) -> pd.DataFrame:
-        """How far an attack on one task carries to the others."""
-        return self._table("transferability")
+        """How far an attack on one task carries to the others; the gain where an independent model is among them."""
+        table = self._table("transferability")
+        if (table["sharing"] == "independent").any():
+            return table
+        alone = table["status"] == f"gain undefined: {NO_INDEPENDENT}"
+        return table.assign(status=table["status"].mask(alone, "ok")).drop(columns="gain_vs_independent")
 
     @cached_property
     def checks(self) -> pd.DataFrame:
@@ -148,6 +153,9 @@ class Result:
             if cell.key not in store:
                 store.save(cell)
         return Path(folder)
+
+    def __repr__(self) -> str:
+        return self.summary()
 
     def _repr_html_(self) -> str:
         """For notebooks: ARP over eps, then whatever is wrong."""

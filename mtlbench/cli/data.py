@@ -12,7 +12,7 @@ from mtlbench.data.loader import in_order
 from mtlbench.data.verify import verify as verify_split
 from mtlbench.engine.baseline import constants, scores
 from mtlbench.errors import DataError, MissingSplitError, UsageError
-from mtlbench.metrics import METRICS
+from mtlbench.metrics import metrics_of
 from mtlbench.process.progress import Progress
 from mtlbench.report.datasets import show_baseline, show_description, show_verification
 from mtlbench.report.terminal import console, screen
@@ -85,7 +85,8 @@ def baseline(config: Mapping[str, Any]) -> None:
         training = open_dataset(config, "test", root, limit=CONSTANTS_FROM)
     constant = constants(test.tasks, list(in_order(training, 32)))
     found = scores(test.tasks, constant, in_order(test, 32))
-    show_baseline(test.name, [(task, name, METRICS[name].unit, value) for (task, name), value in found.items()])
+    units = {(task.name, metric.name): metric.unit for task in test.tasks for metric in metrics_of(task)}
+    show_baseline(test.name, [(*which, units[which], value) for which, value in found.items()])
 
 
 def _splits(config: Mapping[str, Any], root: Path, done: str) -> tuple[list[ImageDataset], list[DataError]]:

@@ -155,7 +155,9 @@ def join(batches: Sequence[Batch]) -> Batch:
 
 
 def _is_pair(item: Any) -> bool:
-    return isinstance(item, (tuple, list)) and len(item) == 2 and isinstance(item[1], Mapping)
+    if not isinstance(item, (tuple, list)) or len(item) != 2:
+        return False
+    return isinstance(item[0], Tensor) and isinstance(item[1], Mapping)
 
 
 def _iterator(loader: Any) -> Iterator[Any]:

@@ -15,6 +15,7 @@ from mtlbench.engine.evaluate import Pass, Record, evaluate
 from mtlbench.errors import BusyError, DamagedCellError, FailedCellsError, reason
 from mtlbench.experiment.cells import Plan
 from mtlbench.experiment.session import Session
+from mtlbench.metrics.formulas import formulas_of
 from mtlbench.models.model import MultiTaskModel
 from mtlbench.process import stops, watchdog
 from mtlbench.process.progress import Progress
@@ -209,7 +210,8 @@ class _Run:
             "gradients_per_image": plan.attack.gradients if plan.attack else 0,
         }
         tasks = {task.name: list(task.metric_names) for task in job.dataset.tasks}
-        return Cell(plan.identity, {**job.origin, **about}, tasks, self.records[key].arrays())
+        formulas = formulas_of(job.dataset.tasks)
+        return Cell(plan.identity, {**job.origin, **about}, tasks, self.records[key].arrays(), formulas)
 
 
 def fail(

@@ -116,6 +116,7 @@ def _again(config: Config) -> dict[str, Any]:
 
 def model_identity(setup: Setup, trained: Trained, dataset: ImageDataset, arithmetic: str = FP32) -> dict[str, Any]:
     """What all cells of one model on one split share."""
+    version = setup.backbone.version_at(image_size(setup.config["dataset"]["resolution"]))
     return {
         "dataset": dataset.name + dataset.scoring,
         "split": dataset.split,
@@ -124,4 +125,5 @@ def model_identity(setup: Setup, trained: Trained, dataset: ImageDataset, arithm
         **trained.model.identity(),
         "training": trained.training,
         "seed": trained.seed,
+        **({"model_version": version} if version > 1 else {}),
     } | in_identity(arithmetic)

@@ -9,7 +9,7 @@ import torch
 
 from mtlbench.config import Config
 from mtlbench.config.build import identity_of
-from mtlbench.config.dataset import dataset_identity, dataset_root, open_dataset
+from mtlbench.config.dataset import dataset_identity, dataset_root, image_size, open_dataset
 from mtlbench.config.model import build_backbone, choose_device, sharing_tree
 from mtlbench.config.training import build_adversary, training_recipe
 from mtlbench.data import left_out
@@ -64,7 +64,7 @@ class Setup:
         adversary = self.adversary.identity() if self.adversary else {}
         recipe = {
             "dataset": dataset_identity(config, self.root),
-            "model": self.backbone.identity(),
+            "model": self.backbone.identity_at(image_size(config["dataset"]["resolution"])),
             "tree": str(self.tree),
             "tasks": {task.name: task.channels for task in self.test.tasks},
             "training": {"name": training, **self.recipe.identity(), **adversary},

@@ -12,19 +12,22 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from mtlbench.errors import UsageError
-from mtlbench.metrics import normals, regression, segmentation
+from mtlbench.metrics import attributes, classification, normals, regression, segmentation
 from mtlbench.metrics.base import PAPER_BATCH, Floats, Metric, PixelMean, Scores, Statistics
+from mtlbench.metrics.regression import TARGETS_UNIT
 from mtlbench.tasks import Task
 
 __all__ = ["METRICS", "PAPER_BATCH", "Metric", "PixelMean", "Scores", "metrics_of", "statistics_of", "values"]
 
 METRICS: dict[str, Metric] = {
-    metric.name: metric for metric in (*segmentation.METRICS, *normals.METRICS, *regression.METRICS)
+    metric.name: metric
+    for module in (segmentation, normals, regression, classification, attributes)
+    for metric in module.METRICS
 }
 """Every metric by name, in table order."""
 
-OF_TARGET = ("the target's", "m")
-"""Units that stand for that of the task."""
+METRES = "m"
+"""The unit of the published depth errors; a task in another unit has them in its own."""
 
 
 def metrics_of(task: Task) -> tuple[Metric, ...]:
@@ -40,8 +43,8 @@ def _metric(task: Task, given: object) -> Metric:
     found = METRICS.get(given) if isinstance(given, str) else given
     if not isinstance(found, Metric):
         raise UsageError(f"metric {given} of task {task.name}: expected a Metric, or one of {', '.join(METRICS)}")
-    # Metrics in the unit of the targets; that of the published depth is metres.
-    return replace(found, unit=task.unit) if task.unit and found.unit in OF_TARGET else found
+    unit = task.unit or {TARGETS_UNIT: "1"}.get(found.unit)
+    return replace(found, unit=unit) if unit and found.unit in (TARGETS_UNIT, METRES) else found
 
 
 def statistics_of(task: Task) -> tuple[str, ...]:

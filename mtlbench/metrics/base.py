@@ -1,18 +1,26 @@
 """What a metric is: statistics of N images to one number, for R weightings of the images. No torch."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mtlbench.metrics.layout import column
+from mtlbench.errors import UsageError
+from mtlbench.identity import dotted
+from mtlbench.metrics.layout import COLUMNS, NAMES, column
+
+Compute = Callable[[Any, Any, Any], Any]
+"""Torch: (prediction [B, C, H, W] at the target's size, target [B, c, H, W], mask [B, 1, H, W]) -> sums [B, k]."""
 
 Floats = NDArray[np.float64]
 Statistics = Mapping[str, NDArray[Any]]
 Scores = Literal["paper", "standard"]
+
+RATIO = "ratio"
+"""The formula of a `PixelMean` in what is stored."""
 
 PAPER_BATCH = 16
 """Batch size of the reference, over whose batches the score set `paper` averages."""
@@ -31,6 +39,15 @@ class Metric(ABC):
     name: str
     unit: str
     higher_is_better: bool
+
+    @property
+    def computed(self) -> Mapping[str, Compute]:
+        """Statistics that the metric brings itself: name -> how they are computed; those of mtlbench are none."""
+        return {}
+
+    def described(self) -> dict[str, Any]:
+        """The metric as plain data: its class as ``module:name``, and its fields; see `formulas.rebuilt`."""
+        return {"formula": dotted(self)} | {f.name: getattr(self, f.name) for f in fields(self)}
 
     @property
     @abstractmethod
@@ -56,39 +73,64 @@ class Metric(ABC):
 
 @dataclass(frozen=True)
 class PixelMean(Metric):
-    """The mean of something over pixels: two columns of one statistic, divided.
+    """The mean of something over pixels, or images: two columns of one statistic, divided. Data, nothing else.
 
     Args:
         statistic: the statistic.
-        total: its column to divide; `paper_total` replaces it in the score set `paper`.
+        total: its column to divide, by name or number; `paper_total` replaces it in the score set `paper`.
         count: its column to divide by.
         scale: 100 for percent.
         paper_batches: in the score set `paper`, average the means of batches, weighted by their images.
+        root: take the square root of the quotient.
+        compute: what fills the statistic where it is none of mtlbench's; columns are then numbers.
     """
 
     statistic: str
-    total: str
-    count: str = "count"
+    total: str | int
+    count: str | int = "count"
     paper_total: str = ""
     scale: float = 1.0
     paper_batches: bool = False
+    root: bool = False
+    compute: Compute | None = field(default=None, compare=False)
+
+    def __post_init__(self) -> None:
+        own = self.statistic not in COLUMNS
+        if own and not self.statistic.isidentifier():
+            raise UsageError(f"metric {self.name}: statistic {self.statistic!r}: expected a plain name")
+        if self.compute is not None and self.statistic in NAMES:
+            raise UsageError(f"metric {self.name}: statistic {self.statistic} is mtlbench's; expected another name")
+        for given in (self.total, self.count):
+            number = isinstance(given, int) and not isinstance(given, bool) and given >= 0
+            if not (number if own else isinstance(given, str) and given in COLUMNS[self.statistic]):
+                expected = "a number from 0" if own else f"one of {', '.join(COLUMNS[self.statistic])}"
+                raise UsageError(f"metric {self.name}: column {given!r} of {self.statistic}: expected {expected}")
 
     @property
     def statistics(self) -> tuple[str, ...]:
         """The one statistic."""
         return (self.statistic,)
 
+    @property
+    def computed(self) -> Mapping[str, Compute]:
+        """See `Metric.computed`."""
+        return {} if self.compute is None else {self.statistic: self.compute}
+
+    def described(self) -> dict[str, Any]:
+        """The quotient, which needs no code to be had again; who computed its statistic is told beside it."""
+        found: dict[str, Any] = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "compute"}
+        return {"formula": RATIO, **found} | ({} if self.compute is None else {"computed_by": dotted(self.compute)})
+
     def value(self, statistics: Statistics, weights: Floats, scores: Scores, batch: int = PAPER_BATCH) -> Floats:
         """See `Metric.value`."""
         total = self.paper_total or self.total if scores == "paper" else self.total
         sums = statistics[self.statistic]
         mean = batch_mean if scores == "paper" and self.paper_batches else pixel_mean
-        return self.scale * mean(
-            sums[:, column(self.statistic, total)],
-            sums[:, column(self.statistic, self.count)],
-            weights,
-            batch,
-        )
+        quotient = mean(sums[:, self._column(total)], sums[:, self._column(self.count)], weights, batch)
+        return self.scale * (np.sqrt(quotient) if self.root else quotient)
+
+    def _column(self, given: str | int) -> int:
+        return given if isinstance(given, int) else column(self.statistic, given)
 
 
 def pixel_mean(totals: Floats, counts: Floats, weights: Floats, batch: int) -> Floats:
@@ -110,6 +152,7 @@ def batch_mean(totals: Floats, counts: Floats, weights: Floats, batch: int) -> F
     return divide(np.where(used, images * means, 0).sum(1), np.where(used, images, 0).sum(1))
 
 
-def divide(numerator: Floats, denominator: Floats) -> Floats:
-    """The quotient, NaN where the denominator is zero."""
-    return np.divide(numerator, denominator, out=np.full(np.shape(numerator), np.nan), where=denominator != 0)
+def divide(numerator: Floats, denominator: Floats, otherwise: float = np.nan) -> Floats:
+    """The quotient; NaN, or `otherwise`, where the denominator is zero."""
+    out = np.full(np.shape(numerator), float(otherwise))
+    return np.divide(numerator, denominator, out=out, where=denominator != 0)

@@ -1,6 +1,6 @@
 """What stands in which column of a statistic: all that the torch and the NumPy side must agree on. No torch.
 
-Every statistic is additive: the row of a set of images is the sum of the rows of its images.
+Every statistic but `label_scores` is additive: the row of a set of images is the sum of the rows of its images.
 """
 
 COLUMNS: dict[str, tuple[str, ...]] = {
@@ -21,11 +21,21 @@ COLUMNS: dict[str, tuple[str, ...]] = {
         "positive_delta_1.25^3",
     ),
     "l1_sums": ("count", "abs"),
+    "error_sums": ("count", "abs", "square"),  # over all outputs of a regression; an output counts once a pixel
 }
 """Column names of the statistics with a fixed width, in order."""
 
 CLASS_BLOCKS = ("correct", "truth", "predicted")
 """`class_counts` is [.., 3 * C]: for each class its pixels predicted correctly, in the truth, predicted."""
+
+LABEL_BLOCKS = ("hit", "true_positive", "false_positive", "false_negative")
+"""`label_counts` is [.., 4 * A]: for each attribute those known and predicted so."""
+
+SCORE_BLOCKS = ("score", "label")
+"""`label_scores` is [N, 2 * A]: each attribute's logit and its label, NaN where it is not known. Never summed."""
+
+VARIANCE_BLOCKS = ("count", "square", "truth", "truth_square")
+"""`variance_sums` is [.., 4 * k]: for each output the targets, their squared errors, their sum and squares."""
 
 WITHIN = {"within_11.25": 11.25, "within_22.5": 22.5, "within_30": 30.0}
 """Angle thresholds in degrees, inclusive."""
@@ -35,6 +45,12 @@ DELTAS = {"delta_1.25": 1.25, "delta_1.25^2": 1.25**2, "delta_1.25^3": 1.25**3}
 
 BINS_PER_DEGREE = {"angle_histogram": 1, "angle_histogram_fine": 512}
 """Histograms of the angle over 0..180 degrees; one more bin at the end counts pixels whose angle is NaN."""
+
+
+NAMES = frozenset(
+    {*COLUMNS, *BINS_PER_DEGREE, "class_counts", "label_counts", "label_scores", "variance_sums"},
+)
+"""Every statistic of mtlbench; one of your own has another name."""
 
 
 def bins(name: str) -> int:

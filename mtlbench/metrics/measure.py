@@ -5,9 +5,12 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
-from mtlbench.metrics import statistics_of
+from mtlbench.errors import DataError
+from mtlbench.metrics import metrics_of, statistics_of
+from mtlbench.metrics.base import Compute
 from mtlbench.metrics.statistics import STATISTICS, PixelMap
 from mtlbench.tasks import Task
 
@@ -58,13 +61,28 @@ def measure(
         task.check_shapes(prediction.shape, target.shape, mask.shape)
         weights = _class_weights(task.class_weights, prediction.device)
         maps: dict[PixelMap, Tensor] = {}
+        own = {name: compute for metric in metrics_of(task) for name, compute in metric.computed.items()}
         for name in statistics_of(task):
+            if name in own:
+                measured.per_image[f"{task.name}/{name}"] = _own(task, name, own[name], prediction, target, mask)
+                continue
             statistic = STATISTICS[name]
             if statistic.map not in maps:
                 maps[statistic.map] = statistic.map(prediction, target, mask)
             result = statistic.reduce(maps[statistic.map], target, mask, prediction.shape[1], weights)
             (measured.pooled if statistic.pooled else measured.per_image)[f"{task.name}/{name}"] = result
     return measured
+
+
+def _own(task: Task, name: str, compute: Compute, prediction: Tensor, target: Tensor, mask: Tensor) -> Tensor:
+    """A statistic of the user [B, k], float64; the prediction is brought to the size of the target as for ours."""
+    if prediction.shape[-2:] != target.shape[-2:]:
+        prediction = F.interpolate(prediction.float(), size=target.shape[-2:], mode="nearest")
+    found = compute(prediction, target, mask)
+    if not isinstance(found, Tensor) or found.dim() != 2 or len(found) != len(prediction):
+        shape = list(found.shape) if isinstance(found, Tensor) else type(found).__name__
+        raise DataError(f"{task.name}: statistic {name} is {shape}; expected a tensor [{len(prediction)}, k]")
+    return found.detach().double()
 
 
 @lru_cache(maxsize=16)

@@ -1,7 +1,14 @@
-"""Metrics of tasks that predict one number per pixel: depth, keypoints and edges."""
+"""Metrics of tasks that predict numbers: depth, keypoints and edges of pixels, measurements of images."""
 
-from mtlbench.metrics.base import Metric, PixelMean
+from dataclasses import dataclass
+
+import numpy as np
+
+from mtlbench.metrics.base import PAPER_BATCH, Floats, Metric, PixelMean, Scores, Statistics, divide
 from mtlbench.metrics.layout import DELTAS
+
+TARGETS_UNIT = "the target's"
+"""Stands for the unit of the task."""
 
 
 def _error(name: str, unit: str, statistic: str, total: str) -> Metric:
@@ -14,6 +21,27 @@ def _delta(name: str) -> Metric:
     return PixelMean(name, "%", True, statistic="depth_sums", total=f"positive_{name}", paper_total=name, scale=100)
 
 
+@dataclass(frozen=True)
+class R2(Metric):
+    """Share of the variance of the targets that is explained, mean over the outputs; below 0: worse than their mean.
+
+    An output whose targets are all the same has none. Both score sets agree.
+    """
+
+    statistics = ("variance_sums",)
+
+    def value(self, statistics: Statistics, weights: Floats, scores: Scores, batch: int = PAPER_BATCH) -> Floats:
+        """See `Metric.value`; a fraction."""
+        count, square, truth, truth_square = np.split(weights @ statistics["variance_sums"], 4, axis=1)
+        around_mean = truth_square - divide(truth**2, count, 0)
+        varies = around_mean > ROUNDING * truth_square
+        explained = np.where(varies, 1 - divide(square, np.where(varies, around_mean, 1)), 0)
+        return np.where(np.isnan(square).any(1), np.nan, divide(explained.sum(1), varies.sum(1)))
+
+
+ROUNDING = 1e-12
+"""Variance relative to the mean square below which targets are all the same."""
+
 METRICS: tuple[Metric, ...] = (
     _error("abs_err", "m", "depth_sums", "abs"),
     _error("rel_err", "1", "depth_sums", "rel"),
@@ -21,4 +49,7 @@ METRICS: tuple[Metric, ...] = (
     _error("log_depth_err", "log units", "l1_sums", "abs"),
     _error("keypoint_err", "1", "l1_sums", "abs"),
     _error("edge_err", "1", "l1_sums", "abs"),
+    PixelMean("mae", TARGETS_UNIT, False, statistic="error_sums", total="abs"),
+    PixelMean("rmse", TARGETS_UNIT, False, statistic="error_sums", total="square", root=True),
+    R2("r2", "1", True),
 )

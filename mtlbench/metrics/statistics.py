@@ -1,4 +1,4 @@
-"""Additive statistics of a batch: all that is kept of a prediction, and all that any metric needs.
+"""Statistics of a batch: all that is kept of a prediction, and all that any built-in metric needs.
 
 A statistic first makes a map (one value per pixel), then sums it under the mask: per image, so that neither
 batching nor a bootstrap over images needs the pixels again, or pooled where a row per image would be too
@@ -17,6 +17,7 @@ from torch import Tensor
 
 from mtlbench.errors import DataError
 from mtlbench.metrics.layout import BINS_PER_DEGREE, CLASS_BLOCKS, COLUMNS, DELTAS, WITHIN, bins
+from mtlbench.metrics.vectors import error_sums, label_counts, label_scores, variance_sums
 
 
 @dataclass(frozen=True)
@@ -223,5 +224,9 @@ STATISTICS: dict[str, Statistic] = {
     "cosine_sums": Statistic(COSINE, partial(_count_and_sum, statistic="cosine_sums")),
     "depth_sums": Statistic(PREDICTION, _depth_sums),
     "l1_sums": Statistic(ERROR, partial(_count_and_sum, statistic="l1_sums")),
+    "error_sums": Statistic(ERROR, error_sums),
+    "variance_sums": Statistic(PREDICTION, variance_sums),
+    "label_counts": Statistic(PREDICTION, label_counts),
+    "label_scores": Statistic(PREDICTION, label_scores),
 }
 """Every statistic by name; `Metric.statistics` refers to these."""

@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from typing import Any
 
 from torch import Tensor, nn
 
@@ -26,6 +27,16 @@ class Backbone(Identified, ABC):
     """
 
     blocks: int = BLOCKS
+
+    def version_at(self, size: tuple[int, int]) -> int:
+        """Version of the results on images of `size` (height, width): 1 where later ones change nothing there."""
+        return self.version
+
+    def identity_at(self, size: tuple[int, int]) -> dict[str, Any]:
+        """`identity` on images of `size`: what was computed or trained before a change that does not show stays."""
+        version = self.version_at(size)
+        same = {name: value for name, value in self.identity().items() if name != "version"}
+        return same | ({"version": version} if version > 1 else {})
 
     @abstractmethod
     def block(self, index: int) -> nn.Module:

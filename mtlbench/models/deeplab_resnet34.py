@@ -1,7 +1,8 @@
 """DeepLab-ResNet34 in five blocks, the shape used by AdaShare, TreeMTL and arXiv 2305.12066, section 3.
 
 Blocks: stem | 3 | 4 | 6 | 3 residual units, strides 1, 2, 1, 1 and dilations 1, 1, 2, 4, so that 321 x 321 images
-give 41 x 41 predictions. `pretrained=true` starts the blocks from torchvision's ImageNet weights (a download).
+give 41 x 41 predictions. The stem's pooling rounds sizes up, as in the reference: 224 x 224 images give 29 x 29.
+`pretrained=true` starts the blocks from torchvision's ImageNet weights (a download).
 """
 
 import torch.nn.functional as F
@@ -46,10 +47,17 @@ class DeepLabResNet34(Backbone):
         pretrained: start from torchvision's ImageNet weights instead of random ones.
     """
 
-    name = "deeplab_resnet34"
+    name, version = "deeplab_resnet34", 2
 
     def __init__(self, pretrained: bool = False) -> None:
         self.pretrained = flag(pretrained, "model.pretrained")
+
+    def version_at(self, size: tuple[int, int]) -> int:
+        """Version 1 rounded down in the stem's pooling, which is the same unless a side is 0 or 3 modulo 4.
+
+        So results and trained models of 321 x 321, NYUv2's size in the paper, stay those of version 1.
+        """
+        return self.version if any(side % 4 in (0, 3) for side in size) else 1
 
     def block(self, index: int) -> nn.Module:
         """The stem for index 0, then groups of residual units."""
@@ -64,7 +72,8 @@ class DeepLabResNet34(Backbone):
 
 
 def _stem() -> nn.Sequential:
-    return nn.Sequential(nn.Conv2d(3, 64, 7, 2, 3, bias=False), nn.BatchNorm2d(64), nn.ReLU(), nn.MaxPool2d(3, 2, 1))
+    pool = nn.MaxPool2d(3, 2, 1, ceil_mode=True)
+    return nn.Sequential(nn.Conv2d(3, 64, 7, 2, 3, bias=False), nn.BatchNorm2d(64), nn.ReLU(), pool)
 
 
 def _group(index: int) -> nn.Sequential:

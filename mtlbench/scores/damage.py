@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from mtlbench.errors import DataError
 from mtlbench.metrics import METRICS
-from mtlbench.scores.wide import OK, SAME_MODEL, Block, block, levels, match, mean_over, with_status
+from mtlbench.scores.wide import ABOUT_METRIC, OK, SAME_MODEL, Block, block, levels, match, mean_over, with_status
 
 MIN_CLEAN = 1e-6
 """A drop relative to a smaller clean value is undefined."""
@@ -26,6 +26,7 @@ def relative_drops(metrics: pd.DataFrame) -> pd.DataFrame:
 
 def damage(drops: pd.DataFrame) -> pd.DataFrame:
     """Damage of each task in percent: the mean relative drop of its metrics."""
+    drops = drops.droplevel([name for name in ABOUT_METRIC if name in drops.index.names])
     return mean_over("metric", 100 * drops, lambda metric, why: f"{metric}: {why}", "; ")
 
 
@@ -60,7 +61,7 @@ def drops_from(
     row, found = match(keys, known, on, "row")
     a = block(metrics)
     c = np.where((found == 1)[:, None], a[np.where(found > 0, row, 0).astype(np.intp)], np.nan)
-    sign = np.where(higher_is_better(keys["metric"]), 1.0, -1.0)[:, None]
+    sign = np.where(higher_is_better(keys), 1.0, -1.0)[:, None]
     usable = np.abs(c) >= MIN_CLEAN
     drops = sign * (c - a) / np.where(usable, np.abs(c), np.nan)
     first, second = names
@@ -78,13 +79,24 @@ def drops_from(
     return with_status(pd.DataFrame(drops, metrics.index, metrics.columns), status), c
 
 
-def higher_is_better(names: pd.Series) -> NDArray[np.bool_]:
-    """The direction of each metric.
+def higher_is_better(keys: pd.DataFrame) -> NDArray[np.bool_]:
+    """The direction of the metric of each row.
 
     Raises:
-        DataError: a name is no metric.
+        DataError: a metric is unknown.
     """
-    unknown = sorted(set(names) - set(METRICS))
+    return about_metric(keys, "higher_is_better").to_numpy(bool)
+
+
+def about_metric(keys: pd.DataFrame, what: str) -> pd.Series:
+    """``unit`` or ``higher_is_better`` of the metric of each row; from the frame, else from `METRICS`.
+
+    Raises:
+        DataError: a metric is unknown.
+    """
+    if what in keys:
+        return keys[what]
+    unknown = sorted(set(keys["metric"]) - set(METRICS))
     if unknown:
         raise DataError(f"metric {unknown[0]!r} in the results is unknown; known are {', '.join(METRICS)}")
-    return np.array([METRICS[name].higher_is_better for name in names], dtype=bool)
+    return keys["metric"].map(lambda name: getattr(METRICS[name], what))

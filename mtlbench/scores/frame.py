@@ -8,15 +8,17 @@ import numpy as np
 import pandas as pd
 
 from mtlbench.errors import DataError
-from mtlbench.metrics import PAPER_BATCH, Scores, values
+from mtlbench.metrics import PAPER_BATCH, Scores, metrics_of, values
+from mtlbench.metrics.formulas import rebuilt
 from mtlbench.scores import bootstrap_weights
-from mtlbench.scores.wide import IDENTITY, SAME_MODEL
+from mtlbench.scores.wide import ABOUT_METRIC, IDENTITY, SAME_MODEL
 from mtlbench.storage.store import Cell
 from mtlbench.tasks import EVERY_TASK, Task
 
 SCORE_SETS: tuple[Scores, ...] = ("standard", "paper")
 REPLICATES = 1000
 LEVELS = tuple(dict.fromkeys((*IDENTITY, *SAME_MODEL, "norm", "options", "recipe", "cell")))
+METRIC = ("task", "metric", *ABOUT_METRIC)
 OPTIONS = ("objective", "step_options", "starts", "norm")
 OF_DATA = ("images", "resolution", "seed", "classes", "normals", "base")
 HASH_DIGITS = 8
@@ -35,7 +37,7 @@ def metrics_frame(
         seed: of the bootstrap.
 
     Returns:
-        A wide frame: index levels `LEVELS`, ``task``, ``metric``; columns 0 (the value) to `replicates`.
+        A wide frame: index levels `LEVELS` and `METRIC`; columns 0 (the value) to `replicates`.
 
     Raises:
         DataError: a cell is sound but holds something else than mtlbench computes.
@@ -58,7 +60,7 @@ def metrics_frame(
                 f"{cell.key}.npz: a cell that cannot be scored ({type(error).__name__}: {error}); "
                 "remove it from the store, the attack that made it computes it again"
             ) from error
-    levels = pd.MultiIndex.from_tuples(index, names=(*LEVELS, "task", "metric")) if index else _nothing()
+    levels = pd.MultiIndex.from_tuples(index, names=(*LEVELS, *METRIC)) if index else _nothing()
     return pd.DataFrame(np.array(rows).reshape(len(rows), 1 + replicates), index=levels)
 
 
@@ -66,14 +68,24 @@ def _values(
     cell: Cell, scores: Scores, weights: np.ndarray, paper_batch: int
 ) -> Iterator[tuple[tuple[Any, ...], np.ndarray]]:
     """Index levels and values of every metric of a cell."""
-    tasks = [Task(name, 0, "", tuple(metrics)) for name, metrics in cell.tasks.items()]
+    tasks = _tasks(cell)
+    known = {(task.name, metric.name): metric for task in tasks for metric in metrics_of(task)}
     own = names(cell)
     for variant, arrays in variants(cell.arrays).items():
         identity = own | {"scores": scores}
         if variant:
             identity |= {"target": variant, "cell": f"{cell.key}:{variant}"}
         for (task, metric), value in values(tasks, arrays, weights, scores, paper_batch).items():
-            yield (*(identity[level] for level in LEVELS), task, metric), value
+            about = known[task, metric]
+            yield (*(identity[level] for level in LEVELS), task, metric, about.unit, about.higher_is_better), value
+
+
+def _tasks(cell: Cell) -> list[Task]:
+    """The tasks of a cell with their metrics; those of plugins as they are described in it."""
+    return [
+        Task(name, 0, "", tuple(rebuilt(name, metric, cell.formulas.get(name, {}).get(metric)) for metric in metrics))
+        for name, metrics in cell.tasks.items()
+    ]
 
 
 def variants(arrays: Mapping[str, np.ndarray]) -> dict[str, dict[str, np.ndarray]]:
@@ -92,7 +104,8 @@ def names(cell: Cell) -> dict[str, Any]:
     differ in: a step size, an alpha, restarts, the attacked tasks. ``recipe`` is that of the training, which has more
     than a name; empty where the weights were given. Both are canonical JSON.
     """
-    identity = {"precision": "fp32", **cell.identity, "norm": cell.identity.get("norm", "linf"), "cell": cell.key}
+    defaults = {"precision": "fp32", "model_version": 1, "norm": "linf"}  # an identity does not name them
+    identity = {**defaults, **cell.identity, "cell": cell.key}
     attack = {name: cell.identity[name] for name in OPTIONS if cell.identity.get(name)}
     attacked = identity.get("tasks") or ()
     if identity.get("target") == EVERY_TASK and 0 < len(attacked) < len(cell.tasks):
@@ -122,6 +135,7 @@ def details(cell: Cell) -> dict[str, str]:
     trained_on = (cell.provenance.get("recipe") or {}).get("dataset", {})
     found |= {"training_dataset": _words(trained_on.get("generated") or trained_on.get("name"))}
     last = {"tree": identity.get("tree"), "precision": identity.get("precision", "fp32")}
+    last |= {"model_version": identity.get("model_version", 1)}
     last |= {name: str(identity.get(name))[:HASH_DIGITS] for name in ("split", "weights", "fingerprint")}
     return found | {name: _words(value) for name, value in last.items()}
 
@@ -150,5 +164,5 @@ def _words(value: object) -> str:
 
 
 def _nothing() -> pd.MultiIndex:
-    names = (*LEVELS, "task", "metric")
+    names = (*LEVELS, *METRIC)
     return pd.MultiIndex.from_arrays([[] for _ in names], names=names)

@@ -6,13 +6,13 @@ import pandas as pd
 
 from mtlbench.metrics import METRICS
 from mtlbench.scores.bootstrap import interval
-from mtlbench.scores.damage import arp, damage, drops_and_clean, higher_is_better, relative_drops
+from mtlbench.scores.damage import about_metric, arp, damage, drops_and_clean, relative_drops
 from mtlbench.scores.transferability import transferability
-from mtlbench.scores.wide import IDENTITY, OK, block, levels, with_status
+from mtlbench.scores.wide import ABOUT_METRIC, IDENTITY, OK, block, levels, with_status
 from mtlbench.tasks import DEPTH, EDGE_TEXTURE, KEYPOINTS2D, NORMALS, SEGMENTATION
 
 TASK_ORDER = (SEGMENTATION, NORMALS, DEPTH, KEYPOINTS2D, EDGE_TEXTURE)
-ALWAYS_TELL = ("tree", "precision", "split", "weights", "fingerprint")
+ALWAYS_TELL = ("tree", "precision", "model_version", "split", "weights", "fingerprint")
 """Details that say that cells differ, not in what a reader would call it."""
 
 
@@ -83,8 +83,8 @@ def _told_apart(table: pd.DataFrame, more: pd.DataFrame) -> pd.DataFrame:
 def _metrics(points: pd.DataFrame) -> pd.DataFrame:
     drops, clean = drops_and_clean(points)
     table = levels(points)
-    table["unit"] = [METRICS[name].unit for name in table["metric"]]
-    table["higher_is_better"] = higher_is_better(table["metric"])
+    for name in ABOUT_METRIC:
+        table[name] = about_metric(table, name)
     table["clean"], table["attacked"], table["relative_drop"] = clean, block(points), block(drops)
     values = ["unit", "higher_is_better", "clean", "attacked", "relative_drop"]
     return _sorted(table, keys=["task", "metric"], values=values)

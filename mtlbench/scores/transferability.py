@@ -12,6 +12,7 @@ from mtlbench.scores.wide import OK, SHARING, block, levels, match, mean_over
 MIN_DAMAGE = 1.0
 """Percent. The transferability of an attack that damages its own task by less is undefined."""
 
+NO_INDEPENDENT = "no independent result"
 MIN_RATIO = 0.01
 """The gain over an independent model that transfers less is undefined."""
 
@@ -75,7 +76,7 @@ def _with_gain(ratios: pd.DataFrame) -> pd.DataFrame:
     reason = np.select(
         [found == 0, found > 1, np.isnan(base), base < MIN_RATIO],
         [
-            "no independent result",
+            NO_INDEPENDENT,
             "several independent results",
             "independent ratio undefined",
             f"independent ratio below {MIN_RATIO}",

@@ -21,12 +21,15 @@ IDENTITY = (
 
 SAME_MODEL = (
     *("dataset", "split", "fingerprint", "model", "training", "sharing", "tree", "weights", "seed"),
-    *("n_images", "scores", "precision"),
+    *("n_images", "scores", "precision", "model_version"),
 )
 """Levels in which, where present, an attacked cell and its clean cell agree."""
 
 SHARING = ("sharing", "shared_blocks", "tree", "weights", "cell")
 """Levels in which a cell and its independent counterpart may differ; in all others they agree."""
+
+ABOUT_METRIC = ("unit", "higher_is_better")
+"""What the levels of a frame of metrics say of a metric; where they are absent it is one of mtlbench's."""
 
 OK = "ok"
 

@@ -16,7 +16,7 @@ import traceback
 import zipfile
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -88,12 +88,14 @@ class Cell:
         provenance: when, where and how it was computed; not part of the key.
         tasks: what each task is, in order: name, metrics.
         arrays: ``<task>/<statistic>`` -> per-image rows [N, k] or pooled [k]; ``losses`` [N, T] and others.
+        formulas: task -> metric -> what it computes, unit and direction, of metrics that are none of mtlbench's.
     """
 
     identity: Mapping[str, Any]
     provenance: Mapping[str, Any]
     tasks: Mapping[str, list[str]]
     arrays: Mapping[str, np.ndarray]
+    formulas: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     @property
     def key(self) -> str:
@@ -283,6 +285,7 @@ def _pack(cell: Cell, more: Mapping[str, Any]) -> bytes:
         "provenance": cell.provenance,
         "tasks": cell.tasks,
         "sha256": _checksum(cell.arrays),
+        **({"formulas": cell.formulas} if cell.formulas else {}),
         **more,
     }
     buffer = io.BytesIO()
@@ -306,7 +309,7 @@ def _unpack(path: Path, key: str) -> tuple[Cell, dict[str, Any]]:
         intact &= header["sha256"] == _checksum(arrays)
         for old in range(schema, SCHEMA):
             header = UPGRADES[old](header)
-        cell = Cell(header["identity"], header["provenance"], header["tasks"], arrays)
+        cell = Cell(header["identity"], header["provenance"], header["tasks"], arrays, header.get("formulas", {}))
     except UNREADABLE as error:
         raise DamagedCellError(path, f"damaged cell ({error})") from error
     if not intact:

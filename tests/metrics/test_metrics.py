@@ -7,11 +7,19 @@ import torch.nn.functional as F
 from torchmetrics import JaccardIndex
 
 from mtlbench.metrics import METRICS, statistics_of, values
-from mtlbench.metrics.layout import BINS_PER_DEGREE, COLUMNS, bins
+from mtlbench.metrics.layout import (
+    BINS_PER_DEGREE,
+    COLUMNS,
+    LABEL_BLOCKS,
+    NAMES,
+    SCORE_BLOCKS,
+    VARIANCE_BLOCKS,
+    bins,
+)
 from mtlbench.metrics.measure import Measured, measure
 from mtlbench.metrics.normals import coarse_median, fine_median
 from mtlbench.metrics.statistics import STATISTICS
-from mtlbench.tasks import Task, five_tasks, three_tasks
+from mtlbench.tasks import Task, classification, five_tasks, multilabel, regression, three_tasks
 from tests.device import DEVICE, HERE, here
 
 CLASSES = 6
@@ -20,13 +28,21 @@ ROUNDING = 1e-8  # a float32 function may round differently by the position in m
 HIDDEN = 4  # the image without a valid pixel
 THREE = three_tasks(CLASSES)
 FIVE = five_tasks([0.5, 2.0, 1.0, 3.0, 0.7, 9.0])
-SETS = {"three": THREE, "five": FIVE}
+IMAGES = (
+    classification(CLASSES, name="class"),
+    multilabel(3, name="labels", metrics=("label_accuracy", "label_f1", "mean_ap", "auroc")),
+    regression("mm", name="wear", outputs=2),
+)
+SETS = {"three": THREE, "five": FIVE, "images": IMAGES}
+PIXELS = {name: tasks for name, tasks in SETS.items() if name != "images"}
 
 pytestmark = [pytest.mark.engine, pytest.mark.usefixtures("one_thread")]
 
 
 def scene(tasks, n=N, size=(12, 20), seed=0):
     """Random predictions at half the size, targets and masks; one image has no valid pixel."""
+    if tasks is IMAGES:
+        return vectors(n, seed)
     g = torch.Generator().manual_seed(seed)
     predictions, targets, masks = {}, {}, {}
     for task in tasks:
@@ -39,6 +55,19 @@ def scene(tasks, n=N, size=(12, 20), seed=0):
     targets["segmentation"] = torch.where(masks["segmentation"], labels, 255).to(torch.uint8)
     targets["depth"] = targets["depth"].abs() + 0.1
     predictions["depth"] = predictions["depth"] + 0.8  # some are negative
+    return predictions, targets, masks
+
+
+def vectors(n, seed):
+    """Random predictions, targets and masks of tasks per image; image `HIDDEN` and some others do not count."""
+    g = torch.Generator().manual_seed(seed)
+    predictions = {task.name: torch.randn(n, task.channels, 1, 1, generator=g) for task in IMAGES}
+    labels = torch.randint(-1, 2, (n, 3, 1, 1), generator=g)  # -1 is unknown
+    targets = {"class": torch.randint(0, CLASSES - 1, (n, 1, 1, 1), generator=g), "labels": labels.float()}
+    targets["wear"] = 3 + torch.randn(n, 2, 1, 1, generator=g)
+    masks = {task.name: torch.rand(n, 1, 1, 1, generator=g) < 0.9 for task in IMAGES}
+    for mask in masks.values():
+        mask[HIDDEN % n] = n == 1
     return predictions, targets, masks
 
 
@@ -140,7 +169,7 @@ def test_five_tasks_equal_independent_formulas():
     assert score(FIVE, parts) == pytest.approx(expected, rel=1e-6)
 
 
-@pytest.mark.parametrize("tasks", SETS.values(), ids=SETS)
+@pytest.mark.parametrize("tasks", PIXELS.values(), ids=PIXELS)
 def test_paper_means_are_means_over_groups_weighted_by_images(tasks):
     parts = scene(tasks)
     found, weights, total = score(tasks, parts, "paper", group=2), [2, 2, 2, 2, 1], {}
@@ -238,7 +267,7 @@ def test_what_the_mask_hides_changes_nothing(tasks):
     for task in tasks:
         hidden = ~parts[2][task.name].expand_as(parts[1][task.name])
         target = parts[1][task.name]
-        parts[1][task.name] = torch.where(hidden, 255 if task.name == "segmentation" else torch.nan, target)
+        parts[1][task.name] = torch.where(hidden, 255 if task.holds == "classes" else torch.nan, target)
         parts[0][task.name][HIDDEN] = torch.nan
     assert score(tasks, parts) == before
 
@@ -283,7 +312,7 @@ def test_a_broken_prediction_is_never_robust(tasks, scores, value):
         parts[0][task.name][N - 1, 0, 0, 0] = value
     found = score(tasks, parts, scores, np.arange(N))
     for task in tasks:
-        if task.loss == "cross_entropy" and value == torch.inf:
+        if task.holds in ("classes", "attributes") and value == torch.inf:
             continue  # an infinite logit is the largest
         assert np.isnan([found[task.name, name] for name in task.metrics]).all(), task.name
     assert not np.isinf(list(found.values())).any()
@@ -303,15 +332,23 @@ def test_every_metric_declares_what_exists():
             assert len(set(statistics_of(task))) == len(statistics_of(task))
 
 
+OF_IMAGES = {"label_counts": "labels", "label_scores": "labels", "error_sums": "wear", "variance_sums": "wear"}
+WIDTHS = {
+    "label_counts": len(LABEL_BLOCKS) * 3,
+    "label_scores": len(SCORE_BLOCKS) * 3,
+    "variance_sums": len(VARIANCE_BLOCKS) * 2,
+}
+
+
 def test_statistics_have_their_declared_shapes_and_are_additive():
-    task = Task("all", CLASSES, "", tuple(METRICS))
+    task = Task("everything", CLASSES, "", tuple(METRICS))
     for name, statistic in STATISTICS.items():
+        tasks = IMAGES if name in OF_IMAGES else THREE
         source = {"depth_sums": "depth", "l1_sums": "depth"}.get(name, "normals" if "ang" in name else "segmentation")
-        if name == "cosine_sums":
-            source = "normals"
-        prediction, target, mask = (part[source] for part in moved(scene(THREE)))
+        source = {"cosine_sums": "normals", **OF_IMAGES}.get(name, source)
+        prediction, target, mask = (part[source] for part in moved(scene(tasks)))
         found = statistic(prediction, target, mask)
-        width = len(COLUMNS[name]) if name in COLUMNS else 3 * CLASSES
+        width = len(COLUMNS[name]) if name in COLUMNS else WIDTHS.get(name, 3 * CLASSES)
         if name in BINS_PER_DEGREE:
             width = bins(name) + 1
         assert found.shape == ((width,) if statistic.pooled else (N, width)), name
@@ -319,7 +356,7 @@ def test_statistics_have_their_declared_shapes_and_are_additive():
         if statistic.pooled:
             halves = [statistic(prediction[i], target[i], mask[i]) for i in (slice(4), slice(4, N))]
             assert (halves[0] + halves[1] == found).all()
-    assert set(statistics_of(task)) == set(STATISTICS)
+    assert set(statistics_of(task)) == set(STATISTICS) == NAMES
 
 
 def test_measure_has_one_entry_for_each_statistic_that_is_needed():

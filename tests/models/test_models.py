@@ -47,7 +47,7 @@ def size(module: nn.Module) -> int:
 def test_prediction_shapes(backbone, stride, shared):
     """One stride for all sizes, odd ones too; rounding up, so that no border pixel is lost."""
     model = on_meta(backbone, shared)
-    for height, width in [(64, 64), (61, 47)]:
+    for height, width in [(66, 66), (61, 45), (61, 46)]:
         found = shapes(model(torch.empty(2, 3, height, width, device="meta")))
         small = (ceil(height / stride), ceil(width / stride))
         assert found == {task.name: (2, task.channels, *small) for task in TASKS}
@@ -56,7 +56,8 @@ def test_prediction_shapes(backbone, stride, shared):
 def test_prediction_sizes_of_the_paper():
     deeplab = on_meta(DeepLabResNet34(), BLOCKS)
     assert deeplab(torch.empty(1, 3, 321, 321, device="meta"))["depth"].shape[-2:] == (41, 41)
-    assert deeplab(torch.empty(1, 3, 224, 224, device="meta"))["depth"].shape[-2:] == (28, 28)
+    for side, small in ((224, 29), (64, 9), (97, 13)):
+        assert deeplab(torch.empty(1, 3, side, side, device="meta"))["depth"].shape[-2:] == (small, small)
     mobile = on_meta(MobileNetV2(), BLOCKS)
     assert mobile(torch.empty(1, 3, 224, 224, device="meta"))["depth"].shape[-2:] == (14, 14)
 
@@ -203,3 +204,22 @@ def test_the_width_of_tiny():
     for wrong in (0, -1, 11, True, "wide"):
         with pytest.raises(UsageError, match=r"model\.width"):
             Tiny(wrong)
+
+
+@pytest.mark.parametrize("side", range(61, 69))
+def test_deeplab_is_another_version_where_the_rounding_up_shows(side):
+    """The stem's pooling rounded down in version 1: at most sizes that gives the same, bit for bit."""
+    stem = DeepLabResNet34().block(0).eval()
+    old = nn.Sequential(*stem[:3], nn.MaxPool2d(3, 2, 1))
+    image = torch.rand(1, 3, side, 65, generator=torch.Generator().manual_seed(side))
+    same = stem(image).shape == old(image).shape
+    assert not same or torch.equal(stem(image), old(image))
+    assert DeepLabResNet34().version_at((side, 65)) == DeepLabResNet34().version_at((65, side)) == (1 if same else 2)
+
+
+def test_the_identity_at_a_size():
+    backbone = DeepLabResNet34()
+    assert backbone.identity() == {"name": "deeplab_resnet34", "version": 2}
+    assert backbone.identity_at((224, 224)) == {"name": "deeplab_resnet34", "version": 2}
+    assert backbone.identity_at((321, 321)) == {"name": "deeplab_resnet34"}, "results of before stay"
+    assert Tiny().identity_at((224, 224)) == Tiny().identity()

@@ -1,0 +1,66 @@
+"""Metrics of one class an image, from the counts of each class. Bounded: a cross-entropy near 0 has no relative drop.
+
+Both score sets agree. Of classes, those in the ground truth count, as in mIoU: which ones they are is no choice of an
+attack. (scikit-learn's macro F1 averages the predicted ones too.)
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from mtlbench.metrics.base import PAPER_BATCH, Floats, Metric, Scores, Statistics, divide
+
+
+@dataclass(frozen=True)
+class _OfCounts(Metric):
+    """A metric of the counts of classes, each [R, C]: predicted correctly, in the truth, predicted."""
+
+    statistics = ("class_counts",)
+
+    def value(self, statistics: Statistics, weights: Floats, scores: Scores, batch: int = PAPER_BATCH) -> Floats:
+        """See `Metric.value`; a fraction."""
+        return self.of(*np.split(weights @ statistics["class_counts"], 3, axis=1))
+
+    def of(self, correct: Floats, truth: Floats, predicted: Floats) -> Floats:
+        """[R]."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True)
+class Accuracy(_OfCounts):
+    """Share of images whose class is right."""
+
+    def of(self, correct: Floats, truth: Floats, predicted: Floats) -> Floats:
+        """See `_OfCounts`."""
+        return divide(correct.sum(1), truth.sum(1))
+
+
+@dataclass(frozen=True)
+class BalancedAccuracy(_OfCounts):
+    """Mean over the classes in the ground truth of the share of their images that is right."""
+
+    def of(self, correct: Floats, truth: Floats, predicted: Floats) -> Floats:
+        """See `_OfCounts`."""
+        return _mean(divide(correct, truth), truth)
+
+
+@dataclass(frozen=True)
+class MacroF1(_OfCounts):
+    """Mean over the classes in the ground truth of F1, the harmonic mean of precision and recall."""
+
+    def of(self, correct: Floats, truth: Floats, predicted: Floats) -> Floats:
+        """See `_OfCounts`."""
+        return _mean(divide(2 * correct, truth + predicted), truth)
+
+
+def _mean(of_class: Floats, truth: Floats) -> Floats:
+    """The mean over the classes that occur, [R]; NaN where none does or a count is NaN."""
+    occurs = truth != 0
+    return divide(np.where(occurs, of_class, 0).sum(1), occurs.sum(1))
+
+
+METRICS: tuple[Metric, ...] = (
+    Accuracy("accuracy", "1", True),
+    BalancedAccuracy("balanced_accuracy", "1", True),
+    MacroF1("macro_f1", "1", True),
+)

@@ -1,0 +1,159 @@
+"""`mtlbench.attack` and `mtlbench.perturb` of a model of one's own."""
+
+import subprocess
+import sys
+from collections.abc import Callable
+
+import pandas as pd
+import pytest
+import torch
+from torch import Tensor, nn
+
+import mtlbench
+from mtlbench.attacks.objectives import Power, Total
+from mtlbench.attacks.steps import PGD
+from mtlbench.errors import ModelError, UsageError
+from tests.api.conftest import TASKS, split
+from tests.data.test_own import cut
+
+Split = tuple[Tensor, dict[str, Tensor]]
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+
+def same(one: mtlbench.Result, other: mtlbench.Result) -> None:
+    for name in ("metrics", "damage", "arp", "transferability"):
+        pd.testing.assert_frame_equal(getattr(one, name), getattr(other, name))
+
+
+def test_every_attack_and_eps_has_a_row(result: mtlbench.Result) -> None:
+    found = set(result.arp[["attack", "target", "eps"]].itertuples(index=False, name=None))
+    names = [("dgba", "all"), ("total", "all"), *(("single", task) for task in TASKS)]
+    assert found == {(attack, target, eps) for attack, target in names for eps in (2.0, 8.0)}
+    assert set(result.arp["status"]) == {"ok"}
+    assert (result.arp["ci_low"] <= result.arp["arp_percent"]).all()
+
+
+def test_the_attack_hurts(result: mtlbench.Result) -> None:
+    arp = result.arp.set_index(["attack", "target", "eps"])["arp_percent"]
+    assert arp["dgba", "all", 8.0] > arp["dgba", "all", 2.0] > 2
+    assert set(result.metrics["task"]) == set(TASKS)
+    kind = result.metrics[(result.metrics["metric"] == "accuracy") & (result.metrics["target"] == "kind")]
+    assert (kind["attacked"] < kind["clean"]).all()
+
+
+@pytest.mark.parametrize("size", [3, 8])
+def test_the_loaders_batches_change_nothing(
+    attacked: Callable[..., mtlbench.Result], result: mtlbench.Result, test_split: Split, size: int
+) -> None:
+    same(attacked(cut(test_split, size)), result)
+
+
+def test_the_model_comes_back_as_it_was(net: nn.Module, attacked: Callable[..., mtlbench.Result]) -> None:
+    before = {name: value.clone() for name, value in net.state_dict().items()}
+    assert net.training
+    attacked(limit=2, eps=1)
+    assert net.training
+    assert all(parameter.requires_grad and parameter.grad is None for parameter in net.parameters())
+    assert all(torch.equal(before[name], value) for name, value in net.state_dict().items())
+
+
+def test_a_callable_computes_what_its_module_does(
+    net: nn.Module, attacked: Callable[..., mtlbench.Result], result: mtlbench.Result
+) -> None:
+    found = attacked(model=lambda x: net(x), modules=[net], eps=8, objective="dgba")
+    row = result.arp[(result.arp["attack"] == "dgba") & (result.arp["eps"] == 8)]
+    assert found.arp["arp_percent"].tolist() == row["arp_percent"].tolist()
+
+
+def test_inputs_are_applied_inside_so_that_eps_keeps_its_unit(
+    net: nn.Module, attacked: Callable[..., mtlbench.Result], result: mtlbench.Result
+) -> None:
+    found = attacked(model=lambda x: net(x / 255), modules=[net], inputs="rgb255", eps=8, objective="dgba")
+    row = result.arp[(result.arp["attack"] == "dgba") & (result.arp["eps"] == 8)]
+    assert found.arp["arp_percent"].tolist() == pytest.approx(row["arp_percent"].tolist(), abs=0.2)
+    assert found.checks["outside"].max() < 1e-3
+
+
+def test_parts_as_objects_and_by_name(attacked: Callable[..., mtlbench.Result]) -> None:
+    named = attacked(objective="total", step="pgd", eps=4)
+    built = attacked(objective=Total(), step=PGD(3), steps=None, eps=[4])
+    same(named, built)
+    alphas = attacked(objective=Power(1.5), step="fgsm", steps=None, eps=4)
+    assert alphas.arp["attack"].tolist() == ["power"]
+
+
+def test_noise_is_a_control(attacked: Callable[..., mtlbench.Result]) -> None:
+    found = attacked(objective=["noise", "dgba"], eps=8).arp.set_index("attack")
+    assert found.loc["noise", "arp_percent"] < found.loc["dgba", "arp_percent"]
+
+
+WRONG = {
+    "objective": ({"objective": "dgab"}, "objective=dgab: expected single, total, dgba"),
+    "no objective": ({"objective": []}, "expected one or more of single"),
+    "step": ({"step": "pdg"}, "step=pdg: expected fgsm, pgd"),
+    "steps of fgsm": ({"step": "fgsm", "steps": 10}, "steps=10: fgsm takes one step"),
+    "steps": ({"steps": 0}, "steps=0: expected a whole number of at least 1"),
+    "eps": ({"eps": [4, 300]}, "eps=300: expected grey levels of 255"),
+    "no eps": ({"eps": []}, "expected one or more numbers"),
+    "norm": ({"norm": "l1"}, "norm=l1: expected linf or l2"),
+    "limit": ({"limit": 0}, "limit=0: expected a whole number of at least 1"),
+    "tasks": ({"tasks": {"scene": 3}}, "expected {name: mtlbench.depth"),
+    "known tasks": ({"tasks": "nyu"}, "nyuv2 or rooms"),
+}
+
+
+@pytest.mark.parametrize("case", WRONG)
+def test_wrong_arguments_are_named(attacked: Callable[..., mtlbench.Result], case: str) -> None:
+    options, message = WRONG[case]
+    with pytest.raises(UsageError) as error:
+        attacked(**options)
+    assert message in str(error.value)
+
+
+def test_a_missing_task_is_named(attacked: Callable[..., mtlbench.Result]) -> None:
+    with pytest.raises(
+        ModelError, match="surface: the model returns a mapping with the keys 'scene', 'range', 'kind'"
+    ):
+        attacked(loader=(split(2, 0)[0], {"surface": torch.ones(2, 3, 16, 16)}), tasks={"surface": mtlbench.normals()})
+
+
+@pytest.mark.parametrize("norm", ["linf", "l2"])
+def test_perturb_stays_in_the_ball_and_hurts(net: nn.Module, test_split: Split, norm: str) -> None:
+    images, targets = test_split
+    made = mtlbench.perturb(net, images, targets, TASKS, eps=8, steps=3, norm=norm)
+    moved = (made - images).flatten(1)
+    length = moved.abs().amax(1) if norm == "linf" else moved.square().mean(1).sqrt()
+    assert length.max() <= 8 / 255 + 1e-6
+    assert made.min() >= 0
+    assert made.max() <= 1
+    assert not made.requires_grad
+    net.eval()
+    right = [(net(x)["kind"].argmax(1) == targets["kind"]).float().mean() for x in (images, made)]
+    net.train()
+    assert right[1] < right[0]
+
+
+def test_perturb_is_what_attack_scores(
+    net: nn.Module, attacked: Callable[..., mtlbench.Result], test_split: Split
+) -> None:
+    images, targets = test_split
+    made = mtlbench.perturb(net, images, targets, TASKS, eps=8, steps=3)
+    scored = attacked((made, targets), eps=0, objective="dgba").metrics
+    expected = attacked(eps=8, objective="dgba").metrics
+    clean, hurt = (table[table["attack"] == "dgba"] for table in (scored, expected))
+    assert clean["clean"].tolist() == pytest.approx(hurt["attacked"].tolist(), rel=1e-5)
+
+
+def test_perturb_by_single_wants_one_task(net: nn.Module, test_split: Split) -> None:
+    with pytest.raises(UsageError, match="objective=single: give one task, not scene, range, kind"):
+        mtlbench.perturb(net, *test_split, TASKS, objective="single")
+
+
+def test_importing_mtlbench_imports_no_torch() -> None:
+    code = "import sys, mtlbench; mtlbench.depth(); assert 'attack' in dir(mtlbench); print('torch' in sys.modules)"
+    assert subprocess.check_output([sys.executable, "-c", code], text=True) == "False\n"
+
+
+def test_other_names_are_no_attributes() -> None:
+    with pytest.raises(AttributeError, match="no attribute 'atack'"):
+        mtlbench.atack  # noqa: B018
