@@ -28,7 +28,7 @@ class Description:
         class_share: per class, its share of the valid segmentation pixels, 0..1; empty without that task.
         depth_edges: n + 1 bin edges, in metres (the last is infinite) or in log units 0..1.
         depth_counts: n numbers of valid pixels; a bin includes its lower edge, the last one both.
-        valid_share: task name -> share of pixels that its mask keeps, 0..1.
+        valid_share: task name -> share of pixels that its mask keeps, 0..1; of images for a task per image.
     """
 
     name: str
@@ -55,13 +55,13 @@ def describe(dataset: ImageDataset, progress: Callable[[int, int], None] | None 
     classes = np.zeros(tasks[SEGMENTATION].channels if SEGMENTATION in tasks else 0, np.int64)
     edges = LOG_UNITS if DEPTH in tasks and "log_depth_err" in tasks[DEPTH].metrics else METRES
     depths = np.zeros(len(edges) - 1, np.int64)
-    valid, pixels, size = dict.fromkeys(tasks, 0), 0, (0, 0)
+    valid, pixels, size = dict.fromkeys(tasks, 0), dict.fromkeys(tasks, 0), (0, 0)
     for index in range(len(dataset)):
         sample = dataset.sample(index)
         size = (sample.image.shape[1], sample.image.shape[2])
-        pixels += size[0] * size[1]
         for task in tasks:
             valid[task] += int(sample.masks[task].sum())
+            pixels[task] += sample.masks[task].numel()
         if SEGMENTATION in tasks:
             classes += torch.bincount(_valid(sample, SEGMENTATION).long(), minlength=len(classes)).numpy()
         if DEPTH in tasks:
@@ -76,7 +76,7 @@ def describe(dataset: ImageDataset, progress: Callable[[int, int], None] | None 
         class_share=tuple((classes / max(int(classes.sum()), 1)).tolist()),
         depth_edges=edges,
         depth_counts=tuple(depths.tolist()),
-        valid_share={task: count / max(pixels, 1) for task, count in valid.items()},
+        valid_share={task: count / max(pixels[task], 1) for task, count in valid.items()},
     )
 
 

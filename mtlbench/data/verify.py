@@ -120,8 +120,13 @@ def _named_files(dataset: ImageDataset, index: int) -> dict[str, Path]:
 
 
 def _odd_targets(dataset: ImageDataset, sample: Sample, paths: Mapping[str, Path]) -> Iterator[Note]:
-    """Targets without a valid pixel, and targets that are the same at every valid pixel."""
+    """Targets without a valid pixel, and targets that are the same at every valid pixel.
+
+    A whole image has but one value, and a map whose file is allowed to be missing is known to be the same everywhere.
+    """
     for task in dataset.tasks:
+        if task.per_image or (isinstance(dataset, ListedDataset) and task.name not in paths):
+            continue
         file = paths.get(task.name, paths[IMAGE])
         valid = sample.targets[task.name][:, sample.masks[task.name][0]]
         if valid.numel() == 0:

@@ -29,7 +29,9 @@ def scores(
     record = Record()
     for batch in batches:
         predictions = {
-            task.name: constant[task.name][None, :, None, None].expand(len(batch), -1, *batch.image.shape[-2:])
+            task.name: constant[task.name][None, :, None, None].expand(
+                len(batch), -1, *batch.targets[task.name].shape[-2:]
+            )
             for task in tasks
         }
         record.add(measure(tasks, predictions, batch.targets, batch.masks), len(batch))
