@@ -269,7 +269,7 @@ def classification(
     ignore: float | None = None,
     class_weights: Sequence[float] = (),
     loss: str | Loss = "cross_entropy",
-    attack_loss: str | Loss | None = "dlr",
+    attack_loss: str | Loss | None = "class_margin",
     metrics: Sequence[str | Scored] = ("accuracy", "balanced_accuracy", "macro_f1"),
 ) -> Task:
     """One class an image. A confident head has no cross-entropy left to climb, so the attack's loss is scale-free.

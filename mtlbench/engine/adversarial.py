@@ -74,7 +74,7 @@ class Adversary:
             return batch.image
         seen = self.attacked(tasks, iteration)
         rule: Step = FGSM() if self.step == "fgsm" else PGD(self.steps)
-        losses = TaskLosses(model, seen, batch.targets, batch.masks)
+        losses = TaskLosses(model, seen, batch.targets, batch.masks, clean=batch.image)
         eps = torch.full((len(batch),), self.eps / GREY, device=batch.image.device)
         random = PerImage(self.seed + iteration, batch.names)
         with frozen(model):

@@ -3,7 +3,8 @@
 Every loss takes a prediction [B, C, h, w], a target [B, c, h, w] *at the prediction's size* (`at_size` makes
 it, nearest, as the reference does), a mask [B, 1, h, w] bool and class weights [C] or None. Ignored pixels have
 weight 0. An image without a valid pixel has loss exactly 0 and no gradient; `valid_images` counts the others.
-Shapes that only broadcasting would take are a `DataError`.
+Shapes that only broadcasting would take are a `DataError`. Losses that a confident head cannot escape are in
+`scale_free`.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -12,27 +13,16 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from mtlbench.engine.masked import at_size, masked_mean, same_pixels, valid_images
+from mtlbench.engine.scale_free import SCALE_FREE, SCALES, SOFT, binary, of_images
 from mtlbench.errors import DataError, UsageError
-from mtlbench.tasks import Task
+from mtlbench.options import one_of
+from mtlbench.tasks import Loss, Task, named
 
-Loss = Callable[[Tensor, Tensor, Tensor, Tensor | None], Tensor]
+__all__ = ["LOSSES", "NORMALISED", "RAW", "TaskLosses", "at_size", "loss_of", "masked_mean", "valid_images"]
 
-
-def at_size(labels: Tensor, size: tuple[int, int]) -> Tensor:
-    """Nearest-resample labels [B, c, H, W] of any dtype to [B, c, *size], sampling at floor(i * in / out)."""
-    if labels.shape[-2:] == size:
-        return labels
-    rows, columns = (
-        torch.arange(out, device=labels.device) * given // out
-        for out, given in zip(size, labels.shape[-2:], strict=True)
-    )
-    return labels[..., rows[:, None], columns]
-
-
-def masked_mean(values: Tensor, weights: Tensor) -> Tensor:
-    """Per-image weighted mean [B] of values [B, h, w]; 0 where the weights [B, h, w] of an image are all zero."""
-    total = weights.sum((1, 2))
-    return (values * weights).sum((1, 2)) / torch.where(total > 0, total, torch.ones_like(total))
+RAW, NORMALISED = "raw", "normalised"
+"""How an attack's cross-entropies see logits: as they are, or divided by a third of the clean image's spread."""
 
 
 def cross_entropy(prediction: Tensor, target: Tensor, mask: Tensor, class_weights: Tensor | None) -> Tensor:
@@ -40,7 +30,7 @@ def cross_entropy(prediction: Tensor, target: Tensor, mask: Tensor, class_weight
 
     The mean divides by the summed weights, as `torch.nn.CrossEntropyLoss` does for a batch of one image.
     """
-    _same_pixels("cross_entropy", prediction, target, mask, channels=1)
+    same_pixels("cross_entropy", prediction, target, mask, channels=1)
     valid = mask[:, 0]
     ids = torch.where(valid, target[:, 0].long(), 0)
     nats = F.cross_entropy(prediction, ids, reduction="none")
@@ -50,30 +40,40 @@ def cross_entropy(prediction: Tensor, target: Tensor, mask: Tensor, class_weight
 
 def cosine(prediction: Tensor, target: Tensor, mask: Tensor, class_weights: Tensor | None = None) -> Tensor:
     """One minus the cosine, in [0, 2], between directions [B, 3, h, w] of any length."""
-    _same_pixels("cosine", prediction, target, mask, channels=max(prediction.shape[1], 2))  # of 1 it is but a sign
+    same_pixels("cosine", prediction, target, mask, channels=max(prediction.shape[1], 2))  # of 1 it is but a sign
     alike = F.cosine_similarity(prediction, torch.where(mask, target.to(prediction.dtype), 0), dim=1)
     return masked_mean(1 - alike, mask[:, 0].to(prediction.dtype))
 
 
 def l1(prediction: Tensor, target: Tensor, mask: Tensor, class_weights: Tensor | None = None) -> Tensor:
     """Absolute error in the unit of the target, both [B, C, h, w]; summed over channels, as its metric is."""
-    _same_pixels("l1", prediction, target, mask, channels=prediction.shape[1])
+    same_pixels("l1", prediction, target, mask, channels=prediction.shape[1])
     error = (prediction - torch.where(mask, target.to(prediction.dtype), 0)).abs()
     error = error.squeeze(1) if error.shape[1] == 1 else error.sum(1)
     return masked_mean(error, mask[:, 0].to(prediction.dtype))
 
 
-def _same_pixels(loss: str, prediction: Tensor, target: Tensor, mask: Tensor, channels: int) -> None:
-    """Refuse a target that has not `channels` channels, or a target or mask of other images or pixels."""
-    images, size = len(prediction), prediction.shape[2:]
-    if target.shape != (images, channels, *size) or mask.shape != (images, 1, *size):
-        raise DataError(
-            f"{loss}: prediction {list(prediction.shape)}, target {list(target.shape)}, mask {list(mask.shape)}; "
-            f"expected a target {[images, channels, *size]} and a mask {[images, 1, *size]}"
-        )
+def l2(prediction: Tensor, target: Tensor, mask: Tensor, class_weights: Tensor | None = None) -> Tensor:
+    """Squared error in the squared unit of the target, both [B, C, h, w]; summed over channels."""
+    same_pixels("l2", prediction, target, mask, channels=prediction.shape[1])
+    error = (prediction - torch.where(mask, target.to(prediction.dtype), 0)).square().sum(1)
+    return masked_mean(error, mask[:, 0].to(prediction.dtype))
 
 
-LOSSES: dict[str, Loss] = {"cross_entropy": cross_entropy, "cosine": cosine, "l1": l1}
+def bce(prediction: Tensor, target: Tensor, mask: Tensor, class_weights: Tensor | None = None) -> Tensor:
+    """Binary cross-entropy in nats of logits [B, A, h, w], the mean over the labels that are 0 or 1."""
+    same_pixels("bce", prediction, target, mask, channels=prediction.shape[1])
+    return binary(prediction, target, mask)
+
+
+LOSSES: dict[str, Loss] = {
+    "cross_entropy": cross_entropy,
+    "cosine": cosine,
+    "l1": l1,
+    "l2": l2,
+    "bce": bce,
+    **SCALE_FREE,
+}
 
 
 def loss_of(given: str | Loss) -> Loss:
@@ -88,11 +88,6 @@ def loss_of(given: str | Loss) -> Loss:
     return found
 
 
-def valid_images(mask: Tensor) -> Tensor:
-    """Which images of a mask [B, 1, h, w] have at least one valid pixel, [B] bool."""
-    return mask.flatten(1).any(1)
-
-
 class TaskLosses:
     """The losses of some tasks on a fixed batch as a function of its images: x [B, 3, H, W] -> [T, B].
 
@@ -102,6 +97,11 @@ class TaskLosses:
         tasks: the T tasks, in the order of the rows.
         targets: task name -> [B, c, H, W].
         masks: task name -> [B, 1, H, W] bool.
+        clean: the images without an attack [B, 3, H, W], on which scales of logits are measured, once and only where
+            a loss needs one.
+        logits: ``normalised`` divides those that a cross-entropy sees by a third of their spread on the clean image,
+            so that multiplying them by a number changes nothing; ``raw`` does not.
+        training: the losses that train; those that an attack climbs where false.
     """
 
     def __init__(
@@ -110,12 +110,19 @@ class TaskLosses:
         tasks: Sequence[Task],
         targets: Mapping[str, Tensor],
         masks: Mapping[str, Tensor],
+        *,
+        clean: Tensor | None = None,
+        logits: str = RAW,
+        training: bool = False,
     ) -> None:
         self.forward, self.tasks = forward, tuple(tasks)
         self.names = [task.name for task in tasks]
         self.targets = {name: targets[name] for name in self.names}
         self.masks = {name: masks[name] for name in self.names}
+        self.clean, self.training = clean, training
+        self.logits = one_of(logits, "attack.logits", (RAW, NORMALISED))
         self._sized: dict[tuple[str, tuple[int, int]], tuple[Tensor, Tensor]] = {}
+        self._scales: dict[str, Tensor] | None = None
 
     def __call__(self, x: Tensor) -> Tensor:
         """Per-image losses [T, B] of images `x`."""
@@ -131,13 +138,46 @@ class TaskLosses:
             return self
         targets = {k: v.repeat(times, 1, 1, 1) for k, v in self.targets.items()}
         masks = {k: v.repeat(times, 1, 1, 1) for k, v in self.masks.items()}
-        return TaskLosses(self.forward, self.tasks, targets, masks)
+        clean = None if self.clean is None else self.clean.repeat(times, 1, 1, 1)
+        return TaskLosses(
+            self.forward, self.tasks, targets, masks, clean=clean, logits=self.logits, training=self.training
+        )
 
     def _loss(self, task: Task, prediction: Tensor) -> Tensor:
         task.check_shapes(prediction.shape, self.targets[task.name].shape, self.masks[task.name].shape)
         target, mask = self._at(task.name, (prediction.shape[-2], prediction.shape[-1]))
         weights = prediction.new_tensor(task.class_weights) if task.class_weights else None
-        return loss_of(task.loss)(prediction, target, mask, weights)
+        given = task.loss if self.training else task.climbed
+        if isinstance(given, str) and given in SCALE_FREE:
+            return SCALE_FREE[given](prediction, target, mask, weights, self._scale(task))
+        if self.logits == NORMALISED and given in ("cross_entropy", "bce") and not self.training:
+            scale = self._scale(task)
+            if scale is None:
+                raise ValueError("normalised logits need the clean images")
+            prediction = prediction / (scale / SOFT)[:, None, None, None]
+        losses = loss_of(given)(prediction, target, mask, weights)
+        if losses.shape != (len(prediction),):
+            raise DataError(
+                f"{task.name}: loss {named(given)} is {list(losses.shape)}; expected one number an image, "
+                f"[{len(prediction)}]"
+            )
+        return losses
+
+    def _scale(self, task: Task) -> Tensor | None:
+        """The scale [B] of the task's logits on the clean images; None where those are not known."""
+        if self.clean is None:
+            return None
+        if self._scales is None:
+            with torch.no_grad():
+                predictions = self.forward(self.clean, self.names)
+            self._scales = {one.name: self._measured(one, predictions[one.name]) for one in self.tasks}
+        return self._scales[task.name]
+
+    def _measured(self, task: Task, prediction: Tensor) -> Tensor:
+        """The scale [B] that the climbed loss sees clean logits in; 1 for a loss that is not of logits."""
+        scale = SCALES.get(task.climbed) if isinstance(task.climbed, str) else None
+        _, mask = self._at(task.name, (prediction.shape[-2], prediction.shape[-1]))
+        return prediction.new_ones(len(prediction)) if scale is None else of_images(scale, prediction, mask)
 
     def _at(self, name: str, size: tuple[int, int]) -> tuple[Tensor, Tensor]:
         if (name, size) not in self._sized:

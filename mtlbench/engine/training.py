@@ -185,7 +185,7 @@ def _step(
     # Dropout draws from the global generator: seeding it per step is what makes a resumed training bit-equal.
     torch.manual_seed(seed * 1_000_003 + iteration)
     model.train()
-    losses = TaskLosses(model, tasks, batch.targets, batch.masks)(images).mean(1)
+    losses = TaskLosses(model, tasks, batch.targets, batch.masks, training=True)(images).mean(1)
     optimiser.zero_grad(set_to_none=True)
     losses.sum().backward()
     optimiser.step()

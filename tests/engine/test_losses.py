@@ -20,6 +20,7 @@ from tests.fakes import RGBGolden, rows
 from tests.golden import DATASETS, NAMES, golden_batches, golden_model, golden_numbers, golden_tasks
 
 B, C, H, W = 3, 3, 6, 5
+OF_CLASSES, OF_LABELS = ("cross_entropy", "class_margin", "dlr"), ("bce", "label_margin")
 
 pytestmark = [pytest.mark.engine, pytest.mark.usefixtures("one_thread")]
 
@@ -29,12 +30,14 @@ def example(loss: str) -> tuple[Tensor, Tensor, Tensor, Tensor | None]:
     random = torch.Generator().manual_seed(0)
     channels = 1 if loss == "l1" else C
     prediction = torch.randn(B, channels, H, W, generator=random)
-    if loss == "cross_entropy":
+    if loss in OF_CLASSES:
         target = torch.randint(0, C, (B, 1, H, W), generator=random)
+    elif loss in OF_LABELS:
+        target = torch.randint(0, 2, (B, C, H, W), generator=random)
     else:
         target = torch.randn(B, channels, H, W, generator=random)
     mask = torch.rand(B, 1, H, W, generator=random) > 0.4
-    weights = torch.tensor([0.5, 1.0, 3.0], **HERE) if loss == "cross_entropy" else None
+    weights = torch.tensor([0.5, 1.0, 3.0], **HERE) if loss in OF_CLASSES else None
     return here(prediction), here(target), mask.to(DEVICE), weights
 
 
@@ -74,7 +77,7 @@ def test_losses_by_hand():
 
 
 JUNK = [(loss, junk) for loss in LOSSES for junk in (255.0, -7.0)]
-JUNK += [(loss, junk) for loss in ("cosine", "l1") for junk in (1e30, float("inf"), float("nan"))]
+JUNK += [(loss, junk) for loss in ("cosine", "l1", "l2") for junk in (1e30, float("inf"), float("nan"))]
 
 
 @pytest.mark.parametrize(("loss", "junk"), JUNK)
@@ -153,6 +156,13 @@ def test_images_do_not_influence_each_other(loss):
 
 def test_unmasked_losses_match_torch():
     everywhere = torch.ones(B, 1, H, W, dtype=torch.bool, device=DEVICE)
+    prediction, target, _, _ = example("l2")
+    assert torch.allclose(
+        LOSSES["l2"](prediction, target, everywhere, None), (prediction - target).square().sum(1).mean((1, 2))
+    )
+    prediction, target, _, _ = example("bce")
+    per_label = F.binary_cross_entropy_with_logits(prediction, target.to(prediction), reduction="none")
+    assert torch.allclose(LOSSES["bce"](prediction, target, everywhere, None), per_label.mean((1, 2, 3)))
     logits, classes, _, weights = example("cross_entropy")
     for i in range(B):
         found = LOSSES["cross_entropy"](logits, classes, everywhere, weights)[i]
@@ -269,7 +279,8 @@ def test_l1_of_one_channel_is_what_it_was():
 
 def wrong_shapes() -> list[tuple[str, tuple[int, ...], tuple[int, ...], tuple[int, ...]]]:
     """(loss, shapes of prediction, target and mask) that broadcasting, or dropping channels, would take."""
-    good = {"cross_entropy": ((B, C, H, W), (B, 1, H, W)), "cosine": ((B, 3, H, W),) * 2, "l1": ((B, 2, H, W),) * 2}
+    good = dict.fromkeys(OF_CLASSES, ((B, C, H, W), (B, 1, H, W))) | {"cosine": ((B, 3, H, W),) * 2}
+    good |= dict.fromkeys(("l1", "l2", *OF_LABELS), ((B, 2, H, W),) * 2)
     found = []
     for loss, (prediction, target) in good.items():
         mask = (B, 1, H, W)

@@ -1,6 +1,7 @@
 """Metrics of tasks per image against values worked out by hand, and metrics of the user."""
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,8 +19,9 @@ pytestmark = pytest.mark.engine
 
 def score(task: Task, prediction: Tensor, target: Tensor, weights: np.ndarray | None = None) -> dict[str, float]:
     """Metrics of vectors [N, C] and [N, c], all of which count."""
-    maps = ({task.name: part[:, :, None, None]} for part in (prediction, target, torch.ones(len(target), 1).bool()))
-    rows = {name: part.numpy() for name, part in measure([task], *maps).per_image.items()}
+    parts = (prediction, target, torch.ones(len(target), 1).bool())
+    predictions, targets, masks = ({task.name: part[:, :, None, None]} for part in parts)
+    rows = {name: part.numpy() for name, part in measure([task], predictions, targets, masks).per_image.items()}
     drawn = np.ones((1, len(target))) if weights is None else weights
     found = [values([task], rows, drawn, scores) for scores in ("standard", "paper")]
     for name, value in found[0].items():
@@ -158,7 +160,8 @@ def test_own_metrics_are_measured_like_ours() -> None:
 def test_own_statistics_of_maps_are_of_the_targets_size() -> None:
     task = replace(OWN, metrics=(FOURTH,), per_image=False)
     maps = ({"wear": torch.full((2, 1, s, s), v)} for s, v in ((1, 1.0), (4, 3.0)))
-    found = measure([task], *maps, {"wear": torch.ones(2, 1, 4, 4).bool()})
+    prediction, target = maps
+    found = measure([task], prediction, target, {"wear": torch.ones(2, 1, 4, 4).bool()})
     assert found.per_image["wear/powers"].tolist() == [[16 * 16, 16]] * 2
 
 
@@ -203,7 +206,7 @@ def test_a_damaged_description_is_refused(wrong: dict[str, object]) -> None:
         ({"statistic": "l1_sums", "compute": None, "total": 1}, "column 1 of l1_sums: expected one of count, abs"),
     ],
 )
-def test_wrong_quotients(options: dict[str, object], says: str) -> None:
+def test_wrong_quotients(options: dict[str, Any], says: str) -> None:
     with pytest.raises(UsageError, match=says):
         replace(FOURTH, **options)
 

@@ -1,0 +1,38 @@
+"""Labels at the size of a prediction, and means under a mask: what every loss is made of."""
+
+import torch
+from torch import Tensor
+
+from mtlbench.errors import DataError
+
+
+def at_size(labels: Tensor, size: tuple[int, int]) -> Tensor:
+    """Nearest-resample labels [B, c, H, W] of any dtype to [B, c, *size], sampling at floor(i * in / out)."""
+    if labels.shape[-2:] == size:
+        return labels
+    rows, columns = (
+        torch.arange(out, device=labels.device) * given // out
+        for out, given in zip(size, labels.shape[-2:], strict=True)
+    )
+    return labels[..., rows[:, None], columns]
+
+
+def masked_mean(values: Tensor, weights: Tensor) -> Tensor:
+    """Per-image weighted mean [B] of values [B, h, w]; 0 where the weights [B, h, w] of an image are all zero."""
+    total = weights.sum((1, 2))
+    return (values * weights).sum((1, 2)) / torch.where(total > 0, total, torch.ones_like(total))
+
+
+def same_pixels(loss: str, prediction: Tensor, target: Tensor, mask: Tensor, channels: int) -> None:
+    """Refuse a target that has not `channels` channels, or a target or mask of other images or pixels."""
+    images, size = len(prediction), prediction.shape[2:]
+    if target.shape != (images, channels, *size) or mask.shape != (images, 1, *size):
+        raise DataError(
+            f"{loss}: prediction {list(prediction.shape)}, target {list(target.shape)}, mask {list(mask.shape)}; "
+            f"expected a target {[images, channels, *size]} and a mask {[images, 1, *size]}"
+        )
+
+
+def valid_images(mask: Tensor) -> Tensor:
+    """Which images of a mask [B, 1, h, w] have at least one valid pixel, [B] bool."""
+    return mask.flatten(1).any(1)
