@@ -4,8 +4,8 @@
     PYTHONPATH=. python scripts/confident_head.py FOLDER [--images 100]
 
 The logits of the task `defect` of the trained model are multiplied by 1, 3 and 24: every decision, and with it every
-clean metric, stays what it is. Each of these models is attacked with the cross-entropy and with the scale-free `dlr` as
-the attack's loss of `defect`, by `single` on it alone and by `dgba` on all three tasks; PGD with 10 steps, eps 4.
+clean metric, stays what it is. Each of these models is attacked with the cross-entropy and with the scale-free
+losses (`class_margin`, the default, and `dlr`) as the attack's loss of `defect`, by `single` on it alone and by `dgba` on all three tasks; PGD with 10 steps, eps 4.
 """
 
 import argparse
@@ -28,7 +28,7 @@ from mtlbench.tasks import Task
 from scripts.gpu_check import table
 
 FACTORS = (1, 3, 24)
-LOSSES = ("cross_entropy", "dlr")
+LOSSES = ("cross_entropy", "class_margin", "dlr")
 EPS = 4
 STEPS = 10
 TASK = "defect"
@@ -48,7 +48,7 @@ def without_loss(model: TreeModel, dataset: FolderDataset, task: Task) -> float:
     zero = 0
     with frozen(model), torch.no_grad():
         for batch in in_order(dataset, 16):
-            losses = TaskLosses(model, [replace(task, attack_loss=None)], batch.targets, batch.masks)
+            losses = TaskLosses(model, [task], batch.targets, batch.masks, training=True)
             zero += int((losses(batch.image) == 0).sum())
     return 100 * zero / len(dataset)
 
