@@ -4,8 +4,9 @@
     PYTHONPATH=. python scripts/confident_head.py FOLDER [--images 100]
 
 The logits of the task `defect` of the trained model are multiplied by 1, 3 and 24: every decision, and with it every
-clean metric, stays what it is. Each of these models is attacked with the cross-entropy and with the scale-free
-losses (`class_margin`, the default, and `dlr`) as the attack's loss of `defect`, by `single` on it alone and by `dgba` on all three tasks; PGD with 10 steps, eps 4.
+clean metric, stays what it is. Each of these models is attacked with the cross-entropy and with the scale-free losses
+(`class_margin`, the default, and `dlr`) as the attack's loss of `defect`, by `single` on it alone and by `dgba` on all
+three tasks; PGD with 10 steps, eps 4.
 """
 
 import argparse

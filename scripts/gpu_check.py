@@ -33,9 +33,9 @@ from mtlbench.attacks.objectives import DGBA, Total
 from mtlbench.attacks.steps import APGD, PGD
 from mtlbench.data.augment import Augment
 from mtlbench.data.batch import Batch
+from mtlbench.data.generated import make
 from mtlbench.data.loader import in_order
 from mtlbench.data.nyuv2 import NYUv2
-from mtlbench.data.generated import make
 from mtlbench.data.rooms import FORMS
 from mtlbench.engine.evaluate import Pass, PlannedCell, evaluate
 from mtlbench.engine.precision import computing_in

@@ -6,9 +6,9 @@ from typing import Any
 
 from mtlbench.config import Config
 from mtlbench.config.build import build
+from mtlbench.data import parts, rooms
 from mtlbench.data.augment import Augment
 from mtlbench.data.base import ImageDataset
-from mtlbench.data import parts, rooms
 from mtlbench.data.folder.dataset import described_root
 from mtlbench.data.generated import Form, default_root, make
 from mtlbench.errors import DataError, UsageError
@@ -17,7 +17,7 @@ from mtlbench.storage.outputs import Outputs
 from mtlbench.tasks import scored_by, scoring
 
 LARGEST_SIDE = 8192
-GENERATED = {**rooms.FORMS, **parts.FORMS}
+GENERATED: dict[str, Form[Any]] = {**rooms.FORMS, **parts.FORMS}
 """Values of ``dataset.make.form``."""
 
 

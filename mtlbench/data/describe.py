@@ -9,7 +9,7 @@ import torch
 from mtlbench.data.base import ImageDataset
 from mtlbench.data.batch import Sample
 from mtlbench.data.files import Array
-from mtlbench.tasks import DEPTH, SEGMENTATION
+from mtlbench.tasks import DEPTH, Task
 
 # NYUv2 ends at 10 m; the last bin takes whatever lies beyond.
 METRES = (*np.arange(0, 10.5, 0.5).tolist(), float("inf"))
@@ -25,20 +25,22 @@ class Description:
         split: of the dataset.
         images: number of images.
         size: height and width of a sample.
-        class_share: per class, its share of the valid segmentation pixels, 0..1; empty without that task.
+        class_shares: task of classes -> class -> its share of the valid pixels, or of the images, 0..1.
         depth_edges: n + 1 bin edges, in metres (the last is infinite) or in log units 0..1.
         depth_counts: n numbers of valid pixels; a bin includes its lower edge, the last one both.
-        valid_share: task name -> share of pixels that its mask keeps, 0..1; of images for a task per image.
+        valid_share: task name -> share of pixels that its mask keeps, 0..1; of images for those of `per_image`.
+        per_image: tasks with one value for a whole image.
     """
 
     name: str
     split: str
     images: int
     size: tuple[int, int]
-    class_share: tuple[float, ...]
+    class_shares: dict[str, dict[str, float]]
     depth_edges: tuple[float, ...]
     depth_counts: tuple[int, ...]
     valid_share: dict[str, float]
+    per_image: tuple[str, ...]
 
 
 def describe(dataset: ImageDataset, progress: Callable[[int, int], None] | None = None) -> Description:
@@ -52,7 +54,7 @@ def describe(dataset: ImageDataset, progress: Callable[[int, int], None] | None 
         DataError: a file is missing, damaged or out of range.
     """
     tasks = {task.name: task for task in dataset.tasks}
-    classes = np.zeros(tasks[SEGMENTATION].channels if SEGMENTATION in tasks else 0, np.int64)
+    classes = {name: np.zeros(task.channels, np.int64) for name, task in tasks.items() if task.holds == "classes"}
     edges = LOG_UNITS if DEPTH in tasks and "log_depth_err" in tasks[DEPTH].metrics else METRES
     depths = np.zeros(len(edges) - 1, np.int64)
     valid, pixels, size = dict.fromkeys(tasks, 0), dict.fromkeys(tasks, 0), (0, 0)
@@ -62,8 +64,8 @@ def describe(dataset: ImageDataset, progress: Callable[[int, int], None] | None 
         for task in tasks:
             valid[task] += int(sample.masks[task].sum())
             pixels[task] += sample.masks[task].numel()
-        if SEGMENTATION in tasks:
-            classes += torch.bincount(_valid(sample, SEGMENTATION).long(), minlength=len(classes)).numpy()
+        for task, counts in classes.items():
+            counts += torch.bincount(_valid(sample, task).long(), minlength=len(counts)).numpy()
         if DEPTH in tasks:
             depths += _histogram(_valid(sample, DEPTH).numpy(), edges)
         if progress is not None:
@@ -73,11 +75,17 @@ def describe(dataset: ImageDataset, progress: Callable[[int, int], None] | None 
         split=dataset.split,
         images=len(dataset),
         size=size,
-        class_share=tuple((classes / max(int(classes.sum()), 1)).tolist()),
+        class_shares={task: _shares(tasks[task], counts) for task, counts in classes.items()},
         depth_edges=edges,
         depth_counts=tuple(depths.tolist()),
         valid_share={task: count / max(pixels[task], 1) for task, count in valid.items()},
+        per_image=tuple(name for name, task in tasks.items() if task.per_image),
     )
+
+
+def _shares(task: Task, counts: Array) -> dict[str, float]:
+    names = task.labels or tuple(map(str, range(task.channels)))
+    return dict(zip(names, (counts / max(int(counts.sum()), 1)).tolist(), strict=True))
 
 
 def _valid(sample: Sample, task: str) -> torch.Tensor:

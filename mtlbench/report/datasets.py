@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 from rich.table import Table
 
 from mtlbench.report.terminal import console
+from mtlbench.tasks import SEGMENTATION
 
 if TYPE_CHECKING:  # they import torch, of which the report is free
     from mtlbench.data.describe import Description
@@ -48,8 +49,10 @@ def show_description(found: "Description", left_out: str = "") -> None:
     if left_out:
         out.print(left_out, soft_wrap=True)
     for task, share in found.valid_share.items():
-        out.print(f"  {task}: {100 * share:.1f} % of the pixels are valid")
-    _bars("class", [str(i) for i in range(len(found.class_share))], found.class_share)
+        whole = "images" if task in found.per_image else "pixels"
+        out.print(f"  {task}: {100 * share:.1f} % of the {whole} are valid")
+    for task, shares in found.class_shares.items():
+        _bars("class" if task == SEGMENTATION else task, list(shares), list(shares.values()))
     if not sum(found.depth_counts):
         return
     total = sum(found.depth_counts)

@@ -21,9 +21,9 @@ from safetensors.torch import save_file
 from mtlbench.data.base import ImageDataset
 from mtlbench.data.files import MAX_BYTES
 from mtlbench.data.fingerprint import fingerprint
+from mtlbench.data.generated import make
 from mtlbench.data.nyuv2 import NYUv2
 from mtlbench.data.nyuv2_mtan import NYUv2MTAN
-from mtlbench.data.generated import make
 from mtlbench.data.rooms import FORMS
 from mtlbench.data.taxonomy_lists import LIST_FILE
 from mtlbench.data.tiny_taxonomy import WEIGHTS_FILE, TinyTaxonomy

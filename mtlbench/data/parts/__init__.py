@@ -1,7 +1,7 @@
 """parts: generated images of manufactured parts with defects, for inspection; needs no download.
 
 A part and what may be wrong with it are drawn at random (`part`, `defects`), made of shapes (`shapes`), shown
-(`picture`) and written the way MVTec AD lies on the disk (`write`), so that the reader of folders serves parts as well.
+(`picture`) and written the way MVTec AD lies on the disk (`write`), so that the reader of folders serves it.
 """
 
 from mtlbench.data.parts.defects import CLASSES, LEAST

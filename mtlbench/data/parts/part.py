@@ -1,4 +1,4 @@
-"""A part as it should be: its outline, the holes that were drilled on purpose, its metal, the light, what it lies on."""
+"""A part as it should be: outline, holes that were drilled on purpose, metal, light, and what it lies on."""
 
 from dataclasses import dataclass
 
