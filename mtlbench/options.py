@@ -27,12 +27,12 @@ def is_whole(value: object, least: int) -> TypeGuard[int]:
     return isinstance(value, int) and not isinstance(value, bool) and value >= least
 
 
-def whole(value: object, option: str, least: int = 1) -> int:
-    """A whole number from `least` to `LARGEST`."""
+def whole(value: object, option: str, least: int = 1, most: int = LARGEST, otherwise: str = "") -> int:
+    """A whole number from `least` to `most`; `otherwise` tells what else the caller takes, ``, or null``."""
     if not is_whole(value, least):
-        raise UsageError(f"{option}={value}: expected a whole number of at least {least}")
-    if value > LARGEST:
-        raise UsageError(f"{option}={value}: expected at most {LARGEST}")
+        raise UsageError(f"{option}={shown(value)}: expected a whole number of at least {least}{otherwise}")
+    if value > most:
+        raise UsageError(f"{option}={value}: expected at most {most}")
     return value
 
 
@@ -67,8 +67,13 @@ def one_of(value: object, option: str, choices: Iterable[str]) -> str:
 def flag(value: object, option: str) -> bool:
     """`value`, which is true or false, or a `UsageError` that names `option`."""
     if not isinstance(value, bool):
-        raise UsageError(f"{option}={value}: expected true or false")
+        raise UsageError(f"{option}={shown(value)}: expected true or false")
     return value
+
+
+def shown(value: object) -> str:
+    """A value as it is written on the command line."""
+    return "null" if value is None else str(value)
 
 
 def near(wrong: str, known: Sequence[str]) -> str:

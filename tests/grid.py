@@ -1,11 +1,12 @@
 """Every attack that conf/ can build, on the golden model; what the tests of attacks share."""
 
 from collections.abc import Sequence
+from copy import deepcopy
 from dataclasses import replace
 from functools import cache
-from pathlib import Path
 from typing import Any
 
+import hydra
 import torch
 from omegaconf import OmegaConf
 from torch import Tensor
@@ -16,11 +17,12 @@ from mtlbench.attacks.objectives import Losses, Objective, Total
 from mtlbench.attacks.random import PerImage
 from mtlbench.attacks.steps import Step
 from mtlbench.config.attack import build_attacks, build_objective_and_step
+from mtlbench.config.folder import conf_dir
 from mtlbench.data.batch import Batch
 from tests.device import HERE, ON_CPU
 from tests.fakes import RGBGolden
 
-CONF = Path(__file__).resolve().parents[1] / "conf" / "attack"
+CONF = conf_dir() / "attack"
 EPS = 8 / 255
 SLACK = 1e-6
 NO_ATTACK = {"none"}
@@ -33,14 +35,19 @@ SHORT = {"steps": 4, "grid": 1}
 """Options made smaller, wherever a yaml has them, so that the grid stays quick."""
 
 
-def read(path: Path) -> Any:
-    return OmegaConf.load(path)
+@cache
+def composed(choice: str) -> Any:
+    """The attack group, unresolved, that one choice makes: ``attack=dgba`` or ``attack/step=pgd``."""
+    with hydra.initialize_config_dir(str(CONF.parent), version_base="1.3"):
+        found: Any = OmegaConf.to_container(hydra.compose(overrides=[f"+{choice}"]), resolve=False)
+    return found["attack"]
 
 
 def _pairs() -> list[tuple[str, str]]:
     """(attack, step) for every yaml; the step is ``fixed`` where the attack brings its own."""
     rules = sorted(path.stem for path in (CONF / "step").glob("*.yaml"))
-    attacks = {path.stem: read(path) for path in sorted(CONF.glob("*.yaml")) if path.stem not in NO_ATTACK}
+    names = [path.stem for path in sorted(CONF.glob("*.yaml")) if path.stem not in NO_ATTACK]
+    attacks = {name: composed(f"attack={name}") for name in names}
     return [(name, step) for name, node in attacks.items() for step in (["fixed"] if "fixed_step" in node else rules)]
 
 
@@ -65,9 +72,9 @@ def golden(ds: str) -> RGBGolden:
 
 def attack_of(attack: str, step: str, ds: str = "nyuv2", **options: Any) -> Attack:
     """The attack that ``attack=.. attack/step=..`` gives, with further options of the attack group."""
-    chosen = read(CONF / f"{attack}.yaml")
-    chosen.step = read(CONF / "step" / f"{'fgsm' if step == 'fixed' else step}.yaml")
-    for node in (chosen, chosen.step):
+    rule = {} if step == "fixed" else composed(f"attack/step={step}")
+    chosen = deepcopy({**composed(f"attack={attack}"), **rule})
+    for node in (chosen, chosen["step"]):
         node.update({name: value for name, value in SHORT.items() if name in node})
     chosen.update(options)
     config: Any = OmegaConf.to_container(OmegaConf.create({"attack": chosen, "plugins": []}), resolve=True)

@@ -121,7 +121,8 @@ class Result:
         found = paired_difference(mine[both], others.iloc[rows]).reset_index(drop=True)
         values = {"arp_percent": block(mine[both])[:, 0], "other": block(others.iloc[rows])[:, 0]}
         table = keys[both].drop(columns="options").reset_index(drop=True).assign(**values)
-        return table.join(found.rename(columns={"diff": "difference"}))
+        table = table.join(found.rename(columns={"diff": "difference"}))
+        return table.sort_values(["attack", "step", "steps", "norm", "target", "eps"], ignore_index=True)
 
     def plot(self, kind: Literal["arp", "damage"] = "arp") -> Figure:
         """A figure over eps: ARP of every attack, or the damage of every task under each."""

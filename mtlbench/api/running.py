@@ -21,6 +21,7 @@ from mtlbench.engine.precision import FP32, computing_in
 from mtlbench.errors import UsageError
 from mtlbench.experiment import provenance
 from mtlbench.experiment.cells import Plan, clean_plan, plans
+from mtlbench.metrics.formulas import formulas_of
 from mtlbench.models.adapted import Adapted
 from mtlbench.models.model import MultiTaskModel
 from mtlbench.models.outputs import Outputs
@@ -115,12 +116,12 @@ def attack(
         "seed": seed,
     }
     about = provenance.record(where) | {"recipe": None, "config": None}
-    names = {task.name: list(task.metric_names) for task in chosen}
+    names, formulas = {task.name: list(task.metric_names) for task in chosen}, formulas_of(chosen)
     cells = []
     for plan in wanted:
-        gradients = plan.attack.gradients if plan.attack else 0
-        more = {"gradients_per_image": gradients}
-        cells.append(Cell({**common, **plan.identity}, {**about, **more}, names, records[plan.key].arrays()))
+        more = {"gradients_per_image": plan.attack.gradients if plan.attack else 0}
+        arrays = records[plan.key].arrays()
+        cells.append(Cell({**common, **plan.identity}, {**about, **more}, names, arrays, formulas))
     return Result(cells, replicates=replicates, seed=seed)
 
 

@@ -11,8 +11,10 @@ from mtlbench.attacks.objectives.base import Losses, Objective
 from mtlbench.attacks.random import PerImage
 from mtlbench.attacks.steps.base import Step
 from mtlbench.errors import UsageError
-from mtlbench.options import one_of, whole
+from mtlbench.options import flag, one_of, whole
 from mtlbench.tasks import Task
+
+RAW, NORMALISED = "raw", "normalised"
 
 
 @dataclass(frozen=True)
@@ -27,6 +29,8 @@ class Attack:
         restarts: number of runs; per image the one with the highest score counts. Runs after the first always
             begin at a random point.
         norm: of the ball, ``linf`` or ``l2``, see `ball`.
+        logits: what its cross-entropies see, ``raw`` logits or ``normalised`` ones: divided by a third of their spread
+            on the clean image, so that the same decisions are attacked alike.
     """
 
     objective: Objective
@@ -35,10 +39,13 @@ class Attack:
     random_start: bool = False
     restarts: int = 1
     norm: str = "linf"
+    logits: str = RAW
 
     def __post_init__(self) -> None:
         one_of(self.norm, "attack.norm", BALLS)
+        one_of(self.logits, "attack.logits", (RAW, NORMALISED))
         whole(self.restarts, "attack.restarts")
+        flag(self.random_start, "attack.random_start")
         if self.norm not in self.step.norms:
             raise UsageError(f"attack.norm={self.norm}: {self.step.name} steps in {', '.join(self.step.norms)} only")
 

@@ -12,7 +12,7 @@ from mtlbench.attacks.attack import Attack
 from mtlbench.attacks.objectives import DGBA, Objective
 from mtlbench.attacks.steps import APGD, Step
 from mtlbench.config.build import build
-from mtlbench.config.dataset import dataset_root, open_dataset
+from mtlbench.config.dataset import dataset_root, known_tasks, open_dataset
 from mtlbench.config.model import build_backbone, choose_device, sharing_tree
 from mtlbench.data.loader import in_order
 from mtlbench.engine import precision
@@ -33,10 +33,12 @@ def bench(config: Mapping[str, Any]) -> None:
     precision.check(config["precision"])
     whole(config["repeats"], "repeats")
     objectives, steps = _chosen(config, "objectives"), _chosen(config, "steps")
+    backbone, known = build_backbone(config), known_tasks(config)
+    if known is not None:
+        sharing_tree(config, len(known), backbone.blocks)  # refuses what is wrong before any rooms are made
     with screen(f"generate {config['dataset']['name']}") as progress:
         root = dataset_root(config, progress)
     data = open_dataset(config, "test", root, limit=config["limit"])
-    backbone = build_backbone(config)
     tree = sharing_tree(config, len(data.tasks), backbone.blocks)
     model = build_model(backbone, tree, data.tasks, config["seed"], device).eval()
     if config["compile"]:

@@ -6,8 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import yaml
-
 from mtlbench import report
 from mtlbench.errors import DamagedCellError, DataError, OldCellError, UsageError
 from mtlbench.experiment import provenance
@@ -166,10 +164,16 @@ def rebuild(config: Config) -> None:
 
 
 def data(config: Config) -> None:
-    """Generate, verify or describe a dataset."""
+    """Generate, verify, describe or convert a dataset."""
     from mtlbench.cli import data as datasets
 
-    actions = {"make": datasets.make, "verify": datasets.verify, "info": datasets.info, "baseline": datasets.baseline}
+    actions = {
+        "make": datasets.make,
+        "verify": datasets.verify,
+        "info": datasets.info,
+        "baseline": datasets.baseline,
+        "convert": datasets.convert,
+    }
     if config["action"] not in list(actions):
         raise UsageError(f"action={config['action']}: expected {', '.join(actions)}")
     actions[config["action"]](config)
@@ -214,12 +218,11 @@ def _same_folder(before: Config | None, now: Config) -> None:
 
 
 def _record_run(config: Config) -> None:
-    """The resolved configuration, versions, commit and device beside Hydra's own files of this run."""
+    """Versions, commit and device, beside the configuration of this run."""
     from mtlbench.config.model import choose_device
 
     folder = Path(config["run_dir"])
     write_atomically(folder / "provenance.json", json.dumps(provenance.record(choose_device(config)), indent=2) + "\n")
-    write_atomically(folder / "resolved.yaml", yaml.safe_dump(dict(config), sort_keys=False))
 
 
 def _session(config: Config) -> "Session":

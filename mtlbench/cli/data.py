@@ -1,5 +1,6 @@
-"""The actions of `mtlbench data`: generate rooms, verify every file, describe a split."""
+"""The actions of `mtlbench data`: generate rooms, verify every file, describe a split, convert other forms."""
 
+import shlex
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -7,6 +8,7 @@ from typing import Any
 from mtlbench.config.dataset import dataset_root, open_dataset
 from mtlbench.data import left_out
 from mtlbench.data.base import ImageDataset
+from mtlbench.data.convert import to_folder
 from mtlbench.data.describe import describe
 from mtlbench.data.loader import in_order
 from mtlbench.data.verify import verify as verify_split
@@ -89,6 +91,29 @@ def baseline(config: Mapping[str, Any]) -> None:
     found = scores(test.tasks, constant, in_order(test, 32))
     units = {(task.name, metric.name): metric.unit for task in test.tasks for metric in metrics_of(task)}
     show_baseline(test.name, [(*which, units[which], value) for which, value in found.items()])
+
+
+def convert(config: Mapping[str, Any]) -> None:
+    """Write the files of a dataset that comes in one piece, and say which dataset reads them.
+
+    Raises:
+        UsageError: source or target is not given, or the source is none of those that can be read.
+    """
+    source, target = (_path(config[key], key) for key in ("source", "target"))
+    with screen(f"convert {source.name}") as progress:
+        done = to_folder(source, target, _images(progress))
+    counts = " and ".join(f"{count} {split}" for split, count in done.images.items())
+    console().print(f"{target}: {counts} images", markup=False, soft_wrap=True)
+    for note in done.notes:
+        console().print(f"note: {note}", markup=False, soft_wrap=True)
+    options = " ".join(f"dataset.{key}={shlex.quote(str(value))}" for key, value in done.options.items())
+    console().print(f"mtlbench data action=verify dataset={done.dataset} {options}", markup=False, soft_wrap=True)
+
+
+def _path(value: object, option: str) -> Path:
+    if not isinstance(value, str) or not value.strip():
+        raise UsageError(f"action=convert {option}={'null' if value is None else value}: expected a path")
+    return Path(value).expanduser()
 
 
 def _splits(config: Mapping[str, Any], root: Path, done: str) -> tuple[list[ImageDataset], list[DataError]]:

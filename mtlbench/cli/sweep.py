@@ -8,8 +8,10 @@ import sys
 import time
 from collections import Counter
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
+import yaml
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
@@ -21,6 +23,7 @@ from mtlbench.config.unread import check_read
 from mtlbench.config.values import check_values
 from mtlbench.errors import BusyError, MtlbenchError, message
 from mtlbench.process import stops
+from mtlbench.storage.files import write_atomically
 
 log = logging.getLogger(__name__)
 SHORTEST_PAUSE, LONGEST_PAUSE = 0.5, 10.0
@@ -75,7 +78,8 @@ class Sweep:
             return
         try:
             point.config.update(plain_values(composed, overrides, number is not None))
-        except MtlbenchError as error:
+            _record(point.config)
+        except (MtlbenchError, OSError) as error:
             self._failed(point, error)
         else:
             self._run(point)
@@ -140,6 +144,12 @@ class Sweep:
             print(f"  in point {point.number} of the sweep: {point.overrides}", file=sys.stderr)
         if os.getpid() != self.process:  # only an exception reaches the sweep from a parallel launcher's worker
             raise error
+
+
+def _record(config: dict[str, Any]) -> None:
+    """The resolved configuration and the overrides in the folder of the run. libyaml, where it is there, is quick."""
+    dumper = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
+    write_atomically(Path(config["run_dir"]) / "config.yaml", yaml.dump(config, Dumper=dumper, sort_keys=False))
 
 
 def plain_values(composed: DictConfig, overrides: list[str], swept: bool) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from mtlbench.attacks.attack import Attack
+from mtlbench.attacks.attack import RAW, Attack
 from mtlbench.attacks.objectives import Objective, Scaled
 from mtlbench.attacks.steps import Step
 from mtlbench.config import Config
@@ -30,8 +30,11 @@ def build_objective_and_step(config: Config) -> tuple[Objective, Step] | None:
 
 
 def _starts(chosen: Mapping[str, Any]) -> dict[str, Any]:
-    """Where an attack begins, how often, and how far it may go."""
-    return {name: chosen[name] for name in ("random_start", "restarts")} | {"norm": chosen.get("norm", "linf")}
+    """Where an attack begins, how often, how far it may go, and what logits it sees."""
+    return {name: chosen[name] for name in ("random_start", "restarts")} | {
+        "norm": chosen.get("norm", "linf"),
+        "logits": chosen.get("logits", RAW),
+    }
 
 
 def build_attacks(config: Config, built: tuple[Objective, Step] | None, tasks: Sequence[Task]) -> dict[str, Attack]:

@@ -1,7 +1,12 @@
 """Configuration to objects. Builds classes of mtlbench and of the modules named in `plugins`, nothing else."""
 
 import importlib
-from collections.abc import Mapping, Sequence
+import importlib.util
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from inspect import isabstract, signature
+from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from mtlbench.errors import UsageError
@@ -22,11 +27,7 @@ def build(node: Mapping[str, Any], plugins: Sequence[str] = (), /, kind: type = 
     Raises:
         UsageError: the target is not such a class, defined in mtlbench or a plugin, or does not take these options.
     """
-    if not isinstance(node, Mapping):
-        raise UsageError(f"{node}: expected options with a {TARGET}, the {kind.__name__} to build")
-    target = resolve(str(node.get(TARGET, "")), plugins)
-    if not issubclass(target, kind):
-        raise UsageError(f"{TARGET}={node[TARGET]}: expected a kind of {kind.__module__}.{kind.__name__}")
+    target = target_of(node, plugins, kind)
     if issubclass(target, Identified) and not _inside(target.__module__, ("mtlbench",)):
         _check_name(target, kind)
     options = {str(key): value for key, value in node.items() if key != TARGET} | more
@@ -36,25 +37,87 @@ def build(node: Mapping[str, Any], plugins: Sequence[str] = (), /, kind: type = 
         raise UsageError(f"{node[TARGET]}: {error}") from error
 
 
-def resolve(path: str, plugins: Sequence[str] = ()) -> type:
-    """The class at ``package.module.Class``.
+def target_of(node: object, plugins: Sequence[str], kind: type) -> type:
+    """The class that `build` calls; raises as it does."""
+    if not isinstance(node, Mapping):
+        raise UsageError(f"{node}: expected options with a {TARGET}, the {kind.__name__} to build")
+    target = resolve(str(node.get(TARGET, "")), plugins)
+    if not issubclass(target, kind):
+        raise UsageError(f"{TARGET}={node[TARGET]}: expected a kind of {kind.__module__}.{kind.__name__}")
+    return target
 
-    A class re-exported by mtlbench from elsewhere does not count: its own module must lie inside.
-    """
-    roots = ("mtlbench", *plugins)
-    module_name, _, name = path.rpartition(".")
-    refusal = UsageError(
-        f"_target_={path}: expected a class of {' or '.join(roots)}; name your module in plugins=[...]"
-    )
-    if not _inside(module_name, roots):
-        raise refusal
-    try:
-        found = getattr(importlib.import_module(module_name), name)
-    except (ImportError, AttributeError) as error:
-        raise UsageError(f"_target_={path}: {error}") from error
-    if not isinstance(found, type) or not _inside(found.__module__, roots):
-        raise refusal
+
+def named(kind: type, plugins: Sequence[str] = ()) -> dict[str, Any]:
+    """Public name -> class, of the objectives or step rules of mtlbench and of plugins that need no options."""
+    for module in plugins:
+        try:
+            _imported(module)
+        except ImportError as error:
+            raise UsageError(f"plugins={module}: {error}") from error
+    found: dict[str, Any] = {}
+    for one in _kinds(kind):
+        if not isabstract(one) and all(o.default is not o.empty for o in signature(one).parameters.values()):
+            if _inside(one.__module__, plugins):
+                _check_name(one, kind)
+            if _inside(one.__module__, ("mtlbench", *plugins)):
+                found[public_name(one)] = one
     return found
+
+
+def resolve(path: str, plugins: Sequence[str] = ()) -> type:
+    """The class at ``package.module.Class``."""
+    found: type = _ours(path, plugins, TARGET, "a class", lambda one: isinstance(one, type))
+    return found
+
+
+def resolve_function(path: str, option: str, plugins: Sequence[str] = ()) -> Callable[..., Any]:
+    """The function or class at ``package.module:name`` or ``package.module.name``, for `option`."""
+    found: Callable[..., Any] = _ours(path, plugins, option, "a function", callable)
+    return found
+
+
+def _ours(path: str, plugins: Sequence[str], option: str, what: str, fits: Callable[[Any], bool]) -> Any:
+    """`attribute` of mtlbench or a plugin. Something that they import from elsewhere does not count."""
+    roots = ("mtlbench", *plugins)
+    found = attribute(path, option, what, roots)
+    if not fits(found) or not _inside(found.__module__, roots):
+        raise _refusal(path, option, what, roots)
+    return found
+
+
+def attribute(path: str, option: str, what: str, roots: Sequence[str]) -> Any:
+    """What stands at ``package.module.name``, or ``package.module:name``, of one of the modules `roots`.
+
+    Raises:
+        UsageError: it is of another module, or there is no such name; the message names `option` and says `what` is
+            expected.
+    """
+    module_name, _, name = path.replace(":", ".").rpartition(".")
+    if not _inside(module_name, roots):
+        raise _refusal(path, option, what, roots)
+    try:
+        return getattr(_imported(module_name), name)
+    except (ImportError, AttributeError) as error:
+        raise UsageError(f"{option}={path}: {error}") from error
+
+
+def _refusal(path: str, option: str, what: str, roots: Sequence[str]) -> UsageError:
+    whose = " or ".join(roots) or "a plugin"
+    return UsageError(f"{option}={path}: expected {what} of {whose}; name your module in plugins=[...]")
+
+
+def _imported(module: str) -> ModuleType:
+    if importlib.util.find_spec(module.partition(".")[0]) is None and str(Path.cwd()) not in sys.path:
+        sys.path.append(str(Path.cwd()))  # behind all else: a console script does not look there, python -m does
+    return importlib.import_module(module)
+
+
+def _kinds(kind: type) -> list[type]:
+    """The class and everything below it."""
+    kinds = [kind]
+    for other in kinds:
+        kinds += other.__subclasses__()
+    return kinds
 
 
 def identity_of(part: Mapping[str, Any], plugins: Sequence[str]) -> dict[str, Any]:
@@ -69,9 +132,7 @@ def identity_of(part: Mapping[str, Any], plugins: Sequence[str]) -> dict[str, An
 
 def _check_name(target: type, kind: type) -> None:
     """Refuse a class of a plugin that has the name of one of mtlbench's: their results would be taken for the same."""
-    kinds = [kind]
-    for other in kinds:
-        kinds += other.__subclasses__()
+    for other in _kinds(kind):
         if _inside(other.__module__, ("mtlbench",)) and public_name(other) == public_name(target):
             raise UsageError(
                 f"{target.__module__}.{target.__name__}: its name {public_name(target)!r} is that of mtlbench's own "

@@ -5,18 +5,20 @@ from pathlib import Path
 from typing import Any
 
 from mtlbench.config import Config
-from mtlbench.config.build import build
+from mtlbench.config.build import build, target_of
 from mtlbench.data import parts, rooms
 from mtlbench.data.augment import Augment
 from mtlbench.data.base import ImageDataset
 from mtlbench.data.folder.dataset import described_root
 from mtlbench.data.generated import Form, default_root, make
 from mtlbench.errors import DataError, UsageError
+from mtlbench.options import flag, whole
 from mtlbench.process.progress import Progress, silent
 from mtlbench.storage.outputs import Outputs
-from mtlbench.tasks import scored_by, scoring
+from mtlbench.tasks import Task, scored_by, scoring
 
 LARGEST_SIDE = 8192
+LARGEST_SEED = 2**32 - 1
 GENERATED: dict[str, Form[Any]] = {**rooms.FORMS, **parts.FORMS}
 """Values of ``dataset.make.form``."""
 
@@ -38,6 +40,34 @@ def image_size(value: object) -> tuple[int, int]:
     return sides[0], sides[1]
 
 
+def known_tasks(config: Config) -> tuple[Task, ...] | None:
+    """The tasks of the dataset before its files are there, or None where only these tell.
+
+    Raises:
+        UsageError: an option of the dataset is wrong.
+    """
+    dataset = config["dataset"]
+    image_size(dataset["resolution"])
+    augmentation(config)
+    flag(dataset.get("follow_links", False), "dataset.follow_links")
+    reader: type[ImageDataset] = target_of(dataset["reader"], config["plugins"], ImageDataset)
+    own = reader.tasks_of(dataset["reader"])
+    return None if own is None else _scored(own, config)
+
+
+def _scored(own: Sequence[Task], config: Config) -> tuple[Task, ...]:
+    metrics = config["dataset"].get("metrics")
+    return tuple(own) if metrics is None else scored_by(own, metrics)
+
+
+def augmentation(config: Config) -> Augment:
+    """The training form of the images."""
+    given = config["dataset"]["augment"]
+    if not isinstance(given, Mapping) or set(given) - {"scale_min", "scale_max", "mirror"}:
+        raise UsageError(f"dataset.augment={given}: expected scale_min, scale_max and mirror")
+    return Augment(**given)
+
+
 def dataset_root(config: Config, progress: Progress = silent) -> Path:
     """The dataset's folder; generated images are made on first use.
 
@@ -46,8 +76,11 @@ def dataset_root(config: Config, progress: Progress = silent) -> Path:
     """
     dataset = config["dataset"]
     form = None if dataset.get("make") is None else _generator(dataset["make"])
+    known_tasks(config)  # refuses what is wrong
     if dataset.get("root") is None and form is not None:
-        size, images, seed = image_size(dataset["resolution"]), dataset["images"], dataset["seed"]
+        images = whole(dataset["images"], "dataset.images", 2)
+        seed = whole(dataset["seed"], "dataset.seed", 0, LARGEST_SEED)
+        size = image_size(dataset["resolution"])
         root = default_root(Outputs.of(config).datasets, form, images, size, seed)
         make(root, form, images, size, seed, lambda done, total: progress(done, total, "images"))
         return root
@@ -71,8 +104,6 @@ def open_dataset(
 ) -> ImageDataset:
     """One split of the configured dataset."""
     dataset = config["dataset"]
-    if not isinstance(dataset["augment"], Mapping) or set(dataset["augment"]) - {"scale_min", "scale_max", "mirror"}:
-        raise UsageError(f"dataset.augment={dataset['augment']}: expected scale_min, scale_max and mirror")
     opened: ImageDataset = build(
         dataset["reader"],
         config["plugins"],
@@ -80,13 +111,13 @@ def open_dataset(
         root=root,
         split=split,
         resolution=image_size(dataset["resolution"]),
-        augment=Augment(**dataset["augment"]) if augmented else None,
+        augment=augmentation(config) if augmented else None,
         seed=config["seed"],
         limit=limit,
         name=dataset["name"],
     )
-    own, metrics = opened.tasks, dataset.get("metrics")
-    opened.tasks = own if metrics is None else scored_by(own, metrics)
+    own = opened.tasks
+    opened.tasks = _scored(own, config)
     opened.scoring = scoring(own, opened.tasks)
     return opened
 

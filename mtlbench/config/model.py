@@ -1,11 +1,18 @@
 """The model of a configuration: backbone and sharing tree, and the device that it is on."""
 
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
 import torch
 
 from mtlbench.config import Config
-from mtlbench.config.build import build
+from mtlbench.config.build import build, resolve_function
 from mtlbench.errors import MachineError, UsageError
 from mtlbench.models.backbone import Backbone
+from mtlbench.models.custom import Custom
+from mtlbench.models.inputs import convention
+from mtlbench.models.outputs import Outputs, Where
 from mtlbench.models.sharing import BLOCKS, Tree, all_trees, by_index, by_name, level, parse
 
 ALL = "all"
@@ -48,8 +55,52 @@ def _shared_blocks(value: int | str, blocks: int) -> int:
     return blocks if isinstance(value, str) else value
 
 
+def is_custom(config: Config) -> bool:
+    """Whether the model is one that a function of the user builds."""
+    return "build" in config["model"]
+
+
+def build_custom(config: Config) -> Custom:
+    """The user's function and how its model is to be used; needs no dataset, and builds nothing yet.
+
+    Raises:
+        UsageError: an option is wrong.
+    """
+    model, plugins = config["model"], config["plugins"]
+    options = {} if model["options"] is None else model["options"]
+    if not isinstance(options, Mapping):
+        raise UsageError(f"model.options={options}: expected arguments of model.build, for example {{width: 64}}")
+    return Custom(
+        build=resolve_function(str(model["build"]), "model.build", plugins),
+        options={str(name): value for name, value in options.items()},
+        inputs=convention(model["inputs"], "model.inputs"),
+        outputs=_outputs(model["outputs"], plugins),
+        name=model["name"],
+    )
+
+
+def _outputs(given: object, plugins: Sequence[str]) -> Outputs:
+    """``FROM:TO`` are channels; a string that is none of a mapping's names a function."""
+    if given is None:
+        return None
+    if isinstance(given, str):
+        return resolve_function(given, "model.outputs", plugins)
+    if not isinstance(given, Mapping):
+        raise UsageError(
+            f"model.outputs={given}: expected {{task: key, position or FROM:TO}}, or MODULE:FUNCTION that finds them"
+        )
+    return {str(task): _channels(where) for task, where in given.items()}
+
+
+def _channels(where: Any) -> Where:
+    found = re.fullmatch(r"(\d+):(\d+)", where) if isinstance(where, str) else None
+    return slice(*map(int, found.groups())) if found else where  # `outputs.check` refuses what is none
+
+
 def build_backbone(config: Config) -> Backbone:
     """The backbone of the configuration."""
+    if is_custom(config):
+        raise UsageError("model=custom: only mtlbench attack and audit take it; what mtlbench trains it builds itself")
     built: Backbone = build(config["model"], config["plugins"], kind=Backbone)
     return built
 

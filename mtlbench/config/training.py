@@ -1,12 +1,17 @@
 """The training of a configuration: its recipe, and what makes the images of adversarial training."""
 
 from collections.abc import Sequence
+from inspect import signature
 
+from mtlbench.attacks.objectives import Objective
+from mtlbench.attacks.steps import Step
 from mtlbench.config import Config
-from mtlbench.engine.adversarial import Adversary
+from mtlbench.config.build import named
+from mtlbench.engine.adversarial import NO_ATTACK, Adversary
 from mtlbench.engine.precision import FP32
 from mtlbench.engine.training import Recipe
 from mtlbench.errors import UsageError
+from mtlbench.options import one_of, whole
 
 
 def training_recipe(config: Config) -> Recipe:
@@ -14,6 +19,7 @@ def training_recipe(config: Config) -> Recipe:
     training = config["training"]
     if not isinstance(training["betas"], Sequence):
         raise UsageError(f"training.betas={training['betas']}: expected two numbers from 0 to below 1")
+    whole(training["save_every"], "training.save_every")
     return Recipe(
         iterations=training["iterations"],
         batch_size=training["batch_size"],
@@ -32,5 +38,15 @@ def build_adversary(config: Config) -> Adversary | None:
     training = config["training"]
     if "attack" not in training:
         return None
-    names = ("attack", "step", "steps", "eps", "ratio", "warmup")
-    return Adversary(**{name: training[name] for name in names}, seed=config["seed"])
+    objectives, rules = (named(kind, config["plugins"]) for kind in (Objective, Step))
+    attack = one_of(training["attack"], "training.attack", (*objectives, NO_ATTACK))
+    rule = rules[one_of(training["step"], "training.step", rules)]
+    steps = {"steps": whole(training["steps"], "training.steps")}
+    return Adversary(
+        objective=None if attack == NO_ATTACK else objectives[attack](),
+        step=rule(**steps if "steps" in signature(rule).parameters else {}),
+        eps=training["eps"],
+        ratio=training["ratio"],
+        warmup=training["warmup"],
+        seed=config["seed"],
+    )

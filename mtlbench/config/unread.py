@@ -30,7 +30,13 @@ RULES: tuple[tuple[str, Callable[[Config], bool], str], ...] = (
         lambda c: "attack" in c and _attack(c).get("objective") is None,
         "attack={attack} attacks nothing",
     ),
+    (
+        r"sharing([/.].+)?|training([/.].+)?",
+        lambda c: "build" in (c.get("model") or {}),
+        "model=custom comes with a sharing and a training of its own",
+    ),
     (r"attack\.random_start", lambda c: _attack(c).get("name") == "noise", "noise is random wherever it starts"),
+    (r"attack\.loss_scale", lambda c: _attack(c).get("name") == "noise", "noise is random whatever the losses are"),
     (
         r"training\.halve_every",
         lambda c: _training(c).get("schedule") != "halve",
@@ -58,6 +64,12 @@ RULES: tuple[tuple[str, Callable[[Config], bool], str], ...] = (
         "of mtlbench report only audit= computes anything",
     ),
     (r"study", lambda c: c.get("cell") is not None or c.get("audit") is not None, "cell= and audit= show no study"),
+    (r"source|target", lambda c: c.get("action") != "convert", "action=convert has a source and a target"),
+    (
+        r"dataset(\..+)?",
+        lambda c: c.get("action") == "convert",
+        "action=convert takes source= and target=; the result says which dataset reads it",
+    ),
     (r"device|workers|timeout", lambda c: "action" in c, "mtlbench data decodes in this process"),
     (r"device|workers|wait|timeout|plugins|seed", lambda c: "blocks" in c, "mtlbench layouts only draws"),
     (r"workers|timeout", lambda c: "repeats" in c, "mtlbench bench loads its images before it times anything"),

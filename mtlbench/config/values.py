@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from mtlbench.errors import UsageError
-from mtlbench.options import LARGEST, is_number, is_whole, near
+from mtlbench.options import LARGEST, flag, is_number, near, shown, whole
 from mtlbench.studies import STUDIES
 
 LEAST = {
@@ -17,28 +17,18 @@ LEAST = {
     "workers": 0,
     "limit": 1,
     "batch_size": 1,
-    "dataset.images": 2,
-    "dataset.seed": 0,
-    "dataset.classes": 2,
-    "sharing.index": 0,
-    "sharing.shared_blocks": 0,
-    "training.save_every": 1,
     "scores.paper_batch": 1,
     "audit": 1,
 }
-"""Whole numbers and the smallest that makes sense."""
+"""Whole numbers and the smallest that makes sense. An option of a part is checked by the part that it makes."""
 
-MOST = {"seed": 2**32 - 1, "dataset.seed": 2**32 - 1, "workers": 256}
+MOST = {"seed": 2**32 - 1, "workers": 256}
 
-MAY_BE_NULL = ("limit", "sharing.index", "audit")
-MAY_BE_A_NAME = ("sharing.index", "sharing.shared_blocks")
+MAY_BE_NULL = ("limit", "audit")
 SHORTEST_TIMEOUT = 1
 """Seconds; below, a slow step would pass for a hang."""
 
-FLAGS = (
-    *("force", "fail_fast", "wait", "all_trees", "compile", "attack.random_start"),
-    *("dataset.augment.mirror", "dataset.follow_links"),
-)
+FLAGS = ("force", "fail_fast", "wait", "all_trees", "compile")
 SCORES = ("standard", "paper")
 GROUPS = ("dataset", "model", "sharing", "attack", "attack.step", "training", "scores")
 NAMES = ("dataset.name", "attack.name", "training.name")
@@ -63,19 +53,17 @@ def check_values(config: Mapping[str, Any]) -> None:
             raise UsageError(f"{option}={value}: to choose an option write {option.replace('.', '/')}={value}")
     _check_numbers(config)
     for option in FLAGS:
-        value = _value(config, option, False)
-        if not isinstance(value, bool):
-            raise UsageError(f"{option}={_shown(value)}: expected true or false")
+        flag(_value(config, option, False), option)
     for option in NAMES:
         value = _value(config, option, "name")
         if not isinstance(value, str) or not NAME.fullmatch(value):
-            raise UsageError(f"{option}={_shown(value)}: expected a name of letters, digits, '.', '_' and '-'")
+            raise UsageError(f"{option}={shown(value)}: expected a name of letters, digits, '.', '_' and '-'")
     outputs = config.get("outputs", "outputs")
     if not isinstance(outputs, str) or not outputs.strip() or not outputs.isprintable():
-        raise UsageError(f"outputs={_shown(outputs)}: expected a folder")
+        raise UsageError(f"outputs={shown(outputs)}: expected a folder")
     if config.get("checkpoint", "auto") is None:
         raise UsageError("checkpoint=null: expected auto, a weights file, or its folder")
-    for option in ("dataset.root", "checkpoint"):
+    for option in ("dataset.root", "dataset.describe", "checkpoint"):
         try:
             Path(str(_value(config, option, ""))).expanduser()
         except RuntimeError as error:
@@ -83,7 +71,7 @@ def check_values(config: Mapping[str, Any]) -> None:
     plugins = config.get("plugins", [])
     if not isinstance(plugins, list) or not all(isinstance(p, str) and MODULE.fullmatch(p) for p in plugins):
         raise UsageError(
-            f"plugins={_shown(plugins)}: expected a list of Python modules, for example [mypackage.attacks]"
+            f"plugins={shown(plugins)}: expected a list of Python modules, for example [mypackage.attacks]"
         )
     if _value(config, "scores.name", SCORES[0]) not in SCORES:
         raise UsageError(f"scores.name={_value(config, 'scores.name', '')}: expected {' or '.join(SCORES)}")
@@ -99,13 +87,8 @@ def check_values(config: Mapping[str, Any]) -> None:
 def _check_numbers(config: Mapping[str, Any]) -> None:
     for option, least in LEAST.items():
         value = _value(config, option, least)
-        if (value is None and option in MAY_BE_NULL) or (isinstance(value, str) and option in MAY_BE_A_NAME):
-            continue
-        if not is_whole(value, least):
-            alternative = ", or null" if option in MAY_BE_NULL else ""
-            raise UsageError(f"{option}={_shown(value)}: expected a whole number of at least {least}{alternative}")
-        if value > MOST.get(option, LARGEST):
-            raise UsageError(f"{option}={value}: expected at most {MOST.get(option, LARGEST)}")
+        if not (value is None and option in MAY_BE_NULL):
+            whole(value, option, least, MOST.get(option, LARGEST), ", or null" if option in MAY_BE_NULL else "")
     timeout = _value(config, "timeout", None)
     if timeout is not None and not is_number(timeout, SHORTEST_TIMEOUT):
         raise UsageError(f"timeout={timeout}: expected seconds, at least {SHORTEST_TIMEOUT}, or null")
@@ -119,7 +102,3 @@ def _value(config: Mapping[str, Any], option: str, otherwise: object) -> Any:
             return otherwise
         node = node[name]
     return node
-
-
-def _shown(value: object) -> str:
-    return "null" if value is None else str(value)

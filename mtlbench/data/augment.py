@@ -11,7 +11,7 @@ import numpy as np
 
 from mtlbench.data.files import Array
 from mtlbench.errors import UsageError
-from mtlbench.options import is_number
+from mtlbench.options import flag, is_number
 
 
 @dataclass(frozen=True)
@@ -77,6 +77,7 @@ class Augment:
     mirror: bool = True
 
     def __post_init__(self) -> None:
+        flag(self.mirror, "dataset.augment.mirror")
         numbers = all(is_number(scale) for scale in (self.scale_min, self.scale_max))
         if not numbers or not 0 < self.scale_min <= self.scale_max < 100:
             raise UsageError(

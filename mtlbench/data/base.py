@@ -1,7 +1,7 @@
 """What every dataset offers, whatever its files look like."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from torch import Tensor
@@ -31,6 +31,14 @@ class ImageDataset(Dataset[Sample], ABC):
     scoring: str = ""
     skipped: Sequence[tuple[str, str]] = ()
     depth_stored_in: str = "metres"
+
+    @classmethod
+    def tasks_of(cls, options: Mapping[str, object]) -> tuple[Task, ...] | None:
+        """The tasks of a dataset with these options of the constructor, which are checked; it may not be there yet.
+
+        None where only the files tell. Needed of datasets that are generated: what is wrong is said before that.
+        """
+        return None
 
     @abstractmethod
     def __len__(self) -> int: ...

@@ -1,19 +1,32 @@
-"""Summarise a dataset: how many images, which classes, which depths, how much is masked."""
+"""Summarise a dataset: how many images, which classes and attributes, which depths, how much is masked."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from mtlbench.data.base import ImageDataset
-from mtlbench.data.batch import Sample
 from mtlbench.data.files import Array
-from mtlbench.tasks import DEPTH, Task
+from mtlbench.tasks import Task
 
 # NYUv2 ends at 10 m; the last bin takes whatever lies beyond.
 METRES = (*np.arange(0, 10.5, 0.5).tolist(), float("inf"))
 LOG_UNITS = tuple(np.linspace(0, 1, 21).tolist())
+
+
+@dataclass(frozen=True)
+class Histogram:
+    """How often a value falls into each bin.
+
+    Attributes:
+        edges: n + 1 bin edges, in metres (the last is infinite) or in log units 0..1.
+        counts: n numbers of valid pixels; a bin includes its lower edge, the last one both.
+    """
+
+    edges: tuple[float, ...]
+    counts: tuple[int, ...]
 
 
 @dataclass(frozen=True)
@@ -25,22 +38,52 @@ class Description:
         split: of the dataset.
         images: number of images.
         size: height and width of a sample.
-        class_shares: task of classes -> class -> its share of the valid pixels, or of the images, 0..1.
-        depth_edges: n + 1 bin edges, in metres (the last is infinite) or in log units 0..1.
-        depth_counts: n numbers of valid pixels; a bin includes its lower edge, the last one both.
-        valid_share: task name -> share of pixels that its mask keeps, 0..1; of images for those of `per_image`.
-        per_image: tasks with one value for a whole image.
+        class_share: per task of classes, class -> its share of the valid pixels (images), 0..1; of attributes,
+            attribute -> the share of images that have it, among those of which it is known.
+        depths: per task of depth in metres or log units.
+        valid_share: task name -> share of pixels that its mask keeps, 0..1.
+        whole: the tasks whose targets are of whole images; for them read images for pixels.
     """
 
     name: str
     split: str
     images: int
     size: tuple[int, int]
-    class_shares: dict[str, dict[str, float]]
-    depth_edges: tuple[float, ...]
-    depth_counts: tuple[int, ...]
+    class_share: dict[str, dict[str, float]]
+    depths: dict[str, Histogram]
     valid_share: dict[str, float]
-    per_image: tuple[str, ...]
+    whole: frozenset[str]
+
+
+class _Counts:
+    """What is counted of one task."""
+
+    def __init__(self, task: Task) -> None:
+        self.task, self.valid, self.pixels = task, 0, 0
+        self.labels = task.labels or tuple(map(str, range(task.channels)))
+        self.has, self.known = np.zeros(task.channels, np.int64), np.zeros(task.channels, np.int64)
+        edges = {"log_depth_err": LOG_UNITS, "abs_err": METRES}
+        self.edges = next((edges[metric] for metric in task.metric_names if metric in edges), ())
+        if task.unit:
+            self.edges = ()
+        self.depths = np.zeros(max(len(self.edges) - 1, 0), np.int64)
+
+    def add(self, target: Tensor, mask: Tensor) -> None:
+        """One image: target [c, H, W], mask [1, H, W]."""
+        self.valid += int(mask.sum())
+        self.pixels += mask.numel()
+        if self.task.holds == "classes":
+            found = torch.bincount(target[mask].long(), minlength=self.task.channels).numpy()
+            self.has, self.known = self.has + found, self.known + found.sum()
+        elif self.task.holds == "attributes":
+            self.has += (target == 1).sum((1, 2)).numpy()
+            self.known += ((target == 1) | (target == 0)).sum((1, 2)).numpy()
+        elif self.edges:
+            self.depths += np.histogram(target[mask].numpy(), np.asarray(self.edges))[0]
+
+    def shares(self) -> dict[str, float]:
+        shares: Array = self.has / np.maximum(self.known, 1)
+        return dict(zip(self.labels, shares.tolist(), strict=True))
 
 
 def describe(dataset: ImageDataset, progress: Callable[[int, int], None] | None = None) -> Description:
@@ -53,21 +96,12 @@ def describe(dataset: ImageDataset, progress: Callable[[int, int], None] | None 
     Raises:
         DataError: a file is missing, damaged or out of range.
     """
-    tasks = {task.name: task for task in dataset.tasks}
-    classes = {name: np.zeros(task.channels, np.int64) for name, task in tasks.items() if task.holds == "classes"}
-    edges = LOG_UNITS if DEPTH in tasks and "log_depth_err" in tasks[DEPTH].metrics else METRES
-    depths = np.zeros(len(edges) - 1, np.int64)
-    valid, pixels, size = dict.fromkeys(tasks, 0), dict.fromkeys(tasks, 0), (0, 0)
+    counts, size = {task.name: _Counts(task) for task in dataset.tasks}, (0, 0)
     for index in range(len(dataset)):
         sample = dataset.sample(index)
         size = (sample.image.shape[1], sample.image.shape[2])
-        for task in tasks:
-            valid[task] += int(sample.masks[task].sum())
-            pixels[task] += sample.masks[task].numel()
-        for task, counts in classes.items():
-            counts += torch.bincount(_valid(sample, task).long(), minlength=len(counts)).numpy()
-        if DEPTH in tasks:
-            depths += _histogram(_valid(sample, DEPTH).numpy(), edges)
+        for name, count in counts.items():
+            count.add(sample.targets[name], sample.masks[name])
         if progress is not None:
             progress(index + 1, len(dataset))
     return Description(
@@ -75,22 +109,8 @@ def describe(dataset: ImageDataset, progress: Callable[[int, int], None] | None 
         split=dataset.split,
         images=len(dataset),
         size=size,
-        class_shares={task: _shares(tasks[task], counts) for task, counts in classes.items()},
-        depth_edges=edges,
-        depth_counts=tuple(depths.tolist()),
-        valid_share={task: count / max(pixels[task], 1) for task, count in valid.items()},
-        per_image=tuple(name for name, task in tasks.items() if task.per_image),
+        class_share={n: c.shares() for n, c in counts.items() if c.task.holds in ("classes", "attributes")},
+        depths={n: Histogram(c.edges, tuple(c.depths.tolist())) for n, c in counts.items() if c.edges},
+        valid_share={name: count.valid / max(count.pixels, 1) for name, count in counts.items()},
+        whole=frozenset(task.name for task in dataset.tasks if task.per_image),
     )
-
-
-def _shares(task: Task, counts: Array) -> dict[str, float]:
-    names = task.labels or tuple(map(str, range(task.channels)))
-    return dict(zip(names, (counts / max(int(counts.sum()), 1)).tolist(), strict=True))
-
-
-def _valid(sample: Sample, task: str) -> torch.Tensor:
-    return sample.targets[task][sample.masks[task]]
-
-
-def _histogram(values: Array, edges: Sequence[float]) -> Array:
-    return np.histogram(values, np.asarray(edges))[0]

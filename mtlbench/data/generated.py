@@ -9,10 +9,6 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
-import cv2
-import numpy as np
-from numpy.typing import NDArray
-
 from mtlbench.errors import DataError, UsageError
 from mtlbench.storage.bounded import read_json
 from mtlbench.storage.claims import claimed
@@ -122,21 +118,6 @@ def make(
                 shutil.rmtree(part, ignore_errors=True)
     except OSError as error:
         raise DataError(f"{root}: cannot write the dataset: {error}") from error
-
-
-def write_png(path: Path, image: NDArray[Any]) -> None:
-    """Write [H, W] grey or [H, W, 3] RGB of 8 or 16 bits, always encoded alike: the same picture, the same bytes."""
-    stored = np.ascontiguousarray(image[..., ::-1]) if image.ndim == 3 else image
-    good, data = cv2.imencode(".png", stored, [cv2.IMWRITE_PNG_COMPRESSION, 3])
-    if not good:
-        raise OSError(f"{path}: OpenCV could not encode an image of {image.dtype} {image.shape}")
-    ready(path).write_bytes(data.tobytes())
-
-
-def ready(path: Path) -> Path:
-    """The path, its folder made."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    return path
 
 
 def _fill(

@@ -15,6 +15,7 @@ from mtlbench.data.base import ImageDataset
 from mtlbench.data.batch import Sample
 from mtlbench.data.files import Array, check_relative, inside
 from mtlbench.errors import DataError, MissingSplitError, UsageError
+from mtlbench.options import flag
 from mtlbench.storage.bounded import broken_link, read_json
 
 Entry = tuple[str, ...]
@@ -73,8 +74,7 @@ class ListedDataset(ImageDataset):
             raise UsageError(f"dataset.resolution={list(resolution)}: expected height and width, both at least 1")
         if limit is not None and limit < 1:
             raise UsageError(f"limit={limit}: expected at least 1 image, or null for all")
-        if not isinstance(follow_links, bool):
-            raise UsageError(f"dataset.follow_links={follow_links}: expected true or false")
+        flag(follow_links, "dataset.follow_links")
         if seed < 0:
             raise UsageError(f"dataset.seed={seed}: expected 0 or more")
         repeated = [name for name, count in Counter(names).items() if count > 1]

@@ -8,7 +8,7 @@
 """
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path, PurePosixPath
 
@@ -18,8 +18,9 @@ from mtlbench.data.augment import Augment, View
 from mtlbench.data.batch import Sample
 from mtlbench.data.files import Array, read_gray8, read_npy, read_rgb
 from mtlbench.data.listed import ListedDataset, channels_first, contents, existing_root, read_split
-from mtlbench.errors import DataError, UsageError
-from mtlbench.tasks import DEPTH, NORMALS, SEGMENTATION, three_tasks
+from mtlbench.errors import DataError
+from mtlbench.options import one_of, whole
+from mtlbench.tasks import DEPTH, NORMALS, SEGMENTATION, Task, three_tasks
 
 LIST_FILE = "nyu_v2_3task.json"
 IGNORE = 255
@@ -74,10 +75,7 @@ class NYUv2(ListedDataset):
         name: str = "nyuv2",
         follow_links: bool = False,
     ) -> None:
-        if normals not in ("raw", "decoded"):
-            raise UsageError(f"dataset.normals={normals}: expected raw or decoded")
-        if not 1 < classes < IGNORE:
-            raise UsageError(f"dataset.classes={classes}: expected 2 to {IGNORE - 1}")
+        self.tasks = _checked_tasks(classes, normals)
         folder = existing_root(root, name)
         if not os.path.lexists(folder / LIST_FILE):
             raise DataError(_missing_list(folder))
@@ -98,8 +96,12 @@ class NYUv2(ListedDataset):
         self.classes, self.normals = classes, normals
         if normals == "raw":
             self.zero_normals = "dataset.normals=raw trains on them and scores them, decoded masks them"
-        self.tasks = three_tasks(classes)
         self.readers = (read_rgb, partial(read_classes, classes=classes), read_rgb, read_depth)
+
+    @classmethod
+    def tasks_of(cls, options: Mapping[str, object]) -> tuple[Task, ...]:
+        """Three tasks; refuses a wrong number of classes or form of normals."""
+        return _checked_tasks(options.get("classes", 40), options.get("normals", "raw"))
 
     def assemble(self, arrays: Sequence[Array], view: View, name: str) -> Sample:
         """Apply `view` to image, classes, normal bytes and depth."""
@@ -136,6 +138,11 @@ class NYUv2(ListedDataset):
     def settings(self) -> dict[str, object]:
         """Resolution, classes, normals; the augmentation where there is one."""
         return {"format": "adashare", "classes": self.classes, "normals": self.normals, **super().settings()}
+
+
+def _checked_tasks(classes: object, normals: object) -> tuple[Task, ...]:
+    one_of(normals, "dataset.normals", ("raw", "decoded"))
+    return three_tasks(whole(classes, "dataset.classes", 2, IGNORE - 1))
 
 
 def is_normal(raw: Array) -> Array:
@@ -194,9 +201,9 @@ def _missing_list(root: Path) -> str:
     if (root / "train" / "image").is_dir() or (root / "val" / "image").is_dir():
         hint = "this looks like the MTAN packing (train/image/0.npy): use dataset=nyuv2_mtan"
     elif (root / "gt_sets").is_dir():
-        hint = "this looks like NYUD_MT (gt_sets, images, ...), which is not supported"
+        hint = "this looks like NYUD_MT (gt_sets, images, ...): use dataset=folder dataset.describe=nyud_mt"
     elif (root / "nyu_depth_v2_labeled.mat").is_file():
-        hint = "the .mat file holds no normals and is not read; get the packing of AdaShare or MTAN"
+        hint = "the .mat file holds no normals; mtlbench data action=convert makes a folder of its images and depth"
     elif parts:
         hint = f"{', '.join(parts)} are here, only the list of splits is missing; it comes with the download"
     else:

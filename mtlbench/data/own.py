@@ -32,6 +32,7 @@ class OwnImages:
         self.tasks, self.limit = tuple(tasks), limit
         once = isinstance(loader, (Mapping, Batch)) or (isinstance(loader, (tuple, list)) and _is_pair(loader))
         self._size = None if once else _images_of(loader)
+        self._once = once
         self._batches = self._read(iter([loader]) if once else _iterator(loader))
         self._ahead: list[Batch] = []
         about = {task.name: task.described() for task in self.tasks}
@@ -41,8 +42,8 @@ class OwnImages:
     @property
     def expected(self) -> int:
         """How many images there will be, 0 where the loader does not say."""
-        sizes = [size for size in (self._size, self.limit) if size is not None]
-        return min(sizes, default=0)
+        size = sum(map(len, self._ahead)) if self._once else self._size
+        return 0 if size is None else size if self.limit is None else min(size, self.limit)
 
     @property
     def fingerprint(self) -> str:

@@ -1,7 +1,7 @@
 """Tiny-Taxonomy (Tiny-Taskonomy) with five tasks, as MTLAttack-DGBA (the reference) and AdaShare read it."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -13,8 +13,9 @@ from mtlbench.data.batch import Sample
 from mtlbench.data.files import Array, inside, read_gray8, read_gray16, read_npy, read_rgb
 from mtlbench.data.listed import ListedDataset, channels_first, existing_root
 from mtlbench.data.taxonomy_lists import list_images
-from mtlbench.errors import DataError, UsageError
-from mtlbench.tasks import DEPTH, EDGE_TEXTURE, KEYPOINTS2D, NORMALS, SEGMENTATION, five_tasks
+from mtlbench.errors import DataError
+from mtlbench.options import whole
+from mtlbench.tasks import DEPTH, EDGE_TEXTURE, KEYPOINTS2D, NORMALS, SEGMENTATION, Task, five_tasks
 
 WEIGHTS_FILE = "semseg_prior_factor.npy"
 # The published factors (taskonomy: taskbank/lib/data/semseg_prior_factor.npy), background first.
@@ -77,8 +78,6 @@ class TinyTaxonomy(ListedDataset):
         name: str = "tiny_taxonomy",
         follow_links: bool = False,
     ) -> None:
-        if base is not None and base < 1:
-            raise UsageError(f"dataset.base={base}: expected a side of at least 1 pixel, or null")
         folder = existing_root(root, name)
         listing = list_images(folder, split, follow_links)
         super().__init__(
@@ -94,11 +93,16 @@ class TinyTaxonomy(ListedDataset):
             limit=limit,
             follow_links=follow_links,
         )
-        self.base, self.skipped = base, listing.skipped
+        self.base, self.skipped = base if base is None else whole(base, "dataset.base"), listing.skipped
         self.class_weights = _class_weights(folder, follow_links)
         self.tasks = five_tasks(self.class_weights)
         read_ids = partial(read_uncertain_classes, classes=len(self.class_weights))
         self.readers = (read_rgb, read_ids, read_rgb, read_gray16, read_gray16, read_gray16)
+
+    @classmethod
+    def tasks_of(cls, options: Mapping[str, object]) -> tuple[Task, ...]:
+        """Five tasks, with the published class weights: a folder may have others."""
+        return five_tasks(CLASS_WEIGHTS)
 
     def decode(self, index: int) -> list[Array]:
         """The checked arrays of image `index`, at `base` size where there is one."""

@@ -155,7 +155,7 @@ class _Normals:
     """Probes whether stored normals are unit vectors in the expected order of channels, none of them zero."""
 
     def __init__(self) -> None:
-        self._sum, self._count, self._zero = np.zeros(3), 0, 0
+        self._sum, self._count, self._zero, self._least = np.zeros(3), 0, 0, 0.0
         self._odd_lengths: list[Note] = []
 
     def add(self, vectors: Array, file: Path) -> None:
@@ -166,12 +166,15 @@ class _Normals:
             return
         self._sum += vectors[directed].sum(axis=0, dtype=np.float64)
         self._count += int(directed.sum())
+        self._least = min(self._least, float(vectors[directed].min()))
         length = float(np.median(lengths[directed]))
         if abs(length - 1) > UNIT_TOLERANCE:
             self._odd_lengths.append(Note(file, f"normals have a median length of {length:.3f}; expected 1"))
 
     def notes(self, dataset: ImageDataset) -> Iterator[Note]:
         yield from self._odd_lengths
+        if self._count and self._least == 0:
+            yield Note(None, "no normal has a negative component: are they stored uncentred, or as absolute values?")
         if self._zero and isinstance(dataset, ListedDataset):
             share = 100 * self._zero / (self._zero + self._count)
             zero = f"{share:.1f} % of the valid normals are zero vectors, which have no direction"

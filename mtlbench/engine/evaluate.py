@@ -8,12 +8,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mtlbench.attacks.attack import Attack
+from mtlbench.attacks.attack import RAW, Attack
 from mtlbench.attacks.ball import BALLS
 from mtlbench.attacks.objectives import Total
 from mtlbench.attacks.random import PerImage
 from mtlbench.data.batch import Batch
 from mtlbench.engine.losses import TaskLosses
+from mtlbench.engine.scale_free import saturated
 from mtlbench.metrics.measure import Measured, measure
 from mtlbench.metrics.statistics import STATISTICS
 from mtlbench.metrics.visibility import visibility
@@ -137,16 +138,21 @@ class Pass:
 
     def _cell(self, batch: Batch, cell: PlannedCell, clean: Measured) -> Measured:
         if cell.attack is None:
-            return Measured(clean.per_image | self._gradients(batch), clean.pooled)
+            return Measured(clean.per_image | self._gradients(batch) | self._saturated(batch), clean.pooled)
         attack = cell.attack
-        losses = TaskLosses(self.model, attack.tasks, batch.targets, batch.masks)
+        losses = TaskLosses(
+            self.model, attack.tasks, batch.targets, batch.masks, clean=batch.image, logits=attack.logits
+        )
         eps = batch.image.new_full((len(batch),), cell.eps / GREY)
         found = attack(losses, batch.image, eps, PerImage(self.seed, batch.names))
         measured = self._measured(batch, found[""])
         rows = [[task.name for task in self.tasks].index(task.name) for task in attack.tasks]
         with torch.no_grad():
             objective = attack.objective.bind(losses, batch.image)
-        after, before = (objective.score(m.per_image["losses"][:, rows].T) for m in (measured, clean))
+            if attack.logits == RAW:
+                after, before = (objective.score(m.per_image["losses"][:, rows].T) for m in (measured, clean))
+            else:  # the losses that are kept are those of raw logits
+                after, before = (objective.score(losses(image)) for image in (found[""], batch.image))
         measured.per_image["rise"] = (after - before)[:, None]
         measured.per_image.update(self._checks(batch, found[""], eps, attack.norm))
         for name, image in found.items():
@@ -159,7 +165,7 @@ class Pass:
     def _measured(self, batch: Batch, image: Tensor) -> Measured:
         with torch.no_grad():
             predictions = self.model(image)
-            losses = TaskLosses(self.model, self.tasks, batch.targets, batch.masks).of(predictions)
+            losses = TaskLosses(self.model, self.tasks, batch.targets, batch.masks, clean=batch.image).of(predictions)
         measured = measure(self.tasks, predictions, batch.targets, batch.masks)
         measured.per_image["losses"] = losses.T
         return measured
@@ -175,13 +181,20 @@ class Pass:
 
     def _gradients(self, batch: Batch) -> dict[str, Tensor]:
         """Each task's input gradient at the clean images, per grey level: mean size, zero and non-finite share."""
-        losses = TaskLosses(self.model, self.tasks, batch.targets, batch.masks)
+        losses = TaskLosses(self.model, self.tasks, batch.targets, batch.masks, clean=batch.image)
         parts = Total().parts(losses, batch.image)[0].flatten(2)
         return {
             "gradient": parts.abs().mean(2).T / GREY,
             "gradient_zero": (parts == 0).double().mean(2).T,
             "gradient_nonfinite": (~parts.isfinite()).double().mean(2).T,
         }
+
+    def _saturated(self, batch: Batch) -> dict[str, Tensor]:
+        """[B, T]: share of each image's valid pixels whose clean logits leave cross-entropy no gradient."""
+        with torch.no_grad():
+            predictions = self.model(batch.image)
+        shares = [saturated(task, predictions[task.name], batch.masks[task.name]) for task in self.tasks]
+        return {"saturated": torch.stack(shares, 1)}
 
 
 def _in_halves(batch: Batch, compute: Callable[[Batch], Measured]) -> Measured:

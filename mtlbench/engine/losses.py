@@ -13,16 +13,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from mtlbench.attacks.attack import NORMALISED, RAW
 from mtlbench.engine.masked import at_size, masked_mean, same_pixels, valid_images
 from mtlbench.engine.scale_free import SCALE_FREE, SCALES, SOFT, binary, of_images
 from mtlbench.errors import DataError, UsageError
 from mtlbench.options import one_of
 from mtlbench.tasks import Loss, Task, named
 
-__all__ = ["LOSSES", "NORMALISED", "RAW", "TaskLosses", "at_size", "loss_of", "masked_mean", "valid_images"]
-
-RAW, NORMALISED = "raw", "normalised"
-"""How an attack's cross-entropies see logits: as they are, or divided by a third of the clean image's spread."""
+__all__ = ["LOSSES", "TaskLosses", "at_size", "loss_of", "masked_mean", "valid_images"]
 
 
 def cross_entropy(prediction: Tensor, target: Tensor, mask: Tensor, class_weights: Tensor | None) -> Tensor:

@@ -13,8 +13,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from mtlbench.engine.masked import masked_mean, same_pixels
+from mtlbench.engine.masked import at_size, masked_mean, same_pixels
 from mtlbench.metrics.vectors import known
+from mtlbench.tasks import Task
 
 FLOOR = 1e-3
 """What `dlr` has left at least: a loss of exactly 0 is that of an image without anything valid."""
@@ -108,6 +109,26 @@ def of_images(scale: Scale, prediction: Tensor, mask: Tensor) -> Tensor:
     """The mean of a scale over the valid pixels of each image: [B], a constant; 1 where there is none to measure."""
     values = scale(prediction.detach())
     return _positive(masked_mean(values, mask[:, 0].to(values.dtype)))
+
+
+SATURATED = 17.0
+"""Gap of logits above which the cross-entropy of the higher class is exactly 0 in float32: ln 2^24 = 16.6."""
+
+
+def saturated(task: Task, prediction: Tensor, mask: Tensor) -> Tensor:
+    """Share [B] of an image's valid pixels whose highest logit is `SATURATED` above the second; 0 if none is valid.
+
+    Of attributes, the share of logits of that size. 0 where the attack climbs no cross-entropy: nothing saturates.
+    """
+    valid = at_size(mask, (prediction.shape[-2], prediction.shape[-1]))[:, 0].double()
+    if task.climbed == "cross_entropy" and prediction.shape[1] > 1:
+        highest = prediction.topk(2, 1).values
+        beyond = (highest[:, 0] - highest[:, 1] > SATURATED).double()
+    elif task.climbed == "bce":
+        beyond = (prediction.abs() > SATURATED).double().mean(1)
+    else:
+        return valid.new_zeros(len(prediction))
+    return masked_mean(beyond, valid)
 
 
 def _margin(

@@ -2,7 +2,7 @@
 
 import random
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -17,8 +17,8 @@ from mtlbench.errors import DataError, MtlbenchError
 from mtlbench.experiment.cells import Plan, clean_plan, plans
 from mtlbench.experiment.run import loader_of, model_identity
 from mtlbench.experiment.session import Session
-from mtlbench.experiment.setup import Setup, prepare
-from mtlbench.experiment.trained import AUTO, Trained, load_or_train
+from mtlbench.experiment.setup import AUTO, Setup, prepare
+from mtlbench.experiment.trained import Trained, load_or_train
 from mtlbench.process.watchdog import Screen
 from mtlbench.scores.frame import metrics_frame
 from mtlbench.storage.outputs import Outputs
@@ -106,12 +106,12 @@ def _plans(setup: Setup, trained: Trained, cell: Cell, arithmetic: str) -> tuple
 
 
 def _compared(cell: Cell, label: str, arrays: dict[str, np.ndarray]) -> Audited:
-    same = cell.arrays.keys() == arrays.keys() and all(
+    same = cell.arrays.keys() <= arrays.keys() and all(  # cells of before have no ``saturated``
         array.tobytes() == arrays[name].tobytes() for name, array in cell.arrays.items()
     )
     if same:
         return Audited(cell.key, label, "equal", 0.0)
-    now = Cell(cell.identity, cell.provenance, cell.tasks, arrays)
+    now = replace(cell, arrays=arrays)
     then_values, values = (metrics_frame([one], replicates=0).iloc[:, 0].to_numpy() for one in (cell, now))
     if len(then_values) != len(values):
         return Audited(cell.key, label, "different", why="other statistics")

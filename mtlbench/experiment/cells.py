@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from mtlbench.attacks.attack import Attack
+from mtlbench.attacks.attack import RAW, Attack
 from mtlbench.config import Config
 from mtlbench.config.build import identity_of
 from mtlbench.engine.evaluate import PlannedCell
@@ -77,6 +77,7 @@ def plans(
             "step_options": {name: value for name, value in attack.step.identity().items() if name != "name"},
             "starts": decisive({"random_start": attack.random_start, "restarts": attack.restarts}),
         } | ({} if attack.norm == LINF else {"norm": attack.norm})
+        how |= {} if attack.logits == RAW else {"logits": attack.logits}
         found += [Plan({**model, **how, "eps": eps}, attack, eps) for eps in epsilons]
     return found
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from mtlbench.config import Config
 from mtlbench.config.attack import build_attacks, build_objective_and_step, epsilon_list
-from mtlbench.config.dataset import image_size, open_dataset
+from mtlbench.config.dataset import image_size, known_tasks, open_dataset
 from mtlbench.data import left_out
 from mtlbench.data.base import ImageDataset
 from mtlbench.data.batch import Batch
@@ -36,6 +36,9 @@ def run_attack(config: Config, screen: Screen, session: Session) -> list[Plan]:
     """
     epsilons, engine = epsilon_list(config), build_objective_and_step(config)
     check(config["precision"])
+    tasks = known_tasks(config)
+    if tasks is not None:
+        build_attacks(config, engine, tasks)  # refuses what is wrong before any rooms are made
     setup = prepare(config, screen, session)
     attacks = build_attacks(config, engine, setup.test.tasks)
     trained = load_or_train(setup)
@@ -116,7 +119,7 @@ def _again(config: Config) -> dict[str, Any]:
 
 def model_identity(setup: Setup, trained: Trained, dataset: ImageDataset, arithmetic: str = FP32) -> dict[str, Any]:
     """What all cells of one model on one split share."""
-    version = setup.backbone.version_at(image_size(setup.config["dataset"]["resolution"]))
+    version = setup.architecture.version_at(image_size(setup.config["dataset"]["resolution"]))
     return {
         "dataset": dataset.name + dataset.scoring,
         "split": dataset.split,

@@ -1,6 +1,10 @@
 """What one invocation has done so far, over all points of its sweep."""
 
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from mtlbench.experiment.trained import Trained
 
 
 @dataclass
@@ -13,6 +17,7 @@ class Session:
         wanted: keys of all cells that its points asked for, stored or not.
         computed: keys of the cells, and folders of the models, that it computed.
         failed: cell -> what it is and why it failed; this invocation does not try it again.
+        trained: the model of the last point, which the next one often shares.
         said: what was said already, and is not said again for every point of a sweep.
     """
 
@@ -21,4 +26,5 @@ class Session:
     wanted: set[str] = field(default_factory=set)
     computed: set[str] = field(default_factory=set)
     failed: dict[str, str] = field(default_factory=dict)
+    trained: "Trained | None" = None
     said: set[str] = field(default_factory=set)

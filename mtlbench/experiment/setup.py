@@ -1,6 +1,8 @@
 """What every command that touches a model starts from: the parts of a configuration, each built once and checked."""
 
+import re
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,19 +11,26 @@ import torch
 
 from mtlbench.config import Config
 from mtlbench.config.build import identity_of
-from mtlbench.config.dataset import dataset_identity, dataset_root, image_size, open_dataset
-from mtlbench.config.model import build_backbone, choose_device, sharing_tree
+from mtlbench.config.dataset import dataset_identity, dataset_root, image_size, known_tasks, open_dataset
+from mtlbench.config.model import build_backbone, build_custom, choose_device, is_custom, sharing_tree
 from mtlbench.config.training import build_adversary, training_recipe
 from mtlbench.data import left_out
 from mtlbench.data.base import ImageDataset
 from mtlbench.engine.adversarial import Adversary
 from mtlbench.engine.training import Recipe
 from mtlbench.experiment.session import Session
+from mtlbench.models.architecture import Architecture
 from mtlbench.models.backbone import Backbone
+from mtlbench.models.checkpoint import tree_in
+from mtlbench.models.custom import Custom
 from mtlbench.models.sharing import Tree
 from mtlbench.process.watchdog import Screen, watched
-from mtlbench.storage.checkpoints import Checkpoint, find
+from mtlbench.storage.checkpoints import WEIGHTS, Checkpoint, find
 from mtlbench.storage.outputs import Outputs
+from mtlbench.tasks import Task
+
+AUTO = "auto"
+"""As ``checkpoint=``: the model of the recipe, trained where it is missing."""
 
 
 @dataclass(frozen=True)
@@ -32,8 +41,7 @@ class Setup:
         config: the resolved configuration.
         root: the dataset's folder.
         test: its test split, cut to `limit`.
-        tree: the sharing tree.
-        backbone: of the model.
+        architecture: of the model.
         recipe: how the model is trained.
         adversary: makes the attacked images of adversarial training; None for clean training.
         device: where to compute.
@@ -44,8 +52,7 @@ class Setup:
     config: Config
     root: Path
     test: ImageDataset
-    tree: Tree
-    backbone: Backbone
+    architecture: Architecture | Custom
     recipe: Recipe
     adversary: Adversary | None
     device: torch.device
@@ -57,6 +64,12 @@ class Setup:
         """Where everything is written."""
         return Outputs.of(self.config)
 
+    @property
+    def own(self) -> Architecture:
+        """The architecture of a model that is trained here."""
+        assert isinstance(self.architecture, Architecture)
+        return self.architecture
+
     def checkpoint(self) -> Checkpoint:
         """Where the model of this recipe is, or will be."""
         config, plugins = self.config, self.config["plugins"]
@@ -64,12 +77,12 @@ class Setup:
         adversary = self.adversary.identity() if self.adversary else {}
         recipe = {
             "dataset": dataset_identity(config, self.root),
-            "model": self.backbone.identity_at(image_size(config["dataset"]["resolution"])),
-            "tree": str(self.tree),
+            "model": self.own.backbone.identity_at(image_size(config["dataset"]["resolution"])),
+            "tree": str(self.own.tree),
             "tasks": {task.name: task.channels for task in self.test.tasks},
             "training": {"name": training, **self.recipe.identity(), **adversary},
         }
-        name = f"{self.test.name}-{self.backbone.name}-{self.tree.name}-{training}-s{config['seed']}"
+        name = f"{self.test.name}-{self.own.backbone.name}-{self.own.tree.name}-{training}-s{config['seed']}"
 
         def known(found: Any) -> Any:
             return {**found, "model": identity_of(found["model"], plugins)} if "model" in found else found
@@ -80,14 +93,41 @@ class Setup:
 def prepare(config: Config, screen: Screen, session: Session) -> Setup:
     """Check the configuration, generate rooms where they are missing, open the test split."""
     screen = watched(screen, config["timeout"])
-    device, recipe, backbone = choose_device(config), training_recipe(config), build_backbone(config)
+    device, recipe = choose_device(config), training_recipe(config)
+    made_by = build_custom(config) if is_custom(config) else build_backbone(config)
     adversary = build_adversary(config)
+    tasks = known_tasks(config)
+    if tasks is not None and isinstance(made_by, Backbone):
+        _tree(config, tasks, made_by)  # refuses what is wrong before any rooms are made
     with screen(f"generate {config['dataset']['name']}") as progress:
         root = dataset_root(config, progress)
     test = open_dataset(config, "test", root, limit=config.get("limit"))
     say_left_out(test, session)
-    tree = sharing_tree(config, len(test.tasks), backbone.blocks)
-    return Setup(config, root, test, tree, backbone, recipe, adversary, device, screen, session)
+    if isinstance(made_by, Custom):
+        return Setup(config, root, test, made_by, recipe, adversary, device, screen, session)
+    architecture = Architecture(made_by, _tree(config, test.tasks, made_by))
+    return Setup(config, root, test, architecture, recipe, adversary, device, screen, session)
+
+
+def given(config: Config) -> set[str]:
+    """The options that the command line gives."""
+    return {override.lstrip("+").partition("=")[0] for override in config["overrides"]}
+
+
+def _tree(config: Config, tasks: Sequence[Task], backbone: Backbone) -> Tree:
+    """The tree of the weights where these are given and say it, and the command line does not."""
+    weights = config.get("checkpoint", AUTO)
+    if weights != AUTO and not any(re.match(r"sharing\b", option) for option in given(config)):
+        found = tree_in(weights_file(Path(str(weights))), [task.name for task in tasks], backbone.blocks)
+        if found is not None:
+            return found
+    return sharing_tree(config, len(tasks), backbone.blocks)
+
+
+def weights_file(path: Path) -> Path:
+    """The weights that ``checkpoint=`` names: a file, or the folder that it is in."""
+    path = path.expanduser()
+    return path / WEIGHTS if path.is_dir() else path
 
 
 def say_left_out(dataset: ImageDataset, session: Session) -> None:

@@ -1,25 +1,29 @@
 """The model of an experiment: loaded, or trained first; and what its weights say of how they were trained."""
 
 import shlex
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+from torch import nn
+
 from mtlbench.config import Config
 from mtlbench.config.build import identity_of
 from mtlbench.config.dataset import open_dataset
 from mtlbench.engine.training import train
 from mtlbench.errors import BusyError, CheckpointError, UsageError
-from mtlbench.experiment.setup import Setup, say_left_out
-from mtlbench.models.checkpoint import load_weights, save_weights
-from mtlbench.models.tree_model import TreeModel, build
+from mtlbench.experiment.setup import AUTO, Setup, given, say_left_out, weights_file
+from mtlbench.models.checkpoint import load_state, load_weights, save_weights
+from mtlbench.models.custom import Custom
+from mtlbench.models.model import MultiTaskModel
+from mtlbench.models.tree_model import TreeModel
 from mtlbench.storage.checkpoints import CLEAN_METRICS, CURVE, RECIPE, WEIGHTS, Checkpoint, read_recipe
 from mtlbench.storage.claims import claimed
 from mtlbench.storage.files import sweep, write_atomically
 
-AUTO = "auto"
 UNKNOWN = "given"
 """What a training is called that nobody knows."""
 
@@ -55,7 +59,7 @@ class Trained:
         checkpoint: its folder; None for weights that were given.
     """
 
-    model: TreeModel
+    model: MultiTaskModel
     training: str
     seed: int
     recipe: Mapping[str, Any] | None
@@ -72,6 +76,11 @@ class Trained:
         """Whether they stand beside the weights, where such a place is."""
         return self.checkpoint is None or (self.checkpoint.folder / CLEAN_METRICS).is_file()
 
+    def serves(self, checkpoint: Checkpoint, setup: Setup) -> bool:
+        """Whether it is the model that `setup` asks for, loaded already."""
+        device, asked = next(self.model.parameters()).device, setup.device
+        return self.checkpoint == checkpoint and device.type == asked.type and asked.index in (None, device.index)
+
 
 def load_or_train(setup: Setup, may_train: bool = False) -> Trained:
     """The model of the experiment; trained first where it is missing and rooms or `may_train` allow.
@@ -81,10 +90,15 @@ def load_or_train(setup: Setup, may_train: bool = False) -> Trained:
         UsageError: the weights that are given contradict the command line.
     """
     config = setup.config
-    given = config.get("checkpoint", AUTO)
-    if given != AUTO:
-        return _given(setup, Path(str(given)).expanduser())
-    checkpoint, model = setup.checkpoint(), _new(setup)
+    if isinstance(setup.architecture, Custom):
+        return _custom(setup, setup.architecture, may_train)
+    weights = config.get("checkpoint", AUTO)
+    if weights != AUTO:
+        return _given(setup, weights_file(Path(str(weights))))
+    checkpoint, last = setup.checkpoint(), setup.session.trained
+    if not may_train and last and last.serves(checkpoint, setup):
+        return last
+    model = _new(setup)
     again = may_train and config["force"] and str(checkpoint.folder) not in setup.session.computed
     if checkpoint.trained and not again:
         _load(model, checkpoint)
@@ -98,11 +112,26 @@ def load_or_train(setup: Setup, may_train: bool = False) -> Trained:
             f"  {_train_line(config)}\n\nor give a weights file: checkpoint=FILE"
         )
     name, recipe = config["training"]["name"], checkpoint.recipe
-    return Trained(model, name, config["seed"], recipe, checkpoint.folder.name, checkpoint)
+    setup.session.trained = Trained(model, name, config["seed"], recipe, checkpoint.folder.name, checkpoint)
+    return setup.session.trained
+
+
+def _custom(setup: Setup, custom: Custom, may_train: bool) -> Trained:
+    """The model as the user's function builds it, with the weights of ``checkpoint=`` where these are given."""
+    if may_train:
+        raise UsageError("model=custom: mtlbench does not train models of others; build it with its weights")
+    seed, weights = setup.config["seed"], setup.config.get("checkpoint", AUTO)
+    model = custom.new(setup.test.tasks, seed, setup.device)
+    if weights != AUTO:
+        file = weights_file(Path(str(weights)))
+        if not isinstance(model.inner, nn.Module):
+            raise UsageError(f"checkpoint={weights}: {custom.title} is a function, which has no weights to load")
+        load_state(model.inner, file, partial(_say, setup, file))
+    return Trained(model, UNKNOWN, seed, None, custom.title)
 
 
 def _new(setup: Setup) -> TreeModel:
-    return build(setup.backbone, setup.tree, setup.test.tasks, setup.config["seed"], setup.device)
+    return setup.own.new(setup.test.tasks, setup.config["seed"], setup.device)
 
 
 def _load(model: TreeModel, checkpoint: Checkpoint) -> None:
@@ -144,31 +173,38 @@ def _train(setup: Setup, model: TreeModel, checkpoint: Checkpoint, again: bool) 
     setup.session.computed.add(str(checkpoint.folder))
 
 
-def _given(setup: Setup, path: Path) -> Trained:
-    """The model with the weights in a file or folder; their own recipe, or the one beside them, names them."""
+def _given(setup: Setup, file: Path) -> Trained:
+    """The model with the weights in a file; their own recipe, or the one beside them, names them."""
     config, model = setup.config, _new(setup)
-    file = path / WEIGHTS if path.is_dir() else path
-    recipe = load_weights(model, file)
+    recipe = load_weights(model, file, partial(_say, setup, file))
     if recipe is None and file.name == WEIGHTS and (file.parent / RECIPE).is_file():
         recipe = read_recipe(file.parent)
     if recipe is not None and "model" in recipe:
         recipe = {**recipe, "model": identity_of(recipe["model"], config["plugins"])}
-    given = {override.lstrip("+").partition("=")[0] for override in config["overrides"]}
+    options = given(config)
     if not recipe:
-        for option in sorted(given):
+        for option in sorted(options):
             if option.partition(".")[0] == "training":
                 raise UsageError(
                     f"{option}: {file} does not say how its weights were trained, so nothing reads this option; "
                     f"leave it out, the tables then say training {UNKNOWN}"
                 )
         return Trained(model, UNKNOWN, config["seed"], None, file.name)
-    _check_against(setup, recipe, given, file)
+    _check_against(setup, recipe, options, file)
     training, trained_on = recipe["training"], recipe["dataset"]["name"]
     elsewhere = "" if trained_on == setup.test.name else f"({trained_on})"
     return Trained(model, training["name"] + elsewhere, training["seed"], recipe, file.name)
 
 
-def _check_against(setup: Setup, recipe: Mapping[str, Any], given: set[str], file: Path) -> None:
+def _say(setup: Setup, file: Path, note: str) -> None:
+    """Say once what was chosen or cut of a file."""
+    line = f"mtlbench: {file}: {note}"
+    if line not in setup.session.said:
+        print(line, file=sys.stderr, flush=True)
+        setup.session.said.add(line)
+
+
+def _check_against(setup: Setup, recipe: Mapping[str, Any], options: set[str], file: Path) -> None:
     """Refuse weights that were made otherwise than the command line says.
 
     Raises:
@@ -177,14 +213,14 @@ def _check_against(setup: Setup, recipe: Mapping[str, Any], given: set[str], fil
     adversary = setup.adversary.identity() if setup.adversary else {}
     asked = {"name": setup.config["training"]["name"], **setup.recipe.identity(), **adversary}
     pairs: dict[str, tuple[Any, Any]] = {}
-    if "seed" in given:
+    if "seed" in options:
         pairs["seed"] = setup.config["seed"], recipe["training"]["seed"]
-    for option in sorted(given):
+    for option in sorted(options):
         group, _, name = option.partition(".")
         if group == "training":
             pairs[option] = asked.get(name or "name"), recipe["training"].get(name or "name")
         elif group == "model" and name:
-            pairs[option] = setup.backbone.identity().get(name), recipe["model"].get(name)
+            pairs[option] = setup.own.backbone.identity().get(name), recipe["model"].get(name)
     for option, (here, there) in pairs.items():
         if here != there:
             raise UsageError(

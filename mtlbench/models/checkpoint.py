@@ -1,21 +1,25 @@
-"""Weights on disk: safetensors, or a pickle that holds nothing but tensors. Never runs code from a file."""
+"""Weights on disk: safetensors, or a pickle of which nothing but the tensors is built. Never runs code from a file."""
 
 import hashlib
 import json
 import pickle
 import struct
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
-from torch import Tensor
+from torch import Tensor, nn
 
-from mtlbench.errors import CheckpointError
+from mtlbench.errors import CheckpointError, UsageError
+from mtlbench.models import foreign, treemtl
+from mtlbench.models.foreign import Taken
 from mtlbench.models.model import weights_hash
+from mtlbench.models.sharing import Tree
+from mtlbench.models.sharing import parse as parse_tree
 from mtlbench.models.tree_model import TreeModel
 from mtlbench.storage.files import write_atomically
 
@@ -54,18 +58,47 @@ def save_weights(model: TreeModel, path: Path, recipe: Mapping[str, Any] | None 
     write_atomically(path, save(tensors, metadata=about))
 
 
-def load_weights(model: TreeModel, path: Path) -> dict[str, Any] | None:
+def load_weights(model: TreeModel, path: Path, say: Callable[[str], None] = lambda _: None) -> dict[str, Any] | None:
     """Fill `model` from `path`; the recipe that made the weights, None where the file does not say.
+
+    Args:
+        model: of the tree and the tasks that the file has.
+        path: a file of ours, of TreeMTL, or any state dict with the names of `model`, see `foreign`.
+        say: takes a line for the user on what was chosen or cut.
 
     Raises:
         CheckpointError: the file is missing, no weights file, damaged, or of another model, tree or task set.
     """
-    tensors, metadata = _read(path)
+    taken, metadata = _read(path)
     recipe = _recipe(path, metadata)
     expected = describe(model)
+    taken = foreign.without_prefix(taken, model.state_dict().keys())
+    for note in taken.notes:
+        say(note)
+    tensors = _of_treemtl(model, path, taken, say) if treemtl.is_treemtl(taken.tensors) else taken.tensors
     for field, right in expected.items():
         if field in metadata and metadata[field] != right:
             raise CheckpointError(f"{path}: holds weights of {field} {metadata[field]}; expected {field} {right}")
+    _fill(model, tensors, path, str(expected))
+    if metadata.get(CHECKSUM, weights_hash(model)) != weights_hash(model):
+        raise CheckpointError(f"{path}: the weights do not match their checksum: the file is damaged; delete it")
+    return recipe
+
+
+def load_state(module: nn.Module, path: Path, say: Callable[[str], None] = lambda _: None) -> None:
+    """Fill any module from a state dict in `path`, whatever lies beside it or in front of its names, see `foreign`.
+
+    Raises:
+        CheckpointError: the file is missing, no weights file, damaged, or of another module.
+    """
+    taken, _ = _read(path)
+    taken = foreign.without_prefix(taken, module.state_dict().keys())
+    for note in taken.notes:
+        say(note)
+    _fill(module, taken.tensors, path, f"the names of {type(module).__name__}")
+
+
+def _fill(model: nn.Module, tensors: dict[str, Tensor], path: Path, expected: str) -> None:
     state = model.state_dict()
     missing, unexpected = sorted(state.keys() - tensors.keys()), sorted(tensors.keys() - state.keys())
     if missing or unexpected:
@@ -85,9 +118,43 @@ def load_weights(model: TreeModel, path: Path) -> dict[str, Any] | None:
             f"{path}: {odd[0]} holds values that are NaN, infinite or no real numbers; expected weights"
         )
     model.load_state_dict(tensors)
-    if metadata.get(CHECKSUM, weights_hash(model)) != weights_hash(model):
-        raise CheckpointError(f"{path}: the weights do not match their checksum: the file is damaged; delete it")
-    return recipe
+
+
+def tree_in(path: Path, tasks: Sequence[str], blocks: int) -> Tree | None:
+    """The sharing tree that a weights file was made with; None where it does not say, or says it of other tasks.
+
+    Args:
+        path: of the file.
+        tasks: names of the dataset's tasks, which number them.
+        blocks: of the backbone.
+
+    Raises:
+        CheckpointError: the file cannot be read.
+    """
+    taken, metadata = _read(path)
+    taken = foreign.without_prefix(taken, ())
+    if treemtl.is_treemtl(taken.tensors):
+        return treemtl.parse(path, taken.tensors, taken.beside.get("layout")).tree(tasks)
+    try:
+        return parse_tree(metadata.get("tree", ""), len(tasks), blocks)
+    except UsageError:  # `load_weights` says what is wrong
+        return None
+
+
+def _of_treemtl(model: TreeModel, path: Path, taken: Taken, say: Callable[[str], None]) -> dict[str, Tensor]:
+    """The tensors of a file of TreeMTL under the names of `model`."""
+    found = treemtl.parse(path, taken.tensors, taken.beside.get("layout"))
+    if model.backbone.name != treemtl.BACKBONE:
+        raise CheckpointError(
+            f"{path}: weights of TreeMTL's ResNet34; expected model={treemtl.BACKBONE}, found {model.backbone.name}"
+        )
+    tree = found.tree(model.order)
+    if tree != model.tree:
+        raise CheckpointError(f"{path}: holds weights of tree {tree}; expected tree {model.tree}")
+    say(f"a file of TreeMTL, of tree {tree}")
+    if found.reversed_normals:
+        say("its normals are (z, y, x), as those of its NYUv2: the three outputs are reversed")
+    return found.renamed(model)
 
 
 def _recipe(path: Path, metadata: Mapping[str, str]) -> dict[str, Any] | None:
@@ -100,8 +167,12 @@ def _recipe(path: Path, metadata: Mapping[str, str]) -> dict[str, Any] | None:
     return found
 
 
-def read_pickle(path: Path) -> Any:
+def read_pickle(path: Path, stubs: Sequence[tuple[type, str]] = ()) -> Any:
     """Tensors and plain containers from a file of `torch.save`, on the CPU.
+
+    Args:
+        path: of the file.
+        stubs: inert classes of ours, and the names in the file that they stand for.
 
     Raises:
         CheckpointError: the file is damaged or holds anything else; code in it is never run.
@@ -116,7 +187,8 @@ def read_pickle(path: Path) -> Any:
                     raise ValueError(f"unpacks to {unpacked} bytes, more than the file has")
                 if damaged := archive.testzip():  # torch.load does not look at the checksums
                     raise ValueError(f"{damaged} does not match its checksum")
-        return torch.load(path, map_location="cpu", weights_only=True)
+        with torch.serialization.safe_globals(list(stubs)):
+            return torch.load(path, map_location="cpu", weights_only=True)
     except UNREADABLE as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise CheckpointError(
@@ -125,7 +197,7 @@ def read_pickle(path: Path) -> Any:
         ) from error
 
 
-def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+def _read(path: Path) -> tuple[Taken, dict[str, str]]:
     if not path.is_file():
         raise CheckpointError(f"{path}: no such file; expected a weights file (.safetensors, .pt or .pth)")
     with path.open("rb") as file:
@@ -135,13 +207,16 @@ def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     if path.suffix == ".safetensors":
         try:
             with safe_open(path, framework="pt") as file:
-                return {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}  # noqa: SIM118
+                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+                return Taken(tensors, {}, ()), file.metadata() or {}
         except (SafetensorError, OSError) as error:
             raise CheckpointError(f"{path}: not a readable safetensors file ({error})") from error
-    state = read_pickle(path)
-    if not isinstance(state, dict) or not all(isinstance(k, str) and isinstance(v, Tensor) for k, v in state.items()):
-        raise CheckpointError(f"{path}: expected a dictionary of name -> tensor")
-    return dict(state), {}  # without the attributes that a pickle may hang on its dictionary
+    found = foreign.state_dict_in(read_pickle(path, (*foreign.STUBS, *treemtl.STUBS)))
+    if found is None:
+        raise CheckpointError(
+            f"{path}: expected a dictionary of name -> tensor, or one that holds it as {', '.join(foreign.NESTS)}"
+        )
+    return found, {}
 
 
 def _finite(tensor: Tensor) -> bool:

@@ -71,7 +71,7 @@ CONVENTIONS = {
 """Those that have a name."""
 
 
-def convention(given: object) -> Convention:
+def convention(given: object, option: str = "inputs") -> Convention:
     """A convention by its name, or from a pair (mean, std) of RGB in [0, 1].
 
     Raises:
@@ -86,7 +86,7 @@ def convention(given: object) -> Convention:
         if min(std) > 0:
             return Convention(f"mean={_words(mean)},std={_words(std)}", mean=mean, std=std)
     raise UsageError(
-        f"inputs={given!r}: expected {', '.join(CONVENTIONS)}, or (mean, std) with three numbers each, "
+        f"{option}={given!r}: expected {', '.join(CONVENTIONS)}, or (mean, std) with three numbers each, "
         "for images in [0, 1]"
     )
 

@@ -12,6 +12,7 @@ from functools import cache
 from itertools import product
 
 from mtlbench.errors import UsageError
+from mtlbench.options import is_whole, shown
 
 BLOCKS = 5
 Group = tuple[int, ...]
@@ -88,8 +89,8 @@ class Tree:
 
 def level(tasks: int, shared: int, blocks: int = BLOCKS) -> Tree:
     """The tree whose first `shared` blocks are shared by all tasks and whose others by none."""
-    if not 0 <= shared <= blocks:
-        raise UsageError(f"sharing.shared_blocks={shared}: expected 0 (independent) to {blocks} (all shared)")
+    if not is_whole(shared, 0) or shared > blocks:
+        raise UsageError(f"sharing.shared_blocks={shown(shared)}: expected 0 (independent) to {blocks} (all shared)")
     together: Partition = (tuple(range(tasks)),)
     apart: Partition = tuple((task,) for task in range(tasks))
     return Tree((together,) * shared + (apart,) * (blocks - shared))
@@ -125,7 +126,7 @@ def all_trees(tasks: int, blocks: int = BLOCKS) -> tuple[Tree, ...]:
 def by_index(index: int, tasks: int, blocks: int = BLOCKS) -> Tree:
     """Tree number `index` of `all_trees`."""
     trees = all_trees(tasks, blocks)
-    if not 0 <= index < len(trees):
+    if not is_whole(index, 0) or index >= len(trees):
         raise UsageError(f"sharing.index={index}: {tasks} tasks have {len(trees)} trees, 0 to {len(trees) - 1}")
     return trees[index]
 

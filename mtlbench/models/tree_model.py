@@ -37,7 +37,7 @@ class TreeModel(MultiTaskModel):
         self.order = tuple(task.name for task in tasks)
         self.blocks = nn.ModuleDict(
             {
-                _block_name(index, group): backbone.block(index)
+                block_name(index, group): backbone.block(index)
                 for index, partition in enumerate(tree.partitions)
                 for group in partition
             }
@@ -55,7 +55,7 @@ class TreeModel(MultiTaskModel):
         """Outputs of the blocks on the task's path; those that `known` holds are not run again."""
         features = []
         for index in range(self.tree.blocks):
-            name = _block_name(index, self.tree.group_of(task, index))
+            name = block_name(index, self.tree.group_of(task, index))
             if name not in known:
                 known[name] = self.blocks[name](x)
             x = known[name]
@@ -75,11 +75,12 @@ class TreeModel(MultiTaskModel):
     def parameters_of(self, task: str) -> Mapping[str, nn.Parameter]:
         """The parameters on one task's path, its head included, by their name in the model."""
         number = self.order.index(task)
-        path = {_block_name(i, self.tree.group_of(number, i)) for i in range(self.tree.blocks)}
+        path = {block_name(i, self.tree.group_of(number, i)) for i in range(self.tree.blocks)}
         return {name: parameter for name, parameter in self.named_parameters() if name.split(".")[1] in path | {task}}
 
 
-def _block_name(index: int, group: Group) -> str:
+def block_name(index: int, group: Group) -> str:
+    """What a copy of a block is called in a model and in its state."""
     return f"{index}_{'-'.join(map(str, group))}"
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 Progress = Callable[[int, int, str], None]
-"""(done, total, note): units of work done so far, all of them, and a few words such as the current loss."""
+"""(done, total, note): units of work done so far, all of them (0: nobody knows), a few words such as the loss."""
 
 
 def silent(done: int, total: int, note: str) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import pandas as pd
@@ -19,11 +20,11 @@ from mtlbench.storage.outputs import Outputs
 from mtlbench.storage.store import Cell, Store
 from mtlbench.studies import STUDIES, Evidence
 
-HIDDEN = ("split", "fingerprint", "tree", "weights", "options")
+HIDDEN = ("split", "fingerprint", "tree", "weights", "options", "climbs_raw")
 """Columns that tell cells apart but nothing to a reader."""
 
 
-@dataclass(frozen=True)
+@dataclass
 class Report:
     """What the store says.
 
@@ -45,13 +46,14 @@ class Report:
     refused: list[DamagedCellError | OldCellError]
     failures: dict[str, str]
 
+    @cached_property
     def tables(self) -> dict[str, pd.DataFrame]:
         """The four result tables."""
         return tables(self.metrics, self.alarms, {cell.key: details(cell) for cell in self.cells})
 
     def show(self, scores: str) -> None:
         """Print the tables."""
-        show_summary(self.tables(), scores)
+        show_summary(self.tables, scores)
 
     def study(self, name: str, scores: str, unwritten: list[OSError] | None = None) -> None:
         """Print the tables of a study; write them and their plots to files.
@@ -102,7 +104,7 @@ def rebuild(
         before = _present(store, keys)
         found = collect(outputs, paper_batch, keys)
         if found.cells:  # or the tables would not even have columns
-            frames = found.tables()
+            frames = dict(found.tables)
             frames["checks"] = found.checks.drop(columns=[name for name in HIDDEN if name in found.checks])
             with may_fail(unwritten):
                 write_tables(frames, outputs.tables)

@@ -41,7 +41,7 @@ def show_verification(name: str, split: str, found: "Verification") -> None:
 
 
 def show_description(found: "Description", left_out: str = "") -> None:
-    """Counts, class frequencies and depths as bars, and what is left out in a line."""
+    """Counts, frequencies of classes and attributes and depths as bars, and what is left out in a line."""
     out = console()
     height, width = found.size
     title = f"[bold]{found.name}, {found.split}[/bold]: {found.images} images of {height}x{width} pixels"
@@ -49,15 +49,13 @@ def show_description(found: "Description", left_out: str = "") -> None:
     if left_out:
         out.print(left_out, soft_wrap=True)
     for task, share in found.valid_share.items():
-        whole = "images" if task in found.per_image else "pixels"
-        out.print(f"  {task}: {100 * share:.1f} % of the {whole} are valid")
-    for task, shares in found.class_shares.items():
+        out.print(f"  {task}: {100 * share:.1f} % of the {'images' if task in found.whole else 'pixels'} are valid")
+    for task, shares in found.class_share.items():
         _bars("class" if task == SEGMENTATION else task, list(shares), list(shares.values()))
-    if not sum(found.depth_counts):
-        return
-    total = sum(found.depth_counts)
-    edges = [f"{low:.2f} to {high:.2f}" for low, high in zip(found.depth_edges, found.depth_edges[1:], strict=False)]
-    _bars("depth", edges, [count / total for count in found.depth_counts])
+    for task, depths in found.depths.items():
+        total = sum(depths.counts)
+        edges = [f"{low:.2f} to {high:.2f}" for low, high in zip(depths.edges, depths.edges[1:], strict=False)]
+        _bars(task, edges, [count / max(total, 1) for count in depths.counts] if total else [])
 
 
 def show_baseline(name: str, rows: Iterable[tuple[str, str, str, float]]) -> None:
@@ -71,7 +69,7 @@ def show_baseline(name: str, rows: Iterable[tuple[str, str, str, float]]) -> Non
     console().print(table)
 
 
-def _bars(title: str, labels: list[str], shares: tuple[float, ...] | list[float]) -> None:
+def _bars(title: str, labels: list[str], shares: list[float]) -> None:
     if not shares:
         return
     table = Table(box=None, padding=(0, 1))

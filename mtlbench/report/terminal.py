@@ -79,8 +79,8 @@ def _bar(title: str) -> Iterator[Progress]:
         nonlocal work
         if work is None:
             bar.start()
-            work = bar.add_task(title, total=total, note=note)
-        bar.update(work, completed=done, total=total, note=note)
+            work = bar.add_task(title, total=total or None, note=note)
+        bar.update(work, completed=done, total=total or None, note=note)
 
     try:
         yield progress
@@ -98,12 +98,14 @@ def _lines(title: str) -> Iterator[Progress]:
         now = time.monotonic()
         if start is None:
             start = now, done  # a resumed training starts at its last state, not at 0
-        if done < total and now - spoken < SECONDS_BETWEEN_LINES:
+        if (done < total or not total) and now - spoken < SECONDS_BETWEEN_LINES:
             return
         spoken = now
-        left = (total - done) * (now - start[0]) / max(done - start[1], 1)
         clock = time.strftime("%H:%M:%S")
-        words = f"{clock} {title}: {done}/{total} ({100 * done // total} %), {left:.0f} s left"
+        words = f"{clock} {title}: {done}"
+        if total:
+            left = (total - done) * (now - start[0]) / max(done - start[1], 1)
+            words += f"/{total} ({100 * done // total} %), {left:.0f} s left"
         print(f"{words}  {note}".rstrip(), file=sys.stderr, flush=True)
 
     yield progress

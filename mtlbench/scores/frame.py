@@ -19,7 +19,7 @@ SCORE_SETS: tuple[Scores, ...] = ("standard", "paper")
 REPLICATES = 1000
 LEVELS = tuple(dict.fromkeys((*IDENTITY, *SAME_MODEL, "norm", "options", "recipe", "cell")))
 METRIC = ("task", "metric", *ABOUT_METRIC)
-OPTIONS = ("objective", "step_options", "starts", "norm")
+OPTIONS = ("objective", "step_options", "starts", "norm", "logits")
 OF_DATA = ("images", "resolution", "seed", "classes", "normals", "base")
 HASH_DIGITS = 8
 
@@ -149,7 +149,7 @@ def spelled_out(attack: Mapping[str, Any], recipe: Mapping[str, Any]) -> dict[st
         "augment_": recipe.get("augment") or {},
     }
     found = {prefix + name: _words(value) for prefix, options in groups.items() for name, value in options.items()}
-    return {"norm": attack.get("norm", "linf"), **found}
+    return {"norm": attack.get("norm", "linf"), "logits": attack.get("logits", "raw"), **found}
 
 
 def _words(value: object) -> str:

@@ -30,8 +30,8 @@ def split(images: int, seed: int) -> tuple[Tensor, dict[str, Tensor]]:
     """Images, of which the strongest colour is the class, and the sum of colours the distance."""
     draw = torch.Generator().manual_seed(seed)
     image = torch.rand(images, 3, *SIZE, generator=draw)
-    image[torch.arange(images), torch.arange(images) % 3] += 0.3
-    image = image / 1.3
+    image[torch.arange(images), torch.arange(images) % 3] += 0.06
+    image = image / 1.06
     kind = image.mean((2, 3)).argmax(1)
     return image, {"scene": image.argmax(1), "range": image.sum(1) + 0.5, "kind": kind}
 

@@ -22,10 +22,10 @@ from tests.grid import (
     PAIRS,
     SLACK,
     attack_of,
+    composed,
     distance,
     first_batch,
     golden,
-    read,
     run,
     same,
 )
@@ -47,7 +47,7 @@ each_batchless_norm = pytest.mark.parametrize(
 def test_every_option_is_built():
     """Nothing in conf/ is left out silently: each file gives an objective or a step rule, or is listed."""
     for path in CONF.glob("*.yaml"):
-        node = read(path)
+        node = composed(f"attack={path.stem}")
         assert node["name"] == path.stem
         assert (node["objective"] is None) == (path.stem in NO_ATTACK)
     for attack, step in PAIRS:

@@ -64,7 +64,7 @@ def test_levels_follow_the_number_of_blocks(blocks: int) -> None:
             {"shared_blocks": "every"},
             r"sharing\.shared_blocks=every: expected all, or a number",
         ),
-        ("all_shared", 5, {"shared_blocks": None}, r"sharing\.shared_blocks=null: expected a whole number"),
+        ("all_shared", 5, {"shared_blocks": None}, r"sharing\.shared_blocks=null: expected 0 \(independent\) to 5"),
         ("tree", 4, {"index": 35}, r"sharing\.index=35: 3 tasks have 35 trees, 0 to 34"),
         ("tree", 4, {"partitions": "012|012|012|012|012"}, "expected 4 blocks written like 012|012|0,1,2|0,1,2"),
         ("tree", 1, {"partitions": "012|012"}, "expected 1 blocks written like 012"),

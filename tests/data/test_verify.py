@@ -184,7 +184,7 @@ def test_verify_of_any_number_of_tasks(tmp_path: Path, tasks: tuple[Task, ...], 
         (note,) = verify(dataset).notes
         assert (note.file, "at every valid pixel" in note.note) == (named[files[-1]], True)
     description = describe(dataset)
-    assert (description.class_shares, sum(description.depth_counts)) == ({}, 0)
+    assert (description.class_share, description.depths) == ({}, {})
 
 
 def test_verify_notes_what_looks_odd(make_nyuv2: Maker, make_taxonomy: Maker) -> None:
@@ -318,22 +318,24 @@ def test_describe_counts_what_the_files_hold(make_nyuv2: Maker) -> None:
     seg = np.stack([np.asarray(cv2.imread(str(root / f"seg/{i:04}.png"), cv2.IMREAD_UNCHANGED)) for i in range(3)])
     depth = np.stack([np.load(root / f"depth/{i:04}.npy") for i in range(3)])
     assert (found.name, found.split, found.images, found.size) == ("nyuv2", "test", 3, (24, 32))
-    shares = list(found.class_shares["segmentation"].values())
-    assert shares == pytest.approx([(seg == c).sum() / (seg != 255).sum() for c in range(13)])
-    assert found.depth_edges == METRES
-    assert found.depth_counts[4] == ((depth >= 2) & (depth < 2.5)).sum()
-    assert sum(found.depth_counts) == depth.size
+    assert list(found.class_share) == ["segmentation"]
+    shares = [(seg == c).sum() / (seg != 255).sum() for c in range(13)]
+    assert list(found.class_share["segmentation"].values()) == pytest.approx(shares)
+    assert found.depths["depth"].edges == METRES
+    counts = found.depths["depth"].counts
+    assert counts[4] == ((depth >= 2) & (depth < 2.5)).sum()
+    assert sum(counts) == depth.size
     assert found.valid_share == pytest.approx({"segmentation": 22 / 24, "normals": 22 / 24, "depth": 1})
 
 
 def test_describe_counts_depth_beyond_the_last_edge_and_in_log_units(make_nyuv2: Maker, make_taxonomy: Maker) -> None:
     root = make_nyuv2(images=1)
     np.save(root / "depth/0000.npy", np.full((24, 32), 50, np.float32))
-    assert describe(nyuv2(root)).depth_counts[-1] == 24 * 32
+    assert describe(nyuv2(root)).depths["depth"].counts[-1] == 24 * 32
     taxonomy = describe(TinyTaxonomy(make_taxonomy({"a": ["point_0_view_0"]}), "test", (32, 32), None))
-    assert taxonomy.depth_edges == LOG_UNITS
-    assert sum(taxonomy.depth_counts) == 31 * 32
-    assert sum(taxonomy.class_shares["segmentation"].values()) == pytest.approx(1)
+    assert taxonomy.depths["depth"].edges == LOG_UNITS
+    assert sum(taxonomy.depths["depth"].counts) == 31 * 32
+    assert sum(taxonomy.class_share["segmentation"].values()) == pytest.approx(1)
 
 
 class Broken(FakeDataset):

@@ -52,7 +52,7 @@ OPTIONS = {
     "experiments": (("experiment=quickstart,transfer",), "experiment=quickstart,transfer: expected one experiment"),
     "metrics": (("dataset.metrics=miou",), "dataset.metrics=miou: expected task: [metric, ...]"),
     "no checkpoint": (("checkpoint=null",), "checkpoint=null: expected auto, a weights file, or its folder"),
-    "no choice": (("model=null",), "model=null: expected the name of an option of model, one of deeplab_resnet34, "),
+    "no choice": (("model=null",), "model=null: expected the name of an option of model, one of custom, "),
     "deleted": (("~attack",), "~attack: options cannot be deleted"),
     # Grammar
     "no value": (("eps",), "eps: expected key=value such as eps=4"),
@@ -165,6 +165,42 @@ def test_a_wrong_option(call: Callable, tmp_path: Path, small: tuple[str, ...], 
 )
 def test_a_wrong_option_of_another_command(call: Callable, arguments: tuple[str, ...], message: str) -> None:
     expect(call(*arguments), USAGE, message)
+
+
+EARLY = {
+    "tree": (("attack", "sharing=tree", "sharing.index=51"), "sharing.index=51: 3 tasks have 51 trees, 0 to 50"),
+    "half a tree": (("train", "sharing=tree", "sharing.index=1.5"), "sharing.index=1.5: 3 tasks have 51 trees"),
+    "partitions": (("attack", "sharing=tree", "sharing.partitions=012"), "expected 5 blocks written like"),
+    "blocks": (("bench", "sharing.shared_blocks=9"), "sharing.shared_blocks=9: expected 0 (independent) to 5"),
+    "trees of five": (("attack", "dataset=rooms5", "experiment=tradeoff", "all_trees=true"), "5 tasks have 7556"),
+    "attacked task": (("attack", "attack.tasks=[foo]"), "attack.tasks=['foo']: expected one or more of segmentation"),
+    "metric": (
+        ("data", "dataset.metrics={depth:[miou]}"),
+        "dataset.metrics.depth=['miou']: expected a list of one or",
+    ),
+    "task of a metric": (("train", "dataset.metrics={foo:[miou]}"), "dataset.metrics.foo: no such task"),
+    "scaled task": (("attack", "attack.loss_scale={foo:2}"), "attack.loss_scale.foo: no such task"),
+    "scale": (("attack", "attack.loss_scale={depth:0}"), "attack.loss_scale.depth=0: expected a factor"),
+    "normals": (("attack", "dataset.normals=round"), "dataset.normals=round: expected raw or decoded"),
+    "classes": (("attack", "dataset.classes=255"), "dataset.classes=255: expected at most 254"),
+    "one class": (("attack", "dataset.classes=1"), "dataset.classes=1: expected a whole number of at least 2"),
+    "mirror": (("attack", "dataset.augment.mirror=off"), "dataset.augment.mirror=off: expected true or false"),
+    "scale of images": (("attack", "dataset.augment.scale_min=0"), "expected 0 < scale_min <= scale_max < 100"),
+    "links": (("attack", "dataset.follow_links=yes"), "dataset.follow_links=yes: expected true or false"),
+    "states": (("train", "training.save_every=0"), "training.save_every=0: expected a whole number of at least 1"),
+    "start": (("attack", "attack.random_start=no"), "attack.random_start=no: expected true or false"),
+    "generator": (("data", "dataset.seed=-1"), "dataset.seed=-1: expected a whole number of at least 0"),
+}
+
+
+@pytest.mark.parametrize(("arguments", "message"), EARLY.values(), ids=EARLY)
+def test_a_wrong_option_is_noticed_before_rooms_are_generated(
+    call: Callable, tmp_path: Path, arguments: tuple[str, ...], message: str
+) -> None:
+    done = call(*arguments)
+    assert (done.status, done.out) == (USAGE, "")
+    assert message in done.err
+    assert [path.name for path in (tmp_path / "outputs").iterdir()] == ["runs"]
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,10 @@ from pathlib import Path
 import pytest
 import yaml
 
+from mtlbench.experiment import trained
+from mtlbench.models.checkpoint import load_weights
+from mtlbench.models.tree_model import TreeModel
+
 FIRST = [
     *("dataset", "model", "training", "sharing", "shared_blocks", "attack", "step", "steps", "target", "eps"),
     *("seed", "n_images", "scores"),
@@ -115,8 +119,10 @@ def test_the_checkpoint_is_named_and_described(outputs: Path) -> None:
 
 def test_the_run_folder_says_where_the_numbers_come_from(outputs: Path) -> None:
     (folder,) = (outputs / "runs").iterdir()
-    assert {"config.yaml", "overrides.yaml", "attack.log", "provenance.json"} <= {p.name for p in folder.iterdir()}
-    assert yaml.safe_load((folder / "config.yaml").read_text())["eps"] == [2, 8]
+    assert {p.name for p in folder.iterdir()} == {"config.yaml", "attack.log", "provenance.json"}
+    config = yaml.safe_load((folder / "config.yaml").read_text())
+    assert config["eps"] == [2, 8]
+    assert "eps=[2,8]" in config["overrides"]
     origin = json.loads((folder / "provenance.json").read_text())
     assert {"time", "commit", "versions", "device"} <= origin.keys()
     assert "torch" in origin["versions"]
@@ -268,3 +274,18 @@ def test_data_make_verify_info(call: Callable, dataset: str) -> None:
     assert described.status == 0, described.err
     assert "13 images of 32x32 pixels" in described.out
     assert "1 images of 32x32 pixels" in described.out
+
+
+def test_points_with_one_model_load_it_once(
+    call: Callable, own_outputs: Path, small: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loaded: list[Path] = []
+
+    def counted(model: TreeModel, file: Path) -> object:
+        loaded.append(file)
+        return load_weights(model, file)
+
+    monkeypatch.setattr(trained, "load_weights", counted)
+    done = call("attack", "-m", f"outputs={own_outputs}", *small, "eps=2", "attack=dgba,total,power")
+    assert done.status == 0, done.err
+    assert len(loaded) == 1

@@ -22,8 +22,8 @@ from mtlbench.studies import STUDIES
 from mtlbench.tasks import three_tasks
 
 CONF = conf_dir()
-# common.yaml is what the commands share, not a command.
-PRIMARY = sorted(file.stem for file in CONF.glob("*.yaml") if file.stem != "common")
+# common*.yaml is what the commands, and the attacks, share.
+PRIMARY = sorted(file.stem for file in CONF.glob("*.yaml") if not file.stem.startswith("common"))
 OPTIONS = sorted(str(file.relative_to(CONF).with_suffix("")) for file in CONF.glob("*/**/*.yaml"))
 
 

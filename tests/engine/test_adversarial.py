@@ -7,6 +7,7 @@ from mtlbench.attacks.attack import Attack
 from mtlbench.attacks.objectives import Single
 from mtlbench.attacks.random import PerImage
 from mtlbench.attacks.steps import FGSM
+from mtlbench.config.training import build_adversary
 from mtlbench.data.loader import in_order
 from mtlbench.engine.adversarial import Adversary
 from mtlbench.engine.losses import TaskLosses
@@ -17,13 +18,15 @@ from mtlbench.models.tiny import Tiny
 from mtlbench.models.tree_model import TreeModel, build
 from tests.fakes import FakeDataset
 
-OPTIONS = {"attack": "dgba", "step": "fgsm", "steps": 3, "eps": 8, "ratio": 1.0, "warmup": 0, "seed": 0}
+OPTIONS = {"attack": "dgba", "step": "fgsm", "steps": 3, "eps": 8, "ratio": 1.0, "warmup": 0}
 DATASET = FakeDataset(3)
 BATCH = next(iter(in_order(DATASET, 3)))
 
 
 def adversary(**options: object) -> Adversary:
-    return Adversary(**(OPTIONS | options))  # type: ignore[arg-type]
+    found = build_adversary({"training": OPTIONS | options, "plugins": [], "seed": 0})
+    assert found is not None
+    return found
 
 
 @pytest.fixture
@@ -31,8 +34,8 @@ def model() -> TreeModel:
     return build(Tiny(), level(3, 5), DATASET.tasks, 0).train()
 
 
-@pytest.mark.parametrize("attack", ["single", "total", "dgba"])
-@pytest.mark.parametrize("step", ["fgsm", "pgd"])
+@pytest.mark.parametrize("attack", ["single", "total", "dgba", "sign_sum"])
+@pytest.mark.parametrize("step", ["fgsm", "pgd", "apgd"])
 def test_images_stay_in_the_ball_and_the_model_as_it_was(model: TreeModel, attack: str, step: str) -> None:
     before = weights_hash(model)
     found = adversary(attack=attack, step=step)(DATASET.tasks, model, BATCH, 0)
@@ -86,8 +89,10 @@ def test_ratio_and_warmup() -> None:
 @pytest.mark.parametrize(
     ("option", "value"),
     [
-        ("attack", "power"),
-        ("step", "apgd"),
+        ("attack", "fierce"),
+        ("attack", "scaled"),
+        ("attack", "weighted_total"),
+        ("step", "pgdd"),
         ("eps", 0),
         ("eps", "8/255"),
         ("ratio", 0),
@@ -99,3 +104,26 @@ def test_ratio_and_warmup() -> None:
 def test_bad_options(option: str, value: object) -> None:
     with pytest.raises(UsageError, match=rf"{option}={value}: expected"):
         adversary(step="pgd", **{option: value}) if option == "steps" else adversary(**{option: value})
+
+
+WHEN = {"eps": 8.0, "ratio": 1.0, "warmup": 0}
+
+
+@pytest.mark.parametrize(
+    ("options", "identity"),
+    [
+        ({}, {"attack": "dgba", "step": "fgsm", **WHEN}),
+        ({"attack": "single", "step": "pgd"}, {"attack": "single", "step": "pgd", "steps": 3, **WHEN}),
+        ({"attack": "none"}, {"attack": "none", "ratio": 1.0, "warmup": 0}),
+        ({"attack": "power", "step": "mim"}, {"attack": "power", "step": "mim", "steps": 3, **WHEN}),
+    ],
+)
+def test_the_identity_of_a_recipe(options: dict[str, object], identity: dict[str, object]) -> None:
+    """Checkpoints are found by it: what single, total, dgba and none with fgsm and pgd give is never to change."""
+    assert adversary(**options).identity() == identity
+
+
+def test_a_changed_objective_or_step_is_another_recipe(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = adversary().identity()
+    monkeypatch.setattr(FGSM, "version", 2)
+    assert adversary().identity() == before | {"step_version": 2}

@@ -61,7 +61,7 @@ def whole(model) -> dict[str, Arrays]:
 
 
 STATISTICS = {f"{task.name}/{statistic}" for task in TASKS for statistic in statistics_of(task)}
-CLEAN_ONLY = {"gradient", "gradient_zero", "gradient_nonfinite"}
+CLEAN_ONLY = {"gradient", "gradient_zero", "gradient_nonfinite", "saturated"}
 CHECKS = {"rise", "outside", "l2", "psnr", "ssim", "training_mode"}
 
 
@@ -290,3 +290,18 @@ def test_training_mode_does_not_matter(model, whole):
 
 def test_no_cells_is_no_work(model):
     assert run(model, cells=[]) == {}
+
+
+def test_normalised_logits_climb_another_loss_and_keep_the_raw_ones(model):
+    """`rise` is of the losses that are climbed; what is stored of the losses is comparable between cells."""
+    louder = copy.deepcopy(model)
+    with torch.no_grad():
+        last = list(louder.heads["segmentation"].parameters())[-2:]
+        for parameter in last:
+            parameter.mul_(64)  # a power of two: nothing rounds otherwise
+    cells = [PlannedCell("one", Attack(Total(), PGD(2), TASKS[:1], logits="normalised"), 8.0)]
+    found = {name: run(net, cells=cells)["one"] for name, net in (("quiet", model), ("loud", louder))}
+    assert (found["quiet"]["rise"] > 0).all()
+    for name in ("rise", "l2", "segmentation/class_counts"):
+        assert np.array_equal(found["quiet"][name], found["loud"][name]), name
+    assert found["loud"]["losses"][:, 0].mean() > 10 * found["quiet"]["losses"][:, 0].mean()

@@ -15,7 +15,7 @@ from mtlbench.attacks.objectives import DGBA, Objective, Single, Total
 from mtlbench.attacks.random import PerImage
 from mtlbench.attacks.steps import PGD
 from mtlbench.engine.losses import LOSSES, TaskLosses
-from mtlbench.engine.scale_free import FLOOR, SCALE_FREE, class_margin, gap, of_images, size, spread
+from mtlbench.engine.scale_free import FLOOR, SCALE_FREE, class_margin, gap, of_images, saturated, size, spread
 from mtlbench.errors import DataError, UsageError
 from mtlbench.tasks import Task, classification, multilabel, regression, segmentation
 from tests.device import DEVICE, HERE, here
@@ -304,6 +304,19 @@ def test_training_climbs_other_losses(model: Parts) -> None:
     plain = LOSSES["cross_entropy"](logits, ids, masks(TARGETS)["class"], None)
     assert torch.equal(TaskLosses(*args, training=True, logits="normalised")(IMAGES)[0], plain)
     assert torch.equal(TaskLosses(*args)(IMAGES)[0], class_margin(logits, ids, masks(TARGETS)["class"]))
+
+
+def test_saturated_pixels_by_hand() -> None:
+    """Of two valid pixels one is 18 apart; a third does not count."""
+    task = segmentation(3, name="mask")
+    rows = [[20.0, 5.0, 99.0], [2.0, 1.0, 0.0], [0.0, 4.0, 0.0]]  # 18, 1 and 99 apart
+    logits = torch.tensor(rows, **HERE)[None, :, None].repeat(2, 1, 1, 1)
+    mask = torch.tensor([[True, True, False], [False] * 3], device=DEVICE)[:, None, None]
+    assert saturated(task, logits, mask).tolist() == [0.5, 0]
+    assert saturated(task, logits, mask[..., :1]).tolist() == [pytest.approx(2 / 3), 0]  # brought to its size
+    assert saturated(replace(task, attack_loss="class_margin"), logits, mask).tolist() == [0, 0]
+    labels = replace(multilabel(3, name="labels", attack_loss=None), per_image=False)
+    assert saturated(labels, logits, mask).tolist() == [pytest.approx(1 / 6), 0]
 
 
 # Losses of the user

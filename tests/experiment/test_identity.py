@@ -16,7 +16,7 @@ from mtlbench.attacks.objectives.dgba import DGBA
 from mtlbench.attacks.steps import Step
 from mtlbench.config.attack import build_attacks, build_objective_and_step
 from mtlbench.config.build import build, identity_of
-from mtlbench.engine.adversarial import Adversary
+from mtlbench.config.training import build_adversary
 from mtlbench.engine.training import Recipe
 from mtlbench.errors import UsageError
 from mtlbench.experiment.cells import known, plans
@@ -291,10 +291,10 @@ def options(**more: Any) -> dict[str, Any]:
     return {"iterations": 5, "batch_size": 4, "lr": 1e-3, "weight_decay": 1e-4, "betas": (0.5, 0.999)} | more
 
 
-def old_training(recipe: Recipe, adversary: Adversary | None) -> dict[str, Any]:
+def old_training(recipe: Recipe, adversary: Mapping[str, Any]) -> dict[str, Any]:
     """As it was written before schema 3."""
     old = {k: v for k, v in asdict(recipe).items() if k != "precision"}
-    return {"name": "x", **old} | (asdict(adversary) if adversary else {})
+    return {"name": "x", **old, **adversary}
 
 
 @pytest.mark.parametrize("attack", [None, "single", "none"])
@@ -303,9 +303,11 @@ def old_training(recipe: Recipe, adversary: Adversary | None) -> dict[str, Any]:
 @pytest.mark.parametrize("number", [1, 0.25])
 def test_an_old_recipe_is_the_recipe_of_today(attack: str | None, step: str, schedule: str, number: float) -> None:
     recipe = Recipe(**options(schedule=schedule, lr=number))
-    adversary = Adversary(attack, step, 3, 8 * number, number, 0, 0) if attack else None
+    how = {"attack": attack, "step": step, "steps": 3, "eps": 8 * number, "ratio": number, "warmup": 0}
+    training = how if attack else {}
+    adversary = build_adversary({"training": training, "plugins": [], "seed": 0})
     today = {"name": "x", **recipe.identity(), **(adversary.identity() if adversary else {})}
-    assert legacy.training(old_training(recipe, adversary)) == today
+    assert legacy.training(old_training(recipe, training | {"seed": 0} if attack else {})) == today
 
 
 @pytest.mark.parametrize(

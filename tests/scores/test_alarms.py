@@ -30,6 +30,7 @@ def cell(attack: str = "dgba", eps: float = 8.0, **arrays: np.ndarray) -> Cell:
     values: dict[str, np.ndarray] = {"losses": np.ones((10, 3))}
     if attack == "none":
         values |= {"gradient_zero": np.zeros((10, 3)), "gradient_nonfinite": np.zeros((10, 3))}
+        values |= {"saturated": np.array([[0.05, 0.0, 0.0]] * 10)}
     else:
         values |= {name: np.ones((10, 1)) for name in ("rise", "l2", "psnr", "ssim")}
         values |= {name: np.zeros((10, 1)) for name in ("outside", "training_mode")}
@@ -94,6 +95,40 @@ def test_gradients_of_the_clean_cell_count_for_its_attacks(name: str, text: str)
     bad = np.zeros((10, 3))
     bad[:, 1] = 0.9
     assert text in raised([cell("none", 0.0, **{name: bad}), cell()], [50.0])["dgba 8"]
+
+
+SATURATED = {"saturated": np.array([[1.0, 0.0, 0.0]] * 3 + [[0.0] * 3] * 7)}
+
+
+def test_logits_so_far_apart_that_cross_entropy_has_no_gradient() -> None:
+    clean = cell("none", 0.0, **SATURATED)
+    numbers = numbers_of(clean)
+    assert (numbers["saturated"], numbers["saturated_tasks"]) == (pytest.approx(0.3), "segmentation")
+    found = raised([clean, cell(), cell("noise")], [50.0, 1.0])
+    assert list(found) == ["dgba 8"]
+    assert "cross-entropy has no gradient on 30% of segmentation" in found["dgba 8"]
+    for remedy in ("attack.logits=normalised", "class_margin", "label_margin"):
+        assert remedy in found["dgba 8"]
+
+
+def test_saturation_concerns_who_climbs_that_cross_entropy() -> None:
+    clean = cell("none", 0.0, **SATURATED)
+    single = cell("single")
+    others = {
+        "normalised": replace(cell(), identity={**cell().identity, "logits": "normalised"}),
+        "depth": replace(single, identity={**single.identity, "target": "depth", "tasks": ["depth"]}),
+    }
+    for other in others.values():
+        assert raised([clean, other], [50.0]) == {}
+    seg = replace(single, identity={**single.identity, "target": "segmentation", "tasks": ["segmentation"]})
+    assert list(raised([clean, seg], [50.0])) == ["single 8"]
+
+
+def test_cells_of_before_say_nothing_of_saturation() -> None:
+    clean = cell("none", 0.0)
+    old = replace(clean, arrays={name: a for name, a in clean.arrays.items() if name != "saturated"})
+    assert "saturated" not in numbers_of(old)
+    assert raised([old, cell()], [50.0]) == {}
 
 
 def test_noise_need_not_rise() -> None:

@@ -136,8 +136,8 @@ def _normals(values: Array, encoding: Encoding, path: Path, key: str) -> Array:
         )
     if vectors.min() >= 0 and low <= float(np.median(np.linalg.norm(2 * vectors - 1, axis=1))) <= high:
         raise DataError(
-            f"{path}: normals without a negative component with {given}, of length 1 once 2 v - 1 is taken; {key}: "
-            "they are stored uncentred: scale and offset twice as large, less 1"
+            f"{path}: normals without a negative component with {given}: they seem to be stored uncentred; {key}: "
+            f"scale: {2 * encoding.scale}, offset: {2 * encoding.offset - 1} makes unit vectors of them"
         )
     # As `nyuv2.unit_vectors`: the same vectors to the last bit.
     scale = np.divide(1, length, out=np.zeros_like(length), where=counts)

@@ -132,7 +132,8 @@ def read_description(where: object) -> Description:
     if isinstance(where, Mapping):
         return _description(where, option, Path())
     if where is None or not str(where).strip():
-        raise UsageError(f"{option}={where}: expected a yaml file of yours, or one of {', '.join(known())}")
+        shown = "null" if where is None else where
+        raise UsageError(f"{option}={shown}: expected a yaml file of yours, or one of {', '.join(known())}")
     text = str(where)
     if text in known():
         path = KNOWN / f"{text}.yaml"
@@ -222,13 +223,13 @@ def _classes(keys: Keys, kind: str, per_image: bool) -> tuple[str, ...]:
     if kind != CLASSES:
         return ()
     most = 100_000 if per_image else MOST_CLASSES
-    value = keys.get("classes")
+    value, expected = keys.get("classes"), f"their number, or a list of their names, each once; 2 to {most}"
     if is_whole(value, 2) and value <= most:
         names = tuple(map(str, range(value)))
     else:
-        names = tuple(map(str, keys.items("classes", "names", lambda part: isinstance(part, (str, int)))))
+        names = tuple(map(str, keys.items("classes", expected, lambda part: isinstance(part, (str, int)))))
     if not 2 <= len(names) <= most or len(set(names)) < len(names):
-        keys.refuse("classes", f"expected their number, or a list of their names, each once; 2 to {most}")
+        keys.refuse("classes", f"expected {expected}")
     if "from" in keys and keys.get("from") != "folder":
         keys.refuse("from", "expected folder: the class is the name of the image's folder")
     if "from" in keys and any(key in keys for key in ("csv", "key", "column")):

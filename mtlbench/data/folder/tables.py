@@ -101,7 +101,8 @@ def read_json_rows(path: Path, key: str) -> Rows:
     names = tuple(value[0]) if isinstance(value[0], dict) else ()
     rows = [_row(entry, names) for entry in value]
     for number, (entry, row) in enumerate(zip(value, rows, strict=True)):
-        if not row or not all(isinstance(part, str) for part in row) or len(row) != len(rows[0] or ()):
+        alike = row and isinstance(entry, type(value[0])) and len(row) == len(rows[0] or ())
+        if not alike or not all(isinstance(part, str) for part in row or ()):
             raise DataError(f"{path}: entry {number} of {key!r} is {str(entry)[:80]}; expected texts, as in entry 0")
     return Rows(path, names, [row for row in rows if row])
 

@@ -14,8 +14,9 @@ from pathlib import Path
 
 import numpy as np
 
-from mtlbench.data.generated import Entries, Form, write_png
+from mtlbench.data.generated import Entries, Form
 from mtlbench.data.parts.picture import Picture, render
+from mtlbench.data.write import write_png
 
 VERSION = 1
 """Counts up whenever the same parameters give other files."""

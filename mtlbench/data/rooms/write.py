@@ -5,9 +5,10 @@ from pathlib import Path
 
 import numpy as np
 
-from mtlbench.data.generated import Entries, Form, ready, write_png
+from mtlbench.data.generated import Entries, Form
 from mtlbench.data.rooms.derived import edge_texture, keypoints2d
 from mtlbench.data.rooms.picture import Picture, class_weights, render
+from mtlbench.data.write import write_npy, write_png
 
 VERSION = 1
 """Counts up whenever the same parameters give other files."""
@@ -43,8 +44,7 @@ class NYUv2Form(RoomsForm):
         images = (picture.rgb, picture.label, normal)
         for path, image in zip(entry[:3], images, strict=True):
             write_png(root / path, image)
-        depth = ready(root / entry[3])
-        np.save(depth, np.asfortranarray(picture.depth))
+        write_npy(root / entry[3], np.asfortranarray(picture.depth))
         return entry
 
     def finish(self, root: Path, entries: Entries) -> None:

@@ -9,9 +9,9 @@ import torch
 import yaml
 
 from mtlbench.data.augment import Augment
+from mtlbench.data.fingerprint import fingerprint
 from mtlbench.data.folder.dataset import FolderDataset
 from mtlbench.data.folder.description import KNOWN, known, read_description
-from mtlbench.data.fingerprint import fingerprint
 from mtlbench.data.loader import in_order
 from mtlbench.data.nyuv2 import NYUv2
 from mtlbench.data.verify import verify

@@ -1,0 +1,43 @@
+"""Losses and metrics by name in yaml: built in, or a function or object of a named plugin, ``my_tasks:wear_loss``."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from mtlbench.config.build import attribute
+from mtlbench.engine.losses import LOSSES
+from mtlbench.errors import UsageError
+from mtlbench.metrics import METRICS, Metric
+from mtlbench.tasks import Loss, Scored, Task
+
+
+def with_plugins(task: Task, plugins: Sequence[str]) -> Task:
+    """The task with the losses and metrics that it names.
+
+    Raises:
+        UsageError: a name is neither built in nnor that of a function, or `Metric`, of a plugin.
+    """
+    attack_loss = None if task.attack_loss is None else _loss(task.attack_loss, f"{task.name}.attack_loss", plugins)
+    return replace(
+        task,
+        loss=_loss(task.loss, f"{task.name}.loss", plugins),
+        attack_loss=attack_loss,
+        metrics=tuple(_metric(metric, f"{task.name}.metrics", plugins) for metric in task.metrics),
+    )
+
+
+def _loss(given: str | Loss, option: str, plugins: Sequence[str]) -> str | Loss:
+    if not isinstance(given, str) or given in LOSSES:
+        return given
+    found: Loss = attribute(given, option, f"{', '.join(LOSSES)}, or a function", plugins)
+    if not callable(found):
+        raise UsageError(f"{option}={given}: expected a function of prediction, target, mask and class weights")
+    return found
+
+
+def _metric(given: str | Scored, option: str, plugins: Sequence[str]) -> str | Scored:
+    if not isinstance(given, str) or given in METRICS:
+        return given
+    found = attribute(given, option, f"{', '.join(METRICS)}, or a Metric", plugins)
+    if not isinstance(found, Metric):
+        raise UsageError(f"{option}={given}: expected a mtlbench.metrics.Metric, not {type(found).__name__}")
+    return found

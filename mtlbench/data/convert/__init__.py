@@ -1,0 +1,38 @@
+"""A dataset that comes in one piece to a folder of files: Parquet (`parquet`), MATLAB v7.3 (`mat`).
+
+Each needs a library that mtlbench itself does not, an extra; it is imported where it is used.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from mtlbench.data.convert.mat import convert_mat
+from mtlbench.data.convert.parquet import convert_parquet
+from mtlbench.data.convert.result import Converted
+from mtlbench.data.listed import contents
+from mtlbench.errors import DataError, UsageError
+
+
+def to_folder(source: Path, target: Path, progress: Callable[[int, int], None] | None = None) -> Converted:
+    """Write the files of a dataset below `target`, which is there whole at the end, or not at all.
+
+    Args:
+        source: a .parquet file, a folder of them, or nyu_depth_v2_labeled.mat.
+        target: a new or empty folder.
+        progress: called with (images done, images in all).
+
+    Raises:
+        UsageError: a source of another kind.
+        DataError: it is missing or damaged, or `target` holds something.
+        MachineError: the library that reads it is not installed.
+    """
+    if not source.exists():
+        raise DataError(f"source={source}: no such file or folder")
+    if source.suffix.lower() == ".mat":
+        return convert_mat(source, target, progress)
+    files = sorted(source.rglob("*.parquet")) if source.is_dir() else [source]
+    if not files:
+        raise DataError(f"source={source}: no .parquet file in it; it holds {contents(source)}")
+    if any(file.suffix.lower() != ".parquet" for file in files):
+        raise UsageError(f"source={source}: expected .parquet files, their folder, or nyu_depth_v2_labeled.mat")
+    return convert_parquet(files, target, progress)
