@@ -13,28 +13,33 @@ Your model, your loader, your tasks:
     ...     {"scene": mtlbench.segmentation(3), "range": mtlbench.depth()},
     ...     eps=8,
     ...     modules=[trunk, scene, range_],
+    ...     probe=None,  # random weights: it would refuse them
     ...     progress=False,
     ... )
     >>> result.arp[["attack", "target", "eps"]].to_string(index=False, header=False).split()
     ['dgba', 'all', '8.0', 'single', 'range', '8.0', 'single', 'scene', '8.0', 'total', 'all', '8.0']
 
 `attack` gives a `Result` with tables of metrics, damage, ARP (average relative performance drop) and transferability;
-`perturb` gives attacked images; `load` reads what the commands computed. To see how it works read
-`engine/evaluate.py`, one pass over the images, then `experiment/run.py`, which is what `mtlbench attack` does.
+`probe` asks a model what would make them wrong; `perturb` gives attacked images; `load` reads what the commands
+computed. To see how it works read `engine/evaluate.py`, one pass over the images, then `experiment/run.py`, which is
+what `mtlbench attack` does.
 """
 
 import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from mtlbench.api.probe import probe
     from mtlbench.api.result import Result, load
     from mtlbench.api.running import attack, perturb
     from mtlbench.errors import MtlbenchError
+    from mtlbench.probing.finding import Probe
     from mtlbench.tasks import Task, classification, depth, multilabel, normals, regression, segmentation
 
 __version__ = "0.1.0"
 __all__ = [
     "MtlbenchError",
+    "Probe",
     "Result",
     "Task",
     "attack",
@@ -44,12 +49,13 @@ __all__ = [
     "multilabel",
     "normals",
     "perturb",
+    "probe",
     "regression",
     "segmentation",
 ]
 
 _HOME = {"attack": "api.running", "perturb": "api.running", "Result": "api.result", "load": "api.result"}
-_HOME |= {"MtlbenchError": "errors"}
+_HOME |= {"MtlbenchError": "errors", "probe": "api.probe", "Probe": "probing.finding"}
 
 
 def __getattr__(name: str) -> object:

@@ -139,6 +139,7 @@ EVERY_TASK = "all"
 
 KINDS: Mapping[str, Kind] = {
     "cross_entropy": "classes",
+    "class_margin": "classes",
     "dlr": "classes",
     "bce": "attributes",
     "label_margin": "attributes",

@@ -10,6 +10,7 @@ and ARP.
 
 import argparse
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from itertools import product
 from pathlib import Path
 
@@ -17,13 +18,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mtlbench.attacks import attack as attacks
 from mtlbench.attacks.attack import Attack
-from mtlbench.attacks.objectives import DGBA, Losses, Objective, Total
+from mtlbench.attacks.objectives import DGBA, Losses, Total
 from mtlbench.attacks.steps import APGD, PGD
 from mtlbench.data.loader import in_order
 from mtlbench.data.nyuv2 import NYUv2
-from mtlbench.engine.evaluate import Pass, PlannedCell, evaluate
+from mtlbench.engine.evaluate import Pass, evaluate
+from mtlbench.engine.plan import Plan
 from mtlbench.models.checkpoint import load_weights
 from mtlbench.models.sharing import BLOCKS, level
 from mtlbench.models.tiny import Tiny
@@ -35,23 +36,27 @@ EPS = 8.0
 MOVED = 1e-4
 
 
-def run(model: TreeModel, data: NYUv2, attack: Attack | None, size: int) -> dict[str, np.ndarray]:
-    """Statistics of one cell computed in blocks of `size`, and under ``start`` which run of each image counted."""
-    starts: list[Tensor] = []
-    best_of = attacks.best_of
+@dataclass(frozen=True)
+class Telling(Attack):
+    """An attack that keeps which of its runs counted for each image."""
 
-    def telling(images: Sequence[Tensor], losses: Losses, objective: Objective) -> Tensor:
-        best = best_of(images, losses, objective)
-        starts.append(torch.stack([(best == image).flatten(1).all(1) for image in images]).int().argmax(0))
+    counted: list[Tensor] = field(default_factory=list)
+
+    def select(self, images: Sequence[Tensor], losses: Losses, x: Tensor) -> Tensor:
+        """The best, and which it is."""
+        best = super().select(images, losses, x)
+        self.counted.append(torch.stack([(best == image).flatten(1).all(1) for image in images]).int().argmax(0))
         return best
 
-    attacks.best_of = telling
-    try:
-        cell = PlannedCell("cell", attack, EPS if attack else 0.0)
-        records = evaluate(Pass(model, data.tasks, [cell], 0), in_order(data, size), torch.device("cpu"), len(data))
-    finally:
-        attacks.best_of = best_of
-    return {**records["cell"].arrays(), "start": torch.cat(starts).numpy() if starts else np.zeros(len(data))}
+
+def run(model: TreeModel, data: NYUv2, attack: Telling | None, size: int) -> dict[str, np.ndarray]:
+    """Statistics of one cell computed in blocks of `size`, and under ``start`` which run of each image counted."""
+    if attack is not None:
+        attack.counted.clear()
+    cell = Plan("cell", attack, EPS if attack else 0.0)
+    records = evaluate(Pass(model, data.tasks, [cell], 0), in_order(data, size), torch.device("cpu"), len(data))
+    start = torch.cat(attack.counted).numpy() if attack else np.zeros(len(data))
+    return {**records["cell"].arrays(), "start": start}
 
 
 def main() -> None:
@@ -68,7 +73,7 @@ def main() -> None:
     clean = run(model, data, None, BLOCK_SIZES[0])
     rows = []
     for objective, step, restarts in product((Total(), DGBA()), (PGD(10), APGD(10)), (1, 3)):
-        attack = Attack(objective, step, data.tasks, restarts=restarts)
+        attack = Telling(objective, step, data.tasks, restarts=restarts)
         cells = {size: run(model, data, attack, size) for size in BLOCK_SIZES}
         whole, *others = cells.values()
         arp = [percent_lost(data.tasks, {"clean": clean, "attacked": cell})["attacked"] for cell in cells.values()]

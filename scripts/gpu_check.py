@@ -37,7 +37,8 @@ from mtlbench.data.generated import make
 from mtlbench.data.loader import in_order
 from mtlbench.data.nyuv2 import NYUv2
 from mtlbench.data.rooms import FORMS
-from mtlbench.engine.evaluate import Pass, PlannedCell, evaluate
+from mtlbench.engine.evaluate import Pass, evaluate
+from mtlbench.engine.plan import Plan
 from mtlbench.engine.precision import computing_in
 from mtlbench.engine.timing import run
 from mtlbench.engine.training import Recipe, train
@@ -48,6 +49,7 @@ from mtlbench.models.sharing import BLOCKS, level
 from mtlbench.models.tiny import Tiny
 from mtlbench.models.tree_model import build
 from mtlbench.process.progress import silent
+from mtlbench.reference import NaiveDGBA
 from mtlbench.scores import arp, damage, relative_drops
 from mtlbench.storage.files import write_atomically
 from mtlbench.tasks import Task, five_tasks, three_tasks
@@ -166,7 +168,9 @@ def timings(device: str, size: Size, clock: Clock) -> list[str]:
                 continue
             say(f"{size.model} {side}x{side} {precision}")
             with computing_in(precision, model):
-                found = run(model, tasks, batch, {"dgba pgd": pgd}, size.repeats, silent, steps=apgd.step.steps)
+                found = run(
+                    model, tasks, batch, {"dgba pgd": pgd}, NaiveDGBA(), size.repeats, silent, steps=apgd.step.steps
+                )
             at = {row.item: row for row in found}
             for item in ("floor", "dgba pgd", "dgba apgd, this engine", "dgba apgd, naive form"):
                 row = at[item]
@@ -205,7 +209,7 @@ def precisions(device: str, size: Size, folder: Path) -> list[str]:
         f"{objective.name} {step.name}, eps {eps:g}": (Attack(objective, step, test.tasks), eps)
         for objective, step, eps in product((Total(), DGBA()), (PGD(10), APGD(10)), size.epsilons)
     }
-    cells = [PlannedCell("clean", None, 0.0), *(PlannedCell(name, *found) for name, found in attacks.items())]
+    cells = [Plan("clean", None, 0.0), *(Plan(name, *found) for name, found in attacks.items())]
     batches = list(in_order(test, 32))
     measured = {}
     for precision in PRECISIONS:

@@ -104,13 +104,13 @@ def apply(
 ) -> Tensor:
     radii = torch.tensor([eps] * len(batch) if isinstance(eps, float) else eps, **HERE)
     losses = golden(ds).losses(batch, attack.tasks)
-    return attack(losses, batch.image, radii, PerImage(seed, batch.names))[""]
+    return attack(losses, batch.image, radii, PerImage(seed, batch.names))
 
 
 def climb(step: Step, losses: Losses, x: Tensor, eps: Tensor, objective: Objective | None = None, **options) -> Tensor:
     """A step rule on losses of its own, on images called 0, 1, .."""
     names = [str(i) for i in range(len(x))]
-    return Attack(objective or Total(), step, (), **options)(losses, x, eps, PerImage(0, names))[""]
+    return Attack(objective or Total(), step, (), **options)(losses, x, eps, PerImage(0, names))
 
 
 def distance(found: Tensor, batch: Batch, norm: str = "linf") -> Tensor:

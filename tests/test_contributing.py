@@ -1,5 +1,6 @@
 """The recipes of CONTRIBUTING.md do what they say, in a copy of the project."""
 
+import importlib
 import os
 import re
 import shutil
@@ -9,9 +10,16 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+import torch
 from safetensors.torch import load_file
 
-from mtlbench.storage.store import Store
+from mtlbench.engine.losses import TaskLosses
+from mtlbench.metrics.formulas import formulas_of
+from mtlbench.metrics.measure import measure
+from mtlbench.scores import tables
+from mtlbench.scores.frame import metrics_frame
+from mtlbench.scores.wide import IDENTITY, SAME_MODEL
+from mtlbench.storage.store import Cell, Store
 
 ROOT = Path(__file__).resolve().parents[1]
 BLOCK = re.compile(r"^```(python|yaml|diff)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -37,7 +45,7 @@ def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
             assert not path.exists()
             path.write_text(rest)
             written += 1
-    assert written == 8
+    assert written == 9
     return folder
 
 
@@ -86,6 +94,29 @@ def test_objective_step_backbone_and_metric(copy: Path) -> None:
     square, absolute = (metrics.loc[("standard", "least", "depth", name)] for name in ("square_err", "abs_err"))
     assert square["unit"] == "m^2"
     assert square["attacked"] >= absolute["attacked"] ** 2, "the mean square is no smaller than the square of the mean"
+
+
+def test_task(copy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Climbed by its own loss, scored by its own metric, and reported where its plugin is not known."""
+    monkeypatch.syspath_prepend(copy)
+    task = importlib.import_module("wear_tasks").WEAR
+    truth = torch.tensor([2.0, 4.0, 9.0])[:, None, None, None]
+    masks = {"wear": torch.tensor([True, True, False])[:, None, None, None]}
+    shown = torch.tensor([1.0, 5.0, 0.0])[:, None, None, None].requires_grad_()
+    losses = TaskLosses(lambda *_: {"wear": shown}, [task], {"wear": truth}, masks)(truth)
+    assert losses[0].tolist() == [0.5, 0.25, 0]
+    assert torch.autograd.grad(losses.sum(), shown)[0].flatten().tolist() == [-0.5, 0.25, 0]
+
+    rows = measure([task], {"wear": shown}, {"wear": truth}, masks).per_image
+    arrays = {name: row.numpy() for name, row in rows.items()} | {"losses": losses.detach().numpy().T}
+    identity = dict.fromkeys((*IDENTITY, *SAME_MODEL), "") | {"n_images": 3}
+    store = Store(tmp_path)
+    key = store.save(Cell(identity, {}, {"wear": list(task.metric_names)}, arrays, formulas_of([task]))).stem
+    monkeypatch.delitem(sys.modules, "wear_tasks")
+    table = tables(metrics_frame([store.load(key)], replicates=0))["metrics"].set_index(["scores", "metric"])
+    found = {metric: tuple(table.loc[("standard", metric), ["unit", "attacked"]]) for metric in ("mae", "relative")}
+    assert found == {"mae": ("mm", 1), "relative": ("%", 37.5)}
+    assert not table["higher_is_better"].any()
 
 
 def test_dataset(copy: Path, tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 
 from mtlbench.errors import DataError, UsageError
 from mtlbench.options import one_of
+from mtlbench.probing.finding import Probe
 from mtlbench.report.plots import draw
 from mtlbench.scores import arp, damage, paired_difference, relative_drops, tables
 from mtlbench.scores.alarms import alarms, arp_of_cells, checks, numbers_of
@@ -84,6 +85,11 @@ class Result:
     def checks(self) -> pd.DataFrame:
         """The numbers that alarms are made of, a row for each cell."""
         return checks([numbers_of(cell) for cell in self.cells])
+
+    @property
+    def probe(self) -> Probe | None:
+        """What was found before the attack; None where nobody asked."""
+        return next((Probe.stored(c.provenance["probe"]) for c in self.cells if "probe" in c.provenance), None)
 
     def summary(self) -> str:
         """ARP of every attack and eps, and the transfer ratios, as text."""

@@ -17,15 +17,19 @@ from mtlbench.attacks.steps import Step
 from mtlbench.data.own import OwnImages
 from mtlbench.engine.evaluate import GREY, Pass, cpu_block, evaluate, frozen
 from mtlbench.engine.losses import TaskLosses
+from mtlbench.engine.plan import Plan
 from mtlbench.engine.precision import FP32, computing_in
 from mtlbench.errors import UsageError
 from mtlbench.experiment import provenance
-from mtlbench.experiment.cells import Plan, clean_plan, plans
+from mtlbench.experiment.cells import clean_plan, plans
+from mtlbench.identity import decisive
 from mtlbench.metrics.formulas import formulas_of
 from mtlbench.models.adapted import Adapted
+from mtlbench.models.measured import record_of
 from mtlbench.models.model import MultiTaskModel
 from mtlbench.models.outputs import Outputs
 from mtlbench.options import whole
+from mtlbench.probing.ask import IMAGES, before
 from mtlbench.process.progress import silent
 from mtlbench.report.terminal import screen
 from mtlbench.storage.store import Cell
@@ -56,6 +60,7 @@ def attack(
     batch_size: int = 16,
     name: str | None = None,
     dataset: str = "own",
+    probe: str | None = "strict",
     replicates: int = REPLICATES,
     progress: bool = True,
 ) -> Result:
@@ -84,11 +89,13 @@ def attack(
         batch_size: images at once on a GPU; a CPU takes blocks of its own, so that a result does not depend on it.
         name: of the model in tables; its class where None.
         dataset: what the images are called in tables.
+        probe: ``strict`` refuses a model whose tables would be wrong, with the reasons and what helps
+            (docs/probe.md); ``warn`` prints them and goes on; None does not ask.
         replicates: of the bootstrap over images.
         progress: show how far it is, on stderr.
 
     Raises:
-        ModelError: the model does not return its tasks.
+        ModelError: the model does not return its tasks, or the probe refuses it.
         DataError: the loader gives something else.
         UsageError: an argument is wrong.
     """
@@ -100,10 +107,13 @@ def attack(
     images = OwnImages(loader, chosen, None if limit is None else whole(limit, "limit"))
     whole(batch_size, "batch_size")
     wanted = _plans(attacks, epsilons)
-    size = images.first(1).image.shape[2:]
+    head = images.first(IMAGES).to(where)
+    asked = before(adapted, chosen, head, probe)
+    measured = record_of(adapted, lambda: head.image[:1])
+    size = head.image.shape[2:]
     at_once = cpu_block((size[0], size[1])) if where.type == "cpu" else batch_size
     title = f"attack {dataset} {adapted.identity()['model']}"
-    work = Pass(adapted, chosen, [plan.planned() for plan in wanted], seed)
+    work = Pass(adapted, chosen, wanted, seed)
     with computing_in(FP32, adapted), screen(title) if progress else nullcontext(silent) as shown:
         records = evaluate(work, images.blocks(at_once), where, images.expected, shown)
     common = {
@@ -115,13 +125,14 @@ def attack(
         "training": "given",
         "seed": seed,
     }
-    about = provenance.record(where) | {"recipe": None, "config": None}
+    about = provenance.record(where) | {"recipe": None, "config": None, **decisive({"sharing_measured": measured})}
+    about |= {} if asked is None else {"probe": asked.described()}
     names, formulas = {task.name: list(task.metric_names) for task in chosen}, formulas_of(chosen)
     cells = []
     for plan in wanted:
-        more = {"gradients_per_image": plan.attack.gradients if plan.attack else 0}
-        arrays = records[plan.key].arrays()
-        cells.append(Cell({**common, **plan.identity}, {**about, **more}, names, arrays, formulas))
+        record = records[plan.key]
+        more = {"gradients_per_image": record.gradients_per_image}
+        cells.append(Cell({**common, **plan.identity}, {**about, **more}, names, record.arrays(), formulas))
     return Result(cells, replicates=replicates, seed=seed)
 
 
@@ -175,7 +186,7 @@ def perturb(
     losses = TaskLosses(adapted, one.tasks, batch.targets, batch.masks)
     size = batch.image.new_full((len(batch),), radius / GREY)
     with computing_in(FP32, adapted), frozen(adapted):
-        return one(losses, batch.image, size, PerImage(seed, batch.names))[""]
+        return one(losses, batch.image, size, PerImage(seed, batch.names))
 
 
 def _plans(attacks: Mapping[str, Mapping[str, Attack]], epsilons: list[float]) -> list[Plan]:

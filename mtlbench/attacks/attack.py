@@ -1,7 +1,7 @@
 """An attack: an objective, a step rule, and the best of several starts, for a batch of images."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
@@ -31,6 +31,8 @@ class Attack:
         norm: of the ball, ``linf`` or ``l2``, see `ball`.
         logits: what its cross-entropies see, ``raw`` logits or ``normalised`` ones: divided by a third of their spread
             on the clean image, so that the same decisions are attacked alike.
+        loss_scale: task -> factor on its loss; the attack sees the losses in these units. Others have 1.
+        judge: whose score decides between runs; None for that of `objective`.
     """
 
     objective: Objective
@@ -40,6 +42,8 @@ class Attack:
     restarts: int = 1
     norm: str = "linf"
     logits: str = RAW
+    loss_scale: Mapping[str, float] = field(default_factory=dict)
+    judge: Objective | None = None
 
     def __post_init__(self) -> None:
         one_of(self.norm, "attack.norm", BALLS)
@@ -50,12 +54,12 @@ class Attack:
             raise UsageError(f"attack.norm={self.norm}: {self.step.name} steps in {', '.join(self.step.norms)} only")
 
     @property
-    def gradients(self) -> int:
-        """Gradient evaluations per image, the attack's cost."""
-        tasks = len(self.tasks)
-        return self.restarts * self.step.gradients(self.objective.runs(tasks), tasks * self.objective.searches(tasks))
+    def parts(self) -> tuple["Attack", ...]:
+        """The attacks of whose results this one is the best per image; none where it climbs by itself."""
+        objectives = self.objective.alternatives(len(self.tasks))
+        return tuple(replace(self, objective=one, judge=self.objective) for one in objectives)
 
-    def __call__(self, losses: Losses, x: Tensor, eps: Tensor, random: PerImage) -> dict[str, Tensor]:
+    def __call__(self, losses: Losses, x: Tensor, eps: Tensor, random: PerImage) -> Tensor:
         """Attack images.
 
         Args:
@@ -65,31 +69,55 @@ class Attack:
             random: draws that depend on the seed and each image's name only.
 
         Returns:
-            Attacked images [B, 3, H, W], within eps of `x` and inside [0, 1], under the key ``""``; an objective
-            that tries several weightings adds one entry for each.
+            Attacked images [B, 3, H, W], within eps of `x` and inside [0, 1].
         """
-        ball = BALLS[self.norm](x, eps, random)
+        if parts := self.parts:
+            return self.select([part(losses, x, eps, random.copy()) for part in parts], losses, x)
+        ball, seen = BALLS[self.norm](x, eps, random), self._scaled(losses)
         with torch.no_grad():
-            judge = self.objective.bind(losses, x)
-            runs: dict[str, list[Tensor]] = {name: [] for name in judge.candidates()}
+            objective = self.objective.bind(seen, x)
+            runs = []
             for number in range(self.restarts):
                 start = ball.point() if self.random_start or number > 0 else ball.x
-                for name, objective in judge.candidates().items():
-                    runs[name].append(ball.project(self.step.run(losses, objective, ball, start)).detach())
-            found = {name: best_of(images, losses, judge) for name, images in runs.items()}
-            if "" not in found:
-                found[""] = best_of(list(found.values()), losses, judge)
-        return found
+                runs.append(ball.project(self.step.run(seen, objective, ball, start)).detach())
+        return self.select(runs, losses, x)
 
+    @torch.no_grad()
+    def select(self, images: Sequence[Tensor], losses: Losses, x: Tensor) -> Tensor:
+        """Per image the one of several attacked versions [B, 3, H, W] with the highest score; the first among equals.
 
-def best_of(images: Sequence[Tensor], losses: Losses, objective: Objective) -> Tensor:
-    """Per image the one of several attacked versions [B, 3, H, W] with the highest score; the first among equals."""
-    best, score = images[0], None
-    for other in images[1:]:
-        if score is None:
-            score = objective.score(losses(best))
-        challenge = objective.score(losses(other))
-        better = challenge > score
-        best = torch.where(better[:, None, None, None], other, best)
-        score = torch.where(better, challenge, score)
-    return best
+        Args:
+            images: the versions.
+            losses: images -> losses [T, B] of this batch.
+            x: the clean images.
+        """
+        best = images[0]
+        if len(images) == 1:
+            return best
+        seen = self._scaled(losses)
+        judge = (self.judge or self.objective).bind(seen, x)
+        score = judge.score(seen(best))
+        for other in images[1:]:
+            challenge = judge.score(seen(other))
+            better = challenge > score
+            best = torch.where(better[:, None, None, None], other, best)
+            score = torch.where(better, challenge, score)
+        return best
+
+    def rise(self, before: Tensor, after: Tensor, x: Tensor) -> Tensor:
+        """By how much the objective rises [B] from losses `before` [T, B], of the clean images `x`, to `after`."""
+        seen = self._scaled(lambda _: before)
+        objective = self.objective.bind(seen, x)
+        return objective.score(self._scaled(lambda _: after)(x)) - objective.score(seen(x))
+
+    def _scaled(self, losses: Losses) -> Losses:
+        """The losses in the units of `loss_scale`; the only place that knows of it."""
+        factors = [self.loss_scale.get(task.name, 1.0) for task in self.tasks]
+        if all(factor == 1 for factor in factors):
+            return losses
+
+        def scaled(x: Tensor) -> Tensor:
+            values = losses(x)
+            return values * values.new_tensor(factors)[:, None]
+
+        return scaled

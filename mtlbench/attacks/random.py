@@ -1,5 +1,6 @@
 """Random numbers that belong to an image, not to a batch: the seed and the image's name decide them."""
 
+import copy
 import hashlib
 from collections.abc import Sequence
 
@@ -18,6 +19,10 @@ class PerImage:
 
     def __init__(self, seed: int, names: Sequence[str]) -> None:
         self._streams = [np.random.Generator(np.random.Philox(_key(seed, name))) for name in names]
+
+    def copy(self) -> "PerImage":
+        """Streams that go on as these do, and leave these where they are."""
+        return copy.deepcopy(self)
 
     def normal(self, like: Tensor) -> Tensor:
         """Normal numbers of the shape [B, ...] of `like`, on its device."""

@@ -21,6 +21,7 @@ from mtlbench.errors import UsageError
 from mtlbench.experiment import provenance
 from mtlbench.models.tree_model import build as build_model
 from mtlbench.options import whole
+from mtlbench.reference import NaiveDGBA
 from mtlbench.report.terminal import console, screen
 from mtlbench.storage.files import write_atomically
 from mtlbench.storage.outputs import Outputs
@@ -46,7 +47,7 @@ def bench(config: Mapping[str, Any]) -> None:
     batch = next(iter(in_order(data, size))).to(device)
     attacks, dgba = _attacks(objectives, steps, data.tasks), Attack(DGBA(), APGD(), data.tasks)
     with screen("bench") as progress, precision.computing_in(config["precision"], model):
-        timings = run(model, data.tasks, batch, attacks, config["repeats"], progress)
+        timings = run(model, data.tasks, batch, attacks, NaiveDGBA(), config["repeats"], progress)
         summary = whole_pass(model, data.tasks, lambda: list(in_order(data, size)), dgba, device)
     summary["peak_memory_mib"] = max(peak_memory_mib(device), *(timing.peak_mib for timing in timings))
     about = {

@@ -109,6 +109,9 @@ def show(config: Config) -> None:
         UsageError: there is no such cell.
         MtlbenchError: an audited cell is not what the code gives today.
     """
+    from mtlbench.config.build import load_plugins
+
+    load_plugins(config["plugins"])
     if config["cell"] is not None:
         _cell(config)
     elif config["audit"] is not None:

@@ -1,4 +1,4 @@
-"""The points of an invocation, one or many: run, retried while others are at work on them, counted where they fail."""
+"""The points of an invocation, one or many: run, retried while others have claimed them, counted where they fail."""
 
 import logging
 import logging.config
@@ -49,7 +49,7 @@ class Point:
 
 
 class Sweep:
-    """The points of an invocation, one or many: run, come back to where others are at work, counted where they fail.
+    """The points of an invocation, one or many: run, retried while others have claimed them, counted where they fail.
 
     Args:
         command: its job is called with the configuration of a point.
@@ -74,7 +74,7 @@ class Sweep:
         assert isinstance(log_options, dict)
         point = Point(shlex.join(overrides), number, {}, {str(key): value for key, value in log_options.items()})
         if composed.get("fail_fast") is True and any(self.statuses):
-            print(f"mtlbench: left out after the failure: {point.overrides}", file=sys.stderr)
+            print(f"mtlbench: skipped after the failure: {point.overrides}", file=sys.stderr)
             return
         try:
             point.config.update(plain_values(composed, overrides, number is not None))

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from mtlbench.attacks.attack import RAW, Attack
-from mtlbench.attacks.objectives import Objective, Scaled
+from mtlbench.attacks.objectives import Objective
 from mtlbench.attacks.steps import Step
 from mtlbench.config import Config
 from mtlbench.config.build import build
@@ -47,11 +47,7 @@ def build_attacks(config: Config, built: tuple[Objective, Step] | None, tasks: S
     scale = _loss_scale(chosen.get("loss_scale"), targets)
 
     def attack(seen: tuple[Task, ...]) -> Attack:
-        objective, step = built
-        if scale:
-            names = [task.name for task in seen]
-            objective = Scaled(objective, [scale.get(name, 1.0) for name in names], names)
-        return Attack(objective, step, seen, **_starts(chosen))
+        return Attack(*built, seen, loss_scale=scale, **_starts(chosen))
 
     if chosen["name"] == "single":
         return {task.name: attack((task,)) for task in targets}

@@ -2,6 +2,7 @@
 
 import importlib
 import importlib.util
+import pkgutil
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from inspect import isabstract, signature
@@ -13,6 +14,11 @@ from mtlbench.errors import UsageError
 from mtlbench.identity import Identified, public_name
 
 TARGET = "_target_"
+MOVED = {
+    "mtlbench.attacks.steps.ReferenceAPGD": "mtlbench.reference.ReferenceAPGD",
+    "mtlbench.attacks.steps.ReferenceSAGA": "mtlbench.reference.ReferenceSAGA",
+}
+"""Where a class was -> where it is: a stored result names the one that made it."""
 
 
 def build(node: Mapping[str, Any], plugins: Sequence[str] = (), /, kind: type = object, **more: Any) -> Any:
@@ -49,17 +55,16 @@ def target_of(node: object, plugins: Sequence[str], kind: type) -> type:
 
 def named(kind: type, plugins: Sequence[str] = ()) -> dict[str, Any]:
     """Public name -> class, of the objectives or step rules of mtlbench and of plugins that need no options."""
-    for module in plugins:
-        try:
-            _imported(module)
-        except ImportError as error:
-            raise UsageError(f"plugins={module}: {error}") from error
+    package = importlib.import_module(kind.__module__.rpartition(".")[0])
+    for file in pkgutil.iter_modules(package.__path__):
+        importlib.import_module(f"{package.__name__}.{file.name}")
+    load_plugins(plugins)
     found: dict[str, Any] = {}
     for one in _kinds(kind):
         if not isabstract(one) and all(o.default is not o.empty for o in signature(one).parameters.values()):
             if _inside(one.__module__, plugins):
                 _check_name(one, kind)
-            if _inside(one.__module__, ("mtlbench", *plugins)):
+            if _inside(one.__module__, ("mtlbench", *plugins)) and public_name(one).isidentifier():
                 found[public_name(one)] = one
     return found
 
@@ -85,6 +90,19 @@ def _ours(path: str, plugins: Sequence[str], option: str, what: str, fits: Calla
     return found
 
 
+def load_plugins(plugins: Sequence[str]) -> None:
+    """Import modules of the user, so that what stored cells name of them can be found.
+
+    Raises:
+        UsageError: there is no such module.
+    """
+    for name in plugins:
+        try:
+            _imported(name)
+        except ImportError as error:
+            raise UsageError(f"plugins={name}: {error}") from error
+
+
 def attribute(path: str, option: str, what: str, roots: Sequence[str]) -> Any:
     """What stands at ``package.module.name``, or ``package.module:name``, of one of the modules `roots`.
 
@@ -92,7 +110,7 @@ def attribute(path: str, option: str, what: str, roots: Sequence[str]) -> Any:
         UsageError: it is of another module, or there is no such name; the message names `option` and says `what` is
             expected.
     """
-    module_name, _, name = path.replace(":", ".").rpartition(".")
+    module_name, _, name = MOVED.get(path, path).replace(":", ".").rpartition(".")
     if not _inside(module_name, roots):
         raise _refusal(path, option, what, roots)
     try:

@@ -6,6 +6,7 @@ from typing import Any
 
 from mtlbench.config import Config
 from mtlbench.config.build import build, target_of
+from mtlbench.config.tasks import with_plugins
 from mtlbench.data import parts, rooms
 from mtlbench.data.augment import Augment
 from mtlbench.data.base import ImageDataset
@@ -116,7 +117,7 @@ def open_dataset(
         limit=limit,
         name=dataset["name"],
     )
-    own = opened.tasks
+    own = tuple(with_plugins(task, config["plugins"]) for task in opened.tasks)
     opened.tasks = _scored(own, config)
     opened.scoring = scoring(own, opened.tasks)
     return opened

@@ -14,7 +14,7 @@ def with_plugins(task: Task, plugins: Sequence[str]) -> Task:
     """The task with the losses and metrics that it names.
 
     Raises:
-        UsageError: a name is neither built in nnor that of a function, or `Metric`, of a plugin.
+        UsageError: a name is neither built in nor that of a function, or `Metric`, of a plugin.
     """
     attack_loss = None if task.attack_loss is None else _loss(task.attack_loss, f"{task.name}.attack_loss", plugins)
     return replace(

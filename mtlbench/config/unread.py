@@ -26,7 +26,7 @@ RULES: tuple[tuple[str, Callable[[Config], bool], str], ...] = (
         "attack={attack} has a step rule of its own; its options are attack.fixed_step.*, see --cfg job",
     ),
     (
-        r"attack\.(step\..+|random_start|restarts|loss_scale|norm)",
+        r"attack\.(step\..+|random_start|restarts|loss_scale|norm|logits)",
         lambda c: "attack" in c and _attack(c).get("objective") is None,
         "attack={attack} attacks nothing",
     ),

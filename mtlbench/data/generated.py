@@ -12,7 +12,7 @@ from typing import Any, Generic, TypeVar
 from mtlbench.errors import DataError, UsageError
 from mtlbench.storage.bounded import read_json
 from mtlbench.storage.claims import claimed
-from mtlbench.storage.files import sweep, sync, temporary
+from mtlbench.storage.files import remove_leftovers, sync, temporary
 
 SPLITS = ("train", "test")
 SMALLEST = 16
@@ -106,7 +106,7 @@ def make(
         with claimed(root, f"generating {root.name}"):
             if _complete(root, form, wanted):  # by another process, before we had the claim
                 return
-            sweep(root.parent)
+            remove_leftovers(root.parent)
             try:
                 part.mkdir()
                 _fill(part, form, split_sizes(images), _size(resolution), seed, progress)

@@ -120,19 +120,21 @@ def _named_files(dataset: ImageDataset, index: int) -> dict[str, Path]:
 
 
 def _odd_targets(dataset: ImageDataset, sample: Sample, paths: Mapping[str, Path]) -> Iterator[Note]:
-    """Targets without a valid pixel, and targets that are the same at every valid pixel.
-
-    A whole image has but one value, and a map whose file is allowed to be missing is known to be the same everywhere.
-    """
+    """Targets without a valid pixel, and targets that are the same at every valid pixel."""
     for task in dataset.tasks:
-        if task.per_image or (isinstance(dataset, ListedDataset) and task.name not in paths):
+        if _is_filled_in(dataset, task.name, paths):
             continue
         file = paths.get(task.name, paths[IMAGE])
         valid = sample.targets[task.name][:, sample.masks[task.name][0]]
         if valid.numel() == 0:
             yield Note(file, f"no valid pixel for {task.name}")
-        elif bool((valid == valid[:, :1]).all()):
+        elif not task.per_image and bool((valid == valid[:, :1]).all()):
             yield Note(file, f"{task.name} is {valid[:, 0].tolist()} at every valid pixel")
+
+
+def _is_filled_in(dataset: ImageDataset, task: str, paths: Mapping[str, Path]) -> bool:
+    """Whether an image has no file of a task that others have, and its target was made up as the dataset says."""
+    return isinstance(dataset, ListedDataset) and task in dataset.kinds and task not in paths
 
 
 class _Shares:

@@ -45,7 +45,7 @@ class Adversary:
     seed: int
 
     def __post_init__(self) -> None:
-        if self.objective and self.objective.searches(2) > 1:
+        if self.objective and self.objective.alternatives(2):
             raise UsageError(
                 f"training.attack={self.objective.name}: expected one attack, this is the best of several"
             )
@@ -85,4 +85,4 @@ class Adversary:
         eps = torch.full((len(batch),), self.eps / GREY, device=batch.image.device)
         random = PerImage(self.seed + iteration, batch.names)
         with frozen(model):
-            return Attack(self.objective, self.step, seen)(losses, batch.image, eps, random)[""]
+            return Attack(self.objective, self.step, seen)(losses, batch.image, eps, random)

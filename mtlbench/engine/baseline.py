@@ -16,8 +16,8 @@ from mtlbench.tasks import Task
 def constants(tasks: Sequence[Task], training: Sequence[Batch]) -> dict[str, Tensor]:
     """The best constant of each task on training images: task name -> [channels].
 
-    Segmentation: log class frequencies, weighted by class where the loss is; directions: the mean unit vector; the
-    others: the median, which minimises the absolute error.
+    Classes: log frequencies, weighted by class where the loss is; attributes: log odds; directions: the mean unit
+    vector; the others: the median, which minimises the absolute error.
     """
     return {task.name: _constant(task, training) for task in tasks}
 
@@ -47,6 +47,10 @@ def _constant(task: Task, training: Sequence[Batch]) -> Tensor:
         counts = torch.bincount(ids.flatten(), minlength=task.channels + 1)[: task.channels].float()
         weights = torch.tensor(task.class_weights) if task.class_weights else torch.ones(task.channels)
         return (counts * weights).clamp_min(1e-6).log()
+    if task.holds == "attributes":
+        known = ((targets == 0) | (targets == 1)) & masks
+        share = (known & (targets == 1)).sum((0, 2, 3)) / known.sum((0, 2, 3)).clamp_min(1)
+        return share.clamp(1e-6, 1 - 1e-6).logit()
     if task.holds == "directions":
         unit = torch.nn.functional.normalize(targets.float(), dim=1)
         return unit.movedim(1, -1)[masks[:, 0]].mean(0)

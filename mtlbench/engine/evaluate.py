@@ -1,8 +1,9 @@
 """One pass over a split: model x loader x attacks x epsilons -> per-image statistics. Knows no disk and no config."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -13,7 +14,9 @@ from mtlbench.attacks.ball import BALLS
 from mtlbench.attacks.objectives import Total
 from mtlbench.attacks.random import PerImage
 from mtlbench.data.batch import Batch
+from mtlbench.engine.counting import Counted
 from mtlbench.engine.losses import TaskLosses
+from mtlbench.engine.plan import Plan
 from mtlbench.engine.scale_free import saturated
 from mtlbench.metrics.measure import Measured, measure
 from mtlbench.metrics.statistics import STATISTICS
@@ -25,21 +28,7 @@ from mtlbench.tasks import Task
 
 GREY = 255.0
 CPU_PIXELS = 32 * 64 * 64
-
-
-@dataclass(frozen=True)
-class PlannedCell:
-    """One cell of a pass: an attack at one epsilon, or no attack.
-
-    Attributes:
-        key: names it in the result.
-        attack: None for the clean cell.
-        eps: in grey levels of 255.
-    """
-
-    key: str
-    attack: Attack | None
-    eps: float
+T = TypeVar("T")
 
 
 class Record:
@@ -49,41 +38,54 @@ class Record:
         per_image: name -> [n, k] of the images done so far.
         pooled: name -> [k], summed over them.
         done: how many those are.
+        gradients: that were evaluated for them.
     """
 
     def __init__(
-        self, per_image: dict[str, Tensor] | None = None, pooled: dict[str, Tensor] | None = None, done: int = 0
-    ):
-        self._state = ([per_image] if per_image else []), pooled or {}, done
+        self,
+        per_image: dict[str, Tensor] | None = None,
+        pooled: dict[str, Tensor] | None = None,
+        done: int = 0,
+        gradients: float = 0,
+    ) -> None:
+        self._state = ([per_image] if per_image else []), pooled or {}, done, gradients
 
     @property
     def done(self) -> int:
         """Number of images, from the first one on."""
         return self._state[2]
 
-    def add(self, measured: Measured, images: int) -> None:
-        """Append the statistics of the next `images` images."""
-        parts, pooled, done = self._state
+    @property
+    def gradients_per_image(self) -> float:
+        """Gradients evaluated for each image on average, a whole number where it is one."""
+        _, _, done, gradients = self._state
+        mean = gradients / max(done, 1)
+        return int(mean) if mean == int(mean) else mean
+
+    def add(self, measured: Measured, images: int, gradients: int = 0) -> None:
+        """Append the statistics of the next `images` images, and the gradients that were evaluated for them."""
+        parts, pooled, done, earlier = self._state
         pooled = {name: pooled[name] + value if name in pooled else value for name, value in measured.pooled.items()}
         # One step: a signal may stop the pass at any moment, and what it finds must belong together.
-        self._state = [*parts, measured.per_image], pooled, done + images
+        self._state = [*parts, measured.per_image], pooled, done + images, earlier + gradients
 
     def arrays(self) -> dict[str, np.ndarray]:
         """Per-image statistics [N, k] in the loader's order and pooled ones [k], on the host."""
-        parts, pooled, _ = self._state
+        parts, pooled, _, _ = self._state
         joined = {name: torch.cat([part[name] for part in parts]) for name in (parts[0] if parts else ())}
         return {name: value.cpu().numpy() for name, value in (joined | pooled).items()}
 
     @staticmethod
-    def of(arrays: Mapping[str, np.ndarray], done: int, device: torch.device) -> "Record":
+    def of(arrays: Mapping[str, np.ndarray], done: int, device: torch.device, gradients: float = 0) -> "Record":
         """A record that continues after its first `done` images; `arrays` as `arrays` gave them."""
         tensors = {name: torch.from_numpy(array).to(device) for name, array in arrays.items()}
         pooled = {name: tensor for name, tensor in tensors.items() if is_pooled(name)}
-        return Record({name: tensor for name, tensor in tensors.items() if name not in pooled}, pooled, done)
+        per_image = {name: tensor for name, tensor in tensors.items() if name not in pooled}
+        return Record(per_image, pooled, done, gradients)
 
 
 def is_pooled(name: str) -> bool:
-    """Whether an array of a record is summed over the images; names are ``[<variant>:]<task>/<statistic>``."""
+    """Whether an array of a record is summed over the images; names are ``<task>/<statistic>``."""
     statistic = STATISTICS.get(name.rpartition("/")[2])
     return "/" in name and statistic is not None and statistic.pooled
 
@@ -119,50 +121,57 @@ class Pass:
     Attributes:
         model: frozen, on the device.
         tasks: all its tasks.
-        cells: what to compute.
+        cells: what to compute; the parts of a cell before it.
         seed: of random starts and noise.
     """
 
     model: MultiTaskModel
     tasks: Sequence[Task]
-    cells: Sequence[PlannedCell]
+    cells: Sequence[Plan]
     seed: int
 
-    def batch(self, batch: Batch, cell: PlannedCell, clean: Measured) -> Measured:
-        """One cell on one batch, of which `clean` is known; what does not fit into memory is done in halves."""
-        return _in_halves(batch, lambda part: self._cell(part, cell, clean if part is batch else self.clean(part)))
+    def batch(self, share: "Share", cell: Plan) -> Measured:
+        """One cell on one batch."""
+        batch, clean, attack = share.batch, share.clean, cell.attack
+        if attack is None:
+            more = _in_halves(len(batch), lambda part: self._of_clean(batch[part]), Measured.join)
+            return Measured(clean.per_image | more.per_image, clean.pooled)
+        images, names = share.attacked(cell), [task.name for task in self.tasks]
+        rows = [names.index(task.name) for task in attack.tasks]
 
-    def clean(self, batch: Batch) -> Measured:
-        """The images as they are."""
-        return _in_halves(batch, lambda part: self._measured(part, part.image))
+        def statistics(part: slice) -> Measured:
+            measured = self.measured(batch[part], images[part])
+            before, after = clean.per_image["losses"][part, rows].T, measured.per_image["losses"][:, rows].T
+            if attack.logits != RAW:  # the losses that are kept are those of raw logits
+                losses = self._losses(batch[part], attack)
+                with torch.no_grad():
+                    before, after = losses(batch.image[part]), losses(images[part])
+            measured.per_image["rise"] = attack.rise(before, after, batch.image[part])[:, None]
+            measured.per_image.update(self._checks(batch[part], images[part], cell.eps / GREY, attack.norm))
+            return measured
 
-    def _cell(self, batch: Batch, cell: PlannedCell, clean: Measured) -> Measured:
-        if cell.attack is None:
-            return Measured(clean.per_image | self._gradients(batch) | self._saturated(batch), clean.pooled)
-        attack = cell.attack
-        losses = TaskLosses(
+        return _in_halves(len(batch), statistics, Measured.join)
+
+    def attacked(self, batch: Batch, cell: Plan, parts: Sequence[Tensor]) -> tuple[Tensor, int]:
+        """The images that the attack of a cell finds, chosen from what its `parts` have found, if it has any.
+
+        And the gradients that were evaluated for it, over all images.
+        """
+        assert cell.attack is not None
+        losses = Counted(self._losses(batch, cell.attack))
+        if parts:
+            return cell.attack.select(parts, losses, batch.image), losses.gradients
+        eps = batch.image.new_full((len(batch),), cell.eps / GREY)
+        return cell.attack(losses, batch.image, eps, PerImage(self.seed, batch.names)), losses.gradients
+
+    def _losses(self, batch: Batch, attack: Attack) -> TaskLosses:
+        """What an attack sees."""
+        return TaskLosses(
             self.model, attack.tasks, batch.targets, batch.masks, clean=batch.image, logits=attack.logits
         )
-        eps = batch.image.new_full((len(batch),), cell.eps / GREY)
-        found = attack(losses, batch.image, eps, PerImage(self.seed, batch.names))
-        measured = self._measured(batch, found[""])
-        rows = [[task.name for task in self.tasks].index(task.name) for task in attack.tasks]
-        with torch.no_grad():
-            objective = attack.objective.bind(losses, batch.image)
-            if attack.logits == RAW:
-                after, before = (objective.score(m.per_image["losses"][:, rows].T) for m in (measured, clean))
-            else:  # the losses that are kept are those of raw logits
-                after, before = (objective.score(losses(image)) for image in (found[""], batch.image))
-        measured.per_image["rise"] = (after - before)[:, None]
-        measured.per_image.update(self._checks(batch, found[""], eps, attack.norm))
-        for name, image in found.items():
-            if name:
-                other = self._measured(batch, image)
-                measured.per_image.update({f"{name}:{k}": v for k, v in other.per_image.items()})
-                measured.pooled.update({f"{name}:{k}": v for k, v in other.pooled.items()})
-        return measured
 
-    def _measured(self, batch: Batch, image: Tensor) -> Measured:
+    def measured(self, batch: Batch, image: Tensor) -> Measured:
+        """Statistics and losses of some version of the images."""
         with torch.no_grad():
             predictions = self.model(image)
             losses = TaskLosses(self.model, self.tasks, batch.targets, batch.masks, clean=batch.image).of(predictions)
@@ -170,8 +179,9 @@ class Pass:
         measured.per_image["losses"] = losses.T
         return measured
 
-    def _checks(self, batch: Batch, image: Tensor, eps: Tensor, norm: str) -> dict[str, Tensor]:
+    def _checks(self, batch: Batch, image: Tensor, radius: float, norm: str) -> dict[str, Tensor]:
         """Per image [B, 1]: distance outside ball and box, visibility, whether the model was in training mode."""
+        eps = batch.image.new_full((len(batch),), radius)
         moved = BALLS[norm](batch.image, eps, PerImage(self.seed, batch.names)).distance(image)
         low, high = image.flatten(1).amin(1), image.flatten(1).amax(1)
         outside = torch.stack([moved - eps, -low, high - 1]).amax(0).clamp_min(0)
@@ -179,34 +189,79 @@ class Pass:
         seen["training_mode"] = eps.new_full(eps.shape, any(m.training for m in self.model.modules()))
         return {name: value[:, None] for name, value in {"outside": outside * GREY, **seen}.items()}
 
-    def _gradients(self, batch: Batch) -> dict[str, Tensor]:
-        """Each task's input gradient at the clean images, per grey level: mean size, zero and non-finite share."""
+    def _of_clean(self, batch: Batch) -> Measured:
+        """What only clean images are asked: of each task, and each image.
+
+        The input gradient per grey level: mean size, zero and non-finite share; and the share of valid pixels whose
+        logits leave cross-entropy no gradient.
+        """
         losses = TaskLosses(self.model, self.tasks, batch.targets, batch.masks, clean=batch.image)
         parts = Total().parts(losses, batch.image)[0].flatten(2)
-        return {
+        found = {
             "gradient": parts.abs().mean(2).T / GREY,
             "gradient_zero": (parts == 0).double().mean(2).T,
             "gradient_nonfinite": (~parts.isfinite()).double().mean(2).T,
         }
-
-    def _saturated(self, batch: Batch) -> dict[str, Tensor]:
-        """[B, T]: share of each image's valid pixels whose clean logits leave cross-entropy no gradient."""
         with torch.no_grad():
             predictions = self.model(batch.image)
         shares = [saturated(task, predictions[task.name], batch.masks[task.name]) for task in self.tasks]
-        return {"saturated": torch.stack(shares, 1)}
+        return Measured(found | {"saturated": torch.stack(shares, 1)}, {})
 
 
-def _in_halves(batch: Batch, compute: Callable[[Batch], Measured]) -> Measured:
-    """`compute` of `batch`, or of its halves where memory does not suffice for the whole."""
-    try:
-        return compute(batch)
-    except torch.OutOfMemoryError:
-        if len(batch) == 1:
-            raise
-    torch.cuda.empty_cache()
-    middle = len(batch) // 2
-    return Measured.join([_in_halves(half, compute) for half in (batch[:middle], batch[middle:])])
+class Share:
+    """What the cells of a pass share of one batch.
+
+    Args:
+        work: the pass.
+        batch: on the device.
+        wanted: keys of the cells whose images another cell chooses from.
+
+    Attributes:
+        clean: the statistics of the images as they are.
+        gradients: cell -> gradients evaluated for it, over all images.
+    """
+
+    def __init__(self, work: Pass, batch: Batch, wanted: Collection[str]) -> None:
+        self.work, self.batch, self.wanted = work, batch, wanted
+        self.clean = _in_halves(len(batch), lambda part: work.measured(batch[part], batch.image[part]), Measured.join)
+        self.gradients: dict[str, int] = {}
+        self._kept: dict[str, Tensor] = {}
+
+    def attacked(self, cell: Plan) -> Tensor:
+        """The attacked images of a cell; kept, where another cell chooses from them, until it has done so."""
+        images = self._search(cell)
+        if cell.key in self.wanted:
+            self._kept[cell.key] = images
+        return images
+
+    def _search(self, cell: Plan) -> Tensor:
+        batch, kept = self.batch, self._kept
+        parts = [kept.pop(part.key) if part.key in kept else self._search(part) for part in cell.parts]
+        self.gradients[cell.key] = sum(self.gradients[part.key] for part in cell.parts)
+
+        def some(rows: slice) -> Tensor:
+            images, gradients = self.work.attacked(batch[rows], cell, [part[rows] for part in parts])
+            self.gradients[cell.key] += gradients
+            return images
+
+        return _in_halves(len(batch), some, torch.cat)
+
+
+def _in_halves(images: int, compute: Callable[[slice], T], join: Callable[[list[T]], T]) -> T:
+    """`compute` of all images at once, or of halves where memory does not suffice, joined."""
+
+    def some(part: slice) -> list[T]:
+        try:
+            return [compute(part)]
+        except torch.OutOfMemoryError:
+            if part.stop - part.start == 1:
+                raise
+        torch.cuda.empty_cache()
+        middle = (part.start + part.stop) // 2
+        return [*some(slice(part.start, middle)), *some(slice(middle, part.stop))]
+
+    found = some(slice(0, images))
+    return found[0] if len(found) == 1 else join(found)
 
 
 def evaluate(
@@ -254,26 +309,28 @@ def evaluate(
 
 def _next(
     work: Pass,
-    cells: Sequence[PlannedCell],
+    cells: Sequence[Plan],
     records: Mapping[str, Record],
     batch: Batch,
     start: int,
     failed: Callable[[str, BaseException], None] | None,
     begins: Callable[[str], None],
-) -> list[PlannedCell]:
+) -> list[Plan]:
     """Add the batch whose first image is number `start` to every cell that does not have it; the cells that failed."""
+    missing = [cell for cell in cells if records[cell.key].done < start + len(batch)]
+    wanted = {part.key for cell in missing for part in cell.parts}
+    shares: dict[int, Share] = {}
     lost = []
-    clean = work.clean(batch)
-    for cell in cells:
+    for cell in missing:
         record = records[cell.key]
-        have = max(record.done - start, 0)
-        if have >= len(batch):
-            continue
         # Another batch size than that of the interrupted pass: only its missing images.
-        part, known = (batch[have:], work.clean(batch[have:])) if have else (batch, clean)
+        have = max(record.done - start, 0)
+        if have not in shares:
+            shares[have] = Share(work, batch[have:], wanted)
+        share = shares[have]
         begins(cell.key)
         try:
-            record.add(work.batch(part, cell, known), len(part))
+            record.add(work.batch(share, cell), len(share.batch), share.gradients.get(cell.key, 0))
         except (Exception, SystemExit) as error:
             if failed is None or stops.received:
                 raise

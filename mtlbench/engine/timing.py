@@ -10,13 +10,13 @@ import torch
 from torch import Tensor
 
 from mtlbench.attacks.attack import Attack
-from mtlbench.attacks.objectives import DGBA, Total
+from mtlbench.attacks.objectives import DGBA, Objective, Total
 from mtlbench.attacks.random import PerImage
 from mtlbench.attacks.steps import APGD
 from mtlbench.data.batch import Batch
-from mtlbench.engine.evaluate import GREY, Pass, PlannedCell, evaluate, frozen
+from mtlbench.engine.evaluate import GREY, Pass, evaluate, frozen
 from mtlbench.engine.losses import TaskLosses
-from mtlbench.engine.naive import NaiveDGBA
+from mtlbench.engine.plan import Plan
 from mtlbench.metrics.measure import measure
 from mtlbench.models.model import MultiTaskModel
 from mtlbench.process.progress import Progress
@@ -52,6 +52,7 @@ def run(
     tasks: Sequence[Task],
     batch: Batch,
     attacks: Mapping[str, Attack],
+    slow: Objective,
     repeats: int,
     progress: Progress,
     steps: int = 10,
@@ -63,11 +64,12 @@ def run(
         tasks: all its tasks.
         batch: what is attacked.
         attacks: label -> attack.
+        slow: the naive form of DGBA, which may need gradients of the parameters.
         repeats: timed rounds, after one that warms up.
         progress: told after every item.
         steps: of the two forms of DGBA with APGD that are compared.
     """
-    naive, engine = (Attack(objective, APGD(steps), tuple(tasks)) for objective in (NaiveDGBA(), DGBA()))
+    naive, engine = (Attack(objective, APGD(steps), tuple(tasks)) for objective in (slow, DGBA()))
     items: dict[str, tuple[int, Callable[[], object]]] = {
         FORWARD: (1, lambda: _forward(model, batch)),
         FLOOR: (1, lambda: Total().ascent(TaskLosses(model, tasks, batch.targets, batch.masks), batch.image)),
@@ -117,7 +119,7 @@ def whole_pass(
     batches: list[Batch] = []
     loading = _clock(lambda: batches.extend(loader()), device)
     images = sum(map(len, batches))
-    work = Pass(model, tasks, [PlannedCell("bench", attack, EPS * GREY)], 0)
+    work = Pass(model, tasks, [Plan("bench", attack, EPS * GREY)], 0)
     whole = loading + _clock(lambda: evaluate(work, batches, device, images), device)
     with torch.no_grad():
         ready = [(batch.to(device), model(batch.to(device).image)) for batch in batches]

@@ -12,9 +12,10 @@ from mtlbench.config.dataset import open_dataset
 from mtlbench.config.values import check_values
 from mtlbench.data.base import ImageDataset
 from mtlbench.engine.evaluate import Pass, evaluate
+from mtlbench.engine.plan import Plan
 from mtlbench.engine.precision import computing_in
 from mtlbench.errors import DataError, MtlbenchError
-from mtlbench.experiment.cells import Plan, clean_plan, plans
+from mtlbench.experiment.cells import clean_plan, plans
 from mtlbench.experiment.run import loader_of, model_identity
 from mtlbench.experiment.session import Session
 from mtlbench.experiment.setup import AUTO, Setup, prepare
@@ -67,7 +68,7 @@ def audit(config: Config, number: int, screen: Screen) -> Iterator[Audited]:
 
 
 def _audit(config: Config, cell: Cell, screen: Screen) -> Audited:
-    label = Plan(cell.identity, None, cell.identity["eps"]).label
+    label = Plan(cell.key, None, cell.identity["eps"], cell.identity).label
     recorded = cell.provenance.get("config")
     if not isinstance(recorded, Mapping):
         return Audited(
@@ -86,7 +87,7 @@ def _audit(config: Config, cell: Cell, screen: Screen) -> Audited:
         closest = max(asked, key=lambda plan: sum(plan.identity.get(k) == v for k, v in cell.identity.items()))
         differing = sorted(k for k, v in cell.identity.items() if closest.identity.get(k) != v)
         return Audited(cell.key, label, "changed", why=f"another {', '.join(differing) or 'version of the results'}")
-    work = Pass(trained.model, dataset.tasks, [found[0].planned()], trained.seed)
+    work = Pass(trained.model, dataset.tasks, found[:1], trained.seed)
     with setup.screen(f"audit {label}") as progress, computing_in(arithmetic, trained.model):
         records = evaluate(work, loader_of(setup, dataset), setup.device, len(dataset), progress)
     return _compared(cell, label, records[cell.key].arrays())

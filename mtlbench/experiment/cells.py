@@ -1,13 +1,12 @@
 """Which cells a configuration asks for, and what each one's identity is."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from mtlbench.attacks.attack import RAW, Attack
 from mtlbench.config import Config
 from mtlbench.config.build import identity_of
-from mtlbench.engine.evaluate import PlannedCell
+from mtlbench.engine.plan import Plan
 from mtlbench.identity import decisive
 from mtlbench.storage.store import content_key
 from mtlbench.tasks import EVERY_TASK
@@ -17,47 +16,21 @@ LINF = "linf"
 """The norm of results of before there was a choice: their identity does not name it."""
 
 
-@dataclass(frozen=True)
-class Plan:
-    """A cell to be computed.
-
-    Attributes:
-        identity: everything that can change its result.
-        attack: None for the clean cell.
-        eps: in grey levels of 255.
-    """
-
-    identity: Mapping[str, Any]
-    attack: Attack | None
-    eps: float
-
-    @property
-    def key(self) -> str:
-        """Content key."""
-        return content_key(self.identity)
-
-    @property
-    def label(self) -> str:
-        """A few words for messages."""
-        names = self.identity
-        target = "" if names["target"] == EVERY_TASK else f":{names['target']}"
-        return f"{names['dataset']} {names['model']} {names['sharing']} {names['attack']}{target} eps {names['eps']:g}"
-
-    def planned(self) -> PlannedCell:
-        """The form that `evaluate` takes."""
-        return PlannedCell(self.key, self.attack, self.eps)
+def plan(identity: Mapping[str, Any], attack: Attack | None, eps: float, parts: Sequence[Plan] = ()) -> Plan:
+    """The cell of an identity, under its content key."""
+    return Plan(content_key(identity), attack, eps, identity, tuple(parts))
 
 
 def clean_plan(model: Mapping[str, Any]) -> Plan:
     """The cell without an attack, which every relative score of the same model joins."""
     nothing = {"attack": CLEAN, "objective": {}, "target": EVERY_TASK, "tasks": []}
-    return Plan({**model, **nothing, "step": "-", "steps": 0, "step_options": {}, "eps": 0.0}, None, 0.0)
+    return plan({**model, **nothing, "step": "-", "steps": 0, "step_options": {}, "eps": 0.0}, None, 0.0)
 
 
 def plans(
     config: Config, model: Mapping[str, Any], attacks: Mapping[str, Attack], epsilons: list[float]
 ) -> list[Plan]:
-    """The clean cell, then every target at every epsilon.
+    """The clean cell, then every target at every epsilon, each behind its parts.
 
     Args:
         config: its ``attack`` group names the attack.
@@ -67,19 +40,35 @@ def plans(
     """
     found = [clean_plan(model)]
     for target, attack in attacks.items():
-        how = {
-            "attack": config["attack"]["name"],
-            "objective": attack.objective.identity(),
-            "target": target,
-            "tasks": [task.name for task in attack.tasks],
-            "step": attack.step.identity()["name"],
-            "steps": attack.step.steps,
-            "step_options": {name: value for name, value in attack.step.identity().items() if name != "name"},
-            "starts": decisive({"random_start": attack.random_start, "restarts": attack.restarts}),
-        } | ({} if attack.norm == LINF else {"norm": attack.norm})
-        how |= {} if attack.logits == RAW else {"logits": attack.logits}
-        found += [Plan({**model, **how, "eps": eps}, attack, eps) for eps in epsilons]
+        for eps in epsilons:
+            parts = [
+                plan({**model, **attack_identity(part.objective.name, EVERY_TASK, part), "eps": eps}, part, eps)
+                for part in attack.parts
+            ]
+            identity = {**model, **attack_identity(config["attack"]["name"], target, attack), "eps": eps}
+            found += [*parts, plan(identity, attack, eps, parts)]
     return found
+
+
+def attack_identity(name: str, target: str, attack: Attack) -> dict[str, Any]:
+    """Everything of an attack, but epsilon, that can change a result."""
+    step = attack.step.identity()
+    scale = {task.name: attack.loss_scale.get(task.name, 1.0) for task in attack.tasks}
+    # Without restarts there is nothing to judge.
+    judge = attack.judge.name if attack.judge and attack.restarts > 1 else None
+    seen = {"loss_scale": {task: factor for task, factor in scale.items() if factor != 1} or None, "judge": judge}
+    neutral = {"norm": LINF, "logits": RAW}  # as before there was a choice, and not named
+    chosen = {option: getattr(attack, option) for option in neutral}
+    return {
+        "attack": name,
+        "objective": attack.objective.identity() | decisive(seen),
+        "target": target,
+        "tasks": [task.name for task in attack.tasks],
+        "step": step["name"],
+        "steps": attack.step.steps,
+        "step_options": {name: value for name, value in step.items() if name != "name"},
+        "starts": decisive({"random_start": attack.random_start, "restarts": attack.restarts}),
+    } | {option: value for option, value in chosen.items() if value != neutral[option]}
 
 
 def known(identity: Mapping[str, Any], plugins: Sequence[str]) -> dict[str, Any]:

@@ -5,17 +5,21 @@ import sys
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from mtlbench.data.base import ImageDataset
 from mtlbench.data.batch import Batch
 from mtlbench.engine.evaluate import Pass, Record, evaluate
+from mtlbench.engine.plan import Plan
 from mtlbench.errors import BusyError, DamagedCellError, FailedCellsError, reason
-from mtlbench.experiment.cells import Plan
 from mtlbench.experiment.session import Session
+from mtlbench.identity import decisive
 from mtlbench.metrics.formulas import formulas_of
+from mtlbench.models.measured import record_of
 from mtlbench.models.model import MultiTaskModel
 from mtlbench.process import stops, watchdog
 from mtlbench.process.progress import Progress
@@ -71,7 +75,10 @@ def complete(job: Job) -> None:
         BusyError: another process is computing some of them.
         FailedCellsError: some of them failed; the others are stored.
     """
-    job.store.sweep()
+    job.store.tidy()
+    for plan in job.plans:
+        if plan.parts and plan.key in job.store and any(part.key not in job.store for part in plan.parts):
+            job.store.spread(plan.key)
     try:
         mine, others = _claim(job)
         if mine:
@@ -127,8 +134,12 @@ class _Run:
         self.job, self.plans, self.session = job, {plan.key: plan for plan in plans}, job.session
         kept = {} if self.session.force else {key: job.store.kept(key) for key in self.plans}
         found = {key: part for key, part in kept.items() if part is not None}
-        self.records = {key: Record.of(cell.arrays, done, job.device) for key, (cell, done) in found.items()}
+        self.records = {
+            key: Record.of(cell.arrays, done, job.device, cell.provenance.get("gradients_per_image", 0) * done)
+            for key, (cell, done) in found.items()
+        }
         self.earlier = {key: float(cell.provenance["pass_seconds"]) for key, (cell, _) in found.items()}
+        self.measured: dict[str, Any] = {}
         self.started = time.perf_counter()
         self.saved = time.monotonic()
 
@@ -147,7 +158,7 @@ class _Run:
 
     def _evaluate(self, progress: Progress) -> None:
         job = self.job
-        work = Pass(job.model, job.dataset.tasks, [plan.planned() for plan in self.plans.values()], job.seed)
+        work = Pass(job.model, job.dataset.tasks, list(self.plans.values()), job.seed)
         done = [key in self.records and self.records[key].done == job.images for key in self.plans]
         # All done: the last run was stopped while it saved.
         loader = () if all(done) else job.loader
@@ -161,6 +172,8 @@ class _Run:
                 self._keep()
             progress(images, total, note)
 
+        first = partial(_image, job)
+        self.measured = decisive({"sharing_measured": record_of(job.model, first)})
         evaluate(work, loader, job.device, job.images, told, self.records, self._failed, watchdog.at)
 
     def _failed(self, key: str, error: BaseException) -> None:
@@ -207,11 +220,17 @@ class _Run:
         about = {
             "pass_seconds": round(seconds, 3),
             "cells_in_pass": len(self.plans),
-            "gradients_per_image": plan.attack.gradients if plan.attack else 0,
+            "gradients_per_image": self.records[key].gradients_per_image,
         }
         tasks = {task.name: list(task.metric_names) for task in job.dataset.tasks}
         formulas = formulas_of(job.dataset.tasks)
-        return Cell(plan.identity, {**job.origin, **about}, tasks, self.records[key].arrays(), formulas)
+        origin = {**job.origin, **self.measured, **about}
+        return Cell(plan.identity, origin, tasks, self.records[key].arrays(), formulas)
+
+
+def _image(job: Job) -> Tensor:
+    """The first image, as a batch."""
+    return job.dataset.sample(0).image[None].to(job.device)
 
 
 def fail(

@@ -13,9 +13,10 @@ from mtlbench.data.batch import Batch
 from mtlbench.data.fingerprint import fingerprint
 from mtlbench.data.loader import in_order
 from mtlbench.engine.evaluate import cpu_block
+from mtlbench.engine.plan import Plan
 from mtlbench.engine.precision import FP32, check, computing_in, in_identity
 from mtlbench.experiment import provenance
-from mtlbench.experiment.cells import Plan, clean_plan, plans
+from mtlbench.experiment.cells import clean_plan, plans
 from mtlbench.experiment.compute import Job, complete
 from mtlbench.experiment.session import Session
 from mtlbench.experiment.setup import Setup, prepare

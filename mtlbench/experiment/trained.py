@@ -22,7 +22,7 @@ from mtlbench.models.model import MultiTaskModel
 from mtlbench.models.tree_model import TreeModel
 from mtlbench.storage.checkpoints import CLEAN_METRICS, CURVE, RECIPE, WEIGHTS, Checkpoint, read_recipe
 from mtlbench.storage.claims import claimed
-from mtlbench.storage.files import sweep, write_atomically
+from mtlbench.storage.files import remove_leftovers, write_atomically
 
 UNKNOWN = "given"
 """What a training is called that nobody knows."""
@@ -150,7 +150,7 @@ def _train(setup: Setup, model: TreeModel, checkpoint: Checkpoint, again: bool) 
     if checkpoint.trained and not again:  # by another process, before we had the claim
         _load(model, checkpoint)
         return
-    sweep(checkpoint.folder)
+    remove_leftovers(checkpoint.folder)
     data = open_dataset(config, "train", setup.root, augmented=True)
     say_left_out(data, setup.session)
     checkpoint.write_recipe()

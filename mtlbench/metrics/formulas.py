@@ -8,7 +8,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from mtlbench.errors import DataError
+from mtlbench.errors import DataError, UsageError
 from mtlbench.metrics import METRICS, metrics_of
 from mtlbench.metrics.base import RATIO, Metric, PixelMean
 from mtlbench.options import is_number
@@ -56,7 +56,10 @@ def rebuilt(task: str, metric: str, described: Mapping[str, Any] | None) -> str 
         wrong = [name for name, kind in TYPES.items() if not isinstance(fields.get(name), kind)]
         if wrong or not is_number(fields.get("scale")):
             raise ValueError(f"metric {metric} of {task}: {(*wrong, 'scale')[0]} is not what a quotient has")
-        return PixelMean(**fields)
+        try:
+            return PixelMean(**fields)
+        except UsageError as error:
+            raise ValueError(str(error)) from error
     module, _, name = str(described["formula"]).partition(":")
     kind = getattr(sys.modules.get(module), name, None)
     if not (isinstance(kind, type) and issubclass(kind, Metric)):

@@ -19,6 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from mtlbench.errors import UsageError
+from mtlbench.models.model import MultiTaskModel
 from mtlbench.models.tree_model import TreeModel
 
 Forward = Callable[[Tensor, Sequence[str]], Mapping[str, Tensor]]
@@ -111,6 +112,17 @@ def sharing_of(model: TreeModel) -> Sharing:
     """What `sharing` measures of a model whose tree is known, without running it."""
     members = {task: frozenset(model.parameters_of(task)) for task in model.order}
     return Sharing({name: tuple(p.shape) for name, p in model.named_parameters()}, members)
+
+
+def record_of(model: MultiTaskModel, image: Callable[[], Tensor]) -> dict[str, object] | None:
+    """What is stored beside a result: of a tree from the tree, of any other model measured on one image.
+
+    Args:
+        model: None is returned of one that shows no parameters, as of a function without modules.
+        image: gives [1, 3, H, W] on the device of the model, where it is asked.
+    """
+    found = sharing_of(model) if isinstance(model, TreeModel) else sharing(model, image(), model.order)
+    return found.record() if found.shapes else None
 
 
 def sharing(

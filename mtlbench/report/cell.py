@@ -20,6 +20,10 @@ def find(store: Store, wanted: object) -> Cell:
     """
     keys = store.keys()
     found = [key for key in keys if key.startswith(str(wanted))]
+    if not found:  # a weighting may still lie in the file of the search that tried it, see `Store.spread`
+        held = [cell for cell in store.readable(lambda error: None) if cell.key.startswith(str(wanted))]
+        if len(held) == 1:
+            return held[0]
     if len(found) != 1:
         some = f"{len(found)} cells start so: {', '.join(found[:3])} ..." if found else f"none of {len(keys)} cells"
         raise UsageError(f"cell={wanted}: expected a key, or its beginning, as in checks.csv; {some}")

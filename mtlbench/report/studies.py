@@ -9,18 +9,35 @@ from mtlbench.studies import Table
 
 KEYS = frozenset(
     {
-        *("dataset", "model", "training", "sharing", "tree", "attack", "step", "steps", "eps", "seeds", "n_images"),
+        *(
+            "dataset",
+            "model",
+            "training",
+            "sharing",
+            "shared_path",
+            "tree",
+            "attack",
+            "step",
+            "steps",
+            "eps",
+            "seeds",
+            "n_images",
+        ),
         *("source", "destination", "objective", "task", "alpha", "method"),
     }
 )
 """Columns that are left out where they hold one value."""
 ALWAYS_OUT = ("scores", "shared_blocks", "status")
+WHERE_KNOWN = "shared_path"
+"""Left out where no row has it, as where all results are of before it was measured."""
 
 
 def show_study(table: Table, scores: str) -> None:
     """Print the rows of one score set."""
     frame = table.frame
     frame = frame[frame["scores"] == scores] if "scores" in frame else frame
+    if WHERE_KNOWN in frame and frame[WHERE_KNOWN].isna().all():
+        frame = frame.drop(columns=WHERE_KNOWN)
     out = console()
     out.print(f"\n{table.title}")
     if frame.empty:

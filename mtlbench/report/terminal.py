@@ -18,7 +18,7 @@ from rich.table import Column, Table
 from rich.text import Text
 
 from mtlbench.process.progress import Progress
-from mtlbench.scores.wide import IDENTITY
+from mtlbench.scores.wide import IDENTITY, SEARCH, WEIGHTING
 
 SECONDS_BETWEEN_LINES = 10.0
 WIDTH_WITHOUT_TERMINAL = 1000
@@ -167,12 +167,12 @@ def _further(frame: pd.DataFrame, first_value: str) -> list[str]:
 
 
 def _best_weightings(frame: pd.DataFrame) -> pd.DataFrame:
-    """Of the weightings that weighted_total tried, only the one with the highest ARP of the run, as target ``run``."""
-    tried = frame["target"].str.match(r"w\d+/")
+    """Of the weightings that weighted_total tried, only the one with the highest ARP of the run, among its rows."""
+    tried = frame["attack"] == WEIGHTING
     same = [name for name in IDENTITY if name != "target"]
     best = frame[tried].sort_values("arp_percent", ascending=False, kind="stable").drop_duplicates(same)
-    best = best.assign(weights=" " + best["target"], target="best weighting")
-    return pd.concat([frame[~tried].assign(weights=""), best]).sort_index()
+    best = best.assign(weights=" " + best["target"], attack=SEARCH, target="best weighting")
+    return pd.concat([frame[~tried].assign(weights=""), best]).sort_values(list(IDENTITY), kind="stable")
 
 
 def transferability_grid(frame: pd.DataFrame, scores: str) -> Grid:

@@ -70,14 +70,10 @@ def _values(
     """Index levels and values of every metric of a cell."""
     tasks = _tasks(cell)
     known = {(task.name, metric.name): metric for task in tasks for metric in metrics_of(task)}
-    own = names(cell)
-    for variant, arrays in variants(cell.arrays).items():
-        identity = own | {"scores": scores}
-        if variant:
-            identity |= {"target": variant, "cell": f"{cell.key}:{variant}"}
-        for (task, metric), value in values(tasks, arrays, weights, scores, paper_batch).items():
-            about = known[task, metric]
-            yield (*(identity[level] for level in LEVELS), task, metric, about.unit, about.higher_is_better), value
+    identity = names(cell) | {"scores": scores}
+    for (task, metric), value in values(tasks, cell.arrays, weights, scores, paper_batch).items():
+        about = known[task, metric]
+        yield (*(identity[level] for level in LEVELS), task, metric, about.unit, about.higher_is_better), value
 
 
 def _tasks(cell: Cell) -> list[Task]:
@@ -88,21 +84,13 @@ def _tasks(cell: Cell) -> list[Task]:
     ]
 
 
-def variants(arrays: Mapping[str, np.ndarray]) -> dict[str, dict[str, np.ndarray]]:
-    """The statistics of the result under ``""``, and of each weighting that was tried under its name."""
-    found: dict[str, dict[str, np.ndarray]] = {"": {}}
-    for name, array in arrays.items():
-        variant, _, statistic = name.rpartition(":")
-        found.setdefault(variant, {})[statistic] = array
-    return found
-
-
 def names(cell: Cell) -> dict[str, Any]:
     """What a cell is called in tables, and what tells it from others of the same name.
 
-    ``target`` says which tasks are attacked where it is some of them. ``options`` is what attacks of one name may
-    differ in: a step size, an alpha, restarts, the attacked tasks. ``recipe`` is that of the training, which has more
-    than a name; empty where the weights were given. Both are canonical JSON.
+    ``target`` says which tasks are attacked where it is some of them, and for `weighted` with which weights, as in
+    ``w1/0/2``. ``options`` is what attacks of one name may differ in: a step size, an alpha, restarts, the attacked
+    tasks. ``recipe`` is that of the training, which has more than a name; empty where the weights were given. Both are
+    canonical JSON.
     """
     defaults = {"precision": "fp32", "model_version": 1, "norm": "linf"}  # an identity does not name them
     identity = {**defaults, **cell.identity, "cell": cell.key}
@@ -111,6 +99,8 @@ def names(cell: Cell) -> dict[str, Any]:
     if identity.get("target") == EVERY_TASK and 0 < len(attacked) < len(cell.tasks):
         identity["target"] = "+".join(attacked)
         attack["tasks"] = attacked
+    if weights := identity.get("objective", {}).get("weights"):
+        identity["target"] = "w" + "/".join(map(str, weights))
     more = {"options": attack, "recipe": _recipe(cell)}
     return identity | {name: json.dumps(value, sort_keys=True) for name, value in more.items()}
 

@@ -60,7 +60,7 @@ def distinguishing(keys: pd.DataFrame, details: Mapping[str, Mapping[str, str]])
     """
     names = [name for name in IDENTITY if name != "scores"]
     cells = keys[[*names, "cell"]].drop_duplicates("cell").set_index("cell")
-    known = pd.DataFrame([details.get(cell.partition(":")[0], {}) for cell in cells.index], cells.index, dtype=object)
+    known = pd.DataFrame([details.get(cell, {}) for cell in cells.index], cells.index, dtype=object)
     columns = list(dict.fromkeys(name for found in details.values() for name in found))
     known = known.reindex(columns=columns).fillna("")
     chosen: list[str] = []

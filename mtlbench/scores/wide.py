@@ -30,6 +30,8 @@ SHARING = ("sharing", "shared_blocks", "tree", "weights", "cell")
 
 ABOUT_METRIC = ("unit", "higher_is_better")
 """What the levels of a frame of metrics say of a metric; where they are absent it is one of mtlbench's."""
+SEARCH, WEIGHTING = "weighted_total", "weighted"
+"""The attack that takes the best of several weightings per image, and the attack with one of them."""
 
 OK = "ok"
 

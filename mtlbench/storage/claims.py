@@ -96,7 +96,7 @@ def claimed(path: Path, what: str) -> Iterator[None]:
         release(path)
 
 
-def sweep_claims(folder: Path) -> None:
+def remove_dead_claims(folder: Path) -> None:
     """Remove the claims in `folder` whose owners are dead."""
     for claim in folder.glob(".*.claim"):
         other = _owner_of(claim)

@@ -17,7 +17,7 @@ ABANDONED = 24 * 3600.0
 def write_atomically(path: Path, content: bytes | str) -> None:
     """Write `content` to `path` as temporary file, fsync, rename, fsync of the folder.
 
-    A reader sees the old file or the new one. A killed writer leaves a `temporary` behind; see `sweep`.
+    A reader sees the old file or the new one. A killed writer leaves a `temporary` behind; see `remove_leftovers`.
 
     Raises:
         OSError: with `path` as its file name, whatever failed; a full disk, for one, does not name a file itself.
@@ -89,7 +89,7 @@ def sync(folder: Path) -> None:
         os.close(handle)
 
 
-def sweep(folder: Path) -> None:
+def remove_leftovers(folder: Path) -> None:
     """Remove the temporary files and folders that dead processes left in `folder`."""
     for left in folder.glob(f".*{TEMPORARY}"):
         if not dead(left.name.removesuffix(TEMPORARY).rpartition(".")[2], left, ABANDONED, folder):

@@ -1,15 +1,18 @@
-"""Identities and recipes of before schema 3, which held paths of Python classes and options as they were typed.
+"""Identities and recipes of before schema 3, which held paths of Python classes and options as they were typed; and
+cells of before schema 4, which held those of weightings.
 
 They are brought to the form of today when they are read, so that no result and no model is lost. The tables below are
 what the constructors were at that time; they never change again.
 """
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterator, Mapping
+from math import gcd
+from typing import Any, TypeVar
 
 from mtlbench.identity import decisive, plain
 from mtlbench.options import is_number
 
+T = TypeVar("T")
 TARGET = "_target_"
 STEPS = {"steps": 10}
 WHOLE = ("steps", "grid")
@@ -52,6 +55,30 @@ def cell_identity(old: Mapping[str, Any]) -> dict[str, Any]:
         "step_options": step,
         "starts": {"restarts": 1, **old.get("starts", {})},
     }
+
+
+def cells(
+    identity: Mapping[str, Any], provenance: Mapping[str, Any], arrays: Mapping[str, T]
+) -> Iterator[tuple[Mapping[str, Any], Mapping[str, Any], dict[str, T]]]:
+    """Identity, provenance and arrays of a cell of before schema 4, and of the weightings that it holds.
+
+    Only those of `weighted_total` held any: arrays whose names began with the weights, ``w1/0/2:depth/abs_sums``.
+    """
+    found: dict[str, dict[str, T]] = {"": {}}
+    for name, array in arrays.items():
+        point, _, statistic = name.rpartition(":")
+        found.setdefault(point, {})[statistic] = array
+    yield identity, provenance, found.pop("")
+    for point, its in found.items():
+        counts = [int(count) for count in point.removeprefix("w").split("/")]
+        common = gcd(*counts) or 1
+        objective = {key: value for key, value in identity["objective"].items() if key not in ("name", "grid")}
+        objective |= {"name": "weighted", "weights": [count // common for count in counts]}
+        if identity["starts"]["restarts"] > 1:
+            objective["judge"] = identity["objective"]["name"]
+        price = {"gradients_per_image": provenance["gradients_per_image"] // len(found)}
+        own = {"attack": "weighted", "objective": objective, "target": "all"}
+        yield {**identity, **own}, {**provenance, **price}, its
 
 
 def recipe(old: Mapping[str, Any]) -> dict[str, Any]:

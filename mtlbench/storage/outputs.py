@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mtlbench.storage.claims import sweep_claims
-from mtlbench.storage.files import sweep
+from mtlbench.storage.claims import remove_dead_claims
+from mtlbench.storage.files import remove_leftovers
 from mtlbench.storage.store import Store
 
 
@@ -67,6 +67,6 @@ class Outputs:
         """Remove what killed runs left; the store does so itself."""
         for pattern in ("tables", "plots", "checkpoints", "checkpoints/*", "datasets", "runs/*", "runs/*/*"):
             for folder in self.path.glob(pattern):
-                sweep(folder)
+                remove_leftovers(folder)
         for claimed in (self.checkpoints, self.datasets):
-            sweep_claims(claimed)
+            remove_dead_claims(claimed)

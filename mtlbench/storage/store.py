@@ -26,14 +26,14 @@ import numpy as np
 from mtlbench.errors import DamagedCellError, DataError, OldCellError, reason
 from mtlbench.storage import legacy
 from mtlbench.storage.bounded import read_bytes, read_json
-from mtlbench.storage.claims import others_at_work, sweep_claims
+from mtlbench.storage.claims import others_at_work, remove_dead_claims
 from mtlbench.storage.failures import failure_path, write_failure
-from mtlbench.storage.files import sweep, write_atomically
+from mtlbench.storage.files import remove_leftovers, write_atomically
 
 RESULT_VERSION = 1
 """Raise it whenever the code would compute other numbers for the same cell."""
 
-SCHEMA = 3
+SCHEMA = 4
 """Form of the file. Raise it with every change of the form and add the step from the form before to `UPGRADES`."""
 
 DIGITS, OLD_DIGITS = 24, 20
@@ -52,6 +52,8 @@ UPGRADES: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {
     # Before 2 a cell did not say of which result version it is, nor which configuration computes it again.
     1: lambda header: {**header, "result_version": 1, "provenance": {"config": None, **header["provenance"]}},
     2: _without_paths,
+    # Before 4 a cell of weighted_total held those of its weightings, see `_unpack`.
+    3: dict,
 }
 """Schema -> what makes a header of the next one of it; results are never lost to a new form."""
 
@@ -150,7 +152,7 @@ class Store:
             OldCellError: other code would compute other numbers today.
             DataError: it is missing, or of a newer version.
         """
-        return _unpack(self.path(key), key)[0]
+        return _unpack(self.path(key), key)[0][0]
 
     def keys(self) -> list[str]:
         """Keys of all finished cells, sorted."""
@@ -174,10 +176,10 @@ class Store:
         wanted = self.keys() if keys is None else sorted(key for key in keys if key in self)
         for key in sorted(wanted, key=len, reverse=True):  # before the files that hold the same in an old form
             try:
-                cell = self.load(key)
-                if cell.key not in known:
-                    known.add(cell.key)
-                    yield cell
+                for cell in _unpack(self.path(key), key)[0]:
+                    if cell.key not in known:
+                        known.add(cell.key)
+                        yield cell
             except (DamagedCellError, OldCellError) as error:
                 refused(error)
             except DataError:
@@ -203,14 +205,13 @@ class Store:
         count = 0
         for path in (*self.folder.glob(OLD_NAME), *(self.folder / "partial").glob(OLD_NAME)):
             try:
-                cell, header = _unpack(path, path.stem)
-                cell = replace(cell, identity=known(cell.identity))
+                found, header = _unpack(path, path.stem)
+                cells = [replace(cell, identity=known(cell.identity)) for cell in found]
                 if "done" in header and path.parent != self.folder:
-                    if not self._partial(cell.key).exists():
-                        self.keep(cell, int(header["done"]))
-                elif cell.key not in self:
-                    self.save(cell)
-                    count += 1
+                    if not self._partial(cells[0].key).exists():
+                        self.keep(cells[0], int(header["done"]))
+                else:
+                    count += self._save_missing(cells)
                 path.unlink(missing_ok=True)
             except OldCellError:
                 continue
@@ -227,6 +228,25 @@ class Store:
             path.unlink(missing_ok=True)  # of cells that will be tried again under their new name
         return count
 
+    def spread(self, key: str) -> None:
+        """Give every cell that the file of another one holds, as before schema 4, a file of its own.
+
+        What cannot be read stays as it is.
+        """
+        try:
+            cell, *others = _unpack(self.path(key), key)[0]
+        except DataError:
+            return
+        if others:
+            self._save_missing(others)
+            self.save(cell)  # at last: until then the others are found in it
+
+    def _save_missing(self, cells: Iterable[Cell]) -> int:
+        missing = [cell for cell in cells if cell.key not in self]
+        for cell in missing:
+            self.save(cell)
+        return len(missing)
+
     def keep(self, cell: Cell, done: int) -> None:
         """Write what is known of an unfinished cell: the statistics of its first `done` images."""
         write_atomically(self._partial(cell.key), _pack(cell, {"done": done}))
@@ -235,8 +255,8 @@ class Store:
         """What `keep` wrote; None where there is nothing usable."""
         path = self._partial(key)
         try:
-            cell, header = _unpack(path, key)
-            return cell, int(header["done"])
+            cells, header = _unpack(path, key)
+            return cells[0], int(header["done"])
         except (DataError, LookupError, TypeError, ValueError):
             path.unlink(missing_ok=True)  # it only saves time
             return None
@@ -259,11 +279,11 @@ class Store:
                 found[path.stem] = f"{path}: cannot be read ({error})"
         return found
 
-    def sweep(self) -> None:
+    def tidy(self) -> None:
         """Remove what dead processes left: temporary files, claims, and parts of cells that are done by now."""
         for folder in (self.folder, self.folder / "partial", self.folder / "failures"):
-            sweep(folder)
-        sweep_claims(self.folder)
+            remove_leftovers(folder)
+        remove_dead_claims(self.folder)
         for path in (self.folder / "partial").glob("[!.]*.npz"):
             if path.stem in self:
                 path.unlink(missing_ok=True)
@@ -294,8 +314,11 @@ def _pack(cell: Cell, more: Mapping[str, Any]) -> bytes:
     return buffer.getvalue()
 
 
-def _unpack(path: Path, key: str) -> tuple[Cell, dict[str, Any]]:
-    """The cell in a file and its whole header, brought to the schema of today; `key` is that of the file's name."""
+def _unpack(path: Path, key: str) -> tuple[list[Cell], dict[str, Any]]:
+    """The cell in a file and its whole header, brought to the schema of today; `key` is that of the file's name.
+
+    Behind the cell come those that it holds in a form of before schema 4.
+    """
     # What the disk refuses says nothing about the cell: no `DamagedCellError`.
     content = read_bytes(path, MAX_UNPACKED)
     try:
@@ -309,14 +332,21 @@ def _unpack(path: Path, key: str) -> tuple[Cell, dict[str, Any]]:
         intact &= header["sha256"] == _checksum(arrays)
         for old in range(schema, SCHEMA):
             header = UPGRADES[old](header)
-        cell = Cell(header["identity"], header["provenance"], header["tasks"], arrays, header.get("formulas", {}))
+        cells = _cells(header, arrays)
     except UNREADABLE as error:
         raise DamagedCellError(path, f"damaged cell ({error})") from error
     if not intact:
         raise DamagedCellError(path, "content does not match its checksum")
     if version != RESULT_VERSION:
         raise OldCellError(f"{path}: of result version {version}; this mtlbench computes version {RESULT_VERSION}")
-    return cell, header
+    return cells, header
+
+
+def _cells(header: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> list[Cell]:
+    identity, provenance, tasks = header["identity"], header["provenance"], header["tasks"]
+    if header["schema"] >= 4:
+        return [Cell(identity, provenance, tasks, arrays, header.get("formulas", {}))]
+    return [Cell(one, its, tasks, own) for one, its, own in legacy.cells(identity, provenance, arrays)]
 
 
 def _parse(content: bytes) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
@@ -331,7 +361,7 @@ def _parse(content: bytes) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
             raise ValueError(f"compressed in the unexpected ways {sorted(foreign)}")
         arrays = {entry.filename.removesuffix(".npy"): _array(archive.read(entry)) for entry in entries}
     header = json.loads(arrays.pop(HEADER).tobytes())
-    if header["schema"] == SCHEMA:
+    if header["schema"] >= 3:
         tasks = header["tasks"].values()
         if not all(isinstance(metrics, list) and all(isinstance(m, str) for m in metrics) for metrics in tasks):
             raise ValueError("tasks are not lists of metrics")

@@ -1,7 +1,7 @@
 """What every study starts from and what it gives: wide frames in, tidy tables and plots to be drawn out."""
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Literal
@@ -9,14 +9,15 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
+from mtlbench.options import is_number
 from mtlbench.scores import arp, damage, interval, over_seeds, relative_drops
 from mtlbench.scores.frame import HASH_DIGITS, spelled_out
-from mtlbench.scores.wide import block, levels
+from mtlbench.scores.wide import SEARCH, WEIGHTING, block, levels
 from mtlbench.storage.store import Cell
 
 FIRST = (
-    *("dataset", "model", "training", "sharing", "shared_blocks", "tree", "attack", "step", "steps", "eps"),
-    *("seeds", "n_images", "scores"),
+    *("dataset", "model", "training", "sharing", "shared_blocks", "shared_path", "tree", "attack", "step"),
+    *("steps", "eps", "seeds", "n_images", "scores"),
 )
 """Order of the identifying columns of study tables, where they occur."""
 
@@ -25,6 +26,10 @@ MODEL = (
     *("seeds", "n_images", "scores", "precision", "recipe"),
 )
 """Levels that name a model, up to its seeds, and the images and scores it is judged by."""
+
+
+NETWORK = ("dataset", "model", "sharing", "tree")
+"""Levels that name a network, whatever its training and its weights."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +48,17 @@ class Evidence:
     def damages(self) -> pd.DataFrame:
         """Damage of each task, wide, one row a seed."""
         return damage(relative_drops(self.metrics))
+
+    @cached_property
+    def shared_paths(self) -> dict[tuple[str, ...], float]:
+        """Levels `NETWORK` of a model -> its shared path, see `models.measured`; of those where results say one."""
+        found: dict[tuple[str, ...], set[float]] = {}
+        for cell in self.cells:
+            measured = cell.provenance.get("sharing_measured")
+            if isinstance(measured, Mapping) and is_number(measured.get("shared_path"), 0, 1):
+                network = tuple(str(cell.identity.get(name)) for name in NETWORK)
+                found.setdefault(network, set()).add(float(measured["shared_path"]))
+        return {network: min(values) for network, values in found.items() if len(values) == 1}
 
     @cached_property
     def arps(self) -> pd.DataFrame:
@@ -116,7 +132,8 @@ def arranged(table: pd.DataFrame, keys: Sequence[str], values: Sequence[str]) ->
     Where rows would be equal in all keys, columns behind these say in what they differ.
     """
     ordered = [name for name in FIRST if name in keys] + [name for name in keys if name not in FIRST]
-    by = ["shared_blocks" if name == "sharing" and "shared_blocks" in table else name for name in ordered]
+    instead = [name for name in ("shared_path", "shared_blocks") if name in table]
+    by = [other for name in ordered for other in (instead if name == "sharing" and instead else [name])]
     rows = table.sort_values(list(dict.fromkeys(by)), kind="stable", ignore_index=True)
     more = _differing(rows, ordered)
     return pd.concat([rows[ordered], more, rows[[*values, *(["status"] if "status" in table else [])]]], axis=1)
@@ -145,8 +162,9 @@ def labels(keys: pd.DataFrame) -> list[str]:
 
 
 def _label(attack: str, target: str, objective: dict[str, object]) -> str:
-    settings = {k: v for k, v in objective.items() if k not in ("name", "grid")}
+    settings = {k: v for k, v in objective.items() if k not in ("name", "grid", "weights", "judge")}
     shown = ",".join(f"{k}={v:g}" if isinstance(v, float) else f"{k}={_flat(v)}" for k, v in settings.items())
+    attack = SEARCH if attack == WEIGHTING else attack  # one of those that the search tries
     return attack + (f"({shown})" if shown else "") + ("" if target == "all" else f":{target}")
 
 

@@ -4,10 +4,10 @@ import numpy as np
 import pandas as pd
 
 from mtlbench.scores import paired_difference
-from mtlbench.scores.wide import block, levels
+from mtlbench.scores.wide import SEARCH, WEIGHTING, block, levels
 from mtlbench.studies.base import MODEL, Evidence, Plot, Study, Table, arranged, labels, tidy, units, way
 
-BASELINES = ("single", "total", "weighted_total", "sign_sum")
+BASELINES = ("single", "total", SEARCH, WEIGHTING, "sign_sum")
 SETTING = (*MODEL, "step", "steps", "eps")
 
 
@@ -72,7 +72,7 @@ def gain_over_baselines(arps: pd.DataFrame, keys: pd.DataFrame) -> pd.DataFrame:
 
 def _best_weighting(keys: pd.DataFrame) -> np.ndarray:
     """Rows to show: of the weightings that weighted_total tried only the one with the highest ARP."""
-    tried = keys["target"].str.match(r"w\d+/")
+    tried = keys["attack"] == WEIGHTING
     order = keys[tried].sort_values("arp_percent", ascending=False, kind="stable")
     best = order.assign(units=units(order).to_numpy()).drop_duplicates([*SETTING, "way", "units"]).index
     return (~tried | keys.index.isin(best)).to_numpy()

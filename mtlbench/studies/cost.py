@@ -1,10 +1,13 @@
 """What damage costs: ARP against gradient evaluations, for DGBA and for a search over weightings of total."""
 
+import json
+from collections.abc import Iterator
+
 import pandas as pd
 
 from mtlbench.scores.frame import names
-from mtlbench.scores.wide import block, levels
-from mtlbench.studies.base import MODEL, Evidence, Plot, Study, Table, arranged, labels, tidy
+from mtlbench.scores.wide import SEARCH, WEIGHTING, block, levels
+from mtlbench.studies.base import MODEL, Evidence, Plot, Study, Table, arranged, labels, tidy, units, way
 
 PER_IMAGE, OF_RUN, SINGLE_TASK = "best weighting per image", "best weighting of the run", "best single task"
 
@@ -23,9 +26,9 @@ def cost(evidence: Evidence) -> Study:
     }
     arps = evidence.arps
     keys = levels(arps).assign(arp_percent=block(arps)[:, 0])
-    keys["method"] = labels(keys)
+    keys["method"], keys["way"], keys["units"] = labels(keys), way(keys), units(keys)
     keys["gradients_per_image"] = [spent.get(found, 0) for found in zip(keys["dataset"], keys["options"], strict=True)]
-    rows = pd.concat([keys[keys["attack"] != "weighted_total"], _searches(keys[keys["attack"] == "weighted_total"])])
+    rows = pd.concat([keys[~keys["attack"].isin((SEARCH, WEIGHTING))], *_searches(keys)])
     table = tidy(arps.iloc[rows.index], "arp_percent")
     for name in ("method", "gradients_per_image"):
         table[name] = rows[name].to_numpy()
@@ -42,21 +45,17 @@ def cost(evidence: Evidence) -> Study:
     return Study((Table("cost", "ARP against gradient evaluations per image", table),), (plot,))
 
 
-def _searches(keys: pd.DataFrame) -> pd.DataFrame:
-    """The rows of weighted_total that count, named by how the weighting is chosen, with what the search costs."""
-    tried = keys["target"].str.match(r"w\d+/")
-    point = keys["target"].where(tried, "w0").str[1:].str.split("/")
-    corner = tried & (point.map(lambda counts: sum(count != "0" for count in counts)) == 1)
-    grid = keys.groupby(["options", *MODEL, "eps"], dropna=False)["target"].transform(
-        lambda t: t.str.match(r"w\d+/").sum()
-    )
-    setting = [*MODEL, "step", "steps", "eps", "options"]
-
-    def best(of: pd.Series, name: str) -> pd.DataFrame:
-        ordered = keys[of].sort_values("arp_percent", ascending=False, kind="stable")
-        return ordered.drop_duplicates(setting).assign(method=f"weighted_total, {name}")
-
-    corners = best(corner, SINGLE_TASK)
-    tasks = corners["target"].str.count("/") + 1
-    corners["gradients_per_image"] *= tasks / grid[corners.index]
-    return pd.concat([best(~tried, PER_IMAGE), best(tried, OF_RUN), corners])
+def _searches(keys: pd.DataFrame) -> Iterator[pd.DataFrame]:
+    """The rows of each search that count, named by how the weighting is chosen, with what the search costs."""
+    for _, group in keys.groupby([*MODEL, "step", "steps", "eps", "way", "units"], dropna=False, sort=False):
+        tried = group[group["attack"] == WEIGHTING].sort_values("arp_percent", ascending=False, kind="stable")
+        weights = tried["options"].map(lambda options: json.loads(options)["objective"]["weights"])
+        for row, search in group[group["attack"] == SEARCH].iterrows():
+            grid = json.loads(search["options"])["objective"]["grid"]
+            own = tried[weights.map(sum).map(lambda total, grid=grid: grid % total == 0).astype(bool)]
+            corners = own[weights[own.index].map(max) == weights[own.index].map(sum)]
+            price = search["gradients_per_image"]
+            yield group.loc[[row]].assign(method=f"{SEARCH}, {PER_IMAGE}")
+            yield own.head(1).assign(method=f"{SEARCH}, {OF_RUN}", gradients_per_image=price)
+            price = corners["gradients_per_image"].sum()
+            yield corners.head(1).assign(method=f"{SEARCH}, {SINGLE_TASK}", gradients_per_image=price)

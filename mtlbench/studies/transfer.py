@@ -6,8 +6,9 @@ import pandas as pd
 from mtlbench.scores import interval, over_seeds, paired_difference, ratios
 from mtlbench.scores.transferability import MIN_RATIO
 from mtlbench.scores.wide import OK, SHARING, block, levels
-from mtlbench.studies.base import Evidence, Plot, Study, Table, arranged, tidy
+from mtlbench.studies.base import NETWORK, Evidence, Plot, Study, Table, arranged, tidy
 
+BLOCKS_LABEL = "blocks shared by all tasks"
 SMALL = f"gain undefined: the independent ratio is below {MIN_RATIO}"
 
 
@@ -29,15 +30,20 @@ def transfer(evidence: Evidence) -> Study:
     gain[:] = _quotient(*pairs).to_numpy()
     table = table.join(increase).join(gain)
     small = known & (block(wide)[base, 0] < MIN_RATIO)
+    networks = zip(*(keys[name].astype(str) for name in NETWORK), strict=True)
+    table["shared_path"] = [evidence.shared_paths.get(network, np.nan) for network in networks]
     reason = np.select([~known, small], ["no independent result", SMALL], OK)
     table["status"] = table["status"].where(table["status"] != OK, reason)
     values = ["ratio", "ci_low", "ci_high", *increase, *gain]
-    names = ["dataset", "model", "training", "sharing", "shared_blocks", "step", "steps", "eps", "seeds", "n_images"]
+    names = ["dataset", "model", "training", "sharing", "shared_blocks", "shared_path"]
+    names += ["step", "steps", "eps", "seeds", "n_images"]
     table = arranged(table, [*names, "scores", "source", "destination"], values)
     mean = table["destination"] == "mean"
+    measured = bool(table["shared_path"].notna().all())
+    x, label = ("shared_path", "shared part of a task's path") if measured else ("shared_blocks", BLOCKS_LABEL)
     plot = Plot(
-        "transfer", table[mean], "line", "shared_blocks", "ratio", "source", ("training", "eps"),
-        "Transferability ratio of each attacked task", ("blocks shared by all tasks", "ratio"),
+        "transfer", table[mean], "line", x, "ratio", "source", ("training", "eps"),
+        "Transferability ratio of each attacked task", (label, "ratio"),
     )  # fmt: skip
     return Study(
         (

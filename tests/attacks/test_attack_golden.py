@@ -6,9 +6,10 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from mtlbench.attacks.objectives import DGBA, Losses, Objective, SignSum, Single, Total
-from mtlbench.attacks.steps import FGSM, PGD, ReferenceAPGD, ReferenceSAGA, Step
+from mtlbench.attacks.steps import FGSM, PGD, Step
 from mtlbench.data.batch import Batch
 from mtlbench.engine.losses import at_size
+from mtlbench.reference import ReferenceAPGD, ReferenceSAGA
 from mtlbench.tasks import SEGMENTATION
 from tests.device import HERE
 from tests.fakes import RGBGolden

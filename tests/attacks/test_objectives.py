@@ -16,11 +16,12 @@ from mtlbench.attacks.objectives import (
     Single,
     Static,
     Total,
+    Weighted,
     WeightedTotal,
 )
-from mtlbench.attacks.objectives.weighted_total import Weighted
 from mtlbench.attacks.random import PerImage
 from mtlbench.attacks.steps import APGD, FGSM, MIM, PGD, MIMLinear
+from mtlbench.errors import UsageError
 from tests.device import HERE
 from tests.grid import EPS, climb, first_batch, golden, same
 
@@ -182,16 +183,53 @@ class TestFamilies:
         x, eps = first_batch().image, torch.full((3,), EPS)
         losses = golden("nyuv2").losses(first_batch())
         attack = Attack(WeightedTotal(2), PGD(3), golden("nyuv2").tasks)
-        found = attack(losses, x, eps, PerImage(0, "abc"))
+        found = {weights_of(part): part(losses, x, eps, PerImage(0, "abc")) for part in attack.parts}
+        assert set(found) == {(1, 0, 0), (0, 1, 0), (0, 0, 1), (1, 1, 0), (1, 0, 1), (0, 1, 1)}
         judge = Static().bind(losses, x)
-        assert set(found) == {"", "w2/0/0", "w0/2/0", "w0/0/2", "w1/1/0", "w1/0/1", "w0/1/1"}
-        scores = torch.stack([judge.score(losses(image)) for name, image in found.items() if name])
-        assert torch.equal(judge.score(losses(found[""])), scores.amax(0))
-        assert attack.gradients == 6 * 3
-        alone = climb(PGD(3), losses, x, eps, Weighted([0.5, 0, 0.5]))
-        same(found["w1/0/1"], alone)
+        scores = torch.stack([judge.score(losses(image)) for image in found.values()])
+        best = attack(losses, x, eps, PerImage(0, "abc"))
+        assert torch.equal(judge.score(losses(best)), scores.amax(0))
+        assert torch.equal(attack.select(list(found.values()), losses, x), best)
+        same(found[1, 0, 1], climb(PGD(3), losses, x, eps, Weighted([1, 0, 1])))
         first = golden("nyuv2").losses(first_batch(), golden("nyuv2").tasks[:1])
-        same(found["w2/0/0"], climb(PGD(3), first, x, eps, Single()))
+        same(found[1, 0, 0], climb(PGD(3), first, x, eps, Single()))
+
+    @pytest.mark.parametrize(("random_start", "restarts"), [(True, 1), (False, 2), (True, 3)])
+    def test_weightings_start_where_they_would_start_alone(self, random_start, restarts):
+        """And the runs of each are judged as the weightings are."""
+        x, eps = first_batch().image, torch.full((3,), EPS)
+        losses = golden("nyuv2").losses(first_batch())
+        tasks = golden("nyuv2").tasks
+        attack = Attack(WeightedTotal(1), PGD(2), tasks, random_start=random_start, restarts=restarts)
+        parts = [part(losses, x, eps, PerImage(0, "abc")) for part in attack.parts]
+        same(attack(losses, x, eps, PerImage(0, "abc")), attack.select(parts, losses, x))
+        judge = Static().bind(losses, x)
+        for part, images in zip(attack.parts, parts, strict=True):
+            once = Attack(part.objective, PGD(2), tasks, random_start)(losses, x, eps, PerImage(0, "abc"))
+            assert (judge.score(losses(images)) >= judge.score(losses(once))).all()
+
+
+def weights_of(attack: Attack) -> tuple[int, ...]:
+    assert isinstance(attack.objective, Weighted)
+    return attack.objective.weights
+
+
+def test_weights_that_are_multiples_are_the_same():
+    assert Weighted([2, 0, 4]).identity() == {"name": "weighted", "weights": [1, 0, 2]}
+    losses = torch.tensor([[3.0, 6.0], [5.0, 7.0], [9.0, 3.0]], **HERE)
+    assert torch.equal(Weighted([2, 0, 4]).score(losses), (losses[0] / 3 + losses[2] * (2 / 3)))
+
+
+@pytest.mark.parametrize("weights", [[1], [1, 1]])
+def test_a_weight_for_each_task(weights):
+    with pytest.raises(UsageError, match=r"attack\.weights=.*: expected one for each of 3 tasks"):
+        Weighted(weights).score(torch.ones(3, 2, **HERE))
+
+
+@pytest.mark.parametrize("weights", [[0, 0], [0.5, 0.5], [-1, 2], []])
+def test_weights_that_are_none(weights):
+    with pytest.raises(UsageError, match=r"attack\.weights=.*: expected (a )?whole number"):
+        Weighted(weights)
 
 
 @pytest.mark.parametrize("alpha", [0.5, 1.0, 1.5, 2.0])
@@ -211,7 +249,7 @@ def test_a_search_over_weightings_of_one_task_is_single():
     x, eps = first_batch().image, torch.full((3,), EPS)
     tasks = golden("nyuv2").tasks[2:]
     losses = golden("nyuv2").losses(first_batch(), tasks)
-    found = Attack(WeightedTotal(3), PGD(2), tasks)(losses, x, eps, PerImage(0, "abc"))
+    search = Attack(WeightedTotal(3), PGD(2), tasks)
     single = Attack(Single(), PGD(2), tasks)(losses, x, eps, PerImage(0, "abc"))
-    assert set(found) == {"", "w3"}
-    assert torch.equal(found[""], single[""])
+    assert len(search.parts) == 1
+    assert torch.equal(search(losses, x, eps, PerImage(0, "abc")), single)

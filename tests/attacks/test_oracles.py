@@ -75,7 +75,7 @@ def ours(step: Step, classifier: tuple[nn.Module, Tensor, Tensor], **starts: Any
     model, images, labels = classifier
     attack = Attack(Single(), step, CLASSIFICATION, **starts)
     names = [str(i) for i in range(len(images))]
-    return attack(loss_of(model, labels), images, torch.full((len(images),), EPS), PerImage(0, names))[""]
+    return attack(loss_of(model, labels), images, torch.full((len(images),), EPS), PerImage(0, names))
 
 
 def loss_of(model: nn.Module, labels: Tensor) -> Callable[[Tensor], Tensor]:

@@ -4,8 +4,9 @@ import sys
 
 import pytest
 
+from mtlbench.attacks.objectives import DGBA, Objective
 from mtlbench.attacks.steps import PGD
-from mtlbench.config.build import build, resolve
+from mtlbench.config.build import build, load_plugins, named, resolve
 from mtlbench.errors import UsageError
 
 
@@ -153,3 +154,30 @@ def test_plugins(plugin):
     assert isinstance(build({"_target_": "mtlbench.attacks.steps.PGD"}, [plugin]), PGD)
     with pytest.raises(UsageError, match="No module named"):
         build({"_target_": "nosuchplugin.Part"}, ["nosuchplugin"])
+
+
+PLUGIN = """
+from mtlbench.attacks.objectives import Total
+
+class Mine(Total):
+    name = {name!r}
+"""
+
+
+def test_objectives_by_name(tmp_path, monkeypatch):
+    (tmp_path / "objectives_of_mine.py").write_text(PLUGIN.format(name="mine"))
+    (tmp_path / "objectives_of_theirs.py").write_text(PLUGIN.format(name="dgba"))
+    monkeypatch.syspath_prepend(tmp_path)
+    assert named(Objective)["dgba"] is DGBA
+    assert {"Scaled", "weighted", "mine"} & set(named(Objective)) == set()
+    assert named(Objective, ["objectives_of_mine"])["mine"].__module__ == "objectives_of_mine"
+    with pytest.raises(UsageError, match="its name 'dgba' is that of mtlbench's own DGBA"):
+        named(Objective, ["objectives_of_theirs"])
+    with pytest.raises(UsageError, match="plugins=objectives_of_nobody: No module named"):
+        named(Objective, ["objectives_of_nobody"])
+
+
+def test_plugins_are_loaded_by_name() -> None:
+    load_plugins(["json", "json.decoder"])
+    with pytest.raises(UsageError, match=r"plugins=no_such_plugin: No module named 'no_such_plugin'"):
+        load_plugins(["json", "no_such_plugin"])

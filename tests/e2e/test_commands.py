@@ -203,7 +203,7 @@ def test_fail_fast_leaves_out_the_rest(call: Callable, own_outputs: Path, small:
     before = times(own_outputs / "store")
     done = call("attack", "-m", f"outputs={own_outputs}", *small, "eps=-1,4", "fail_fast=true")
     assert done.status == 2
-    assert "left out after the failure" in done.err
+    assert "skipped after the failure" in done.err
     assert times(own_outputs / "store") == before
 
 

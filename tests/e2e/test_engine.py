@@ -56,6 +56,7 @@ def test_weighted_total_shows_each_weighting_and_the_best_per_image(run, small, 
     assert done.out.count("best weighting") == 1
     checks = pd.read_csv(tmp_path / "tables" / "checks.csv").set_index("attack")
     assert checks.loc["weighted_total", "gradients_per_image"] == 3 * 2, "three weightings of two steps"
+    assert checks.loc["weighted", "gradients_per_image"].tolist() == [2, 2, 2]
 
 
 def test_bench_writes_its_table(run, small, tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from mtlbench.storage.store import Store
 
 ROOMS = ("dataset.images=26", "dataset.resolution=32", "training.iterations=2", "training.batch_size=4")
 TINY = ("+model.width=0.1",)
-SCHEMA_2 = Path(__file__).resolve().parents[1] / "schemas" / "2"
+SCHEMAS = Path(__file__).resolve().parents[1] / "schemas"
 
 
 def rows(outputs: Path, table: str = "arp") -> list[dict[str, str]]:
@@ -128,20 +128,34 @@ def test_rows_that_differ_are_never_alike(call: Callable, tmp_path: Path, column
     assert " / " not in done.out.split("Transferability")[0].split("\n", 2)[2]
 
 
-def test_old_results_are_taken_over_and_nothing_is_computed_again(call: Callable, tmp_path: Path) -> None:
-    """A store and checkpoints as they were written before schema 3; the rooms are generated anew."""
-    outputs = Path(shutil.copytree(SCHEMA_2, tmp_path / "outputs"))
-    before = {path: path.read_bytes() for path in (outputs / "checkpoints").rglob("*") if path.is_file()}
-    old = provenance(outputs)
-    small = (*ROOMS, "training.save_every=1", *TINY)
-    for line in (
+OLD: dict[int, tuple[tuple[str, ...], ...]] = {
+    2: (
         ("-m", "attack=dgba,single,weighted_total", "attack/step=pgd", "attack.step.steps=2", "eps=[4,8]"),
         ("-m", "attack=noise,saga", "eps=[4,8]"),
         ("-m", "attack=power", "attack.alpha=1,1.5", "attack.step.steps=2", "eps=4"),
         ("-m", "attack=total", "attack/step=mim,mim_linear,pgd,fgsm", "eps=4"),
         ("attack=dgba", "attack.loss_scale={depth:10}", "attack.restarts=2", "eps=4"),
         ("training=adversarial_total", "sharing=independent", "seed=1", "training.lr=0.01", "eps=4"),
-    ):
+    ),
+    3: (
+        ("attack=weighted_total", "attack/step=pgd", "attack.step.steps=2", "attack.grid=2", "eps=8"),
+        (
+            *("attack=weighted_total", "attack.step.steps=2", "attack.grid=1", "attack.tasks=[depth,normals]"),
+            *("attack.restarts=2", "attack.loss_scale={depth:10}", "eps=4"),
+        ),
+    ),
+}
+"""Schema -> command lines whose results are stored in tests/schemas."""
+
+
+@pytest.mark.parametrize("schema", OLD)
+def test_old_results_are_taken_over_and_nothing_is_computed_again(call: Callable, tmp_path: Path, schema: int) -> None:
+    """A store and checkpoints as they were written at that time; the rooms are generated anew."""
+    outputs = Path(shutil.copytree(SCHEMAS / str(schema), tmp_path / "outputs"))
+    before = {path: path.read_bytes() for path in (outputs / "checkpoints").rglob("*") if path.is_file()}
+    old = provenance(outputs)
+    small = (*ROOMS, "training.save_every=1", *TINY)
+    for line in OLD[schema]:
         done = call("attack", f"outputs={outputs}", *small, *line)
         assert done.status == 0, done.err
     assert provenance(outputs) == old

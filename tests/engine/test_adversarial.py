@@ -7,6 +7,7 @@ from mtlbench.attacks.attack import Attack
 from mtlbench.attacks.objectives import Single
 from mtlbench.attacks.random import PerImage
 from mtlbench.attacks.steps import FGSM
+from mtlbench.config.folder import conf_dir
 from mtlbench.config.training import build_adversary
 from mtlbench.data.loader import in_order
 from mtlbench.engine.adversarial import Adversary
@@ -65,7 +66,7 @@ def test_single_takes_each_task_in_turn(model: TreeModel) -> None:
         )
         found = adversary(attack="single")(DATASET.tasks, model, BATCH, iteration)
         assert found is not None
-        assert torch.equal(found, expected[""])
+        assert torch.equal(found, expected)
 
 
 @pytest.mark.parametrize("ratio", [1.0, 0.5, 1 / 3, 0.4, 0.2, 0.1])
@@ -121,6 +122,15 @@ WHEN = {"eps": 8.0, "ratio": 1.0, "warmup": 0}
 def test_the_identity_of_a_recipe(options: dict[str, object], identity: dict[str, object]) -> None:
     """Checkpoints are found by it: what single, total, dgba and none with fgsm and pgd give is never to change."""
     assert adversary(**options).identity() == identity
+
+
+@pytest.mark.parametrize("part", ["attack", "step"])
+def test_whatever_lies_in_conf_trains(part: str) -> None:
+    """Each objective and step rule by the name of its file; attacks that bring a step of their own have none."""
+    folder = conf_dir() / "attack" / ("step" if part == "step" else "")
+    names = {file.stem for file in folder.glob("*.yaml")} - {"none", "noise", "saga" * (part == "attack")}
+    for name in names - {"weighted_total"}:
+        assert adversary(**{part: name}).identity()[part] == name
 
 
 def test_a_changed_objective_or_step_is_another_recipe(monkeypatch: pytest.MonkeyPatch) -> None:

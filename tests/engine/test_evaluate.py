@@ -11,8 +11,9 @@ from mtlbench.attacks.objectives import DGBA, Single, Total, WeightedTotal
 from mtlbench.attacks.steps import APGD, FGSM, PGD, Noise
 from mtlbench.data.loader import in_order
 from mtlbench.engine import precision
-from mtlbench.engine.evaluate import Pass, PlannedCell, evaluate, frozen
+from mtlbench.engine.evaluate import Pass, evaluate, frozen
 from mtlbench.engine.losses import TaskLosses
+from mtlbench.engine.plan import Plan
 from mtlbench.metrics import statistics_of, values
 from mtlbench.models.model import weights_hash
 from mtlbench.models.sharing import level
@@ -33,7 +34,9 @@ ATTACKS = {
     "weighted": Attack(WeightedTotal(1), APGD(2), TASKS),
     "noise": Attack(Total(), Noise(), TASKS),
 }
-CELLS = [PlannedCell("clean", None, 0.0), *(PlannedCell(name, attack, 8.0) for name, attack in ATTACKS.items())]
+CELLS = [Plan("clean", None, 0.0), *(Plan(name, attack, 8.0) for name, attack in ATTACKS.items())]
+PARTS = tuple(Plan(f"part {i}", part, 8.0) for i, part in enumerate(ATTACKS["weighted"].parts))
+SEARCH = Plan("search", ATTACKS["weighted"], 8.0, parts=PARTS)
 Arrays = dict[str, np.ndarray]
 
 pytestmark = [pytest.mark.engine, pytest.mark.usefixtures("one_thread")]
@@ -123,8 +126,7 @@ def test_other_cells_in_the_pass_change_nothing(model, whole):
 def test_form_of_the_record(whole):
     assert whole["clean"].keys() == STATISTICS | CLEAN_ONLY | {"losses"}
     assert whole["pgd"].keys() == STATISTICS | CHECKS | {"losses"}
-    points = [f"{point}:{name}" for point in ("w1/0/0", "w0/1/0", "w0/0/1") for name in (*STATISTICS, "losses")]
-    assert whole["weighted"].keys() == STATISTICS | CHECKS | {"losses", *points}
+    assert whole["weighted"].keys() == STATISTICS | CHECKS | {"losses"}
     for arrays in whole.values():
         assert arrays["losses"].shape == (IMAGES, len(TASKS))
         for name, array in arrays.items():
@@ -140,9 +142,51 @@ def test_form_of_the_record(whole):
     assert whole["clean"]["gradient_zero"][4].tolist()[2] == 1
 
 
+@pytest.mark.parametrize("in_pass", [(0, 1, 2), (2, 0), ()], ids=["all", "some", "none"])
+def test_a_cell_chooses_from_its_parts(model, whole, monkeypatch, in_pass):
+    """As if it attacked by itself; every part is attacked once a batch, in the pass or not."""
+    attacked, real = [], Pass.attacked
+
+    def counting(work, batch, cell, parts):
+        attacked.extend([] if parts else [cell.key])
+        return real(work, batch, cell, parts)
+
+    monkeypatch.setattr(Pass, "attacked", counting)
+    cells = [*(PARTS[i] for i in in_pass), SEARCH]
+    found = evaluate(Pass(model, TASKS, cells, 0), in_order(FakeDataset(IMAGES, empty=[4]), 4), DEVICE, IMAGES)
+    assert sorted(attacked) == sorted(2 * [part.key for part in PARTS])
+    assert found["search"].gradients_per_image == 6
+    assert [found[PARTS[i].key].gradients_per_image for i in in_pass] == [2] * len(in_pass)
+    np.testing.assert_allclose(found["search"].arrays()["losses"], whole["weighted"]["losses"], rtol=1e-3, atol=1e-5)
+
+
+def test_parts_in_the_pass_change_nothing(model, whole):
+    found = run(model, cells=[*PARTS, SEARCH])
+    assert_same(found["search"], whole["weighted"])
+    for part in PARTS:
+        assert_same(found[part.key], run(model, cells=[part])[part.key])
+
+
+def test_a_part_that_fails_fails_what_chooses_from_it(model, monkeypatch):
+    real = Pass.attacked
+
+    def attacked(work, batch, cell, parts):
+        if cell.key == "part 1":
+            raise ValueError(cell.key)
+        return real(work, batch, cell, parts)
+
+    monkeypatch.setattr(Pass, "attacked", attacked)
+    failed: list[tuple[str, str]] = []
+    data, work = in_order(FakeDataset(IMAGES), IMAGES), Pass(model, TASKS, [*PARTS, SEARCH], 0)
+    records = evaluate(work, data, DEVICE, IMAGES, failed=lambda key, error: failed.append((key, str(error))))
+    assert failed == [("part 1", "part 1"), ("search", "part 1")]
+    done = {key: record.done for key, record in records.items()}
+    assert done == {"part 0": IMAGES, "part 1": 0, "part 2": IMAGES, "search": 0}
+
+
 @pytest.mark.parametrize("attack", ATTACKS)
 def test_radius_zero_is_the_clean_cell(model, whole, attack):
-    found = run(model, cells=[PlannedCell("zero", ATTACKS[attack], 0.0)])["zero"]
+    found = run(model, cells=[Plan("zero", ATTACKS[attack], 0.0)])["zero"]
     assert_same(statistics(found), statistics(whole["clean"]))
     assert_same({"losses": found["losses"]}, {"losses": whole["clean"]["losses"]})
     for name in ("rise", "outside", "l2", "training_mode"):
@@ -193,9 +237,10 @@ def test_a_batch_that_does_not_fit_is_halved(model, whole):
 
     small = copy.deepcopy(model).double()
     dataset = FakeDataset(IMAGES, empty=[4], dtype=torch.float64)
-    expected = run(small, dataset=dataset)
+    cells = [*(cell for cell in CELLS if cell.key != "weighted"), *PARTS, SEARCH]
+    expected = run(small, dataset=dataset, cells=cells)
     small.__class__ = Full
-    for key, arrays in run(small, dataset=dataset).items():
+    for key, arrays in run(small, dataset=dataset, cells=cells).items():
         for name, array in arrays.items():
             np.testing.assert_allclose(array, expected[key][name], rtol=1e-9, atol=1e-9, err_msg=name)
 
@@ -299,7 +344,7 @@ def test_normalised_logits_climb_another_loss_and_keep_the_raw_ones(model):
         last = list(louder.heads["segmentation"].parameters())[-2:]
         for parameter in last:
             parameter.mul_(64)  # a power of two: nothing rounds otherwise
-    cells = [PlannedCell("one", Attack(Total(), PGD(2), TASKS[:1], logits="normalised"), 8.0)]
+    cells = [Plan("one", Attack(Total(), PGD(2), TASKS[:1], logits="normalised"), 8.0)]
     found = {name: run(net, cells=cells)["one"] for name, net in (("quiet", model), ("loud", louder))}
     assert (found["quiet"]["rise"] > 0).all()
     for name in ("rise", "l2", "segmentation/class_counts"):

@@ -10,8 +10,9 @@ from mtlbench.attacks.objectives import DGBA
 from mtlbench.attacks.random import PerImage
 from mtlbench.attacks.steps import APGD, PGD
 from mtlbench.data.loader import in_order
-from mtlbench.engine.evaluate import Pass, PlannedCell, evaluate, frozen
+from mtlbench.engine.evaluate import Pass, evaluate, frozen
 from mtlbench.engine.losses import TaskLosses
+from mtlbench.engine.plan import Plan
 from mtlbench.engine.precision import computing_in
 from mtlbench.models.sharing import level
 from mtlbench.models.tiny import Tiny
@@ -30,11 +31,11 @@ def data(images: int = 24) -> FakeDataset:
     return FakeDataset(images, size=(64, 64), dtype=torch.float32)
 
 
-def cells(dataset: FakeDataset) -> list[PlannedCell]:
+def cells(dataset: FakeDataset) -> list[Plan]:
     return [
-        PlannedCell("clean", None, 0.0),
-        PlannedCell("pgd", Attack(DGBA(), PGD(3), dataset.tasks), 4.0),
-        PlannedCell("apgd", Attack(DGBA(), APGD(5), dataset.tasks), 4.0),
+        Plan("clean", None, 0.0),
+        Plan("pgd", Attack(DGBA(), PGD(3), dataset.tasks), 4.0),
+        Plan("apgd", Attack(DGBA(), APGD(5), dataset.tasks), 4.0),
     ]
 
 

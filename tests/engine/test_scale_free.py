@@ -211,7 +211,7 @@ RANDOM = PerImage(0, [str(i) for i in range(N)])
 def attacked(model: Parts, tasks: Sequence[Task], factor: float, objective: Objective, logits: str = "raw") -> Tensor:
     model.factor = factor
     losses = TaskLosses(model, tasks, TARGETS, masks(TARGETS), clean=IMAGES, logits=logits)
-    return Attack(objective, PGD(5), tuple(tasks))(losses, IMAGES, EPS, RANDOM)[""]
+    return Attack(objective, PGD(5), tuple(tasks))(losses, IMAGES, EPS, RANDOM)
 
 
 def right(model: Parts, images: Tensor, name: str) -> float:

@@ -6,7 +6,7 @@ import errno
 import json
 import os
 import signal
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -21,11 +21,12 @@ from mtlbench.attacks.objectives import DGBA, Total, WeightedTotal
 from mtlbench.attacks.steps import APGD, PGD
 from mtlbench.data.loader import in_order
 from mtlbench.engine import evaluate
+from mtlbench.engine.plan import Plan
 from mtlbench.errors import BusyError, DataError, FailedCellsError
-from mtlbench.experiment import compute
-from mtlbench.experiment.cells import Plan
+from mtlbench.experiment import cells, compute
 from mtlbench.experiment.compute import Job, complete
 from mtlbench.experiment.session import Session
+from mtlbench.models.adapted import Adapted
 from mtlbench.models.sharing import level
 from mtlbench.models.tiny import Tiny
 from mtlbench.models.tree_model import TreeModel, build
@@ -42,10 +43,10 @@ TASKS = FakeDataset().tasks
 pytestmark = pytest.mark.usefixtures("one_thread")
 
 
-def plan(name: str, attack: Attack | None, eps: float = 8.0) -> Plan:
+def plan(name: str, attack: Attack | None, eps: float = 8.0, parts: Sequence[Plan] = ()) -> Plan:
     """A cell of that name."""
     identity = {"dataset": "fake", "model": "tiny", "sharing": "share2", "attack": name, "target": "all", "eps": eps}
-    return Plan(identity, attack, eps)
+    return cells.plan(identity, attack, eps, parts)
 
 
 PLANS = (
@@ -239,6 +240,48 @@ def test_another_batch_size_continues(job: Job, first: int, second: int) -> None
             np.testing.assert_allclose(
                 found[name][statistic], array, rtol=1e-9, atol=1e-12, err_msg=f"{name} {statistic}"
             )
+
+
+WEIGHTINGS = tuple(plan(f"part {i}", part) for i, part in enumerate(Attack(WeightedTotal(1), APGD(2), TASKS).parts))
+SEARCH = plan("weighted", Attack(WeightedTotal(1), APGD(2), TASKS), parts=WEIGHTINGS)
+
+
+@pytest.mark.parametrize("stored", [(), (0,), (0, 1, 2), (3,)])
+def test_a_search_with_some_of_its_cells_stored(job: Job, whole, stored: tuple[int, ...]) -> None:
+    """Whatever is stored, the rest comes out as if nothing were, and what is stored stays."""
+    cells = (*WEIGHTINGS, SEARCH)
+    complete(together := again(job, plans=cells, store=Store(job.store.folder.parent / "together")))
+    for i in stored:
+        job.store.save(together.store.load(cells[i].key))
+    before = {path: path.stat().st_mtime_ns for path in job.store.folder.glob("*.npz")}
+    complete(again(job, plans=cells))
+    assert_same(arrays(job), arrays(together))
+    assert_same({"weighted": arrays(job)["weighted"]}, {"weighted": whole["weighted"]})
+    assert {path: path.stat().st_mtime_ns for path in before} == before
+    prices = {str(cell.identity["attack"]): cell.provenance["gradients_per_image"] for cell in job.store}
+    assert prices == {"part 0": 2, "part 1": 2, "part 2": 2, "weighted": 6}
+
+
+def test_a_search_that_was_interrupted_between_its_cells(job: Job, whole, monkeypatch) -> None:
+    """Some of them have a batch that others lack; gradients of before the interruption count."""
+    calls, real = 0, evaluate.Pass.batch
+
+    def batch(*arguments):
+        nonlocal calls
+        calls += 1
+        if calls == 7:
+            raise Stop
+        return real(*arguments)
+
+    monkeypatch.setattr(evaluate.Pass, "batch", batch)
+    cells = (*WEIGHTINGS, SEARCH)
+    with pytest.raises(Stop):
+        complete(change(job, plans=cells))
+    monkeypatch.undo()
+    assert [part and part[1] for part in (job.store.kept(one.key) for one in cells)] == [4, 4, 2, 2]
+    complete(again(job, plans=cells))
+    assert_same({"weighted": arrays(job)["weighted"]}, {"weighted": whole["weighted"]})
+    assert [job.store.load(one.key).provenance["gradients_per_image"] for one in cells] == [2, 2, 2, 6]
 
 
 def test_a_long_pass_is_kept_now_and_then(job: Job, monkeypatch) -> None:
@@ -526,3 +569,22 @@ def test_a_claim_that_was_lost_is_noticed(job: Job) -> None:
     with pytest.raises(BusyError):
         complete(change(job, screen=screen))
     assert [one.key in job.store for one in PLANS] == [False, False, True, True]
+
+
+def test_a_result_says_how_much_the_tasks_share(job: Job, model: TreeModel) -> None:
+    """From the tree where there is one, else measured: the same model without its tree has the same numbers."""
+    job = change(job, plans=PLANS[:1])
+    complete(job)
+    adapted = again(job, model=Adapted(model, TASKS, name="foreign"), plans=[plan("none", None, 1.0)])
+    complete(adapted)
+    of_tree, measured = (
+        one.provenance["sharing_measured"] for one in sorted(job.store, key=lambda c: c.identity["eps"])
+    )
+    assert of_tree["shared_path"] == 3 / 16
+    assert of_tree == measured
+    assert of_tree["tasks"] == [task.name for task in TASKS]
+
+
+def test_nothing_is_said_of_a_function_without_modules(job: Job, model: TreeModel) -> None:
+    complete(change(job, model=Adapted(lambda image: model(image), TASKS), plans=PLANS[:1]))
+    assert all("sharing_measured" not in one.provenance for one in job.store)

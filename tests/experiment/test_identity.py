@@ -14,11 +14,11 @@ import yaml
 from mtlbench.attacks.objectives import Objective, Power, Total
 from mtlbench.attacks.objectives.dgba import DGBA
 from mtlbench.attacks.steps import Step
-from mtlbench.config.attack import build_attacks, build_objective_and_step
+from mtlbench.config.attack import build_attacks, build_objective_and_step, epsilon_list
 from mtlbench.config.build import build, identity_of
 from mtlbench.config.training import build_adversary
 from mtlbench.engine.training import Recipe
-from mtlbench.errors import UsageError
+from mtlbench.errors import DamagedCellError, UsageError
 from mtlbench.experiment.cells import known, plans
 from mtlbench.identity import Identified
 from mtlbench.models.backbone import Backbone
@@ -30,6 +30,9 @@ from mtlbench.tasks import three_tasks
 OBJECTIVES, STEPS = "mtlbench.attacks.objectives", "mtlbench.attacks.steps"
 SCHEMA_2 = Path(__file__).parents[1] / "schemas" / "2"
 FILES = sorted((SCHEMA_2 / "store").glob("*.npz"))
+SCHEMA_3 = Path(__file__).parents[1] / "schemas" / "3"
+SEARCHES = {"e805e1e62086474e9af68407": 6, "d86189c1e4705d386e66bc97": 2}
+"""Cells of weighted_total as schema 3 held them -> how many weightings are in them."""
 
 
 def identity(target: str, kind: type = Identified, **options: Any) -> dict[str, Any]:
@@ -216,7 +219,8 @@ def arrays(cells: list[Cell]) -> dict[str, dict[str, bytes]]:
 def test_an_old_store_is_read_and_taken_over_whole(old: Path) -> None:
     store = Store(old / "store")
     before = list(store.readable(refuse))
-    assert len(before) == len(FILES) - 1, "alpha 1 and 1.0 were two cells, and are one"
+    weightings = 2 * 10
+    assert len(before) == len(FILES) - 1 + weightings, "alpha 1 and 1.0 were two cells, and are one"
     assert store.adopt() == len(before)
     after = list(store.readable(refuse))
     assert arrays(before) == arrays(after)
@@ -282,6 +286,95 @@ def test_the_label_of_given_weights_was_never_known() -> None:
     found = UPGRADES[2](header)
     assert found["identity"]["training"] == "given"
     assert found["provenance"]["recipe"] is None
+
+
+# Weightings, which had no cells of their own before schema 4
+
+
+@pytest.fixture
+def searched(tmp_path: Path) -> Store:
+    """A copy of a store of schema 3."""
+    return Store(Path(shutil.copytree(SCHEMA_3 / "store", tmp_path / "store")))
+
+
+@pytest.mark.parametrize(("key", "count"), SEARCHES.items())
+def test_weightings_have_the_keys_that_are_asked_for_today(searched: Store, key: str, count: int) -> None:
+    """One of the two has restarts, scaled losses and fewer tasks than the model."""
+    config = {**searched.load(key).provenance["config"], "plugins": []}
+    attacks = build_attacks(config, build_objective_and_step(config), three_tasks(13))
+    of_attack = ("attack", "objective", "target", "tasks", "step", "steps", "step_options", "starts", "norm", "eps")
+    model = {name: value for name, value in searched.load(key).identity.items() if name not in of_attack}
+    clean, *asked = plans(config, model, attacks, epsilon_list(config))
+    assert len(asked) == count + 1
+    assert [plan.key for plan in asked[-1].parts] == [plan.key for plan in asked[:-1]]
+    stored = {cell.key: cell for cell in searched.readable(refuse)}
+    assert {clean.key, *(plan.key for plan in asked)} <= stored.keys()
+    assert asked[-1].key == key
+    prices = [stored[plan.key].provenance["gradients_per_image"] for plan in asked]
+    assert prices == [prices[0]] * count + [prices[0] * count]
+
+
+def test_weightings_get_files_of_their_own(searched: Store) -> None:
+    before = arrays(list(searched.readable(refuse)))
+    assert len(before) == 1 + sum(SEARCHES.values()) + len(SEARCHES)
+    assert not any(":" in name for held in before.values() for name in held)
+    assert {name.rpartition("/")[0] for held in before.values() for name in held} >= {"segmentation", "depth"}
+    for key in (*SEARCHES, "5486a9013e6a4ab04341138a", "5486a9013e6a4ab04341138a"):
+        searched.spread(key)
+    assert set(searched.keys()) == before.keys()
+    assert arrays(list(searched)) == before
+    with np.load(searched.path(next(iter(SEARCHES)))) as archive:
+        assert not any(":" in name for name in archive.files)
+
+
+def test_weightings_spread_in_the_middle(searched: Store) -> None:
+    """Killed between two of the new files: none is lost, none is there twice."""
+    before = arrays(list(searched.readable(refuse)))
+    key = next(iter(SEARCHES))
+    held = [cell for cell in searched.readable(refuse) if cell.identity["attack"] == "weighted"]
+    searched.save(held[0])
+    assert arrays(list(searched.readable(refuse))) == before
+    searched.spread(key)
+    assert arrays(list(searched.readable(refuse))) == before
+
+
+def test_a_damaged_search_is_left_to_whoever_holds_the_claim(searched: Store) -> None:
+    key = next(iter(SEARCHES))
+    damaged = searched.path(key).read_bytes()[:-100]
+    searched.path(key).write_bytes(damaged)
+    searched.spread(key)
+    assert searched.path(key).read_bytes() == damaged
+
+
+@pytest.mark.parametrize("name", ["wx/0:losses", "w:losses", "w0/0:losses", "w1/0/2:losses"])
+def test_a_weighting_in_a_cell_that_is_no_search_is_damage(tmp_path: Path, monkeypatch, name: str) -> None:
+    store = Store(tmp_path)
+    strange = Cell({"objective": {}, "n_images": 1}, {}, {}, {"losses": np.zeros((1, 1)), name: np.zeros((1, 1))})
+    with monkeypatch.context() as before:
+        before.setattr("mtlbench.storage.store.SCHEMA", 3)
+        store.save(strange)
+    refused: list[Exception] = []
+    assert list(store.readable(refused.append)) == []
+    assert [type(error) for error in refused] == [DamagedCellError]
+
+
+def test_an_unfinished_search_of_schema_3_goes_on_without_its_weightings(searched: Store) -> None:
+    key = next(iter(SEARCHES))
+    with np.load(searched.path(key)) as archive:
+        content = {name: archive[name] for name in archive.files}
+    header = json.loads(content["header"].tobytes()) | {"done": 1}
+    content["header"] = np.frombuffer(json.dumps(header).encode(), np.uint8)
+    (searched.folder / "partial").mkdir()
+    np.savez_compressed(searched.folder / "partial" / f"{key}.npz", allow_pickle=False, **content)
+    kept = searched.kept(key)
+    assert kept is not None
+    assert (kept[0].key, kept[1]) == (key, 1)
+    assert not any(":" in name for name in kept[0].arrays)
+
+
+def test_a_class_that_has_moved_is_found_under_its_old_path() -> None:
+    for name in ("ReferenceAPGD", "ReferenceSAGA"):
+        assert type(build({"_target_": f"{STEPS}.{name}"}, kind=Step)).__module__.startswith("mtlbench.reference.")
 
 
 # Recipes

@@ -192,7 +192,7 @@ def test_any_other_metric_is_told_with_its_plugin() -> None:
     "wrong", [{"scale": "2"}, {"unit": 1}, {"root": 0}, {"name": "other"}, {"total": -1}, {"scale": float("nan")}]
 )
 def test_a_damaged_description_is_refused(wrong: dict[str, object]) -> None:
-    with pytest.raises((ValueError, UsageError)):
+    with pytest.raises(ValueError, match="fourth"):
         rebuilt("wear", "fourth", {**FOURTH.described(), **wrong})
 
 

@@ -3,7 +3,6 @@
 import json
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -18,7 +17,7 @@ from mtlbench.data.folder.tables import read_json_rows, read_lines, read_table
 from mtlbench.errors import DataError, UsageError
 from tests.data.conftest import save
 
-KEYS = sorted({key for keys in KINDS.values() for key in keys} | set(Split.__dataclass_fields__) | {"kind", "missing"})
+KEYS = sorted({key for keys in KINDS.values() for key in keys} | set(Split.__dataclass_fields__))
 WORDS = (
     *KINDS,
     "folder",
@@ -50,15 +49,56 @@ VALUES = st.recursive(
 )
 
 
-def _task(kind: str) -> st.SearchStrategy[dict[str, Any]]:
-    return st.fixed_dictionaries({"kind": st.just(kind)}, optional=dict.fromkeys(KINDS[kind], VALUES))
+PLAUSIBLE: dict[str, tuple[object, ...]] = {
+    "scale": (1, 0.001, "2/255"),
+    "offset": (-1, 0, "-1/3"),
+    "layout": ("chw", "hwc"),
+    "channel": (0, 2),
+    "order": ([0], [2, 1, 0]),
+    "bits": (8, 16),
+    "palette": ("index",),
+    "ignore": ([0], [[0, 0, 0]], [float("nan")]),
+    "any_ignore": (255,),
+    "valid": ([0, 1],),
+    "map": ({0: 0, "*": "ignore"},),
+    "classes": (2, ["a", "b"]),
+    "unit": ("m",),
+    "inverse": (True, False),
+    "mirror": (0, "none"),
+    "missing": ("ignore", {"value": 0}),
+    "metrics": (["abs_err"],),
+    "from": ("folder",),
+    "csv": ("ids.txt",),
+    "key": (0,),
+    "header": (0, 1),
+    "column": (0, "id"),
+    "columns": ([0], ["a", "b"]),
+    "channels": (1, 3),
+    "file": ("a/{id}.png", "b/{id}.npy"),
+}
+NEEDED = {"classes": {"file", "classes"}, "attributes": {"csv", "columns"}}
+"""Kind -> the keys without which it cannot be; others need a file."""
 
 
+@st.composite
+def _tasks(draw: st.DrawFn) -> dict[str, object]:
+    """A task that could be right but for, often, one value."""
+    kind = draw(st.sampled_from(sorted(KINDS)))
+    needed = NEEDED.get(kind, {"file"})
+    more = draw(st.sets(st.sampled_from(sorted({*KINDS[kind], "missing"} - needed)), max_size=3))
+    task = {key: draw(st.sampled_from(PLAUSIBLE[key])) for key in sorted(needed | more)}
+    if draw(st.booleans()):
+        task[draw(st.sampled_from(sorted(task)))] = draw(VALUES)
+    return {"kind": kind, **task}
+
+
+IMAGES = st.sampled_from(({"file": "images/{id}.png"}, {"column": 0}, {"file": "images/{id}.png", "range": [0, 255]}))
+SPLITS = st.sampled_from(({"test": "ids.txt"}, {"test": {"list": "ids.txt", "column": 0}}, {"test": "x"}))
 DESCRIPTIONS = VALUES | st.fixed_dictionaries(
     {
-        "image": VALUES | st.just({"file": "images/{id}.png"}),
-        "splits": VALUES | st.just({"test": {"list": "ids.txt"}}),
-        "tasks": VALUES | st.dictionaries(st.sampled_from(("a", "b")), st.sampled_from(sorted(KINDS)).flatmap(_task)),
+        "image": IMAGES | IMAGES | VALUES,
+        "splits": SPLITS | SPLITS | VALUES,
+        "tasks": st.dictionaries(st.sampled_from(("a", "b")), _tasks(), min_size=1) | VALUES,
     }
 )
 
@@ -75,7 +115,10 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @given(value=DESCRIPTIONS)
 def test_any_description_is_read_or_refused(root: Path, value: object) -> None:
-    """From a mapping and from a file alike; what is read says of itself what it is, as plain data."""
+    """From a mapping and from a file alike; what is read says of itself what it is, as plain data.
+
+    Some of each kind are right, see `test_some_of_them_are_right`.
+    """
     file = root / "any.yaml"
     file.write_text(yaml.safe_dump(value))
     for given_as in (value, file) if isinstance(value, dict) else (file,):
@@ -87,6 +130,13 @@ def test_any_description_is_read_or_refused(root: Path, value: object) -> None:
         json.dumps(found.settings(), sort_keys=True)
         with suppress(UsageError, DataError):
             FolderDataset(root, "test", given_as, (4, 6)).sample(0)
+
+
+def test_some_of_them_are_right(root: Path) -> None:
+    """Or the test above would show nothing."""
+    task = {"kind": "classes", "file": PLAUSIBLE["file"][0], "classes": 2, "map": {0: 0, "*": "ignore"}}
+    right = {"image": {"file": "images/{id}.png"}, "splits": {"test": "ids.txt"}, "tasks": {"a": task}}
+    assert FolderDataset(root, "test", right, (4, 6)).sample(0).masks["a"].all()
 
 
 @given(data=st.binary(max_size=200) | st.text(alphabet="a1,;\"'{}[]: \t\n\r", max_size=200).map(str.encode))
@@ -101,7 +151,7 @@ def test_any_list_or_table_is_read_or_refused(root: Path, data: bytes) -> None:
         file.write_bytes(data)
         for read in readers:
             try:
-                read(file)  # type: ignore[operator]
+                read(file)
             except DataError as error:
                 assert str(error).startswith(f"{file}: ")
 

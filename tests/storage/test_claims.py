@@ -17,7 +17,7 @@ import pytest
 
 from mtlbench.errors import BusyError
 from mtlbench.storage import claims, files, owner
-from mtlbench.storage.claims import claim_of, claimed, held, others_at_work, release, sweep_claims, take
+from mtlbench.storage.claims import claim_of, claimed, held, others_at_work, release, remove_dead_claims, take
 
 ROOT = Path(claims.__file__).parents[2]
 HERE = owner.NAME.fullmatch(owner.me())
@@ -177,7 +177,7 @@ def test_the_living_of_elsewhere_are_respected(path: Path, name: str, seconds: f
     touched(claim_by(path, name), seconds)
     assert others_at_work(path.parent)
     assert take(path) == name
-    sweep_claims(path.parent)
+    remove_dead_claims(path.parent)
     assert take(path) == name
     assert [file.name for file in path.parent.iterdir()] == [".cell.npz.claim"], "no probe is left"
 
@@ -280,7 +280,7 @@ def test_one_whose_claim_was_taken_over_does_no_harm(path: Path) -> None:
 # Sweeping
 
 
-def test_sweep_removes_the_claims_of_the_dead_only(tmp_path: Path, ended: str) -> None:
+def test_removes_the_claims_of_the_dead_only(tmp_path: Path, ended: str) -> None:
     paths = {name: tmp_path / f"{name}.npz" for name in ("dead", "silent", "elsewhere", "mine", "empty")}
     claim_by(paths["dead"], ended)
     touched(claim_by(paths["silent"], ELSEWHERE), claims.LEASE + 60)
@@ -288,10 +288,10 @@ def test_sweep_removes_the_claims_of_the_dead_only(tmp_path: Path, ended: str) -
     claim_of(paths["empty"]).mkdir()
     assert take(paths["mine"]) is None
     assert others_at_work(tmp_path), "elsewhere"
-    sweep_claims(tmp_path)
+    remove_dead_claims(tmp_path)
     assert {folder.name for folder in tmp_path.iterdir()} == {".elsewhere.npz.claim", ".mine.npz.claim"}
     release(paths["mine"])
-    sweep_claims(tmp_path / "nowhere")
+    remove_dead_claims(tmp_path / "nowhere")
 
 
 def test_others_at_work(tmp_path: Path, ended: str) -> None:
@@ -308,12 +308,12 @@ def test_others_at_work(tmp_path: Path, ended: str) -> None:
 
 
 def _hammer(path: Path, seed: int, rounds: int, report: SimpleQueue) -> None:
-    """Take and release, and sweep; inside a claim nobody else may be."""
+    """Take and release, and remove those of the dead; inside a claim nobody else may be."""
     dice, entered, clashes = random.Random(seed), 0, 0
     inside = path.with_name("inside")
     while entered < rounds:
         if dice.random() < 0.05:
-            sweep_claims(path.parent)
+            remove_dead_claims(path.parent)
         if take(path) is not None:
             continue
         try:

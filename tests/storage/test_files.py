@@ -106,7 +106,7 @@ def ended() -> str:
     return subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True).stdout.strip()
 
 
-def test_sweep_removes_what_the_dead_left_and_nothing_else(tmp_path, ended):
+def test_removes_what_the_dead_left_and_nothing_else(tmp_path, ended):
     left = [f".a.npz.{ended}.tmp", f".folder.{ended}.tmp"]
     kept = [
         f".b.npz.{owner.me()}.tmp",
@@ -121,9 +121,9 @@ def test_sweep_removes_what_the_dead_left_and_nothing_else(tmp_path, ended):
     (tmp_path / left[1]).unlink()
     (tmp_path / left[1] / "inside").mkdir(parents=True)
     (tmp_path / left[1] / "inside" / "file").touch()
-    files.sweep(tmp_path)
+    files.remove_leftovers(tmp_path)
     assert {path.name for path in tmp_path.iterdir()} == set(kept)
-    files.sweep(tmp_path / "nowhere")
+    files.remove_leftovers(tmp_path / "nowhere")
 
 
 @pytest.mark.parametrize("kind", ["file", "folder"])
@@ -136,11 +136,11 @@ def test_what_was_left_before_a_reboot_goes_after_a_day(tmp_path, kind):
     for age, there in ((-60, True), (60, False)):
         os.utime(inside, (1, day - age))
         os.utime(left, (1, day - 86400 if kind == "folder" else day - age))
-        files.sweep(tmp_path)
+        files.remove_leftovers(tmp_path)
         assert left.exists() == there, "the newest of what is inside counts"
 
 
-def test_sweep_removes_what_a_killed_writer_left(tmp_path):
+def test_removes_what_a_killed_writer_left(tmp_path):
     code = (
         "import os, pathlib, sys\n"
         "from mtlbench.storage.files import write_atomically\n"
@@ -150,7 +150,7 @@ def test_sweep_removes_what_a_killed_writer_left(tmp_path):
     root = str(Path(files.__file__).parents[2])
     assert subprocess.run([sys.executable, "-c", code, tmp_path / "file"], cwd=root).returncode == -9
     assert len(list(tmp_path.iterdir())) == 1
-    files.sweep(tmp_path)
+    files.remove_leftovers(tmp_path)
     assert list(tmp_path.iterdir()) == []
 
 

@@ -6,6 +6,7 @@ import pickle
 import subprocess
 import sys
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -43,6 +44,17 @@ def cell(number: int = 0, **changes) -> Cell:
         "empty": np.empty((0, 3)),
     }
     return Cell(IDENTITY | changes, PROVENANCE, TASKS, arrays)
+
+
+def test_what_a_metric_computes_is_stored_where_there_is_anything_to_say(tmp_path: Path) -> None:
+    folder = Store(tmp_path)
+    formulas = {"wear": {"fourth": {"formula": "ratio", "unit": "mm^4", "higher_is_better": False, "scale": 1.0}}}
+    path = folder.save(replace(cell(), formulas=formulas))
+    assert folder.load(path.stem).formulas == formulas
+    assert path.stem == cell().key, "it is no part of what decides the result"
+    folder.save(cell())
+    assert folder.load(path.stem).formulas == {}
+    assert b"formulas" not in np.load(path)["header"].tobytes()
 
 
 def equal(found: Cell, expected: Cell) -> bool:
@@ -486,7 +498,7 @@ def test_a_cell_of_a_newer_mtlbench_is_refused_but_not_damaged(tmp_path):
 # Sweeping
 
 
-def test_sweep(tmp_path):
+def test_tidy(tmp_path):
     kept, done, part = Store(tmp_path), cell(), cell(eps=8.0)
     code = "from mtlbench.storage import owner; print(owner.me())"
     ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip()
@@ -501,8 +513,8 @@ def test_sweep(tmp_path):
     claim = tmp_path / f".{part.key}.npz.claim"
     claim.mkdir()
     (claim / ended).touch()
-    kept.sweep()
+    kept.tidy()
     left = {path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*") if path.is_file()}
     assert left == {f"{done.key}.npz", f"partial/{part.key}.npz", f"failures/{part.key}.json"}
     assert not claim.exists()
-    Store(tmp_path / "nowhere").sweep()
+    Store(tmp_path / "nowhere").tidy()

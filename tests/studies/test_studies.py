@@ -56,8 +56,8 @@ def test_the_best_baseline_is_found_among_targets_and_weightings() -> None:
         cell(50, attack="dgba"),
         cell(30, attack="total"),
         cell(20, attack="single", target="depth"),
-        cell(40, attack="weighted_total", target="w1/0/2"),
-        cell(38, attack="weighted_total", target="w2/0/1"),
+        cell(40, attack="weighted", target="w1/0/2"),
+        cell(38, attack="weighted", target="w2/0/1"),
         cell(33, attack="weighted_total"),
         cell(45, attack="sign_sum", step="apgd"),  # another step rule: not compared
         cell(49, attack="noise"),  # no baseline
@@ -98,6 +98,39 @@ def test_transfer_without_an_independent_model_says_so() -> None:
     found = table(run("transfer", cell(damage, attack="single", target="segmentation", sharing="share2")), "transfer")
     assert found["gain"].isna().all()
     assert found["status"].tolist() == ["no independent result"]
+
+
+def of_network(sharing: str, path: object, tree: str | None = None) -> Cell:
+    identity = {"dataset": "rooms", "model": "tiny", "sharing": sharing, "tree": tree or sharing}
+    return Cell(identity, {"sharing_measured": {"shared_path": path}}, {}, {})
+
+
+def test_transfer_is_sorted_by_the_shared_path_where_it_is_known() -> None:
+    """A tree that shares most of the path, but no block with all tasks, stands behind a level that shares one."""
+    damage = {"segmentation": 50.0, "depth": 5.0, "normals": 5.0}
+    networks = [("tree9", 0, 0.6), ("share1", 1, 0.06), ("independent", 0, 0.0)]
+    parts = [cell(damage, attack="single", target="segmentation", sharing=n, shared_blocks=b) for n, b, _ in networks]
+    study = run("transfer", *parts, cells=[of_network(name, path) for name, _, path in networks])
+    found = table(study, "transfer")
+    assert found["sharing"].tolist() == ["independent", "share1", "tree9"]
+    assert found["shared_path"].tolist() == [0.0, 0.06, 0.6]
+    assert list(found)[:6] == ["dataset", "model", "training", "sharing", "shared_blocks", "shared_path"]
+    (plot,) = study.plots
+    assert (plot.x, plot.labels[0]) == ("shared_path", "shared part of a task's path")
+
+
+def test_transfer_without_a_shared_path_is_sorted_by_blocks() -> None:
+    """As results of before it was stored; one that contradicts another, or is no share, counts as none."""
+    damage = {"segmentation": 50.0, "depth": 5.0, "normals": 5.0}
+    levels = [("share2", 2), ("share1", 1), ("independent", 0)]
+    parts = [cell(damage, attack="single", target="segmentation", sharing=n, shared_blocks=b) for n, b in levels]
+    known = [of_network("share2", 0.2), of_network("share2", 0.3), of_network("share1", "half"), of_network("x", 1.0)]
+    study = run("transfer", *parts, cells=known)
+    found = table(study, "transfer")
+    assert found["sharing"].tolist() == ["independent", "share1", "share2"]
+    assert found["shared_path"].isna().all()
+    (plot,) = study.plots
+    assert plot.x == "shared_blocks"
 
 
 def test_an_undefined_gain_says_why() -> None:
@@ -185,14 +218,17 @@ POWERS: list[tuple[float, float, dict[str, Any]]] = [
 
 
 def test_a_search_pays_for_every_weighting_it_tries() -> None:
-    tried = {"w3/0/0": 10, "w0/3/0": 30, "w0/0/3": 20, "w1/1/1": 40, "w2/1/0": 35}
+    tried = {(1, 0, 0): 10, (0, 1, 0): 30, (0, 0, 1): 20, (1, 1, 1): 40, (2, 1, 0): 35, (1, 1, 0): 50}
     grid, objective = {"name": "weighted_total", "grid": 3}, {"name": "dgba"}
     search, dgba = stored(50, attack="weighted_total", objective=grid), stored(10, attack="dgba", objective=objective)
-    names = {"attack": "weighted_total", "objective": grid}
-    parts = [cell(v, target=t, cell=f"{search.key}:{t}", **names) for t, v in tried.items()]
-    parts += [cell(25, cell=search.key, **names)]
+    parts, cells = [], [search, dgba]
+    for weights, percent in tried.items():  # the last one is of another grid
+        names: dict[str, Any] = {"attack": "weighted", "objective": {"name": "weighted", "weights": list(weights)}}
+        cells.append(stored(10, **names))
+        parts.append(cell(percent, target="w" + "/".join(map(str, weights)), cell=cells[-1].key, **names))
+    parts += [cell(25, cell=search.key, attack="weighted_total", objective=grid)]
     parts += [cell(42, attack="dgba", cell=dgba.key, objective=objective)]
-    found = table(run("cost", *parts, cells=[search, dgba]), "cost").set_index("method")
+    found = table(run("cost", *parts, cells=cells), "cost").set_index("method")
     assert found["gradients_per_image"].to_dict() == {
         "dgba": 10,
         "weighted_total, best weighting per image": 50,

@@ -3,7 +3,6 @@
 from mtlbench.attacks.objectives.base import Ascent, Losses, Objective, Potential
 from mtlbench.attacks.objectives.dgba import DGBA
 from mtlbench.attacks.objectives.power import Power
-from mtlbench.attacks.objectives.scaled import Scaled
 from mtlbench.attacks.objectives.sign_sum import SignSum
 from mtlbench.attacks.objectives.single import Single
 from mtlbench.attacks.objectives.static import Static
@@ -17,7 +16,6 @@ __all__ = [
     "Objective",
     "Potential",
     "Power",
-    "Scaled",
     "SignSum",
     "Single",
     "Static",

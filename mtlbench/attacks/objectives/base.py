@@ -1,7 +1,7 @@
 """What an objective is: per-image losses in, a score to climb and a direction to climb it out."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import torch
@@ -34,17 +34,9 @@ class Objective(Identified, ABC):
         """The objective for one batch of clean images `x`; overridden where it depends on their clean losses."""
         return self
 
-    def candidates(self) -> Mapping[str, "Objective"]:
-        """What to climb in turn; more than one where the objective is the best of several."""
-        return {"": self}
-
-    def runs(self, tasks: int) -> int:
-        """Backward passes per step, counted over all candidates."""
-        return 1
-
-    def searches(self, tasks: int) -> int:
-        """Number of `candidates` once bound to losses of so many tasks."""
-        return 1
+    def alternatives(self, tasks: int) -> Sequence["Objective"]:
+        """What is climbed, of so many tasks, where this only scores which result is best per image; else nothing."""
+        return ()
 
     @abstractmethod
     def score(self, losses: Tensor) -> Tensor:

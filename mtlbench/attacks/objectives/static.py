@@ -1,5 +1,8 @@
 """Static: balance by the clean losses, once and for all."""
 
+import copy
+from typing import Self
+
 from torch import Tensor
 
 from mtlbench.attacks.objectives.base import Losses, Potential
@@ -17,9 +20,9 @@ class Static(Potential):
     def __init__(self) -> None:
         self.clean: Tensor | None = None
 
-    def bind(self, losses: Losses, x: Tensor) -> "Static":
+    def bind(self, losses: Losses, x: Tensor) -> Self:
         """A copy that knows the clean losses [T, B] of this batch; one forward."""
-        bound = type(self)()
+        bound = copy.copy(self)
         bound.clean = losses(x).detach().clamp_min(SMALLEST_LOSS)
         return bound
 

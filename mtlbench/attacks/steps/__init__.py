@@ -6,7 +6,6 @@ from mtlbench.attacks.steps.fgsm import FGSM
 from mtlbench.attacks.steps.mim import MIM, MIMLinear
 from mtlbench.attacks.steps.noise import Noise
 from mtlbench.attacks.steps.pgd import PGD
-from mtlbench.attacks.steps.reference import ReferenceAPGD, ReferenceSAGA
 from mtlbench.attacks.steps.saga import SAGA
 
-__all__ = ["APGD", "FGSM", "MIM", "PGD", "SAGA", "MIMLinear", "Noise", "ReferenceAPGD", "ReferenceSAGA", "Step"]
+__all__ = ["APGD", "FGSM", "MIM", "PGD", "SAGA", "MIMLinear", "Noise", "Step"]

@@ -14,23 +14,12 @@ class Step(Identified, ABC):
     """An update rule.
 
     Attributes:
-        steps: directions of the objective evaluated per run.
-        blends: whether each step also needs the gradient of every task on its own.
+        steps: how often it moves.
         norms: of the balls that it can step in.
     """
 
     steps: int
-    blends: bool = False
     norms: tuple[str, ...] = tuple(BALLS)
-
-    def gradients(self, runs: int, per_task: int) -> int:
-        """Gradients that a run evaluates, of an objective that evaluates `runs` of them for a direction.
-
-        Args:
-            runs: gradients of one direction.
-            per_task: gradients of every task on its own, for each of the weightings that the objective tries.
-        """
-        return self.steps * (runs + (per_task if self.blends else 0))
 
     @abstractmethod
     def run(self, losses: Losses, objective: Objective, ball: Ball, start: Tensor) -> Tensor:

@@ -27,7 +27,7 @@ class SAGA(Step):
         fit: how closely tanh follows sign.
     """
 
-    name, blends = "saga", True
+    name = "saga"
 
     def __init__(self, steps: int = 10, size: float | None = None, rate: float = 0.5, fit: float = 1.0) -> None:
         self.steps = step_count(steps)

@@ -40,6 +40,15 @@ def test_verify_and_info(call: Callable, tmp_path: Path, name: str) -> None:
         assert text in shown.out
 
 
+@pytest.mark.parametrize(("name", "metric"), [("mvtec_ad", "balanced_accuracy"), ("celeba", "label_accuracy")])
+def test_a_constant_prediction_is_scored_for_whole_images(
+    call: Callable, tmp_path: Path, name: str, metric: str
+) -> None:
+    done = call("data", "action=baseline", *options(name, tmp_path / name))
+    assert done.status == 0, done.err
+    assert metric in done.out
+
+
 def test_verify_names_every_bad_file(call: Callable, tmp_path: Path) -> None:
     root = tmp_path / "adashare"
     given = options("adashare", root)

@@ -1,0 +1,44 @@
+"""`probe`: the questions that come before an attack, alone."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import nn
+
+from mtlbench.api.running import Model, Tasks, adapt, as_tasks, device_of
+from mtlbench.data.own import OwnImages
+from mtlbench.models.outputs import Outputs
+from mtlbench.probing.ask import IMAGES, ask
+from mtlbench.probing.finding import Probe
+
+
+def probe(
+    model: Model,
+    loader: Any,
+    tasks: Tasks,
+    *,
+    inputs: object = "rgb01",
+    outputs: Outputs = None,
+    modules: Sequence[nn.Module] = (),
+    device: torch.device | str | None = None,
+) -> Probe:
+    """Ask a model what would make its tables wrong without any error, on the first 16 images.
+
+    Args:
+        model: see `attack`.
+        loader: see `attack`; its first batches are read.
+        tasks: see `attack`.
+        inputs: see `attack`.
+        outputs: see `attack`.
+        modules: see `attack`.
+        device: see `attack`.
+
+    Raises:
+        DataError: the loader gives something else than images and targets.
+        UsageError: an argument is wrong.
+    """
+    chosen = as_tasks(tasks)
+    where = torch.device(device) if device is not None else device_of(model, modules)
+    adapted = adapt(model, chosen, inputs, outputs, modules).to(where)
+    return ask(adapted, chosen, OwnImages(loader, chosen).first(IMAGES).to(where))

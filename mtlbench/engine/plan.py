@@ -1,0 +1,37 @@
+"""A cell to be computed: one attack, or none, at one epsilon on all images of a split."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from mtlbench.attacks.attack import Attack
+from mtlbench.tasks import EVERY_TASK
+
+
+@dataclass(frozen=True)
+class Plan:
+    """One cell of a pass.
+
+    Attributes:
+        key: names it, see `experiment.cells`.
+        attack: None for the clean cell.
+        eps: in grey levels of 255.
+        identity: everything that can change its result.
+        parts: the cells of the attack's `parts` at the same eps. Where they are in the pass too, and before this one,
+            what they find is chosen from; what is missing is attacked again.
+    """
+
+    key: str
+    attack: Attack | None
+    eps: float
+    identity: Mapping[str, Any] = field(default_factory=dict)
+    parts: tuple["Plan", ...] = ()
+
+    @property
+    def label(self) -> str:
+        """A few words for messages."""
+        names = self.identity
+        target = "" if names["target"] == EVERY_TASK else f":{names['target']}"
+        weights = "/".join(map(str, names.get("objective", {}).get("weights", ())))
+        attack = f"{names['attack']}{target}{weights and ' ' + weights}"
+        return f"{names['dataset']} {names['model']} {names['sharing']} {attack} eps {names['eps']:g}"

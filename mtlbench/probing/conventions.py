@@ -1,0 +1,110 @@
+"""Would the model rather see its images otherwise: another order of channels, scale or normalisation?"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from mtlbench.models.adapted import Adapted
+from mtlbench.models.inputs import CONVENTIONS, IMAGENET, Convention, Inputs
+from mtlbench.models.model import MultiTaskModel
+from mtlbench.probing.finding import Finding
+from mtlbench.probing.quality import quality
+from mtlbench.probing.subject import Subject
+
+QUESTION = "inputs"
+
+LOWER = 0.9
+"""Every task's loss must fall below so much of what it is."""
+
+NEGLIGIBLE = 0.02
+"""A loss of less than so much of the best constant's is as good as 0, and says nothing of the convention."""
+
+
+def conventions(subject: Subject, constant: Mapping[str, float]) -> list[Finding]:
+    """The convention under which every task does clearly better, if there is one.
+
+    Args:
+        subject: who is asked.
+        constant: task name -> quality of the best constant.
+    """
+    given = given_to(subject.model)
+    mine = _qualities(subject, subject.predictions)
+    best, name, losses = 1.0, "", mine
+    typed = ""
+    for other, remedy in alternatives(given):
+        with torch.no_grad():
+            found = _qualities(subject, subject.predict(translated(subject.batch.image, given, other)))
+        ratio = _ratio(mine, found, constant)
+        if ratio < best:
+            best, name, losses, typed = ratio, other.name, found, remedy
+    if not name:
+        return []
+    pairs = ", ".join(f"{task} {losses[task]:.3g} instead of {mine[task]:.3g}" for task in mine)
+    seen = f"every loss is lower if it sees {name} instead of {given.name}: {pairs}"
+    return [Finding(QUESTION, None, "refuse", seen, typed)]
+
+
+def given_to(model: MultiTaskModel) -> Convention:
+    """The convention that a model applies to RGB in [0, 1]; as good as rgb01 where that is its own business."""
+    inputs = getattr(model, "inputs", None)
+    return inputs.convention if isinstance(model, Adapted) and isinstance(inputs, Inputs) else CONVENTIONS["rgb01"]
+
+
+def alternatives(given: Convention) -> Iterator[tuple[Convention, str]]:
+    """Other conventions, and how each is said to `attack`.
+
+    Those that have a name; the given one with red and blue exchanged; and such as undo a step that the model takes
+    by itself a second time.
+    """
+    for one in CONVENTIONS.values():
+        if one != given:
+            yield one, f"attack(..., inputs={one.name!r})"
+    swapped = replace(given, bgr=not given.bgr, mean=given.mean[::-1], std=given.std[::-1])
+    if swapped not in [replace(one, name=swapped.name) for one in CONVENTIONS.values()]:
+        swapped = replace(swapped, name=f"{given.name} with red and blue exchanged")
+        yield swapped, f"attack(lambda images: net(images.flip(1)), ..., inputs={given.name!r}, modules=[net])"
+    for mean, std, what in ((*IMAGENET, "imagenet"), ((0.5,) * 3, (0.5,) * 3, "half")):
+        undo = tuple(-m / s for m, s in zip(mean, std, strict=True)), tuple(1 / s for s in std)
+        name = f"images of which the {what} normalisation is undone"
+        words = "take one Normalize out: it happens twice"
+        pair = f"inputs=({_rounded(undo[0])}, {_rounded(undo[1])})"
+        yield Convention(name, mean=undo[0], std=undo[1]), f"{words}; or {pair}"
+    remedy = "divide by 255 in one place, not in two: the loader's images and the model's differ by that factor"
+    yield Convention("a 255th of rgb01", scale=1 / 255), remedy
+
+
+def translated(image: Tensor, given: Convention, other: Convention) -> Tensor:
+    """Images that a model which applies `given` must get, to see what `other` would show it."""
+    wanted: Tensor = Inputs(other).to(image.device)(image)
+    mean, std = (wanted.new_tensor(values)[:, None, None] for values in (given.mean, given.std))
+    raw = (wanted * std + mean) / given.scale
+    return raw.flip(1) if given.bgr else raw
+
+
+def _qualities(subject: Subject, predictions: Mapping[str, Tensor]) -> dict[str, float]:
+    targets, masks = subject.batch.targets, subject.batch.masks
+    return {
+        task.name: quality(task, predictions[task.name], targets[task.name], masks[task.name])
+        for task in subject.tasks
+        if bool(subject.valid(task).any())
+    }
+
+
+def _ratio(mine: Mapping[str, float], other: Mapping[str, float], constant: Mapping[str, float]) -> float:
+    """Geometric mean over the tasks of the other loss over mine; 1 unless every task is clearly better off."""
+    product, counted = 1.0, 0
+    for task, before in mine.items():
+        floor = NEGLIGIBLE * constant[task]
+        if before <= floor and other[task] <= floor:
+            continue
+        if not other[task] <= LOWER * before:
+            return 1.0
+        product *= max(other[task], floor) / max(before, floor)
+        counted += 1
+    return product ** (1 / counted) if counted else 1.0
+
+
+def _rounded(values: tuple[float, ...]) -> str:
+    return "(" + ", ".join(f"{value:.6g}" for value in values) + ")"

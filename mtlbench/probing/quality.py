@@ -1,0 +1,66 @@
+"""How good predictions are, whatever the size of logits, and the best constant to hold it against."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from mtlbench.data.batch import Batch
+from mtlbench.engine.baseline import constants
+from mtlbench.engine.losses import at_size, loss_of, valid_images
+from mtlbench.tasks import Task
+
+PIXELS = 64 * 64
+"""More of an image are not looked at."""
+
+TEMPERATURES = tuple(2.0**power for power in range(-6, 9))
+"""Logits are divided by the best of these: a model that is only too sure is none that does not know."""
+
+
+def quality(task: Task, prediction: Tensor, target: Tensor, mask: Tensor) -> float:
+    """Mean loss over the images that have something to score; cross-entropies at the best temperature.
+
+    Args:
+        task: whose.
+        prediction: [B, C, h, w].
+        target: [B, c, H, W].
+        mask: [B, 1, H, W].
+    """
+    prediction, target, mask = _thinned(prediction.float(), target, mask)
+    return _mean(task, prediction, target, mask)
+
+
+def best_constant(task: Task, prediction: Tensor, target: Tensor, mask: Tensor) -> float:
+    """`quality` of the best prediction of this shape that ignores the image, fitted to the same targets."""
+    prediction, target, mask = _thinned(prediction.float(), target, mask)
+    batch = Batch(prediction.cpu(), {task.name: target.cpu()}, {task.name: mask.cpu()}, ("",) * len(prediction))
+    candidates = [constants([task], [batch])[task.name].to(prediction)]
+    if task.holds == "values":  # the median is best for absolute errors, the mean for squared ones
+        candidates.append(torch.stack([target[:, i : i + 1][mask].float().mean() for i in range(target.shape[1])]))
+    return min(_mean(task, one[None, :, None, None].expand_as(prediction), target, mask) for one in candidates)
+
+
+def _thinned(prediction: Tensor, target: Tensor, mask: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """All at the prediction's size, and of large maps every n-th row and column."""
+    height, width = prediction.shape[2:]
+    target, mask = at_size(target, (height, width)), at_size(mask, (height, width))
+    step = max(1, round((height * width / PIXELS) ** 0.5))
+    return prediction[..., ::step, ::step], target[..., ::step, ::step], mask[..., ::step, ::step]
+
+
+def _mean(task: Task, prediction: Tensor, target: Tensor, mask: Tensor) -> float:
+    valid = valid_images(mask)
+    if task.holds in ("classes", "attributes"):
+        of = _nats if task.holds == "classes" else _attribute_nats
+        return min(float(of(prediction / t, target, mask)[valid].mean()) for t in TEMPERATURES)
+    return float(loss_of(task.loss)(prediction, target, mask, None)[valid].mean())
+
+
+def _nats(logits: Tensor, target: Tensor, mask: Tensor) -> Tensor:
+    return loss_of("cross_entropy")(logits, target, mask, None)
+
+
+def _attribute_nats(logits: Tensor, target: Tensor, mask: Tensor) -> Tensor:
+    """[B], over the attributes that are known to be 0 or 1."""
+    known = ((target == 0) | (target == 1)) & mask
+    nats = F.binary_cross_entropy_with_logits(logits, torch.where(known, target, 0).float(), reduction="none")
+    return (nats * known).flatten(1).sum(1) / known.flatten(1).sum(1).clamp_min(1)

@@ -1,0 +1,84 @@
+"""What the probe says of five families of models with every mistake built in: found, missed, false alarms.
+
+    PYTHONPATH=. python scripts/probe_table.py               # coloured blobs, as in the tests; a minute
+    PYTHONPATH=. python scripts/probe_table.py --rooms       # generated rooms of 48x48, longer training
+    PYTHONPATH=. python scripts/probe_table.py --seeds 3     # each family trained three times
+
+Each family is trained from scratch on one thread; nothing of the probe was chosen on them.
+"""
+
+import argparse
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import torch
+from torch import nn
+
+from mtlbench.data.generated import make
+from mtlbench.data.loader import in_order
+from mtlbench.data.nyuv2 import NYUv2
+from mtlbench.data.own import OwnImages
+from mtlbench.data.rooms import FORMS
+from mtlbench.tasks import three_tasks
+from tests.probing.families import FAMILIES, Scenes, blobs, trained
+from tests.probing.mistakes import MISTAKES, RIGHT, Case, asked
+
+ROOMS, SIDE, CLASSES = 1040, 48, 13
+LONGER = 6
+"""Rooms need so many times the steps that blobs do."""
+
+
+def rooms() -> Scenes:
+    """Generated rooms, in memory."""
+    tasks = three_tasks(CLASSES)
+    with TemporaryDirectory() as folder:
+        root = Path(folder) / "rooms"
+        make(root, FORMS["nyuv2"], ROOMS, SIDE, seed=0)
+        train, test = (
+            OwnImages(in_order(NYUv2(root, split, [SIDE, SIDE], CLASSES, "decoded"), 16, 0), tasks).first(images)
+            for split, images in (("train", ROOMS), ("test", 16))
+        )
+    return Scenes(train, test, tasks)
+
+
+def verdict(name: str, case: Case, networks: Mapping[str, list[nn.Module]], scenes: Scenes) -> list[str]:
+    """One word for each family; of several networks what was said of how many."""
+    words = []
+    for family, some in networks.items():
+        probes = [asked(case, network, FAMILIES[family].inputs, scenes) for network in some]
+        said = Counter(_word(name, case.found(probe) != [], case.alarms(probe) != []) for probe in probes)
+        words.append(", ".join(word if count == len(some) else f"{count} {word}" for word, count in said.items()))
+    return words
+
+
+def _word(name: str, found: bool, alarm: bool) -> str:
+    if name in RIGHT:
+        return "false alarm" if alarm else "-"
+    return "found" if found else "missed"
+
+
+def main() -> None:
+    """Print the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rooms", action="store_true", help="generated rooms instead of coloured blobs")
+    parser.add_argument("--seeds", type=int, default=1, help="networks of each family")
+    given = parser.parse_args()
+    torch.set_num_threads(1)
+    scenes, longer = (rooms(), LONGER) if given.rooms else (blobs(), 1)
+    networks = {
+        name: [trained(family, scenes, seed, longer) for seed in range(given.seeds)]
+        for name, family in FAMILIES.items()
+    }
+    rows = {name: verdict(name, case, networks, scenes) for name, case in (RIGHT | MISTAKES).items()}
+    print("| handed over | " + " | ".join(networks) + " |")
+    print("|---" * (len(networks) + 1) + "|")
+    for name, words in rows.items():
+        print(f"| {name} | " + " | ".join(words) + " |")
+    total = Counter(word for words in rows.values() for word in words)
+    print(f"\n{', '.join(f'{count} {word}' for word, count in total.items())}")
+
+
+if __name__ == "__main__":
+    main()
