@@ -58,11 +58,12 @@ def damage(model: TreeModel, dataset: FolderDataset, loss: str) -> tuple[float, 
     """Accuracy that `single` leaves of the task, and the ARP of `dgba` in percent; both with this attack loss."""
     tasks = [replace(task, attack_loss=loss) if task.name == TASK else task for task in dataset.tasks]
     (alone,) = (task for task in tasks if task.name == TASK)
-    pgd = {"step": "pgd", "steps": STEPS, "eps": EPS, "replicates": 0}
+    # Saturated logits are what the probe warns of, and the point here.
+    pgd = {"step": "pgd", "steps": STEPS, "eps": EPS, "replicates": 0, "probe": None}
     single = mtlbench.attack(model, in_order(dataset, 16), [alone], "single", **pgd)  # type: ignore[arg-type]
     dgba = mtlbench.attack(model, in_order(dataset, 16), tasks, "dgba", **pgd)  # type: ignore[arg-type]
     rows = single.metrics.reset_index()
-    left = rows[(rows["attack"] == "single") & (rows["metric"] == "accuracy")]["value"]
+    left = rows[(rows["attack"] == "single") & (rows["metric"] == "accuracy")]["attacked"]
     return float(left.iloc[0]), float(dgba.arp["arp_percent"].iloc[0])
 
 
