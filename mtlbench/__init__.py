@@ -20,9 +20,9 @@ Your model, your loader, your tasks:
     ['dgba', 'all', '8.0', 'single', 'range', '8.0', 'single', 'scene', '8.0', 'total', 'all', '8.0']
 
 `attack` gives a `Result` with tables of metrics, damage, ARP (average relative performance drop) and transferability;
-`probe` asks a model what would make them wrong; `perturb` gives attacked images; `load` reads what the commands
-computed. To see how it works read `engine/evaluate.py`, one pass over the images, then `experiment/run.py`, which is
-what `mtlbench attack` does.
+`probe` asks a model what would make them wrong; `perturb` gives attacked images; `sharing` measures how much the tasks
+share; `load` reads what the commands computed. To see how it works read `engine/evaluate.py`, one pass over images,
+then `experiment/run.py`, which is what `mtlbench attack` does.
 """
 
 import importlib
@@ -32,7 +32,9 @@ if TYPE_CHECKING:
     from mtlbench.api.probe import probe
     from mtlbench.api.result import Result, load
     from mtlbench.api.running import attack, perturb
+    from mtlbench.api.sharing import sharing
     from mtlbench.errors import MtlbenchError
+    from mtlbench.models.measured import Sharing
     from mtlbench.probing.finding import Probe
     from mtlbench.tasks import Task, classification, depth, multilabel, normals, regression, segmentation
 
@@ -41,6 +43,7 @@ __all__ = [
     "MtlbenchError",
     "Probe",
     "Result",
+    "Sharing",
     "Task",
     "attack",
     "classification",
@@ -52,10 +55,12 @@ __all__ = [
     "probe",
     "regression",
     "segmentation",
+    "sharing",
 ]
 
 _HOME = {"attack": "api.running", "perturb": "api.running", "Result": "api.result", "load": "api.result"}
 _HOME |= {"MtlbenchError": "errors", "probe": "api.probe", "Probe": "probing.finding"}
+_HOME |= {"sharing": "api.sharing", "Sharing": "models.measured"}
 
 
 def __getattr__(name: str) -> object:

@@ -99,6 +99,7 @@ def test_objective_step_backbone_and_metric(copy: Path) -> None:
 def test_task(copy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Climbed by its own loss, scored by its own metric, and reported where its plugin is not known."""
     monkeypatch.syspath_prepend(copy)
+    monkeypatch.delitem(sys.modules, "wear_tasks", raising=False)
     task = importlib.import_module("wear_tasks").WEAR
     truth = torch.tensor([2.0, 4.0, 9.0])[:, None, None, None]
     masks = {"wear": torch.tensor([True, True, False])[:, None, None, None]}

@@ -183,7 +183,7 @@ def perturb(
     where = images.device
     adapted = adapt(model, chosen, inputs, outputs, modules)
     batch = OwnImages((images, targets), chosen).first(len(images)).to(where)
-    losses = TaskLosses(adapted, one.tasks, batch.targets, batch.masks)
+    losses = TaskLosses(adapted, one.tasks, batch.targets, batch.masks, clean=batch.image, logits=one.logits)
     size = batch.image.new_full((len(batch),), radius / GREY)
     with computing_in(FP32, adapted), frozen(adapted):
         return one(losses, batch.image, size, PerImage(seed, batch.names))

@@ -127,5 +127,5 @@ def dataset_identity(config: Config, root: Path) -> dict[str, Any]:
     """What decides the training images, without the place they lie in."""
     generated = config["dataset"]["make"] is not None and config["dataset"]["root"] is None
     # Settings are those of any split; weights are attacked where the training images are not.
-    settings = open_dataset(config, "test", root, augmented=True).settings()
-    return {"name": config["dataset"]["name"], "settings": settings} | ({"generated": root.name} if generated else {})
+    opened = open_dataset(config, "test", root, augmented=True)
+    return {"name": opened.name, "settings": opened.settings()} | ({"generated": root.name} if generated else {})

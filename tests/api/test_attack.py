@@ -34,6 +34,12 @@ def test_every_attack_and_eps_has_a_row(result: mtlbench.Result) -> None:
     assert (result.arp["ci_low"] <= result.arp["arp_percent"]).all()
 
 
+def test_how_much_the_tasks_share_is_stored(result: mtlbench.Result) -> None:
+    """One convolution of two on every path is the trunk's."""
+    for cell in result.cells:
+        assert cell.provenance["sharing_measured"]["shared_path"] == 0.5
+
+
 def test_the_attack_hurts(result: mtlbench.Result) -> None:
     arp = result.arp.set_index(["attack", "target", "eps"])["arp_percent"]
     assert arp["dgba", "all", 8.0] > arp["dgba", "all", 2.0] > 2
@@ -158,3 +164,12 @@ def test_importing_mtlbench_imports_no_torch() -> None:
 def test_other_names_are_no_attributes() -> None:
     with pytest.raises(AttributeError, match="no attribute 'atack'"):
         mtlbench.atack  # noqa: B018
+
+
+def test_sharing_of_a_model_is_measured(net: nn.Module, test_split: Split, result: mtlbench.Result) -> None:
+    found = mtlbench.sharing(net, test_split[0][:2], TASKS)
+    trunk, heads = 3 * 8 * 9 + 8 + 16, {"scene": 27, "range": 9, "kind": 27}
+    assert found.params == {name: trunk + size for name, size in heads.items()}
+    assert found.shared_path == pytest.approx(0.5)  # one of two weight tensors on every path
+    assert found.shared_params == pytest.approx(trunk / (trunk + sum(heads.values())))
+    assert result.cells[0].provenance["sharing_measured"]["shared_path"] == found.shared_path

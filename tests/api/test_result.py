@@ -34,7 +34,7 @@ def test_compare_is_paired(net: nn.Module, attacked: Callable[..., mtlbench.Resu
     weaker = deepcopy(net)
     with torch.no_grad():
         weaker.trunk[0].weight.mul_(0.7)
-    other = attacked(model=weaker, eps=8)
+    other = attacked(model=weaker, eps=8, probe=None)
     table = result.compare(other)
     ours, theirs = result.arp[result.arp["eps"] == 8], other.arp
     expected = ours["arp_percent"].to_numpy() - theirs["arp_percent"].to_numpy()

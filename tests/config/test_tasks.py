@@ -27,10 +27,10 @@ NUMBER = 3
 
 @pytest.fixture
 def plugin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
-    (tmp_path / "wear_tasks.py").write_text(PLUGIN)
+    (tmp_path / "mine_tasks.py").write_text(PLUGIN)
     monkeypatch.syspath_prepend(tmp_path)
-    monkeypatch.delitem(sys.modules, "wear_tasks", raising=False)
-    return "wear_tasks"
+    monkeypatch.delitem(sys.modules, "mine_tasks", raising=False)
+    return "mine_tasks"
 
 
 def named(loss: str = "l1", metric: str = "mae", attack_loss: str | None = None) -> Task:
@@ -51,19 +51,19 @@ def test_names_of_a_plugin_become_objects(plugin: str, between: str) -> None:
     assert task.attack_loss is module.cubes
     assert task.metrics == (module.FOURTH,)
     assert isinstance(task.metrics[0], PixelMean)
-    assert task.described()["loss"] == "wear_tasks:cubes"
-    assert task.described()["metrics"][0]["computed_by"] == "wear_tasks:sums"
+    assert task.described()["loss"] == "mine_tasks:cubes"
+    assert task.described()["metrics"][0]["computed_by"] == "mine_tasks:sums"
 
 
 @pytest.mark.parametrize(
     ("task", "says"),
     [
-        (named("os:system"), ", label_margin, or a function of wear_tasks; name your module in plugins=[...]"),
-        (named("mtlbench.engine.losses:at_size"), "or a function of wear_tasks; name your module"),
+        (named("os:system"), ", label_margin, or a function of mine_tasks; name your module in plugins=[...]"),
+        (named("mtlbench.engine.losses:at_size"), "or a function of mine_tasks; name your module"),
         (named("l3"), "wear.loss=l3: expected cross_entropy, cosine, l1, l2, bce, class_margin, dlr, label_mar"),
-        (named(attack_loss="wear_tasks:NUMBER"), "wear.attack_loss=wear_tasks:NUMBER: expected a function"),
-        (named("wear_tasks:cubs"), "wear.loss=wear_tasks:cubs: module 'wear_tasks' has no attribute 'cubs'"),
-        (named(metric="wear_tasks:cubes"), "wear.metrics=wear_tasks:cubes: expected a mtlbench.metrics.Metric, not"),
+        (named(attack_loss="mine_tasks:NUMBER"), "wear.attack_loss=mine_tasks:NUMBER: expected a function"),
+        (named("mine_tasks:cubs"), "wear.loss=mine_tasks:cubs: module 'mine_tasks' has no attribute 'cubs'"),
+        (named(metric="mine_tasks:cubes"), "wear.metrics=mine_tasks:cubes: expected a mtlbench.metrics.Metric, not"),
         (named(metric="mse"), "wear.metrics=mse: expected miou, pixel_accuracy"),
     ],
 )

@@ -12,6 +12,7 @@ import torch
 from mtlbench.data.augment import Augment
 from mtlbench.data.files import inside
 from mtlbench.data.fingerprint import fingerprint
+from mtlbench.data.folder.dataset import FolderDataset
 from mtlbench.data.listed import ListedDataset
 from mtlbench.data.nyuv2 import NYUv2
 from mtlbench.data.nyuv2_mtan import NYUv2MTAN
@@ -22,16 +23,29 @@ from mtlbench.errors import DataError, UsageError
 Maker = Callable[..., Path]
 Open = Callable[..., ListedDataset]
 ADVICE = r"dataset\.follow_links=true"
+LISTED = {
+    "image": {"column": 0},
+    "splits": {"test": "nyu_v2_3task.json"},
+    "tasks": {"segmentation": {"kind": "classes", "column": 1, "classes": 13, "ignore": [255]}},
+}
+FOUND = {
+    "image": {"file": "img/{id}.png"},
+    "splits": {"test": "all"},
+    "tasks": {"depth": {"kind": "depth", "file": "depth/{id}.npy"}},
+}
 CONF = Path(__file__).resolve().parents[2] / "conf" / "dataset"
 
 
-@pytest.fixture(params=["nyuv2", "nyuv2_mtan", "listed", "searched", "official"])
+@pytest.fixture(params=["nyuv2", "nyuv2_mtan", "listed", "searched", "official", "folder", "found"])
 def packing(
     request: pytest.FixtureRequest, make_nyuv2: Maker, make_mtan: Maker, make_taxonomy: Maker
 ) -> tuple[Path, Open]:
     """A dataset of each kind, of real files, and how to open it."""
     if request.param == "nyuv2":
         return make_nyuv2(), lambda root, **more: NYUv2(root, "test", (24, 32), 13, **more)
+    if request.param in ("folder", "found"):
+        described = LISTED if request.param == "folder" else FOUND
+        return make_nyuv2(), lambda root, **more: FolderDataset(root, "test", described, (24, 32), **more)
     if request.param == "nyuv2_mtan":
         return make_mtan(), lambda root, **more: NYUv2MTAN(root, "test", (24, 32), **more)
 

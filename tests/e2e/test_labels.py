@@ -111,6 +111,7 @@ SWEEPS = {
     "training_iterations": ("training.iterations=2,3", "attack/step=fgsm"),
     "precision": ("precision=fp32,bf16", "attack/step=fgsm"),
     "norm": ("attack.norm=linf,l2", "attack/step=fgsm"),
+    "logits": ("attack.logits=raw,normalised", "attack/step=fgsm"),
 }
 
 

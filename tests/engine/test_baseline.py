@@ -8,7 +8,7 @@ import torch
 from mtlbench.data.batch import Batch
 from mtlbench.data.loader import in_order
 from mtlbench.engine.baseline import constants, scores
-from mtlbench.tasks import Task
+from mtlbench.tasks import Task, classification, multilabel
 from tests.fakes import FakeDataset
 
 
@@ -48,3 +48,17 @@ def test_a_constant_for_every_channel() -> None:
     found = constants([task], [batch])
     assert found["flow"].tolist() == [1, 10]
     assert scores([task], found, [batch])["flow", "keypoint_err"] == pytest.approx((11 + 0 + 11) / 3)
+
+
+def test_constants_of_tasks_per_image() -> None:
+    """Odds of 2 to 1 and of 1 to 3, unknown labels not counted; a constant has the size of its targets."""
+    labels = torch.tensor([[1.0, 0.0], [1.0, 0.0], [0.0, 0.0], [torch.nan, 1.0]])[:, :, None, None]
+    classes = torch.tensor([0, 1, 1, 1])[:, None, None, None]
+    masks = dict.fromkeys(("labels", "class"), torch.ones(4, 1, 1, 1, dtype=torch.bool))
+    batch = Batch(torch.zeros(4, 3, 8, 8), {"labels": labels, "class": classes}, masks, tuple("abcd"))
+    tasks = [multilabel(2, name="labels"), classification(2, name="class")]
+    found = constants(tasks, [batch])
+    assert found["labels"].exp().tolist() == pytest.approx([2, 1 / 3])
+    values = scores(tasks, found, [batch])
+    assert values["labels", "label_accuracy"] == pytest.approx((2 / 3 + 3 / 4) / 2)
+    assert values["class", "balanced_accuracy"] == 0.5

@@ -134,24 +134,35 @@ def test_a_plugin_must_not_take_the_name_of_ours(tmp_path: Path, monkeypatch: py
     assert identity_of(old, []) == old
 
 
-def test_factors_of_other_tasks_and_of_one_change_nothing() -> None:
-    def keys(scale: dict[str, Any] | None) -> dict[str, str]:
-        attack = {
-            "name": "single",
-            "objective": {"_target_": f"{OBJECTIVES}.Single"},
-            "step": {"_target_": f"{STEPS}.FGSM"},
-            "tasks": None,
-            "random_start": False,
-            "restarts": 1,
-            "loss_scale": scale,
-        }
-        config = {"attack": attack, "plugins": []}
-        attacks = build_attacks(config, build_objective_and_step(config), three_tasks())
-        return {plan.identity["target"]: plan.key for plan in plans(config, {}, attacks, [4.0])}
+def single_keys(**options: Any) -> dict[str, str]:
+    """Target -> key of `single` with some options of an attack."""
+    attack = {
+        "name": "single",
+        "objective": {"_target_": f"{OBJECTIVES}.Single"},
+        "step": {"_target_": f"{STEPS}.FGSM"},
+        "tasks": None,
+        "random_start": False,
+        "restarts": 1,
+        **options,
+    }
+    config = {"attack": attack, "plugins": []}
+    attacks = build_attacks(config, build_objective_and_step(config), three_tasks())
+    return {plan.identity["target"]: plan.key for plan in plans(config, {}, attacks, [4.0])}
 
-    plain, scaled = keys(None), keys({"depth": 10, "normals": 1})
+
+def test_factors_of_other_tasks_and_of_one_change_nothing() -> None:
+    plain, scaled = single_keys(), single_keys(loss_scale={"depth": 10, "normals": 1})
     assert {target for target in plain if plain[target] != scaled[target]} == {"depth"}
-    assert keys({"depth": 10.0}) == scaled
+    assert single_keys(loss_scale={"depth": 10.0}) == scaled
+
+
+def test_raw_logits_are_what_was_before_there_was_a_choice() -> None:
+    plain, normalised = single_keys(), single_keys(logits="normalised")
+    assert single_keys(logits="raw") == plain
+    assert {target for target in plain if plain[target] != normalised[target]} >= {"segmentation"}
+    assert plain["all"] == normalised["all"], "the clean cell"
+    with pytest.raises(UsageError, match=r"attack\.logits=half: expected raw or normalised"):
+        single_keys(logits="half")
 
 
 # Old identities

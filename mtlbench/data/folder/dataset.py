@@ -13,7 +13,7 @@ from mtlbench.data.augment import Augment, View
 from mtlbench.data.batch import Sample
 from mtlbench.data.files import Array
 from mtlbench.data.folder.decode import IGNORE, absent, read_image, read_target
-from mtlbench.data.folder.description import ATTRIBUTES, CLASSES, DEPTH, NORMALS, Target, read_description
+from mtlbench.data.folder.description import ATTRIBUTES, CLASSES, DEPTH, NORMALS, UNNAMED, Target, read_description
 from mtlbench.data.folder.labels import Labels, from_folders, from_table
 from mtlbench.data.folder.listing import Listing, list_images
 from mtlbench.data.folder.places import Place
@@ -40,7 +40,7 @@ class FolderDataset(ListedDataset):
         augment: the training form; None makes it equal to the test form.
         seed: of the augmentation.
         limit: keep the first so many images.
-        name: as in conf/dataset.
+        name: as in conf/dataset; ``folder`` takes that of the description's file, which tells datasets apart.
         follow_links: symbolic links may lead out of the root.
 
     Raises:
@@ -57,11 +57,12 @@ class FolderDataset(ListedDataset):
         augment: Augment | None = None,
         seed: int = 0,
         limit: int | None = None,
-        name: str = "folder",
+        name: str = UNNAMED,
         follow_links: bool = False,
     ) -> None:
         self.description = read_description(describe)
         self.tasks = tuple(task_of(target, self.description.source) for target in self.description.targets)
+        name = self.description.name if name == UNNAMED else name
         folder = existing_root(root, name)
         listing = list_images(self.description, split, folder, follow_links)
         self._maps = tuple(target for target in self.description.targets if not target.per_image)

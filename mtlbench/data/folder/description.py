@@ -9,6 +9,7 @@
 docs/datasets.md has every key.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from fractions import Fraction
@@ -38,6 +39,7 @@ KINDS: dict[str, tuple[str, ...]] = {
 }
 """Kind of a task -> its keys, beside `kind` and `missing`."""
 
+OPTION, UNNAMED = "dataset.describe", "folder"
 NOT_OF_INVERSE = "rel_err and the deltas of inverse depth are other quantities than those of depth"
 KNOWN = Path(__file__).parent / "known"
 """Ready descriptions."""
@@ -110,6 +112,13 @@ class Description:
     splits: Mapping[str, Split]
     targets: tuple[Target, ...]
 
+    @property
+    def name(self) -> str:
+        """What its dataset is called unless it has a name of its own: as its file, in letters that names have."""
+        if self.source == OPTION:
+            return UNNAMED
+        return re.sub(r"[^\w.-]", "_", Path(self.source).stem, flags=re.ASCII)[:60].lstrip(".-") or UNNAMED
+
     def settings(self) -> dict[str, object]:
         """All that can change a sample, as plain data: neither the root nor the name of the file."""
         return {
@@ -128,12 +137,11 @@ def read_description(where: object) -> Description:
     Raises:
         UsageError: there is none, or it says something that is not right; the message names file, key and value.
     """
-    option = "dataset.describe"
     if isinstance(where, Mapping):
-        return _description(where, option, Path())
+        return _description(where, OPTION, Path())
     if where is None or not str(where).strip():
         shown = "null" if where is None else where
-        raise UsageError(f"{option}={shown}: expected a yaml file of yours, or one of {', '.join(known())}")
+        raise UsageError(f"{OPTION}={shown}: expected a yaml file of yours, or one of {', '.join(known())}")
     text = str(where)
     if text in known():
         path = KNOWN / f"{text}.yaml"
@@ -141,7 +149,7 @@ def read_description(where: object) -> Description:
         path = Path(text).expanduser()
     else:
         raise UsageError(
-            f"{option}={text}: expected a file that ends in .yaml, or one of {', '.join(known())}{near(text, known())}"
+            f"{OPTION}={text}: expected a file that ends in .yaml, or one of {', '.join(known())}{near(text, known())}"
         )
     return _description(read_yaml(path, UsageError), str(path), path.parent)
 

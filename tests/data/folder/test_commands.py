@@ -27,8 +27,8 @@ def test_verify_and_info(call: Callable, tmp_path: Path, name: str) -> None:
     given = options(name, tmp_path / name)
     done = call("data", "action=verify", *given)
     assert done.status == 0, done.err
-    assert "folder, train" in done.out
-    assert "folder, test" in done.out
+    assert f"{name}, train" in done.out, "called as the file of its description"
+    assert f"{name}, test" in done.out
     shown = call("data", "action=info", *given)
     assert shown.status == 0, shown.err
     assert f"images of {SIZE[0]}x{SIZE[1]} pixels" in shown.out
@@ -65,10 +65,10 @@ def test_the_root_may_stand_in_the_description(call: Callable, tmp_path: Path) -
     (tmp_path / "data").mkdir()
     text = LAYOUTS["adashare"](tmp_path / "data" / "nyu")
     (tmp_path / "data" / "mine.yaml").write_text(f"root: nyu\n{text}")
-    given = ("dataset=folder", "dataset.describe=data/mine.yaml", "dataset.resolution=16", "dataset.name=mine")
+    given = ("dataset=folder", "dataset.describe=data/mine.yaml", "dataset.resolution=16", "dataset.name=my_own")
     done = call("data", *given)
     assert done.status == 0, done.err
-    assert "mine, test: 3 images" in done.out
+    assert "my_own, test: 3 images" in done.out
     elsewhere = call("data", *given, "dataset.root=nowhere")
     assert (elsewhere.status, "dataset.root=nowhere: no such folder" in elsewhere.err) == (ENVIRONMENT, True)
 

@@ -1,5 +1,6 @@
 """Six published layouts, each read by a description of a few lines, to the tensors that their files stand for."""
 
+import pickle
 from pathlib import Path
 
 import cv2
@@ -51,6 +52,14 @@ def test_every_split_reads_verifies_and_makes_batches(name: str, tmp_path: Path)
             task.check_shapes(prediction, batch.targets[task.name].shape, batch.masks[task.name].shape)
             assert batch.masks[task.name].any(), task.name
         assert len(fingerprint(dataset)) == 64
+
+
+def test_it_can_be_sent_to_worker_processes(tmp_path: Path) -> None:
+    dataset = made("mvtec_ad", tmp_path, augment=Augment())
+    sent = pickle.loads(pickle.dumps(dataset))
+    ours, theirs = dataset.sample(3, 1), sent.sample(3, 1)
+    assert torch.equal(ours.image, theirs.image)
+    assert all(torch.equal(ours.targets[task], theirs.targets[task]) for task in ours.targets)
 
 
 @pytest.mark.parametrize("name", LAYOUTS)

@@ -204,6 +204,14 @@ def test_the_canary_would_sing(tmp_path: Path) -> None:
     assert (tmp_path / "canary").is_dir()
 
 
+def test_a_description_is_called_as_its_file(root: Path) -> None:
+    """In letters that any file name may have: checkpoints and tables are called so."""
+    for file, name in {"shop.yaml": "shop", "my parts (2).yaml": "my_parts__2_", "...yaml": "folder"}.items():
+        (root.parent / file).write_text(TEXT)
+        assert FolderDataset(root, "test", root.parent / file, SIZE).name == name
+    assert FolderDataset(root, "test", root.parent / "shop.yaml", SIZE, name="own").name == "own"
+
+
 def test_names_of_ready_descriptions() -> None:
     for wrong, message in {
         "cityscape": "did you mean cityscapes?",
