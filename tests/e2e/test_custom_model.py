@@ -36,7 +36,7 @@ def wrong():
     return "net"
 """
 SMALL = ("dataset.images=39", "dataset.resolution=32", "attack.step.steps=2", "eps=4")
-CUSTOM = ("model=custom", "model.build=my_nets:build", "model.outputs=my_nets:split", "plugins=[my_nets]")
+CUSTOM = ("model=custom", "model.build=my_nets:build", "model.outputs=my_nets:split", "plugins=[my_nets]", "model.probe=null")
 
 
 @pytest.fixture
