@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from mtlbench.experiment.trained import Trained
+    from mtlbench.probing.finding import Probe
 
 
 @dataclass
@@ -18,6 +19,7 @@ class Session:
         computed: keys of the cells, and folders of the models, that it computed.
         failed: cell -> what it is and why it failed; this invocation does not try it again.
         trained: the model of the last point, which the next one often shares.
+        probes: weights -> what the probe says of a model of the user.
         said: what was said already, and is not said again for every point of a sweep.
     """
 
@@ -27,4 +29,5 @@ class Session:
     computed: set[str] = field(default_factory=set)
     failed: dict[str, str] = field(default_factory=dict)
     trained: "Trained | None" = None
+    probes: dict[str, "Probe"] = field(default_factory=dict)
     said: set[str] = field(default_factory=set)

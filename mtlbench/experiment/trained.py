@@ -12,7 +12,7 @@ from torch import nn
 from mtlbench.config import Config
 from mtlbench.config.build import identity_of
 from mtlbench.config.dataset import open_dataset
-from mtlbench.data.batch import first_images
+from mtlbench.data.batch import collate
 from mtlbench.engine.training import train
 from mtlbench.errors import BusyError, CheckpointError, UsageError
 from mtlbench.experiment.setup import AUTO, Setup, given, say, say_left_out, weights_file
@@ -142,11 +142,15 @@ def _probed(setup: Setup, model: Adapted) -> Probe | None:
     if how is None:
         return None
     one_of(how, "model.probe", (STRICT, WARN))
-    found = ask(model, setup.test.tasks, first_images(setup.test, IMAGES).to(setup.device))
+    key, known = model.identity()["weights"], setup.session.probes
+    if key not in known:
+        first = collate([setup.test.sample(index) for index in range(min(IMAGES, len(setup.test)))])
+        known[key] = ask(model, setup.test.tasks, first.to(setup.device))
+    found = known[key]
     if how == STRICT:
         found.require("model.probe=warn goes on anyway, model.probe=null does not ask")
     if found.of("refuse") or found.of("warn"):
-        _say_once(setup, str(found))
+        say(str(found), setup.session)
     return found
 
 

@@ -69,8 +69,7 @@ class Probe:
             return
         reasons = [f"  - {finding}" for finding in self.of("refuse")]
         raise ModelError(
-            "\n".join(["the probe refuses the model, its tables would be wrong:", *reasons])
-            + f"\n{otherwise}"
+            "\n".join(["the probe refuses the model, its tables would be wrong:", *reasons]) + f"\n{otherwise}"
         )
 
     def described(self) -> list[dict[str, Any]]:
