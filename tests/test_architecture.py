@@ -54,7 +54,7 @@ NARROWER: dict[tuple[str, str], set[str]] = {
     ("models", "storage"): {"files"},
     ("process", "storage"): {"owner", "failures"},
     ("engine", "storage"): {"files"},
-    ("engine", "process"): {"progress", "stops"},
+    ("engine", "process"): {"progress", "signals"},
     ("config", "process"): {"progress"},
     ("config", "studies"): {"STUDIES"},
     ("config", "storage"): {"outputs"},

@@ -54,8 +54,8 @@ class Attack:
             raise UsageError(f"attack.norm={self.norm}: {self.step.name} steps in {', '.join(self.step.norms)} only")
 
     @property
-    def parts(self) -> tuple["Attack", ...]:
-        """The attacks of whose results this one is the best per image; none where it climbs by itself."""
+    def alternatives(self) -> tuple["Attack", ...]:
+        """The attacks whose best result per image is taken; empty for an attack that climbs by itself."""
         objectives = self.objective.alternatives(len(self.tasks))
         return tuple(replace(self, objective=one, judge=self.objective) for one in objectives)
 
@@ -71,8 +71,8 @@ class Attack:
         Returns:
             Attacked images [B, 3, H, W], within eps of `x` and inside [0, 1].
         """
-        if parts := self.parts:
-            return self.select([part(losses, x, eps, random.copy()) for part in parts], losses, x)
+        if alternatives := self.alternatives:
+            return self.select([attack(losses, x, eps, random.copy()) for attack in alternatives], losses, x)
         ball, seen = BALLS[self.norm](x, eps, random), self._scaled(losses)
         with torch.no_grad():
             objective = self.objective.bind(seen, x)

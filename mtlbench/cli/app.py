@@ -19,7 +19,7 @@ from mtlbench.config.folder import conf_dir
 from mtlbench.config.overrides import check_added, check_overrides, elsewhere
 from mtlbench.config.quoting import as_typed
 from mtlbench.errors import UsageError
-from mtlbench.process import stops
+from mtlbench.process import signals
 
 # ${choose:FLAG,YES,NO} in conf/: what an experiment sweeps over may depend on an option.
 OmegaConf.register_new_resolver("choose", lambda flag, yes, no: yes if flag is True else no, replace=True)
@@ -57,7 +57,7 @@ def _run(command: str, arguments: Sequence[str]) -> int:
         sweep.retry_waiting()
         action.finish()
     except Exception as error:  # the last boundary: one message and an exit status, whatever it was
-        if stops.received:
+        if signals.received:
             raise
         if isinstance(error, HydraException):
             error = UsageError(explained(error, command, arguments))

@@ -10,7 +10,7 @@ from difflib import get_close_matches
 from functools import partial
 from types import FrameType
 
-from mtlbench.process import stops, streams
+from mtlbench.process import signals, streams
 
 COMMANDS = {
     "attack": "attack trained models over a list of epsilons; write ARP and transferability tables",
@@ -43,8 +43,8 @@ def usage() -> str:
 def main() -> None:
     """Entry point of the console script; leaves with one of the exit statuses of `mtlbench.errors`."""
     streams.reopen()
-    signals = stops.received
-    signals.clear()
+    received = signals.received
+    received.clear()
     statuses: list[int] = []
     asked: list[int] = []
     supervised = _sets_timeout(sys.argv[1:])
@@ -52,9 +52,9 @@ def main() -> None:
     def stop(number: int, frame: FrameType | None) -> None:
         if statuses:  # all is done but the end of the process
             os._exit(statuses[0])
-        if signals and supervised:  # by a parent that has its own count, and passes on what we may have got ourselves
+        if received and supervised:  # by a parent that has its own count, and passes on what we may have got ourselves
             return
-        if signals:  # asked twice: at once. Files are whole or absent, so nothing can be torn.
+        if received:  # asked twice: at once. Files are whole or absent, so nothing can be torn.
             os._exit(128 + number)
         if not asked:
             asked.append(number)
@@ -64,13 +64,13 @@ def main() -> None:
             # C++ that is being loaded ends the process where an exception passes through it: again, a little later.
             _later(0.05, os.kill, os.getpid(), number)
             return
-        signals.append(number)
+        received.append(number)
         raise KeyboardInterrupt if number == signal.SIGINT else Terminated
 
     def lost(about: "sys.UnraisableHookArgs") -> None:
-        if signals and isinstance(about.exc_value, (KeyboardInterrupt, Terminated)):
+        if received and isinstance(about.exc_value, (KeyboardInterrupt, Terminated)):
             # The signal came while a destructor ran, which swallows every exception: once more, a little later.
-            _later(0.05, os.kill, os.getpid(), signals.pop())
+            _later(0.05, os.kill, os.getpid(), received.pop())
         else:
             sys.__unraisablehook__(about)
 
@@ -82,13 +82,13 @@ def main() -> None:
         with streams.guarded():
             status = (_dispatch_supervised if supervised else dispatch)(sys.argv[1:])
     except BaseException:
-        if not signals:
+        if not received:
             raise
     finally:
         sys.unraisablehook = before
-    if signals:
-        _say_stopped(signals[0])
-        status = 128 + signals[0]
+    if received:
+        _say_stopped(received[0])
+        status = 128 + received[0]
     streams.close()
     statuses.append(status)
     sys.exit(statuses[0])

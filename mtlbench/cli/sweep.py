@@ -22,7 +22,7 @@ from mtlbench.cli.hydra_errors import as_message, misresolved, say
 from mtlbench.config.unread import check_read
 from mtlbench.config.values import check_values
 from mtlbench.errors import BusyError, MtlbenchError, message
-from mtlbench.process import stops
+from mtlbench.process import signals
 from mtlbench.storage.files import write_atomically
 
 log = logging.getLogger(__name__)
@@ -128,7 +128,7 @@ class Sweep:
         except BusyError as error:
             self.waiting.append((point, error))
         except (Exception, SystemExit) as error:  # whatever it is, the other points go on
-            if stops.received:
+            if signals.received:
                 raise
             self._failed(point, error)
 

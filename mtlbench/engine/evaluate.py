@@ -22,7 +22,7 @@ from mtlbench.metrics.measure import Measured, measure
 from mtlbench.metrics.statistics import STATISTICS
 from mtlbench.metrics.visibility import visibility
 from mtlbench.models.model import MultiTaskModel
-from mtlbench.process import stops
+from mtlbench.process import signals
 from mtlbench.process.progress import Progress, silent
 from mtlbench.tasks import Task
 
@@ -64,15 +64,15 @@ class Record:
 
     def add(self, measured: Measured, images: int, gradients: int = 0) -> None:
         """Append the statistics of the next `images` images, and the gradients that were evaluated for them."""
-        parts, pooled, done, earlier = self._state
+        batches, pooled, done, earlier = self._state
         pooled = {name: pooled[name] + value if name in pooled else value for name, value in measured.pooled.items()}
         # One step: a signal may stop the pass at any moment, and what it finds must belong together.
-        self._state = [*parts, measured.per_image], pooled, done + images, earlier + gradients
+        self._state = [*batches, measured.per_image], pooled, done + images, earlier + gradients
 
     def arrays(self) -> dict[str, np.ndarray]:
         """Per-image statistics [N, k] in the loader's order and pooled ones [k], on the host."""
-        parts, pooled, _, _ = self._state
-        joined = {name: torch.cat([part[name] for part in parts]) for name in (parts[0] if parts else ())}
+        batches, pooled, _, _ = self._state
+        joined = {name: torch.cat([batch[name] for batch in batches]) for name in (batches[0] if batches else ())}
         return {name: value.cpu().numpy() for name, value in (joined | pooled).items()}
 
     @staticmethod
@@ -121,7 +121,7 @@ class Pass:
     Attributes:
         model: frozen, on the device.
         tasks: all its tasks.
-        cells: what to compute; the parts of a cell before it.
+        cells: what to compute; the alternatives of a cell before it.
         seed: of random starts and noise.
     """
 
@@ -147,20 +147,20 @@ class Pass:
                 with torch.no_grad():
                     before, after = losses(batch.image[part]), losses(images[part])
             measured.per_image["rise"] = attack.rise(before, after, batch.image[part])[:, None]
-            measured.per_image.update(self._checks(batch[part], images[part], cell.eps / GREY, attack.norm))
+            measured.per_image.update(self._diagnostics(batch[part], images[part], cell.eps / GREY, attack.norm))
             return measured
 
         return _in_halves(len(batch), statistics, Measured.join)
 
-    def attacked(self, batch: Batch, cell: Plan, parts: Sequence[Tensor]) -> tuple[Tensor, int]:
-        """The images that the attack of a cell finds, chosen from what its `parts` have found, if it has any.
+    def attacked(self, batch: Batch, cell: Plan, alternatives: Sequence[Tensor]) -> tuple[Tensor, int]:
+        """Attack a batch: the attacked images, and the number of gradients evaluated for them, over all images.
 
-        And the gradients that were evaluated for it, over all images.
+        Where the cell has alternatives, the images are chosen from `alternatives`, the attacked images of each.
         """
         assert cell.attack is not None
         losses = Counted(self._losses(batch, cell.attack))
-        if parts:
-            return cell.attack.select(parts, losses, batch.image), losses.gradients
+        if alternatives:
+            return cell.attack.select(alternatives, losses, batch.image), losses.gradients
         eps = batch.image.new_full((len(batch),), cell.eps / GREY)
         return cell.attack(losses, batch.image, eps, PerImage(self.seed, batch.names)), losses.gradients
 
@@ -179,7 +179,7 @@ class Pass:
         measured.per_image["losses"] = losses.T
         return measured
 
-    def _checks(self, batch: Batch, image: Tensor, radius: float, norm: str) -> dict[str, Tensor]:
+    def _diagnostics(self, batch: Batch, image: Tensor, radius: float, norm: str) -> dict[str, Tensor]:
         """Per image [B, 1]: distance outside ball and box, visibility, whether the model was in training mode."""
         eps = batch.image.new_full((len(batch),), radius)
         moved = BALLS[norm](batch.image, eps, PerImage(self.seed, batch.names)).distance(image)
@@ -196,11 +196,11 @@ class Pass:
         logits leave cross-entropy no gradient.
         """
         losses = TaskLosses(self.model, self.tasks, batch.targets, batch.masks, clean=batch.image)
-        parts = Total().parts(losses, batch.image)[0].flatten(2)
+        directions = Total().task_directions(losses, batch.image)[0].flatten(2)
         found = {
-            "gradient": parts.abs().mean(2).T / GREY,
-            "gradient_zero": (parts == 0).double().mean(2).T,
-            "gradient_nonfinite": (~parts.isfinite()).double().mean(2).T,
+            "gradient": directions.abs().mean(2).T / GREY,
+            "gradient_zero": (directions == 0).double().mean(2).T,
+            "gradient_nonfinite": (~directions.isfinite()).double().mean(2).T,
         }
         with torch.no_grad():
             predictions = self.model(batch.image)
@@ -236,11 +236,11 @@ class Share:
 
     def _search(self, cell: Plan) -> Tensor:
         batch, kept = self.batch, self._kept
-        parts = [kept.pop(part.key) if part.key in kept else self._search(part) for part in cell.parts]
-        self.gradients[cell.key] = sum(self.gradients[part.key] for part in cell.parts)
+        found = [kept.pop(one.key) if one.key in kept else self._search(one) for one in cell.alternatives]
+        self.gradients[cell.key] = sum(self.gradients[one.key] for one in cell.alternatives)
 
         def some(rows: slice) -> Tensor:
-            images, gradients = self.work.attacked(batch[rows], cell, [part[rows] for part in parts])
+            images, gradients = self.work.attacked(batch[rows], cell, [images[rows] for images in found])
             self.gradients[cell.key] += gradients
             return images
 
@@ -271,8 +271,8 @@ def evaluate(
     images: int,
     progress: Progress = silent,
     records: dict[str, Record] | None = None,
-    failed: Callable[[str, BaseException], None] | None = None,
-    begins: Callable[[str], None] = lambda key: None,
+    on_failure: Callable[[str, BaseException], None] | None = None,
+    on_cell: Callable[[str], None] = lambda key: None,
 ) -> dict[str, Record]:
     """Run every cell on every batch; each image is decoded once.
 
@@ -281,12 +281,12 @@ def evaluate(
         loader: batches of the split in order.
         device: where the model is.
         images: number of images the loader gives, for `progress`.
-        progress: told after every batch.
+        progress: callback, called after every batch.
         records: cell -> what is known of it already. It is filled in place, so that whoever holds it has a
             whole number of batches of every cell at any moment.
-        failed: told of a cell that raised something, which is then left out while the others go on; without it
-            the first failure ends the pass.
-        begins: told of every cell before each of its batches.
+        on_failure: callback (key, error) for a cell that raised an error; the other cells continue. None: the first
+            failure ends the pass.
+        on_cell: callback (key), called for every cell before each of its batches.
 
     Returns:
         key of the cell -> its record; a failed cell's ends before the batch that it failed on.
@@ -300,7 +300,7 @@ def evaluate(
             stop = start + len(whole)
             if any(records[cell.key].done < stop for cell in cells):
                 batch = whole.to(device)
-                for cell in _next(work, cells, records, batch, start, failed, begins):
+                for cell in _next(work, cells, records, batch, start, on_failure, on_cell):
                     cells.remove(cell)
             start = stop
             progress(stop, images, f"images, {len(cells)} cells at once")
@@ -313,12 +313,12 @@ def _next(
     records: Mapping[str, Record],
     batch: Batch,
     start: int,
-    failed: Callable[[str, BaseException], None] | None,
-    begins: Callable[[str], None],
+    on_failure: Callable[[str, BaseException], None] | None,
+    on_cell: Callable[[str], None],
 ) -> list[Plan]:
     """Add the batch whose first image is number `start` to every cell that does not have it; the cells that failed."""
     missing = [cell for cell in cells if records[cell.key].done < start + len(batch)]
-    wanted = {part.key for cell in missing for part in cell.parts}
+    wanted = {one.key for cell in missing for one in cell.alternatives}
     shares: dict[int, Share] = {}
     lost = []
     for cell in missing:
@@ -328,12 +328,12 @@ def _next(
         if have not in shares:
             shares[have] = Share(work, batch[have:], wanted)
         share = shares[have]
-        begins(cell.key)
+        on_cell(cell.key)
         try:
             record.add(work.batch(share, cell), len(share.batch), share.gradients.get(cell.key, 0))
         except (Exception, SystemExit) as error:
-            if failed is None or stops.received:
+            if on_failure is None or signals.received:
                 raise
-            failed(cell.key, error)
+            on_failure(cell.key, error)
             lost.append(cell)
     return lost

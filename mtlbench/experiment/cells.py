@@ -16,9 +16,9 @@ LINF = "linf"
 """The norm of results of before there was a choice: their identity does not name it."""
 
 
-def plan(identity: Mapping[str, Any], attack: Attack | None, eps: float, parts: Sequence[Plan] = ()) -> Plan:
+def plan(identity: Mapping[str, Any], attack: Attack | None, eps: float, alternatives: Sequence[Plan] = ()) -> Plan:
     """The cell of an identity, under its content key."""
-    return Plan(content_key(identity), attack, eps, identity, tuple(parts))
+    return Plan(content_key(identity), attack, eps, identity, tuple(alternatives))
 
 
 def clean_plan(model: Mapping[str, Any]) -> Plan:
@@ -30,7 +30,7 @@ def clean_plan(model: Mapping[str, Any]) -> Plan:
 def plans(
     config: Config, model: Mapping[str, Any], attacks: Mapping[str, Attack], epsilons: list[float]
 ) -> list[Plan]:
-    """The clean cell, then every target at every epsilon, each behind its parts.
+    """The clean cell, then every target at every epsilon, each after its alternatives.
 
     Args:
         config: its ``attack`` group names the attack.
@@ -41,12 +41,12 @@ def plans(
     found = [clean_plan(model)]
     for target, attack in attacks.items():
         for eps in epsilons:
-            parts = [
-                plan({**model, **attack_identity(part.objective.name, EVERY_TASK, part), "eps": eps}, part, eps)
-                for part in attack.parts
+            alternatives = [
+                plan({**model, **attack_identity(one.objective.name, EVERY_TASK, one), "eps": eps}, one, eps)
+                for one in attack.alternatives
             ]
             identity = {**model, **attack_identity(config["attack"]["name"], target, attack), "eps": eps}
-            found += [*parts, plan(identity, attack, eps, parts)]
+            found += [*alternatives, plan(identity, attack, eps, alternatives)]
     return found
 
 

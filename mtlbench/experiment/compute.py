@@ -21,7 +21,7 @@ from mtlbench.identity import decisive
 from mtlbench.metrics.formulas import formulas_of
 from mtlbench.models.measured import record_of
 from mtlbench.models.model import MultiTaskModel
-from mtlbench.process import stops, watchdog
+from mtlbench.process import signals, watchdog
 from mtlbench.process.progress import Progress
 from mtlbench.process.watchdog import Screen
 from mtlbench.storage import owner
@@ -77,7 +77,7 @@ def complete(job: Job) -> None:
     """
     job.store.tidy()
     for plan in job.plans:
-        if plan.parts and plan.key in job.store and any(part.key not in job.store for part in plan.parts):
+        if plan.alternatives and plan.key in job.store and any(p.key not in job.store for p in plan.alternatives):
             job.store.spread(plan.key)
     try:
         mine, others = _claim(job)
@@ -150,7 +150,7 @@ class _Run:
             for key in self._unfinished():
                 self._save(key)
         except (Exception, SystemExit) as error:
-            for key in () if stops.received else self._unfinished():
+            for key in () if signals.received else self._unfinished():
                 self._fail(key, error, shown=False)  # the caller shows it, once for all of them
             raise
         finally:
@@ -166,7 +166,7 @@ class _Run:
         labels = {key: plan.label for key, plan in self.plans.items()}
         watchdog.cells(job.store.folder, labels, go_on=not (self.session.force or self.session.fail_fast))
 
-        def told(images: int, total: int, note: str) -> None:
+        def on_batch(images: int, total: int, note: str) -> None:
             watchdog.at(None)
             if time.monotonic() - self.saved > SECONDS_BETWEEN_SAVES:
                 self._keep()
@@ -174,7 +174,7 @@ class _Run:
 
         first = partial(_image, job)
         self.measured = decisive({"sharing_measured": record_of(job.model, first)})
-        evaluate(work, loader, job.device, job.images, told, self.records, self._failed, watchdog.at)
+        evaluate(work, loader, job.device, job.images, on_batch, self.records, self._failed, watchdog.at)
 
     def _failed(self, key: str, error: BaseException) -> None:
         self._fail(key, error, shown=True)

@@ -83,7 +83,7 @@ def _compute(setup: Setup, trained: Trained, dataset: ImageDataset, wanted: Sequ
     origin = provenance.record(setup.device) | {
         "batch_size": config["batch_size"],
         "recipe": trained.recipe,
-        "config": _again(config),
+        "config": _reproducible_config(config),
         **left_out.record(dataset),
     }
     if trained.cost:
@@ -113,8 +113,8 @@ def loader_of(setup: Setup, dataset: ImageDataset) -> Iterable[Batch]:
     return in_order(dataset, at_once, config["workers"])
 
 
-def _again(config: Config) -> dict[str, Any]:
-    """The configuration that computes the same cells again."""
+def _reproducible_config(config: Config) -> dict[str, Any]:
+    """The options that reproduce the same cells."""
     return {key: value for key, value in config.items() if key not in ("run_dir", "force", "fail_fast", "wait")}
 
 

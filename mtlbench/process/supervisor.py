@@ -61,12 +61,12 @@ class Watch:
         *lines, self._rest = (self._rest + data).split(b"\n")
         for line in filter(None, lines):
             try:
-                told = loads(line)
+                message = loads(line)
             except ValueError:
                 self.stack.append(line.decode(errors="replace"))
             else:
-                self.failed |= told.pop("failed", {})
-                vars(self).update(told)
+                self.failed |= message.pop("failed", {})
+                vars(self).update(message)
 
     def tick(self) -> signal.Signals | None:
         """A tick has passed without a word; what to send, if anything."""
@@ -94,33 +94,33 @@ class Watch:
 
 
 def follow(pipe: int, pid: int) -> tuple[Watch, bool]:
-    """Watch a process until it ends; what it told, and whether it hung and was killed.
+    """Watch a process until it ends; what it reported, and whether it hung and was killed.
 
     Args:
         pipe: what it tells.
         pid: its number.
     """
-    told = Watch()
+    observed = Watch()
     while True:
         if _readable(pipe):
             data = os.read(pipe, 1 << 16)
             if not data:
-                return told, False
-            told.heard(data)
+                return observed, False
+            observed.heard(data)
             continue
         state = owner.state(pid)
         if state in owner.DEAD:
-            return told, False  # a worker of its own has kept the pipe open
-        number = None if state in owner.STOPPED else told.tick()
+            return observed, False  # a worker of its own has kept the pipe open
+        number = None if state in owner.STOPPED else observed.tick()
         with suppress(ProcessLookupError):
             if number == signal.SIGKILL:
                 os.kill(pid, watchdog.DUMP)
                 for _ in range(MOST_READS):
                     if not _readable(pipe):
                         break
-                    told.heard(os.read(pipe, 1 << 16))
+                    observed.heard(os.read(pipe, 1 << 16))
                 os.kill(pid, signal.SIGKILL)
-                return told, True
+                return observed, True
             if number is not None:
                 os.kill(pid, number)
 
@@ -131,9 +131,9 @@ def _readable(pipe: int) -> bool:
 
 def watch(pid: int) -> None:
     """Watch the process at the other end of stdin, which has nobody to go on after it."""
-    told, hung = follow(0, pid)
+    observed, hung = follow(0, pid)
     if hung:
-        told.record()
+        observed.record()
 
 
 def supervise(work: Callable[[], int], stopped: Callable[[int], None]) -> int:
@@ -159,17 +159,17 @@ def supervise(work: Callable[[], int], stopped: Callable[[int], None]) -> int:
         os.close(theirs)
         with _passed_on(child, asked, stopped):
             signal.pthread_sigmask(signal.SIG_SETMASK, mask)
-            told, hung = follow(pipe, child)
+            observed, hung = follow(pipe, child)
             status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
         os.close(pipe)
         if hung:
-            told.record()
-            watchdog.given_up.update(told.failed)
+            observed.record()
+            watchdog.given_up.update(observed.failed)
         if asked and status == -signal.SIGKILL:
             return 128 + asked[0]
         if not hung:
             return status if status >= 0 else _die_of(-status)
-        if not (told.cells and told.go_on):
+        if not (observed.cells and observed.go_on):
             return HungError.status
 
 

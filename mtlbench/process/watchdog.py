@@ -110,11 +110,11 @@ def watched(screen: Screen, timeout: float | None) -> Screen:
     def open_watched(title: str) -> Iterator[Progress]:
         with screen(title) as progress, _watch(title, timeout):
 
-            def told(done: int, total: int, note: str) -> None:
+            def report(done: int, total: int, note: str) -> None:
                 _link.write(b"\n")
                 progress(done, total, note)
 
-            yield told
+            yield report
 
     return open_watched
 

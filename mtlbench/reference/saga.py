@@ -29,12 +29,12 @@ class ReferenceSAGA(Step):
         x, weights = start, None
         size, unit = ball.eps / self.steps, GREY * len(start)  # its gradients are of batch means, per grey level
         for _ in range(self.steps):
-            parts = objective.parts(losses, x)[0] / unit
+            directions = objective.task_directions(losses, x)[0] / unit
             if weights is None:
-                weights = torch.ones_like(parts)
-            blend = (weights * parts).sum(0)
-            ahead = self.losses.parts(losses, ball.project(x + size * blend.sign()))[0][-1] / unit
+                weights = torch.ones_like(directions)
+            blend = (weights * directions).sum(0)
+            ahead = self.losses.task_directions(losses, ball.project(x + size * blend.sign()))[0][-1] / unit
             slope = self.fit * size * GREY * (1 - torch.tanh(self.fit * blend) ** 2)
-            weights = weights + self.rate * len(parts) * ahead * slope * parts
-            x = ball.project(x + size * (weights * parts).sum(0).sign())
+            weights = weights + self.rate * len(directions) * ahead * slope * directions
+            x = ball.project(x + size * (weights * directions).sum(0).sign())
         return x

@@ -6,7 +6,7 @@ import numpy as np
 
 from mtlbench.scores import paired_difference
 from mtlbench.scores.wide import OK, block, levels
-from mtlbench.studies.base import MODEL, Evidence, Plot, Study, Table, arranged, tidy, units, way
+from mtlbench.studies.base import MODEL, Evidence, Plot, Study, Table, arranged, attack_settings, tidy, units
 
 
 def alpha(evidence: Evidence) -> Study:
@@ -18,9 +18,11 @@ def alpha(evidence: Evidence) -> Study:
     arps = evidence.arps[evidence.arps.index.get_level_values("attack") == "power"]
     keys = levels(arps)
     keys["alpha"] = [float(json.loads(options)["objective"]["alpha"]) for options in keys["options"]]
-    keys["way"], keys["units"] = way(keys), units(keys)
+    keys["attack_settings"], keys["units"] = attack_settings(keys), units(keys)
     table = tidy(arps, "arp_percent", alpha=keys["alpha"])
-    for _, group in keys.groupby([*MODEL, "step", "steps", "eps", "way", "units"], dropna=False, sort=False):
+    for _, group in keys.groupby(
+        [*MODEL, "step", "steps", "eps", "attack_settings", "units"], dropna=False, sort=False
+    ):
         rows = group.sort_values("alpha").index
         replicates = block(arps)[rows, 1:]
         if replicates.size and not np.isnan(replicates).any():

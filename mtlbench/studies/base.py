@@ -174,14 +174,14 @@ def _flat(value: object) -> str:
     return f"{value:g}" if isinstance(value, (int, float)) else str(value)
 
 
-def way(keys: pd.DataFrame) -> pd.Series:
-    """How each attack steps and starts and which tasks it sees, as text: attacks are compared only where it agrees."""
+def attack_settings(keys: pd.DataFrame) -> pd.Series:
+    """Step options, starts, norm and tasks of each attack, as JSON text; only attacks that share them are compared."""
     parsed = [json.loads(options) for options in keys["options"]]
     names = ("step_options", "starts", "norm", "tasks")
     return pd.Series([json.dumps([p.get(name) for name in names], sort_keys=True) for p in parsed], dtype=object)
 
 
 def units(keys: pd.DataFrame) -> pd.Series:
-    """By what each attack scales the losses, as text."""
+    """The factors by which each attack scales the losses, as JSON text."""
     parsed = [json.loads(options).get("objective", {}) for options in keys["options"]]
     return pd.Series([json.dumps(objective.get("loss_scale"), sort_keys=True) for objective in parsed], dtype=object)

@@ -7,7 +7,7 @@ import pandas as pd
 
 from mtlbench.scores.frame import names
 from mtlbench.scores.wide import SEARCH, WEIGHTING, block, levels
-from mtlbench.studies.base import MODEL, Evidence, Plot, Study, Table, arranged, labels, tidy, units, way
+from mtlbench.studies.base import MODEL, Evidence, Plot, Study, Table, arranged, attack_settings, labels, tidy, units
 
 PER_IMAGE, OF_RUN, SINGLE_TASK = "best weighting per image", "best weighting of the run", "best single task"
 
@@ -26,7 +26,7 @@ def cost(evidence: Evidence) -> Study:
     }
     arps = evidence.arps
     keys = levels(arps).assign(arp_percent=block(arps)[:, 0])
-    keys["method"], keys["way"], keys["units"] = labels(keys), way(keys), units(keys)
+    keys["method"], keys["attack_settings"], keys["units"] = labels(keys), attack_settings(keys), units(keys)
     keys["gradients_per_image"] = [spent.get(found, 0) for found in zip(keys["dataset"], keys["options"], strict=True)]
     rows = pd.concat([keys[~keys["attack"].isin((SEARCH, WEIGHTING))], *_searches(keys)])
     table = tidy(arps.iloc[rows.index], "arp_percent")
@@ -47,7 +47,9 @@ def cost(evidence: Evidence) -> Study:
 
 def _searches(keys: pd.DataFrame) -> Iterator[pd.DataFrame]:
     """The rows of each search that count, named by how the weighting is chosen, with what the search costs."""
-    for _, group in keys.groupby([*MODEL, "step", "steps", "eps", "way", "units"], dropna=False, sort=False):
+    for _, group in keys.groupby(
+        [*MODEL, "step", "steps", "eps", "attack_settings", "units"], dropna=False, sort=False
+    ):
         tried = group[group["attack"] == WEIGHTING].sort_values("arp_percent", ascending=False, kind="stable")
         weights = tried["options"].map(lambda options: json.loads(options)["objective"]["weights"])
         for row, search in group[group["attack"] == SEARCH].iterrows():

@@ -10,7 +10,7 @@ from mtlbench.scores.alarms import TINY_LOSS
 from mtlbench.scores.frame import REPLICATES, names
 from mtlbench.scores.wide import OK, levels
 from mtlbench.storage.store import Cell
-from mtlbench.studies.base import MODEL, Evidence, Plot, Study, Table, arranged, labels, tidy, way
+from mtlbench.studies.base import MODEL, Evidence, Plot, Study, Table, arranged, attack_settings, labels, tidy
 
 NAMES = ("dataset", "model", "training", "sharing")
 OF_MODEL = [*(name for name in MODEL if name not in ("seeds", "scores")), "seed", "weights"]
@@ -83,8 +83,8 @@ def _damages(evidence: Evidence) -> pd.DataFrame:
     wide = over_seeds(evidence.damages)
     wide = wide[wide.index.get_level_values("target") == "all"]
     keys = levels(wide)
-    keys["way"], keys["label"] = way(keys), labels(keys)
-    on = [*MODEL, "step", "steps", "eps", "way", "task"]
+    keys["attack_settings"], keys["label"] = attack_settings(keys), labels(keys)
+    on = [*MODEL, "step", "steps", "eps", "attack_settings", "task"]
     total = keys[keys["label"] == "total"].assign(row=keys.index[keys["label"] == "total"])
     base = keys[on].merge(total[[*on, "row"]].drop_duplicates(on, keep=False), how="left", on=on)["row"]
     known = base.notna().to_numpy()

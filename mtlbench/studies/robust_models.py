@@ -5,7 +5,7 @@ import pandas as pd
 from mtlbench.scores import accuracy_lost, over_seeds, paired_difference
 from mtlbench.scores.frame import names
 from mtlbench.scores.wide import block, levels
-from mtlbench.studies.base import MODEL, Evidence, Plot, Study, Table, arranged, labels, tidy, way
+from mtlbench.studies.base import MODEL, Evidence, Plot, Study, Table, arranged, attack_settings, labels, tidy
 from mtlbench.studies.clean_models import gain_over_baselines
 
 NAMES = ("dataset", "model", "training", "sharing")
@@ -17,7 +17,7 @@ def robust_models(evidence: Evidence) -> Study:
     """ARP of the same attacks on clean and adversarially trained models; what the training costs; DGBA's gain."""
     arps = evidence.arps
     keys = levels(arps).assign(arp_percent=block(arps)[:, 0])
-    keys["way"], keys["label"] = way(keys), labels(keys)
+    keys["attack_settings"], keys["label"] = attack_settings(keys), labels(keys)
     table = _against_clean(arps, keys)
     accuracy = _costs(evidence)
     plot = Plot(

@@ -43,10 +43,10 @@ TASKS = FakeDataset().tasks
 pytestmark = pytest.mark.usefixtures("one_thread")
 
 
-def plan(name: str, attack: Attack | None, eps: float = 8.0, parts: Sequence[Plan] = ()) -> Plan:
+def plan(name: str, attack: Attack | None, eps: float = 8.0, alternatives: Sequence[Plan] = ()) -> Plan:
     """A cell of that name."""
     identity = {"dataset": "fake", "model": "tiny", "sharing": "share2", "attack": name, "target": "all", "eps": eps}
-    return cells.plan(identity, attack, eps, parts)
+    return cells.plan(identity, attack, eps, alternatives)
 
 
 PLANS = (
@@ -189,7 +189,7 @@ def test_an_interrupted_pass_continues_bit_equal(job: Job, whole, error, after: 
     tried = again(job, **reading(FakeDataset(IMAGES, empty=[4])))
     complete(tried)
     assert_same(arrays(tried), whole)
-    assert files(tried) == set(), "the parts are gone"
+    assert files(tried) == set(), "the partial cells are gone"
     if after == 4:
         assert decoded(tried) == 0, "all was known already"
 
@@ -242,8 +242,10 @@ def test_another_batch_size_continues(job: Job, first: int, second: int) -> None
             )
 
 
-WEIGHTINGS = tuple(plan(f"part {i}", part) for i, part in enumerate(Attack(WeightedTotal(1), APGD(2), TASKS).parts))
-SEARCH = plan("weighted", Attack(WeightedTotal(1), APGD(2), TASKS), parts=WEIGHTINGS)
+WEIGHTINGS = tuple(
+    plan(f"part {i}", part) for i, part in enumerate(Attack(WeightedTotal(1), APGD(2), TASKS).alternatives)
+)
+SEARCH = plan("weighted", Attack(WeightedTotal(1), APGD(2), TASKS), alternatives=WEIGHTINGS)
 
 
 @pytest.mark.parametrize("stored", [(), (0,), (0, 1, 2), (3,)])

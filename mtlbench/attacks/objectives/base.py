@@ -35,7 +35,7 @@ class Objective(Identified, ABC):
         return self
 
     def alternatives(self, tasks: int) -> Sequence["Objective"]:
-        """What is climbed, of so many tasks, where this only scores which result is best per image; else nothing."""
+        """The objectives to climb for so many tasks, if this one only picks the best result per image; else empty."""
         return ()
 
     @abstractmethod
@@ -46,7 +46,7 @@ class Objective(Identified, ABC):
     def ascent(self, losses: Losses, x: Tensor) -> Ascent:
         """Direction and score at `x`."""
 
-    def parts(self, losses: Losses, x: Tensor) -> tuple[Tensor, Tensor]:
+    def task_directions(self, losses: Losses, x: Tensor) -> tuple[Tensor, Tensor]:
         """Per-task directions [T, B, 3, H, W], whose sum is the direction of a potential, and losses [T, B]."""
         with torch.enable_grad():
             x = x.detach().requires_grad_()

@@ -38,14 +38,14 @@ class SAGA(Step):
         """T + 1 gradients a step; the last iterate."""
         x, weights = start, None
         for _ in range(self.steps):
-            parts, _ = objective.parts(losses, x)
-            scale = parts.sum(0).abs().mean((1, 2, 3), keepdim=True)
-            parts = parts / torch.where(scale > 0, scale, torch.ones_like(scale))
+            directions, _ = objective.task_directions(losses, x)
+            scale = directions.sum(0).abs().mean((1, 2, 3), keepdim=True)
+            directions = directions / torch.where(scale > 0, scale, torch.ones_like(scale))
             if weights is None:
-                weights = torch.ones_like(parts)
-            blend = (weights * parts).sum(0)
+                weights = torch.ones_like(directions)
+            blend = (weights * directions).sum(0)
             ahead = objective.ascent(losses, ball.project(x + self.size * ball.eps * ball.direction(blend))).direction
             slope = ball.slope(blend, self.fit)
-            weights = weights + self.rate * unit(ahead) * slope * parts
-            x = ball.project(x + self.size * ball.eps * ball.direction((weights * parts).sum(0)))
+            weights = weights + self.rate * unit(ahead) * slope * directions
+            x = ball.project(x + self.size * ball.eps * ball.direction((weights * directions).sum(0)))
         return x
