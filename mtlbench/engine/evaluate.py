@@ -1,4 +1,4 @@
-"""One pass over a split: model x loader x attacks x epsilons -> per-image statistics. Knows no disk and no config."""
+"""One pass over a split: model x loader x attacks x epsilons -> per-image statistics. Needs no disk, no config."""
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -32,13 +32,13 @@ T = TypeVar("T")
 
 
 class Record:
-    """Statistics of one cell, growing batch by batch on the device.
+    """Statistics of one cell, accumulated batch by batch on the device.
 
     Args:
         per_image: name -> [n, k] of the images done so far.
         pooled: name -> [k], summed over them.
-        done: how many those are.
-        gradients: that were evaluated for them.
+        done: number of these images.
+        gradients: gradients evaluated for them.
     """
 
     def __init__(
@@ -52,21 +52,21 @@ class Record:
 
     @property
     def done(self) -> int:
-        """Number of images, from the first one on."""
+        """Number of images done, counted from the first of the split."""
         return self._state[2]
 
     @property
     def gradients_per_image(self) -> float:
-        """Gradients evaluated for each image on average, a whole number where it is one."""
+        """Mean number of gradients evaluated per image; an int if it is whole."""
         _, _, done, gradients = self._state
         mean = gradients / max(done, 1)
         return int(mean) if mean == int(mean) else mean
 
     def add(self, measured: Measured, images: int, gradients: int = 0) -> None:
-        """Append the statistics of the next `images` images, and the gradients that were evaluated for them."""
+        """Append the statistics of the next `images` images and the number of gradients evaluated for them."""
         batches, pooled, done, earlier = self._state
         pooled = {name: pooled[name] + value if name in pooled else value for name, value in measured.pooled.items()}
-        # One step: a signal may stop the pass at any moment, and what it finds must belong together.
+        # A single assignment: a signal may interrupt the pass at any moment, and the state must stay consistent.
         self._state = [*batches, measured.per_image], pooled, done + images, earlier + gradients
 
     def arrays(self) -> dict[str, np.ndarray]:
@@ -77,7 +77,7 @@ class Record:
 
     @staticmethod
     def of(arrays: Mapping[str, np.ndarray], done: int, device: torch.device, gradients: float = 0) -> "Record":
-        """A record that continues after its first `done` images; `arrays` as `arrays` gave them."""
+        """A record that continues after its first `done` images, from the result of `arrays`."""
         tensors = {name: torch.from_numpy(array).to(device) for name, array in arrays.items()}
         pooled = {name: tensor for name, tensor in tensors.items() if is_pooled(name)}
         per_image = {name: tensor for name, tensor in tensors.items() if name not in pooled}
@@ -93,15 +93,15 @@ def is_pooled(name: str) -> bool:
 def cpu_block(size: tuple[int, int]) -> int:
     """Images computed at once on a CPU, from 4 to 32, whatever the batch size.
 
-    CPU kernels round differently for other shapes, so only a block that depends on nothing but the image size
-    [H, W] makes results bit-equal from any batch size. About this many pixels keep two to eight cores busy.
+    CPU kernels round differently for different shapes, so results are bit-equal for every batch size only if the block
+    depends on nothing but the image size [H, W]. About this many pixels keep two to eight cores busy.
     """
     return min(max(CPU_PIXELS // (size[0] * size[1]), 4), 32)
 
 
 @contextmanager
 def frozen(model: torch.nn.Module) -> Iterator[None]:
-    """Evaluation mode and no parameter gradients inside; everything as before afterwards."""
+    """Context manager: evaluation mode and no parameter gradients inside; restores the previous state."""
     modes = [(module, module.training) for module in model.modules()]
     needed = [p.requires_grad for p in model.parameters()]
     model.eval().requires_grad_(False)
@@ -116,12 +116,12 @@ def frozen(model: torch.nn.Module) -> Iterator[None]:
 
 @dataclass(frozen=True)
 class Pass:
-    """What stays the same over all batches of a pass.
+    """The constants of a pass over all batches.
 
     Attributes:
         model: frozen, on the device.
         tasks: all its tasks.
-        cells: what to compute; the alternatives of a cell before it.
+        cells: what to compute; the alternatives of a cell come before it.
         seed: of random starts and noise.
     """
 
@@ -142,7 +142,7 @@ class Pass:
         def statistics(part: slice) -> Measured:
             measured = self.measured(batch[part], images[part])
             before, after = clean.per_image["losses"][part, rows].T, measured.per_image["losses"][:, rows].T
-            if attack.logits != RAW:  # the losses that are kept are those of raw logits
+            if attack.logits != RAW:  # the recorded losses are those of raw logits
                 losses = self._losses(batch[part], attack)
                 with torch.no_grad():
                     before, after = losses(batch.image[part]), losses(images[part])
@@ -165,13 +165,13 @@ class Pass:
         return cell.attack(losses, batch.image, eps, PerImage(self.seed, batch.names)), losses.gradients
 
     def _losses(self, batch: Batch, attack: Attack) -> TaskLosses:
-        """What an attack sees."""
+        """The losses that an attack sees."""
         return TaskLosses(
             self.model, attack.tasks, batch.targets, batch.masks, clean=batch.image, logits=attack.logits
         )
 
     def measured(self, batch: Batch, image: Tensor) -> Measured:
-        """Statistics and losses of some version of the images."""
+        """Statistics and losses of clean or attacked images."""
         with torch.no_grad():
             predictions = self.model(image)
             losses = TaskLosses(self.model, self.tasks, batch.targets, batch.masks, clean=batch.image).of(predictions)
@@ -190,7 +190,7 @@ class Pass:
         return {name: value[:, None] for name, value in {"outside": outside * GREY, **seen}.items()}
 
     def _of_clean(self, batch: Batch) -> Measured:
-        """What only clean images are asked: of each task, and each image.
+        """Statistics of clean images only, per task and image.
 
         The input gradient per grey level: mean size, zero and non-finite share; and the share of valid pixels whose
         logits leave cross-entropy no gradient.
@@ -209,7 +209,7 @@ class Pass:
 
 
 class Share:
-    """What the cells of a pass share of one batch.
+    """Results on one batch that the cells of a pass share.
 
     Args:
         work: the pass.
@@ -217,7 +217,7 @@ class Share:
         wanted: keys of the cells whose images another cell chooses from.
 
     Attributes:
-        clean: the statistics of the images as they are.
+        clean: the statistics of the clean images.
         gradients: cell -> gradients evaluated for it, over all images.
     """
 
@@ -228,7 +228,7 @@ class Share:
         self._kept: dict[str, Tensor] = {}
 
     def attacked(self, cell: Plan) -> Tensor:
-        """The attacked images of a cell; kept, where another cell chooses from them, until it has done so."""
+        """The attacked images of a cell; cached until used if another cell chooses from them."""
         images = self._search(cell)
         if cell.key in self.wanted:
             self._kept[cell.key] = images
@@ -248,7 +248,7 @@ class Share:
 
 
 def _in_halves(images: int, compute: Callable[[slice], T], join: Callable[[list[T]], T]) -> T:
-    """`compute` of all images at once, or of halves where memory does not suffice, joined."""
+    """`compute` on all images at once, or recursively on halves if the GPU runs out of memory, joined."""
 
     def some(part: slice) -> list[T]:
         try:
@@ -282,8 +282,8 @@ def evaluate(
         device: where the model is.
         images: number of images the loader gives, for `progress`.
         progress: callback, called after every batch.
-        records: cell -> what is known of it already. It is filled in place, so that whoever holds it has a
-            whole number of batches of every cell at any moment.
+        records: cell -> its record from an interrupted pass. It is updated in place, so that the caller always sees a
+            whole number of batches of every cell.
         on_failure: callback (key, error) for a cell that raised an error; the other cells continue. None: the first
             failure ends the pass.
         on_cell: callback (key), called for every cell before each of its batches.
@@ -316,14 +316,14 @@ def _next(
     on_failure: Callable[[str, BaseException], None] | None,
     on_cell: Callable[[str], None],
 ) -> list[Plan]:
-    """Add the batch whose first image is number `start` to every cell that does not have it; the cells that failed."""
+    """Add the batch that starts at image `start` to every cell that lacks it; returns the cells that failed."""
     missing = [cell for cell in cells if records[cell.key].done < start + len(batch)]
     wanted = {one.key for cell in missing for one in cell.alternatives}
     shares: dict[int, Share] = {}
     lost = []
     for cell in missing:
         record = records[cell.key]
-        # Another batch size than that of the interrupted pass: only its missing images.
+        # The batch size may differ from that of the interrupted pass: compute only the missing images.
         have = max(record.done - start, 0)
         if have not in shares:
             shares[have] = Share(work, batch[have:], wanted)

@@ -1,4 +1,4 @@
-"""Stored results computed once more: is what stands in the store what the code gives today?"""
+"""Audit: recompute stored results and check that the current code reproduces them."""
 
 import random
 from collections.abc import Iterator, Mapping
@@ -26,21 +26,21 @@ from mtlbench.storage.outputs import Outputs
 from mtlbench.storage.store import Cell
 
 MOST = 1e-3
-"""Relative difference of a metric that another device, another number of threads or another version may make."""
+"""Largest relative difference of a metric that another device, number of threads or library version may cause."""
 
 MOVING = ("outputs", "device", "workers", "timeout", "wait", "plugins", "batch_size")
-"""Options that are taken from the command line of the audit: they decide where and how, not what."""
+"""Options taken from the command line of the audit: they determine where and how to compute, not what."""
 
 
 @dataclass(frozen=True)
 class Audited:
-    """One cell that was computed again.
+    """One recomputed cell.
 
     Attributes:
         key: of the cell.
-        label: what it is.
-        verdict: ``equal`` bit for bit, ``rounding`` (metrics agree within `MOST`), ``different``, or ``changed``:
-            the same configuration asks for another cell today, because data, weights or code have changed.
+        label: its description.
+        verdict: ``equal`` bit for bit, ``rounding`` (metrics agree within `MOST`), ``different``, or ``changed``: the
+            same configuration now leads to another cell, because data, weights or code have changed.
         difference: largest relative difference of any metric; 0 where equal, NaN where changed.
         why: what has changed.
     """
@@ -53,12 +53,12 @@ class Audited:
 
     @property
     def good(self) -> bool:
-        """Whether the stored numbers can be had again."""
+        """Whether the stored numbers were reproduced."""
         return self.verdict in ("equal", "rounding")
 
 
 def audit(config: Config, number: int, screen: Screen) -> Iterator[Audited]:
-    """Compute `number` cells again, drawn by ``seed`` from all that are stored, and compare."""
+    """Recompute `number` stored cells, drawn at random by ``seed``, and compare."""
     store = Outputs.of(config).store
     keys = store.keys()
     if not keys:
@@ -75,10 +75,10 @@ def _audit(config: Config, cell: Cell, screen: Screen) -> Audited:
             cell.key, label, "changed", why="its configuration was not recorded by the version that made it"
         )
     again = {**recorded, **{name: config[name] for name in MOVING if name in config}, "force": False, "overrides": []}
-    check_values(again)  # what a file says is checked like what a user says
+    check_values(again)  # a stored configuration is checked like a user's
     setup = prepare(again, screen, Session())
     if again["checkpoint"] == AUTO and not setup.checkpoint().trained:
-        return Audited(cell.key, label, "changed", why=f"{setup.checkpoint().weights}: no such model any more")
+        return Audited(cell.key, label, "changed", why=f"{setup.checkpoint().weights}: this model no longer exists")
     trained = load_or_train(setup)
     arithmetic = cell.identity.get("precision", "fp32")
     dataset, asked = _plans(setup, trained, cell, arithmetic)
@@ -94,9 +94,9 @@ def _audit(config: Config, cell: Cell, screen: Screen) -> Audited:
 
 
 def _plans(setup: Setup, trained: Trained, cell: Cell, arithmetic: str) -> tuple[ImageDataset, list[Plan]]:
-    """The split of the cell, and the cells that its configuration asks for today."""
+    """The split of the cell, and the cells that its configuration now leads to."""
     config = setup.config
-    if cell.identity["n_images"] != len(setup.test):  # the clean metrics of a training are of the whole split
+    if cell.identity["n_images"] != len(setup.test):  # the clean cell of a training covers the whole split
         whole = open_dataset(config, "test", setup.root)
         return whole, [clean_plan(model_identity(setup, trained, whole, arithmetic))]
     if config.get("attack") is None:
@@ -107,7 +107,7 @@ def _plans(setup: Setup, trained: Trained, cell: Cell, arithmetic: str) -> tuple
 
 
 def _compared(cell: Cell, label: str, arrays: dict[str, np.ndarray]) -> Audited:
-    same = cell.arrays.keys() <= arrays.keys() and all(  # cells of before have no ``saturated``
+    same = cell.arrays.keys() <= arrays.keys() and all(  # older cells have no ``saturated``
         array.tobytes() == arrays[name].tobytes() for name, array in cell.arrays.items()
     )
     if same:
@@ -122,11 +122,11 @@ def _compared(cell: Cell, label: str, arrays: dict[str, np.ndarray]) -> Audited:
 
 
 def require_good(found: list[Audited]) -> None:
-    """Refuse an audit with a cell that is not good.
+    """Raise an error if a cell was not reproduced.
 
     Raises:
-        MtlbenchError: there is one.
+        MtlbenchError: there is such a cell.
     """
     bad = [one for one in found if not one.good]
     if bad:
-        raise MtlbenchError(f"{len(bad)} of {len(found)} cells cannot be had again as they are stored")
+        raise MtlbenchError(f"{len(bad)} of {len(found)} cells cannot be reproduced as they are stored")

@@ -1,4 +1,4 @@
-"""Which cells a configuration asks for, and what each one's identity is."""
+"""The cells that a configuration asks for, and their identities."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -13,7 +13,7 @@ from mtlbench.tasks import EVERY_TASK
 
 CLEAN = "none"
 LINF = "linf"
-"""The norm of results of before there was a choice: their identity does not name it."""
+"""The norm of results from before the option existed; identities omit it."""
 
 
 def plan(identity: Mapping[str, Any], attack: Attack | None, eps: float, alternatives: Sequence[Plan] = ()) -> Plan:
@@ -30,7 +30,7 @@ def clean_plan(model: Mapping[str, Any]) -> Plan:
 def plans(
     config: Config, model: Mapping[str, Any], attacks: Mapping[str, Attack], epsilons: list[float]
 ) -> list[Plan]:
-    """The clean cell, then every target at every epsilon, each after its alternatives.
+    """The clean cell, then a cell for every target and epsilon, each after its alternatives.
 
     Args:
         config: its ``attack`` group names the attack.
@@ -51,13 +51,13 @@ def plans(
 
 
 def attack_identity(name: str, target: str, attack: Attack) -> dict[str, Any]:
-    """Everything of an attack, but epsilon, that can change a result."""
+    """Everything about an attack except epsilon that can change a result."""
     step = attack.step.identity()
     scale = {task.name: attack.loss_scale.get(task.name, 1.0) for task in attack.tasks}
     # Without restarts there is nothing to judge.
     judge = attack.judge.name if attack.judge and attack.restarts > 1 else None
     seen = {"loss_scale": {task: factor for task, factor in scale.items() if factor != 1} or None, "judge": judge}
-    neutral = {"norm": LINF, "logits": RAW}  # as before there was a choice, and not named
+    neutral = {"norm": LINF, "logits": RAW}  # the values from before the options existed; omitted
     chosen = {option: getattr(attack, option) for option in neutral}
     return {
         "attack": name,
@@ -72,7 +72,7 @@ def attack_identity(name: str, target: str, attack: Attack) -> dict[str, Any]:
 
 
 def known(identity: Mapping[str, Any], plugins: Sequence[str]) -> dict[str, Any]:
-    """The identity of a cell of before schema 3, in which a part of a plugin has the name that its class declares."""
+    """The identity of a cell from before schema 3, with the public names of a plugin's components."""
     if not identity["objective"]:
         return dict(identity)
     step = identity_of({"name": identity["step"], **identity["step_options"]}, plugins)

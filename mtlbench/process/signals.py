@@ -1,7 +1,7 @@
-"""The signals that have asked this process to stop. Whatever breaks after one breaks because of it.
+"""The stop signals that this process has received. Any error after one is a consequence of it.
 
-A signal may arrive inside of a library that catches everything, or between two steps that belong together: what comes
-out then is any error at all, and no fault of a cell.
+A signal may arrive inside a library that catches every exception, or between two steps that belong together. The error
+that results can be of any type, and must not be recorded as the failure of a cell.
 """
 
 received: list[int] = []
