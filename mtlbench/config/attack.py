@@ -25,12 +25,12 @@ def build_objective_and_step(config: Config) -> tuple[Objective, Step] | None:
         build(chosen["objective"], config["plugins"], kind=Objective),
         build(step, config["plugins"], kind=Step),
     )
-    Attack(*built, (), **_starts(chosen))  # refuses what is wrong before any rooms are made
+    Attack(*built, (), **_starts(chosen))  # checks options before any rooms are generated
     return built
 
 
 def _starts(chosen: Mapping[str, Any]) -> dict[str, Any]:
-    """Where an attack begins, how often, how far it may go, and what logits it sees."""
+    """The options of an attack's starts, restarts, norm and logits."""
     return {name: chosen[name] for name in ("random_start", "restarts")} | {
         "norm": chosen.get("norm", "linf"),
         "logits": chosen.get("logits", RAW),

@@ -1,4 +1,4 @@
-"""Options that are given although nothing reads them: whoever gives one expects it to do something."""
+"""Finds options that are given but have no effect, although the user expects one."""
 
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -74,7 +74,7 @@ RULES: tuple[tuple[str, Callable[[Config], bool], str], ...] = (
     (r"device|workers|wait|timeout|plugins|seed", lambda c: "blocks" in c, "mtlbench layouts only draws"),
     (r"workers|timeout", lambda c: "repeats" in c, "mtlbench bench loads its images before it times anything"),
 )
-"""Option (a pattern for the whole of it), when nothing reads it, and why."""
+"""Regular expression of an option, condition under which nothing reads it, and the reason."""
 
 ONLY_IN_A_SWEEP: tuple[tuple[str, Callable[[Config], bool], str], ...] = (
     (r"attack/step", lambda c: "fixed_step" in _attack(c), "attack={attack} has a step rule of its own"),
@@ -84,7 +84,7 @@ ONLY_IN_A_SWEEP: tuple[tuple[str, Callable[[Config], bool], str], ...] = (
         "attack={attack} attacks nothing",
     ),
 )
-"""The same, but accepted in a sweep, where they are meant for its other points."""
+"""The same, but accepted in a sweep, where they may be meant for other points."""
 
 
 def check_read(config: Config, overrides: Sequence[str], swept: bool) -> None:

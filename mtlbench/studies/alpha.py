@@ -1,4 +1,4 @@
-"""How strongly should a task's own loss mute it? ARP over the exponent of `power`: 0 is total, 1 is dgba."""
+"""How strongly should a task's own loss down-weight it? ARP over the exponent of `power`: 0 is total, 1 is dgba."""
 
 import json
 
@@ -13,7 +13,7 @@ def alpha(evidence: Evidence) -> Study:
     """ARP for each alpha, its paired difference to alpha 1, and how often each alpha is the best.
 
     `best_share` is the share of bootstrap replicates in which that alpha has the highest ARP of all: one value near 1
-    means that the optimum is known, many small ones that it is flat.
+    means a clear optimum, many small values a flat one.
     """
     arps = evidence.arps[evidence.arps.index.get_level_values("attack") == "power"]
     keys = levels(arps)

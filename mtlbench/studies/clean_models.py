@@ -71,7 +71,7 @@ def gain_over_baselines(arps: pd.DataFrame, keys: pd.DataFrame) -> pd.DataFrame:
 
 
 def _best_weighting(keys: pd.DataFrame) -> np.ndarray:
-    """Rows to show: of the weightings that weighted_total tried only the one with the highest ARP."""
+    """Mask of the rows to show: of the weightings of weighted_total only the one with the highest ARP."""
     tried = keys["attack"] == WEIGHTING
     order = keys[tried].sort_values("arp_percent", ascending=False, kind="stable")
     best = order.assign(units=units(order).to_numpy()).drop_duplicates([*SETTING, "attack_settings", "units"]).index

@@ -20,7 +20,7 @@ def dominance(evidence: Evidence) -> Study:
     """Share of each task in the input gradient of total and of dgba at the clean images; damage under each.
 
     The share of task i is the mean over the images of |g_i| / sum_j |g_j|, with |g_i| the mean absolute gradient of
-    L_i (total) or of log L_i (dgba). 1 / T each is balance.
+    L_i (total) or of log L_i (dgba). Balance means a share of 1 / T each.
     """
     shares = tidy(over_seeds(gradient_shares(evidence.cells)), "share")
     shares = arranged(
@@ -48,7 +48,7 @@ def dominance(evidence: Evidence) -> Study:
 def gradient_shares(cells: Sequence[Cell], replicates: int = REPLICATES) -> pd.DataFrame:
     """Wide frame of the shares in every clean cell: levels of the model, seed, objective, task, status.
 
-    An image on which all gradients are zero has no shares, and does not count.
+    An image on which all gradients are zero has no shares and is not counted.
     """
     rows, values = [], []
     for cell in cells:
@@ -68,7 +68,7 @@ def gradient_shares(cells: Sequence[Cell], replicates: int = REPLICATES) -> pd.D
 
 
 def _shares(cell: Cell) -> Iterator[tuple[str, str, np.ndarray]]:
-    """Objective, task, share of each image [N]; 0 where all gradients are zero."""
+    """Objective, task and its share on each image [N]; 0 if all gradients are zero."""
     total = cell.arrays["gradient"]
     dgba = total / np.maximum(cell.arrays["losses"], TINY_LOSS)
     for objective, sizes in (("total", total), ("dgba", dgba)):

@@ -1,4 +1,4 @@
-"""What adversarial training buys and costs: damage before and after, clean accuracy lost, time."""
+"""Benefit and cost of adversarial training: damage before and after, clean accuracy lost, time."""
 
 import pandas as pd
 
@@ -58,7 +58,7 @@ def _against_clean(arps: pd.DataFrame, keys: pd.DataFrame) -> pd.DataFrame:
 def _costs(evidence: Evidence) -> pd.DataFrame:
     """Clean accuracy lost against clean training, training time in seconds and in forward-backward passes.
 
-    Where there are models of clean_twice, also the accuracy lost against those.
+    If there are models of clean_twice, also the accuracy lost against those.
     """
     lost = tidy(over_seeds(accuracy_lost(evidence.metrics, "clean")), "clean_lost_percent")
     spent = pd.DataFrame(
