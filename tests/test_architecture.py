@@ -14,7 +14,7 @@ PACKAGE = ROOT / "mtlbench"
 FILES = sorted(PACKAGE.rglob("*.py"))
 MOST_LINES = 50
 
-VOCABULARY = {"errors", "options", "identity", "tasks"}
+VOCABULARY = {"errors", "options", "identity", "tasks", "extras"}
 """Everybody may import it; it knows nothing of the project but itself."""
 
 MAY_IMPORT: dict[str, set[str]] = {
@@ -22,6 +22,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "options": set(),
     "identity": set(),
     "tasks": set(),
+    "extras": set(),
     "storage": set(),
     "metrics": set(),
     "attacks": set(),
@@ -72,6 +73,7 @@ MUST_NOT_IMPORT = {
     "studies": {"torch"},
     "report": {"torch"},
     "models/sharing": {"torch"},
+    "probing/finding": {"torch"},
     "attacks/objectives": {"mtlbench.attacks.steps", "mtlbench.tasks", "mtlbench.engine"},
     "attacks/steps": {"mtlbench.tasks", "mtlbench.engine"},
     "engine/evaluate": {"mtlbench.storage"},

@@ -56,3 +56,8 @@ def test_own_model(folder: Path, call: Callable[..., Result]) -> None:
 def test_frameworks(folder: Path, call: Callable[..., Result]) -> None:
     found = run("frameworks.md", folder, call)
     assert found["result"].arp["sharing"].tolist() == ["custom"]  # type: ignore[attr-defined]
+
+
+def test_models_by_name(folder: Path, call: Callable[..., Result]) -> None:
+    found = run("../models.md", folder, call)
+    assert found["attacked"].shape == (2, 3, 64, 64)  # type: ignore[attr-defined]

@@ -95,6 +95,8 @@ def prepare(config: Config, screen: Screen, session: Session) -> Setup:
     screen = watched(screen, config["timeout"])
     device, recipe = choose_device(config), training_recipe(config)
     made_by = build_custom(config) if is_custom(config) else build_backbone(config)
+    for note in made_by.notes if isinstance(made_by, Backbone) else ():
+        say(note, session)
     adversary = build_adversary(config)
     tasks = known_tasks(config)
     if tasks is not None and isinstance(made_by, Backbone):
@@ -132,7 +134,11 @@ def weights_file(path: Path) -> Path:
 
 def say_left_out(dataset: ImageDataset, session: Session) -> None:
     """Warn once about missing images of a split, which change the numbers."""
-    line = left_out.line(dataset)
+    say(left_out.line(dataset), session)
+
+
+def say(line: str, session: Session) -> None:
+    """Print a line on stderr, once per invocation; nothing if it is empty."""
     if line and line not in session.said:
         print(f"mtlbench: {line}", file=sys.stderr, flush=True)
         session.said.add(line)

@@ -1,7 +1,6 @@
 """The model of an experiment, loaded or trained first, and the recipe recorded in its weights."""
 
 import shlex
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -15,7 +14,7 @@ from mtlbench.config.build import identity_of
 from mtlbench.config.dataset import open_dataset
 from mtlbench.engine.training import train
 from mtlbench.errors import BusyError, CheckpointError, UsageError
-from mtlbench.experiment.setup import AUTO, Setup, given, say_left_out, weights_file
+from mtlbench.experiment.setup import AUTO, Setup, given, say, say_left_out, weights_file
 from mtlbench.models.checkpoint import load_state, load_weights, save_weights
 from mtlbench.models.custom import Custom
 from mtlbench.models.model import MultiTaskModel
@@ -198,10 +197,7 @@ def _given(setup: Setup, file: Path) -> Trained:
 
 def _say(setup: Setup, file: Path, note: str) -> None:
     """Print once which tensors of a file were selected or adapted."""
-    line = f"mtlbench: {file}: {note}"
-    if line not in setup.session.said:
-        print(line, file=sys.stderr, flush=True)
-        setup.session.said.add(line)
+    say(f"{file}: {note}", setup.session)
 
 
 def _check_against(setup: Setup, recipe: Mapping[str, Any], options: set[str], file: Path) -> None:

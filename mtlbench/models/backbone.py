@@ -7,6 +7,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from mtlbench.identity import Identified
+from mtlbench.models.inputs import CONVENTIONS, Convention
 from mtlbench.models.sharing import BLOCKS
 from mtlbench.tasks import Task
 
@@ -24,9 +25,13 @@ class Backbone(Identified, ABC):
 
     Attributes:
         blocks: number of blocks, and with it of sharing levels; five in all of ours.
+        inputs: what the first block wants to see of the image.
+        notes: lines for the user on what was found or chosen.
     """
 
     blocks: int = BLOCKS
+    inputs: Convention = CONVENTIONS["bgr255-mean"]
+    notes: tuple[str, ...] = ()
 
     def version_at(self, size: tuple[int, int]) -> int:
         """Version of the results on images of `size` (height, width): 1 where later ones change nothing there."""
@@ -41,6 +46,10 @@ class Backbone(Identified, ABC):
     @abstractmethod
     def block(self, index: int) -> nn.Module:
         """A fresh copy of block `index`, 0 taking the image, each next one the output of the one before."""
+
+    def copies(self, numbers: Sequence[int]) -> list[list[nn.Module]]:
+        """Of block i ``numbers[i]`` fresh copies; for who builds all blocks at once, and need not do so for each."""
+        return [[self.block(index) for _ in range(number)] for index, number in enumerate(numbers)]
 
     @abstractmethod
     def head(self, task: Task) -> Head:

@@ -5,7 +5,7 @@ import json
 import pickle
 import struct
 import zipfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -79,7 +79,7 @@ def load_weights(model: TreeModel, path: Path, say: Callable[[str], None] = lamb
     for field, right in expected.items():
         if field in metadata and metadata[field] != right:
             raise CheckpointError(f"{path}: holds weights of {field} {metadata[field]}; expected {field} {right}")
-    _fill(model, tensors, path, str(expected))
+    fill_state(model, tensors, path, str(expected))
     if metadata.get(CHECKSUM, weights_hash(model)) != weights_hash(model):
         raise CheckpointError(f"{path}: the weights do not match their checksum: the file is damaged; delete it")
     return recipe
@@ -91,14 +91,33 @@ def load_state(module: nn.Module, path: Path, say: Callable[[str], None] = lambd
     Raises:
         CheckpointError: the file is missing, no weights file, damaged, or of another module.
     """
-    taken, _ = _read(path)
-    taken = foreign.without_prefix(taken, module.state_dict().keys())
+    taken = read_state(path, module.state_dict().keys())
     for note in taken.notes:
         say(note)
-    _fill(module, taken.tensors, path, f"the names of {type(module).__name__}")
+    fill_state(module, taken.tensors, path, f"the names of {type(module).__name__}")
 
 
-def _fill(model: nn.Module, tensors: dict[str, Tensor], path: Path, expected: str) -> None:
+def read_state(path: Path, expected: Collection[str]) -> Taken:
+    """The state dict in `path`, without a prefix that no `expected` name has.
+
+    Raises:
+        CheckpointError: the file is missing, damaged, or holds no state dict.
+    """
+    return foreign.without_prefix(_read(path)[0], expected)
+
+
+def fill_state(model: nn.Module, tensors: dict[str, Tensor], path: Path, expected: str) -> None:
+    """Fill `model`; names, shapes and values are checked first.
+
+    Args:
+        model: any module.
+        tensors: its state dict.
+        path: of the file that they are from, for messages.
+        expected: what would be right, for messages.
+
+    Raises:
+        CheckpointError: they are of another model, or not finite.
+    """
     state = model.state_dict()
     missing, unexpected = sorted(state.keys() - tensors.keys()), sorted(tensors.keys() - state.keys())
     if missing or unexpected:

@@ -97,12 +97,12 @@ def state_dict_in(content: object) -> Taken | None:
             inside = dict(dict.items(found))
             if _tensors(inside):
                 others = {name: value for name, value in entries.items() if name != nest}
-                left = f", left out beside them: {_listed(others)}" if others else ""
+                left = f", left out beside them: {listed(others)}" if others else ""
                 return Taken(inside, others, (f"took the weights in {nest!r}{left}",))
     return None
 
 
-def _listed(names: Collection[str]) -> str:
+def listed(names: Collection[str]) -> str:
     """Some names, in a form that no terminal obeys."""
     shown = [repr(name[:MOST_LETTERS]) for name in list(names)[:MOST_NAMES]]
     return ", ".join(shown) + (f" and {len(names) - MOST_NAMES} more" if len(names) > MOST_NAMES else "")

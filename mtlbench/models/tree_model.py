@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from mtlbench.errors import UsageError
 from mtlbench.models.backbone import Backbone
-from mtlbench.models.inputs import CONVENTIONS, Inputs
+from mtlbench.models.inputs import Inputs
 from mtlbench.models.model import MultiTaskModel, weights_hash
 from mtlbench.models.sharing import Group, Tree
 from mtlbench.tasks import Task
@@ -17,8 +17,8 @@ from mtlbench.tasks import Task
 class TreeModel(MultiTaskModel):
     """Multi-task model whose tasks share the blocks that `tree` says.
 
-    Callers pass RGB in [0, 1], the first block sees BGR on a 0..255 scale minus the mean of ImageNet. Running some
-    tasks runs only the blocks on their paths.
+    Callers pass RGB in [0, 1], the first block sees what the backbone's convention makes of it. Running some tasks
+    runs only the blocks on their paths.
 
     Args:
         backbone: builds the blocks and heads.
@@ -35,15 +35,16 @@ class TreeModel(MultiTaskModel):
             )
         self.backbone, self.tree = backbone, tree
         self.order = tuple(task.name for task in tasks)
+        made = backbone.copies([len(partition) for partition in tree.partitions])
         self.blocks = nn.ModuleDict(
             {
-                block_name(index, group): backbone.block(index)
+                block_name(index, group): block
                 for index, partition in enumerate(tree.partitions)
-                for group in partition
+                for group, block in zip(partition, made[index], strict=True)
             }
         )
         self.heads = nn.ModuleDict({task.name: backbone.head(task) for task in tasks})
-        self.inputs = Inputs(CONVENTIONS["bgr255-mean"])
+        self.inputs = Inputs(backbone.inputs)
 
     def predictions(self, image: Tensor, tasks: Sequence[str]) -> dict[str, Tensor]:
         """Predictions of the named tasks."""

@@ -2,12 +2,13 @@
 
 from collections.abc import Mapping
 from itertools import permutations, product
+from math import isnan
 
 from torch import Tensor
 
 from mtlbench.engine.losses import at_size
 from mtlbench.probing.finding import Finding
-from mtlbench.probing.quality import best_constant, quality
+from mtlbench.probing.quality import best_constant, quality, varies
 from mtlbench.probing.subject import Subject
 from mtlbench.tasks import Task
 
@@ -20,13 +21,14 @@ BETTER = 0.9
 
 
 def best_constants(subject: Subject) -> dict[str, float]:
-    """Task name -> quality of its best constant, for tasks that have something to score."""
+    """Task name -> quality of its best constant, for tasks whose targets count and are not all the same."""
     targets, masks = subject.batch.targets, subject.batch.masks
-    return {
+    found = {
         task.name: best_constant(task, subject.predictions[task.name], targets[task.name], masks[task.name])
         for task in subject.tasks
-        if bool(subject.valid(task).any())
+        if bool(subject.valid(task).any()) and varies(targets[task.name], masks[task.name])
     }
+    return {name: loss for name, loss in found.items() if not isnan(loss)}
 
 
 def constant(subject: Subject, best: Mapping[str, float], explained: bool = False) -> list[Finding]:
@@ -40,9 +42,7 @@ def constant(subject: Subject, best: Mapping[str, float], explained: bool = Fals
     found = []
     for task in subject.tasks:
         if task.name not in best:
-            seen = f"none of the first {len(subject.batch)} images has a target that counts"
-            remedy = "its targets or masks? It was not asked about its gradient and its quality"
-            found.append(Finding("targets", task.name, "warn", seen, remedy))
+            found.append(_without_targets(subject, task))
             continue
         prediction, target, mask = (
             kind[task.name] for kind in (subject.predictions, subject.batch.targets, subject.batch.masks)
@@ -53,6 +53,16 @@ def constant(subject: Subject, best: Mapping[str, float], explained: bool = Fals
             why = "" if explained else _explained(task, prediction, target, mask, best[task.name])
             found.append(Finding(QUESTION, task.name, "refuse", seen, OTHER if explained else why or CAUSES))
     return found
+
+
+def _without_targets(subject: Subject, task: Task) -> Finding:
+    first = f"the first {len(subject.batch)} images"
+    targets, mask = subject.batch.targets[task.name], subject.batch.masks[task.name]
+    if bool(mask.any()) and not varies(targets, mask):
+        remedy = "are the images sorted? It was not held against a constant"
+        return Finding("targets", task.name, "info", f"all targets of {first} are the same", remedy)
+    remedy = "its targets or masks? It was not asked about its gradient and its quality"
+    return Finding("targets", task.name, "warn", f"none of {first} has a target that counts where it predicts", remedy)
 
 
 def _explained(task: Task, prediction: Tensor, target: Tensor, mask: Tensor, best: float) -> str:

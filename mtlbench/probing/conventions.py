@@ -6,6 +6,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
+from mtlbench.errors import ModelError
 from mtlbench.models.adapted import Adapted
 from mtlbench.models.inputs import CONVENTIONS, IMAGENET, Convention, Inputs
 from mtlbench.models.model import MultiTaskModel
@@ -27,15 +28,19 @@ def conventions(subject: Subject, constant: Mapping[str, float]) -> list[Finding
 
     Args:
         subject: who is asked.
-        constant: task name -> quality of the best constant.
+        constant: task name -> quality of the best constant, where it is known.
     """
     given = given_to(subject.model)
     mine = _qualities(subject, subject.predictions)
     best, name, losses = 1.0, "", mine
     typed = ""
     for other, remedy in alternatives(given):
-        with torch.no_grad():
-            found = _qualities(subject, subject.predict(translated(subject.batch.image, given, other)))
+        try:
+            with torch.no_grad():
+                predictions = subject.predict(translated(subject.batch.image, given, other))
+        except ModelError:  # it checks what it is given: those it does not want
+            continue
+        found = _qualities(subject, predictions)
         ratio = _ratio(mine, found, constant)
         if ratio < best:
             best, name, losses, typed = ratio, other.name, found, remedy
@@ -96,7 +101,7 @@ def _ratio(mine: Mapping[str, float], other: Mapping[str, float], constant: Mapp
     """Geometric mean over the tasks of the other loss over mine; 1 unless every task is clearly better off."""
     product, counted = 1.0, 0
     for task, before in mine.items():
-        floor = NEGLIGIBLE * constant[task]
+        floor = NEGLIGIBLE * constant.get(task, 0.0)
         if before <= floor and other[task] <= floor:
             continue
         if not other[task] <= LOWER * before:

@@ -1,6 +1,6 @@
 """Does the gradient of each task reach the image, and is it that of the loss, by finite differences?"""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -67,6 +67,8 @@ def gradients(subject: Subject, steady: bool = True) -> list[Finding]:
         part = subject.scored(task, FEW)
         if part is None:  # `constant` says so
             continue
+        inside = part.batch.image.clamp(HALF, 1 - HALF)  # some models refuse what is outside of [0, 1]
+        part = replace(part, batch=replace(part.batch, image=inside))
         try:
             slope = _slope(part, task)
         except ModelError as error:
@@ -95,6 +97,10 @@ def _judged(subject: Subject, task: Task, slope: _Slope, steady: bool) -> list[F
     if wrong := float((~slope.gradient.isfinite()).double().mean()):
         remedy = "look for sqrt(0), log(0) or a norm of 0 in the model; add a small number inside"
         return [Finding("gradient", task.name, "refuse", f"{wrong:.1%} of its gradient is not finite", remedy)]
+    if slope.zeros == 1 and not slope.losses.any():
+        seen = f"its loss is exactly 0 on {len(slope.losses)} images, and so is its gradient"
+        remedy = "targets too sparse for its prediction, or logits too far apart? An attack sees nothing there"
+        return [Finding("gradient", task.name, "warn", seen, remedy)]
     if slope.zeros == 1:
         change = _largest_change(subject, task)
         seen = f"100 % of its gradient is 0, a random half grey level changes its loss by {change:.2g} of it"

@@ -1,5 +1,7 @@
 """How good predictions are, whatever the size of logits, and the best constant to hold it against."""
 
+from math import nan
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -30,13 +32,35 @@ def quality(task: Task, prediction: Tensor, target: Tensor, mask: Tensor) -> flo
 
 
 def best_constant(task: Task, prediction: Tensor, target: Tensor, mask: Tensor) -> float:
-    """`quality` of the best prediction of this shape that ignores the image, fitted to the same targets."""
+    """`quality` of the best prediction of this shape that ignores the image, fitted to the same targets.
+
+    Frequencies are smoothed: a handful of images that happen to be of one class make no constant right for all. NaN
+    where no target counts at the size of the prediction.
+    """
     prediction, target, mask = _thinned(prediction.float(), target, mask)
+    if not bool(mask.any()):
+        return nan
     batch = Batch(prediction.cpu(), {task.name: target.cpu()}, {task.name: mask.cpu()}, ("",) * len(prediction))
-    candidates = [constants([task], [batch])[task.name].to(prediction)]
+    candidates = [_smoothed(task, constants([task], [batch])[task.name], len(prediction)).to(prediction)]
     if task.holds == "values":  # the median is best for absolute errors, the mean for squared ones
         candidates.append(torch.stack([target[:, i : i + 1][mask].float().mean() for i in range(target.shape[1])]))
     return min(_mean(task, one[None, :, None, None].expand_as(prediction), target, mask) for one in candidates)
+
+
+def varies(target: Tensor, mask: Tensor) -> bool:
+    """Whether the targets that count are not all the same; else there is nothing to know."""
+    counted = target.movedim(1, -1)[mask[:, 0]]
+    return bool((counted.amax(0) != counted.amin(0)).any())
+
+
+def _smoothed(task: Task, constant: Tensor, images: int) -> Tensor:
+    """As if every class had been seen in one more image; of a class per pixel, all of them together in one more."""
+    if task.holds == "classes":
+        more = 1 if task.per_image else 1 / task.channels
+        return ((images * constant.softmax(0) + more) / (images + more * task.channels)).log()
+    if task.holds == "attributes":
+        return torch.logit((images * constant.sigmoid() + 1) / (images + 2))
+    return constant
 
 
 def _thinned(prediction: Tensor, target: Tensor, mask: Tensor) -> tuple[Tensor, Tensor, Tensor]:

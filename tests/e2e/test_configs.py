@@ -15,7 +15,7 @@ from mtlbench.config import folder as folder_module
 from mtlbench.config.attack import build_attacks, build_objective_and_step, epsilon_list
 from mtlbench.config.dataset import image_size
 from mtlbench.config.folder import conf_dir
-from mtlbench.config.model import build_backbone, sharing_tree
+from mtlbench.config.model import build_backbone, build_custom, is_custom, sharing_tree
 from mtlbench.config.training import training_recipe
 from mtlbench.config.values import check_values
 from mtlbench.studies import STUDIES
@@ -25,6 +25,9 @@ CONF = conf_dir()
 # common*.yaml is what the commands, and the attacks, share.
 PRIMARY = sorted(file.stem for file in CONF.glob("*.yaml") if not file.stem.startswith("common"))
 OPTIONS = sorted(str(file.relative_to(CONF).with_suffix("")) for file in CONF.glob("*/**/*.yaml"))
+
+GIVEN = {"model/custom": ("model.build=mtlbench.models.builders.torchvision:build",)}
+"""Option -> what it cannot do without."""
 
 
 def compose(command: str, *overrides: str) -> dict[str, Any]:
@@ -51,11 +54,11 @@ def test_a_command_composes(command: str) -> None:
 @pytest.mark.parametrize("option", OPTIONS)
 def test_an_option_composes_and_builds(option: str) -> None:
     group, _, name = option.rpartition("/")
-    config = compose("attack", f"{group}={name}")
+    config = compose("attack", f"{group}={name}", *GIVEN.get(option, ()))
     tasks = three_tasks()
     attacks = build_attacks(config, build_objective_and_step(config), tasks)
     assert bool(attacks) == (config["attack"]["name"] != "none")
-    assert build_backbone(config).name
+    assert build_custom(config).title if is_custom(config) else build_backbone(config).name
     assert training_recipe(config).iterations > 0
     assert epsilon_list(config)
     assert min(image_size(config["dataset"]["resolution"])) > 0

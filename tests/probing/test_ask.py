@@ -133,6 +133,15 @@ def test_a_loss_that_does_not_see_the_image() -> None:
     assert "a random half grey level changes its loss by 0 of it" in finding.seen
 
 
+def test_a_loss_of_zero_is_no_refusal() -> None:
+    """Targets that a coarse prediction does not sample."""
+    target = torch.zeros(4, 1, 8, 8)
+    target[:, :, 1, 1] = torch.arange(1.0, 5.0)[:, None]
+    coarse = Red(lambda red: red[..., ::2, ::2])
+    found = asked(coarse.eval(), depth=target).findings
+    assert {(one.question, one.severity) for one in found} == {("gradient", "warn"), ("targets", "warn")}
+
+
 def test_gradients_that_are_not_finite() -> None:
     (finding,) = of(asked(Red(lambda red: red + (0 * red).sqrt())), "gradient")
     assert "not finite" in finding.seen
@@ -154,6 +163,25 @@ def test_a_task_without_any_target_is_told() -> None:
     assert "none of the first 4 images" in finding.seen
 
 
+def test_images_that_are_sorted_by_their_label_are_no_reproach() -> None:
+    """Sixteen of one class, or fifteen and one: the best constant knows nothing of the other classes."""
+    seen = images(16)
+    task = {"kind": classification(3)}
+    seen[:, 0] += 0.2
+    seen[0, 0], seen[0, 1] = 0.2, 0.8
+    seen = seen.clamp(0, 1)
+
+    def model(x: Tensor) -> dict[str, Tensor]:
+        return {"kind": 8 * x.mean((2, 3))}
+
+    kinds = seen.mean((2, 3)).argmax(1)
+    (mode,) = mtlbench.probe(model, (seen, {"kind": kinds}), task).findings
+    assert mode.question == "mode"
+    (_, told) = mtlbench.probe(model, (seen[1:], {"kind": kinds[1:]}), task).findings
+    assert (told.question, told.severity) == ("targets", "info")
+    assert told.seen == "all targets of the first 15 images are the same"
+
+
 def test_training_mode_matters_only_where_a_module_has_it() -> None:
     assert [one.severity for one in of(asked(nn.Sequential(Red(), nn.Identity())), "mode")] == ["info"]
     assert of(asked(nn.Sequential(Red()).eval()), "mode") == []
@@ -166,6 +194,17 @@ def test_a_function_says_which_modules_it_uses() -> None:
     assert "modules=[red]" in finding.remedy
     (finding,) = of(asked(lambda x: {"depth": 1.05 + x[:, :1]}), "mode")
     assert "no module that can be seen" in finding.seen
+
+
+def test_a_model_that_checks_its_images_is_not_refused_for_it() -> None:
+    """Other conventions and finite differences would show it images outside of [0, 1]."""
+
+    def how(red: Tensor) -> Tensor:
+        if red.min() < 0 or red.max() > 1:
+            raise ValueError("expected images in [0, 1]")
+        return red
+
+    assert asked(Red(how).eval()).findings == ()
 
 
 def attribute_nats(prediction: Tensor, target: Tensor, mask: Tensor, weights: Tensor | None) -> Tensor:

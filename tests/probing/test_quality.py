@@ -1,5 +1,7 @@
 """Quality and the best constant: free of the logits' size, and not beaten by another constant."""
 
+from math import isnan
+
 import pytest
 import torch
 from torch import Tensor
@@ -32,8 +34,9 @@ def test_no_other_constant_is_better(task: Task, target: Tensor, mask: Tensor) -
     best = best_constant(task, prediction, target, mask)
     for _ in range(50):
         other = (4 * rand(1, task.channels, 1, 1) - 2).expand_as(prediction)
-        # The mean over images of a mean over pixels is not quite what a constant of all pixels minimises.
-        assert quality(task, other, target, mask) > 0.97 * best
+        # The mean over images of a mean over pixels is not quite what a constant of all pixels minimises, and
+        # frequencies are smoothed.
+        assert quality(task, other, target, mask) > 0.9 * best
 
 
 @pytest.mark.parametrize("task", [segmentation(3), multilabel(3)], ids=lambda task: str(task.name))
@@ -54,6 +57,15 @@ def test_large_maps_are_thinned_out() -> None:
     mask = torch.ones_like(target, dtype=torch.bool)
     large = [one.repeat_interleave(4, 2).repeat_interleave(4, 3) for one in (prediction, target, mask)]
     assert quality(segmentation(3), *large) == pytest.approx(quality(segmentation(3), prediction, target, mask))
+
+
+def test_targets_that_count_nowhere_on_a_coarse_map_have_no_constant() -> None:
+    """A single pixel that a map of a quarter of the size does not sample."""
+    mask = torch.zeros(2, 1, 16, 16, dtype=torch.bool)
+    mask[:, :, 1, 1] = True
+    target = rand(2, 1, 16, 16)
+    assert isnan(best_constant(depth(), rand(2, 1, 4, 4), target, mask))
+    assert not isnan(best_constant(depth(), rand(2, 1, 16, 16), target, mask))
 
 
 def test_unknown_attributes_do_not_count() -> None:

@@ -11,10 +11,11 @@ from typing import Any
 
 import numpy as np
 
-from mtlbench.data.convert.result import Converted, library
+from mtlbench.data.convert.result import Converted
 from mtlbench.data.files import MAX_PIXELS
 from mtlbench.data.write import new_folder, write_npy, write_png
 from mtlbench.errors import DataError
+from mtlbench.extras import library
 from mtlbench.storage.bounded import read_bytes
 
 PARTS = {"images": (4, "u1"), "depths": (3, "f4"), "labels": (3, "u2")}

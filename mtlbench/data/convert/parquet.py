@@ -7,10 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from mtlbench.data.convert.result import Converted, library
+from mtlbench.data.convert.result import Converted
 from mtlbench.data.files import MAX_BYTES, MAX_PIXELS, Array
 from mtlbench.data.write import new_folder, write_npy
 from mtlbench.errors import DataError
+from mtlbench.extras import library
 
 SPLITS = {"train": "train", "val": "val", "validation": "val", "test": "val"}
 """How a file's name begins -> MTAN's folder."""

@@ -1,11 +1,7 @@
-"""What a conversion has written, and libraries that only conversions need."""
+"""What a conversion has written."""
 
-import importlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from types import ModuleType
-
-from mtlbench.errors import MachineError
 
 
 @dataclass(frozen=True)
@@ -23,18 +19,3 @@ class Converted:
     dataset: str
     options: Mapping[str, object]
     notes: Sequence[str] = ()
-
-
-def library(name: str, extra: str, reads: str) -> ModuleType:
-    """A library of an extra.
-
-    Raises:
-        MachineError: it is not installed; the message says how to install it.
-    """
-    try:
-        return importlib.import_module(name)
-    except ImportError as error:
-        package = name.partition(".")[0]
-        raise MachineError(
-            f"{reads} needs {package}, which is not installed ({error}): pip install 'mtlbench[{extra}]'"
-        ) from error
