@@ -21,8 +21,8 @@ MAX_NOT_RISEN = 0.05
 
 MAX_ZERO_GRADIENT = 0.5
 MAX_SATURATED = 0.1
-"""Share of a task's clean pixels or images without a gradient of cross-entropy: with 29 % of them an attack lost a fifth
-of its ARP, with 97 % half of it."""
+"""Share of a task's clean pixels or images without a gradient of cross-entropy. With 29 % of them an attack lost a
+fifth of its ARP, with 97 % half of it."""
 
 MAX_OUTSIDE = 1e-3
 """Grey levels; float32 rounding stays below it."""

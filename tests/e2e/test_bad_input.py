@@ -263,7 +263,7 @@ def test_a_damaged_cell(call: Callable, own_outputs: Path) -> None:
 
 @pytest.fixture
 def packed(outputs: Path, tmp_path: Path) -> Path:
-    """A small dataset in the packing of NYUv2, to be broken."""
+    """A small dataset in the format of NYUv2, to be broken."""
     (rooms,) = (path for path in (outputs / "datasets").iterdir() if path.is_dir())
     return Path(shutil.copytree(rooms, tmp_path / "nyuv2"))
 
