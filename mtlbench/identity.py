@@ -26,7 +26,7 @@ class Identified:
     def options(self) -> dict[str, Any]:
         """Option of the constructor -> JSON value. Neutral options (None or False) are left out."""
         names = signature(type(self)).parameters
-        return decisive({name: plain(getattr(self, name)) for name in names})
+        return without_neutral({name: as_json(getattr(self, name)) for name in names})
 
     def identity(self) -> dict[str, Any]:
         """Name, options, and the version where it is not the first."""
@@ -46,13 +46,13 @@ def dotted(found: Any) -> str:
     return f"{kind.__module__}:{kind.__qualname__}"
 
 
-def decisive(options: Mapping[str, Any]) -> dict[str, Any]:
+def without_neutral(options: Mapping[str, Any]) -> dict[str, Any]:
     """The options without neutral values (None and False), so that new options leave old keys unchanged."""
     return {key: value for key, value in options.items() if value is not None and value is not False}
 
 
-def plain(value: Any) -> Any:
+def as_json(value: Any) -> Any:
     """The value with tuples as lists, so that it equals what is read back from JSON."""
     if isinstance(value, Mapping):
-        return {str(key): plain(inner) for key, inner in value.items()}
-    return [plain(inner) for inner in value] if isinstance(value, (list, tuple)) else value
+        return {str(key): as_json(inner) for key, inner in value.items()}
+    return [as_json(inner) for inner in value] if isinstance(value, (list, tuple)) else value

@@ -12,7 +12,7 @@ from mtlbench.experiment import provenance
 from mtlbench.models.sharing import all_trees, picture
 from mtlbench.options import is_whole
 from mtlbench.process import watchdog
-from mtlbench.report.terminal import console, screen
+from mtlbench.report.terminal import console, progress_bar
 from mtlbench.storage.files import write_atomically
 from mtlbench.storage.outputs import Outputs
 
@@ -62,7 +62,7 @@ class Attack(_Computing):
         """One point of a sweep."""
         from mtlbench.experiment.run import run_attack
 
-        run_attack(config, screen, self.begin(config))
+        run_attack(config, progress_bar, self.begin(config))
 
     def finish(self) -> None:
         """Write and print the tables of this invocation's cells, then its failures.
@@ -92,7 +92,7 @@ class Train(_Computing):
         """One point of a sweep."""
         from mtlbench.experiment.run import run_training
 
-        checkpoint, clean_key = run_training(config, screen, self.begin(config))
+        checkpoint, clean_key = run_training(config, progress_bar, self.begin(config))
         console().print(f"{checkpoint.weights} is trained; its clean metrics stand beside it", soft_wrap=True)
         spent = checkpoint.cost
         if spent:
@@ -135,7 +135,7 @@ def _audit(config: Config) -> None:
     from mtlbench.experiment.audit import audit, require_good
 
     done = []
-    for one in audit(config, config["audit"], screen):
+    for one in audit(config, config["audit"], progress_bar):
         difference = "" if one.verdict == "equal" else f" (largest relative difference {one.difference:.1e})"
         words = f"{one.key}  {one.label}: {one.verdict}{f': {one.why}' if one.why else difference}"
         console().print(words, markup=False, soft_wrap=True)

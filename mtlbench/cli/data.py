@@ -17,7 +17,7 @@ from mtlbench.errors import DataError, MissingSplitError, UsageError
 from mtlbench.metrics import metrics_of
 from mtlbench.process.progress import Progress
 from mtlbench.report.datasets import show_baseline, show_description, show_verification
-from mtlbench.report.terminal import console, screen
+from mtlbench.report.terminal import console, progress_bar
 
 SPLITS = ("train", "test")
 CONSTANTS_FROM = 512
@@ -47,7 +47,7 @@ def verify(config: Mapping[str, Any]) -> None:
     for error in broken:
         console().print(f"bad: {error}", soft_wrap=True)
     for dataset in there:
-        with screen(f"verify {dataset.name} {dataset.split}") as progress:
+        with progress_bar(f"verify {dataset.name} {dataset.split}") as progress:
             found = verify_split(dataset, _images(progress))
         show_verification(dataset.name, dataset.split, found)
         bad += len(found.problems)
@@ -65,7 +65,7 @@ def info(config: Mapping[str, Any]) -> None:
     root = _root(config)
     there, broken = _splits(config, root, "described")
     for dataset in there:
-        with screen(f"read {dataset.name} {dataset.split}") as progress:
+        with progress_bar(f"read {dataset.name} {dataset.split}") as progress:
             found = describe(dataset, _images(progress))
         show_description(found, left_out.line(dataset))
     for error in broken:
@@ -98,7 +98,7 @@ def convert(config: Mapping[str, Any]) -> None:
         UsageError: source or target is not given, or the source has no supported format.
     """
     source, target = (_path(config[key], key) for key in ("source", "target"))
-    with screen(f"convert {source.name}") as progress:
+    with progress_bar(f"convert {source.name}") as progress:
         done = to_folder(source, target, _images(progress))
     counts = " and ".join(f"{count} {split}" for split, count in done.images.items())
     console().print(f"{target}: {counts} images", markup=False, soft_wrap=True)
@@ -141,7 +141,7 @@ def _require_test(config: Mapping[str, Any], root: Path, there: Sequence[ImageDa
 
 
 def _root(config: Mapping[str, Any]) -> Path:
-    with screen(f"generate {config['dataset']['name']}") as progress:
+    with progress_bar(f"generate {config['dataset']['name']}") as progress:
         return dataset_root(config, progress)
 
 

@@ -7,7 +7,8 @@ from mtlbench.attacks.objectives import Objective
 from mtlbench.attacks.steps import Step
 from mtlbench.config import Config
 from mtlbench.config.build import named
-from mtlbench.engine.adversarial import NO_ATTACK, Adversary
+from mtlbench.constants import NO_ATTACK
+from mtlbench.engine.adversarial import Adversary
 from mtlbench.engine.precision import FP32
 from mtlbench.engine.training import Recipe
 from mtlbench.errors import UsageError

@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from mtlbench.constants import NO_ATTACK
 from mtlbench.errors import UsageError
 
 Config = Mapping[str, Any]
@@ -49,7 +50,7 @@ RULES: tuple[tuple[str, Callable[[Config], bool], str], ...] = (
     ),
     (
         r"training\.(step|steps|eps)",
-        lambda c: _training(c).get("attack") == "none",
+        lambda c: _training(c).get("attack") == NO_ATTACK,
         "training={training} leaves the images as they are",
     ),
     (

@@ -27,8 +27,8 @@ MAX_BYTES = 2_000_000_000
 
 _PNG = b"\x89PNG\r\n\x1a\n"
 _NEEDED_CHUNKS = (b"IHDR", b"PLTE", b"IDAT", b"IEND")
-GREY, RGB, PALETTE = 0, 2, 3
-_COLOURS = {GREY: "grey-scale", RGB: "RGB", PALETTE: "palette", 4: "grey-scale + alpha", 6: "RGB + alpha"}
+GREY_SCALE, RGB, PALETTE = 0, 2, 3
+_COLOURS = {GREY_SCALE: "grey-scale", RGB: "RGB", PALETTE: "palette", 4: "grey-scale + alpha", 6: "RGB + alpha"}
 _OTHER_FORMATS = {
     b"\xff\xd8\xff": "a JPEG",
     b"\x93NUMPY": "a NumPy array",
@@ -106,12 +106,12 @@ def read_rgb(path: Path) -> Array:
 
 def read_gray8(path: Path) -> Array:
     """Decode an 8-bit grey-scale PNG to uint8 [H, W]; raises as `read_rgb`."""
-    return read_png(path, [(8, GREY)])
+    return read_png(path, [(8, GREY_SCALE)])
 
 
 def read_gray16(path: Path) -> Array:
     """Decode a 16-bit grey-scale PNG to uint16 [H, W]; raises as `read_rgb`."""
-    return read_png(path, [(16, GREY)])
+    return read_png(path, [(16, GREY_SCALE)])
 
 
 def read_png(path: Path, forms: Sequence[tuple[int, int]], remedy: str = "") -> Array:
@@ -119,7 +119,7 @@ def read_png(path: Path, forms: Sequence[tuple[int, int]], remedy: str = "") -> 
 
     Args:
         path: the file.
-        forms: what is right: pairs of bits (8 or 16) and one of `GREY`, `RGB`, `PALETTE`.
+        forms: what is right: pairs of bits (8 or 16) and one of `GREY_SCALE`, `RGB`, `PALETTE`.
         remedy: what to do about any other format, for the message.
 
     Returns:

@@ -11,16 +11,15 @@ from mtlbench.attacks.attack import Attack
 from mtlbench.attacks.objectives import Objective, Single
 from mtlbench.attacks.random import PerImage
 from mtlbench.attacks.steps import Step
+from mtlbench.constants import GREY_LEVELS, NO_ATTACK
 from mtlbench.data.batch import Batch
-from mtlbench.engine.evaluate import GREY, frozen
+from mtlbench.engine.evaluate import frozen
 from mtlbench.engine.losses import TaskLosses
 from mtlbench.errors import UsageError
 from mtlbench.identity import public_name
 from mtlbench.models.model import MultiTaskModel
 from mtlbench.options import number, whole
 from mtlbench.tasks import Task
-
-NO_ATTACK = "none"
 
 
 @dataclass(frozen=True)
@@ -82,7 +81,7 @@ class Adversary:
             return batch.image
         seen = self.attacked(tasks, iteration)
         losses = TaskLosses(model, seen, batch.targets, batch.masks, clean=batch.image)
-        eps = torch.full((len(batch),), self.eps / GREY, device=batch.image.device)
+        eps = torch.full((len(batch),), self.eps / GREY_LEVELS, device=batch.image.device)
         random = PerImage(self.seed + iteration, batch.names)
         with frozen(model):
             return Attack(self.objective, self.step, seen)(losses, batch.image, eps, random)

@@ -13,6 +13,7 @@ from mtlbench.attacks.attack import RAW, Attack
 from mtlbench.attacks.ball import BALLS
 from mtlbench.attacks.objectives import Total
 from mtlbench.attacks.random import PerImage
+from mtlbench.constants import GREY_LEVELS
 from mtlbench.data.batch import Batch
 from mtlbench.engine.counting import Counted
 from mtlbench.engine.losses import TaskLosses
@@ -26,7 +27,6 @@ from mtlbench.process import signals
 from mtlbench.process.progress import Progress, silent
 from mtlbench.tasks import Task
 
-GREY = 255.0
 CPU_PIXELS = 32 * 64 * 64
 T = TypeVar("T")
 
@@ -147,7 +147,9 @@ class Pass:
                 with torch.no_grad():
                     before, after = losses(batch.image[part]), losses(images[part])
             measured.per_image["rise"] = attack.rise(before, after, batch.image[part])[:, None]
-            measured.per_image.update(self._diagnostics(batch[part], images[part], cell.eps / GREY, attack.norm))
+            measured.per_image.update(
+                self._diagnostics(batch[part], images[part], cell.eps / GREY_LEVELS, attack.norm)
+            )
             return measured
 
         return _in_halves(len(batch), statistics, Measured.join)
@@ -161,7 +163,7 @@ class Pass:
         losses = Counted(self._losses(batch, cell.attack))
         if alternatives:
             return cell.attack.select(alternatives, losses, batch.image), losses.gradients
-        eps = batch.image.new_full((len(batch),), cell.eps / GREY)
+        eps = batch.image.new_full((len(batch),), cell.eps / GREY_LEVELS)
         return cell.attack(losses, batch.image, eps, PerImage(self.seed, batch.names)), losses.gradients
 
     def _losses(self, batch: Batch, attack: Attack) -> TaskLosses:
@@ -187,7 +189,7 @@ class Pass:
         outside = torch.stack([moved - eps, -low, high - 1]).amax(0).clamp_min(0)
         seen = visibility(batch.image, image)
         seen["training_mode"] = eps.new_full(eps.shape, any(m.training for m in self.model.modules()))
-        return {name: value[:, None] for name, value in {"outside": outside * GREY, **seen}.items()}
+        return {name: value[:, None] for name, value in {"outside": outside * GREY_LEVELS, **seen}.items()}
 
     def _of_clean(self, batch: Batch) -> Measured:
         """Statistics of clean images only, per task and image.
@@ -198,7 +200,7 @@ class Pass:
         losses = TaskLosses(self.model, self.tasks, batch.targets, batch.masks, clean=batch.image)
         directions = Total().task_directions(losses, batch.image)[0].flatten(2)
         found = {
-            "gradient": directions.abs().mean(2).T / GREY,
+            "gradient": directions.abs().mean(2).T / GREY_LEVELS,
             "gradient_zero": (directions == 0).double().mean(2).T,
             "gradient_nonfinite": (~directions.isfinite()).double().mean(2).T,
         }

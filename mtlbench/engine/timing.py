@@ -13,8 +13,9 @@ from mtlbench.attacks.attack import Attack
 from mtlbench.attacks.objectives import DGBA, Objective, Total
 from mtlbench.attacks.random import PerImage
 from mtlbench.attacks.steps import APGD
+from mtlbench.constants import GREY_LEVELS
 from mtlbench.data.batch import Batch
-from mtlbench.engine.evaluate import GREY, Pass, evaluate, frozen
+from mtlbench.engine.evaluate import Pass, evaluate, frozen
 from mtlbench.engine.losses import TaskLosses
 from mtlbench.engine.plan import Plan
 from mtlbench.metrics.measure import measure
@@ -22,7 +23,7 @@ from mtlbench.models.model import MultiTaskModel
 from mtlbench.process.progress import Progress
 from mtlbench.tasks import Task
 
-EPS = 8 / GREY
+EPS = 8 / GREY_LEVELS
 FORWARD, FLOOR, NAIVE, ENGINE = "forward", "floor", "dgba apgd, naive form", "dgba apgd, this engine"
 
 
@@ -119,7 +120,7 @@ def whole_pass(
     batches: list[Batch] = []
     loading = _clock(lambda: batches.extend(loader()), device)
     images = sum(map(len, batches))
-    work = Pass(model, tasks, [Plan("bench", attack, EPS * GREY)], 0)
+    work = Pass(model, tasks, [Plan("bench", attack, EPS * GREY_LEVELS)], 0)
     whole = loading + _clock(lambda: evaluate(work, batches, device, images), device)
     with torch.no_grad():
         ready = [(batch.to(device), model(batch.to(device).image)) for batch in batches]

@@ -20,7 +20,7 @@ from mtlbench.experiment.run import loader_of, model_identity
 from mtlbench.experiment.session import Session
 from mtlbench.experiment.setup import AUTO, Setup, prepare
 from mtlbench.experiment.trained import Trained, load_or_train
-from mtlbench.process.watchdog import Screen
+from mtlbench.process.watchdog import ProgressBar
 from mtlbench.scores.frame import metrics_frame
 from mtlbench.storage.outputs import Outputs
 from mtlbench.storage.store import Cell
@@ -57,17 +57,17 @@ class Audited:
         return self.verdict in ("equal", "rounding")
 
 
-def audit(config: Config, number: int, screen: Screen) -> Iterator[Audited]:
+def audit(config: Config, number: int, progress_bar: ProgressBar) -> Iterator[Audited]:
     """Recompute `number` stored cells, drawn at random by ``seed``, and compare."""
     store = Outputs.of(config).store
     keys = store.keys()
     if not keys:
         raise DataError(f"{store.folder}: no results yet; `mtlbench attack` makes some")
     for key in random.Random(config["seed"]).sample(keys, min(number, len(keys))):
-        yield _audit(config, store.load(key), screen)
+        yield _audit(config, store.load(key), progress_bar)
 
 
-def _audit(config: Config, cell: Cell, screen: Screen) -> Audited:
+def _audit(config: Config, cell: Cell, progress_bar: ProgressBar) -> Audited:
     label = Plan(cell.key, None, cell.identity["eps"], cell.identity).label
     recorded = cell.provenance.get("config")
     if not isinstance(recorded, Mapping):
@@ -76,7 +76,7 @@ def _audit(config: Config, cell: Cell, screen: Screen) -> Audited:
         )
     again = {**recorded, **{name: config[name] for name in MOVING if name in config}, "force": False, "overrides": []}
     check_values(again)  # a stored configuration is checked like a user's
-    setup = prepare(again, screen, Session())
+    setup = prepare(again, progress_bar, Session())
     if again["checkpoint"] == AUTO and not setup.checkpoint().trained:
         return Audited(cell.key, label, "changed", why=f"{setup.checkpoint().weights}: this model no longer exists")
     trained = load_or_train(setup)
@@ -88,7 +88,7 @@ def _audit(config: Config, cell: Cell, screen: Screen) -> Audited:
         differing = sorted(k for k, v in cell.identity.items() if closest.identity.get(k) != v)
         return Audited(cell.key, label, "changed", why=f"another {', '.join(differing) or 'version of the results'}")
     work = Pass(trained.model, dataset.tasks, found[:1], trained.seed)
-    with setup.screen(f"audit {label}") as progress, computing_in(arithmetic, trained.model):
+    with setup.progress_bar(f"audit {label}") as progress, computing_in(arithmetic, trained.model):
         records = evaluate(work, loader_of(setup, dataset), setup.device, len(dataset), progress)
     return _compared(cell, label, records[cell.key].arrays())
 

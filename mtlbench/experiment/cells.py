@@ -6,12 +6,12 @@ from typing import Any
 from mtlbench.attacks.attack import RAW, Attack
 from mtlbench.config import Config
 from mtlbench.config.build import identity_of
+from mtlbench.constants import NO_ATTACK
 from mtlbench.engine.plan import Plan
-from mtlbench.identity import decisive
+from mtlbench.identity import without_neutral
 from mtlbench.storage.store import content_key
 from mtlbench.tasks import EVERY_TASK
 
-CLEAN = "none"
 LINF = "linf"
 """The norm of results from before the option existed; identities omit it."""
 
@@ -23,7 +23,7 @@ def plan(identity: Mapping[str, Any], attack: Attack | None, eps: float, alterna
 
 def clean_plan(model: Mapping[str, Any]) -> Plan:
     """The cell without an attack, which every relative score of the same model joins."""
-    nothing = {"attack": CLEAN, "objective": {}, "target": EVERY_TASK, "tasks": []}
+    nothing = {"attack": NO_ATTACK, "objective": {}, "target": EVERY_TASK, "tasks": []}
     return plan({**model, **nothing, "step": "-", "steps": 0, "step_options": {}, "eps": 0.0}, None, 0.0)
 
 
@@ -61,13 +61,13 @@ def attack_identity(name: str, target: str, attack: Attack) -> dict[str, Any]:
     chosen = {option: getattr(attack, option) for option in neutral}
     return {
         "attack": name,
-        "objective": attack.objective.identity() | decisive(seen),
+        "objective": attack.objective.identity() | without_neutral(seen),
         "target": target,
         "tasks": [task.name for task in attack.tasks],
         "step": step["name"],
         "steps": attack.step.steps,
         "step_options": {name: value for name, value in step.items() if name != "name"},
-        "starts": decisive({"random_start": attack.random_start, "restarts": attack.restarts}),
+        "starts": without_neutral({"random_start": attack.random_start, "restarts": attack.restarts}),
     } | {option: value for option, value in chosen.items() if value != neutral[option]}
 
 

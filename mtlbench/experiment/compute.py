@@ -17,13 +17,13 @@ from mtlbench.engine.evaluate import Pass, Record, evaluate
 from mtlbench.engine.plan import Plan
 from mtlbench.errors import BusyError, DamagedCellError, FailedCellsError, reason
 from mtlbench.experiment.session import Session
-from mtlbench.identity import decisive
+from mtlbench.identity import without_neutral
 from mtlbench.metrics.formulas import formulas_of
 from mtlbench.models.measured import record_of
 from mtlbench.models.model import MultiTaskModel
 from mtlbench.process import signals, watchdog
 from mtlbench.process.progress import Progress
-from mtlbench.process.watchdog import Screen
+from mtlbench.process.watchdog import ProgressBar
 from mtlbench.storage import owner
 from mtlbench.storage.claims import held, release, take
 from mtlbench.storage.store import Cell, Store
@@ -45,7 +45,7 @@ class Job:
         device: where to compute.
         loader: gives the split in order.
         origin: the provenance recorded beside the numbers.
-        screen: opens a progress bar.
+        progress_bar: opens a progress bar.
         title: of the progress bar.
         session: of the invocation.
     """
@@ -58,7 +58,7 @@ class Job:
     device: torch.device
     loader: Iterable[Batch]
     origin: Mapping[str, Any]
-    screen: Screen
+    progress_bar: ProgressBar
     title: str
     session: Session
 
@@ -145,7 +145,7 @@ class _Run:
 
     def __call__(self) -> None:
         try:
-            with self.job.screen(self.job.title) as progress:
+            with self.job.progress_bar(self.job.title) as progress:
                 self._evaluate(progress)
             for key in self._unfinished():
                 self._save(key)
@@ -173,7 +173,7 @@ class _Run:
             progress(images, total, note)
 
         first = partial(_image, job)
-        self.measured = decisive({"sharing_measured": record_of(job.model, first)})
+        self.measured = without_neutral({"sharing_measured": record_of(job.model, first)})
         evaluate(work, loader, job.device, job.images, on_batch, self.records, self._failed, watchdog.at)
 
     def _failed(self, key: str, error: BaseException) -> None:

@@ -21,14 +21,14 @@ from mtlbench.experiment.compute import Job, complete
 from mtlbench.experiment.session import Session
 from mtlbench.experiment.setup import Setup, prepare
 from mtlbench.experiment.trained import Trained, load_or_train
-from mtlbench.process.watchdog import Screen
+from mtlbench.process.watchdog import ProgressBar
 from mtlbench.scores import tables
 from mtlbench.scores.frame import metrics_frame
 from mtlbench.storage.checkpoints import CLEAN_METRICS, Checkpoint
 from mtlbench.storage.files import write_atomically
 
 
-def run_attack(config: Config, screen: Screen, session: Session) -> list[Plan]:
+def run_attack(config: Config, progress_bar: ProgressBar, session: Session) -> list[Plan]:
     """Compute the missing cells of one configuration; returns all its cells and adds their keys to `session`.
 
     Raises:
@@ -40,7 +40,7 @@ def run_attack(config: Config, screen: Screen, session: Session) -> list[Plan]:
     tasks = known_tasks(config)
     if tasks is not None:
         build_attacks(config, engine, tasks)  # checks options before any rooms are generated
-    setup = prepare(config, screen, session)
+    setup = prepare(config, progress_bar, session)
     attacks = build_attacks(config, engine, setup.test.tasks)
     trained = load_or_train(setup)
     if not trained.has_clean_metrics:
@@ -52,9 +52,9 @@ def run_attack(config: Config, screen: Screen, session: Session) -> list[Plan]:
     return wanted
 
 
-def run_training(config: Config, screen: Screen, session: Session) -> tuple[Checkpoint, str]:
+def run_training(config: Config, progress_bar: ProgressBar, session: Session) -> tuple[Checkpoint, str]:
     """Train a model, or finish its training, and store its clean metrics; returns the model and its clean key."""
-    setup = prepare(config, screen, session)
+    setup = prepare(config, progress_bar, session)
     trained = load_or_train(setup, may_train=True)
     assert trained.checkpoint is not None
     return trained.checkpoint, record_clean(setup, trained)
@@ -99,7 +99,7 @@ def _compute(setup: Setup, trained: Trained, dataset: ImageDataset, wanted: Sequ
             device=setup.device,
             loader=loader_of(setup, dataset),
             origin=origin,
-            screen=setup.screen,
+            progress_bar=setup.progress_bar,
             title=f"{'attack' if wanted[-1].attack else 'clean metrics of'} {trained.title}",
             session=setup.session,
         )

@@ -24,7 +24,7 @@ from mtlbench.models.backbone import Backbone
 from mtlbench.models.checkpoint import tree_in
 from mtlbench.models.custom import Custom
 from mtlbench.models.sharing import Tree
-from mtlbench.process.watchdog import Screen, watched
+from mtlbench.process.watchdog import ProgressBar, watched
 from mtlbench.storage.checkpoints import WEIGHTS, Checkpoint, find
 from mtlbench.storage.outputs import Outputs
 from mtlbench.tasks import Task
@@ -45,7 +45,7 @@ class Setup:
         recipe: how the model is trained.
         adversary: makes the attacked images of adversarial training; None for clean training.
         device: where to compute.
-        screen: opens a progress bar.
+        progress_bar: opens a progress bar.
         session: of the invocation.
     """
 
@@ -56,7 +56,7 @@ class Setup:
     recipe: Recipe
     adversary: Adversary | None
     device: torch.device
-    screen: Screen
+    progress_bar: ProgressBar
     session: Session
 
     @property
@@ -90,9 +90,9 @@ class Setup:
         return find(self.outputs.checkpoints, name, recipe, known)
 
 
-def prepare(config: Config, screen: Screen, session: Session) -> Setup:
+def prepare(config: Config, progress_bar: ProgressBar, session: Session) -> Setup:
     """Check the configuration, generate rooms if they are missing, open the test split."""
-    screen = watched(screen, config["timeout"])
+    progress_bar = watched(progress_bar, config["timeout"])
     device, recipe = choose_device(config), training_recipe(config)
     made_by = build_custom(config) if is_custom(config) else build_backbone(config)
     for note in made_by.notes if isinstance(made_by, Backbone) else ():
@@ -101,14 +101,14 @@ def prepare(config: Config, screen: Screen, session: Session) -> Setup:
     tasks = known_tasks(config)
     if tasks is not None and isinstance(made_by, Backbone):
         _tree(config, tasks, made_by)  # checks options before any rooms are generated
-    with screen(f"generate {config['dataset']['name']}") as progress:
+    with progress_bar(f"generate {config['dataset']['name']}") as progress:
         root = dataset_root(config, progress)
     test = open_dataset(config, "test", root, limit=config.get("limit"))
     say_left_out(test, session)
     if isinstance(made_by, Custom):
-        return Setup(config, root, test, made_by, recipe, adversary, device, screen, session)
+        return Setup(config, root, test, made_by, recipe, adversary, device, progress_bar, session)
     architecture = Architecture(made_by, _tree(config, test.tasks, made_by))
-    return Setup(config, root, test, architecture, recipe, adversary, device, screen, session)
+    return Setup(config, root, test, architecture, recipe, adversary, device, progress_bar, session)
 
 
 def given(config: Config) -> set[str]:

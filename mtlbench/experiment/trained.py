@@ -153,7 +153,7 @@ def _train(setup: Setup, model: TreeModel, checkpoint: Checkpoint, again: bool) 
     data = open_dataset(config, "train", setup.root, augmented=True)
     say_left_out(data, setup.session)
     checkpoint.write_recipe()
-    with setup.screen(f"train {checkpoint.folder.name}") as progress:
+    with setup.progress_bar(f"train {checkpoint.folder.name}") as progress:
         curve = train(
             model,
             data,

@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from mtlbench.errors import ModelError, UsageError
-from mtlbench.identity import decisive, dotted, plain
+from mtlbench.identity import as_json, dotted, without_neutral
 from mtlbench.models.adapted import Adapted
 from mtlbench.models.inputs import CONVENTIONS, convention
 from mtlbench.models.outputs import Outputs
@@ -83,7 +83,7 @@ class Custom:
         ours = self.build.__module__.partition(".")[0] == "mtlbench"
         source = None if file is None or ours else hashlib.sha256(Path(file).read_bytes()).hexdigest()[:SOURCE_DIGITS]
         found = {"build": dotted(self.build), "source": source, "outputs": outputs}
-        return decisive({**found, "build_options": plain(self.options) or None})
+        return without_neutral({**found, "build_options": as_json(self.options) or None})
 
 
 def _words(outputs: object) -> dict[str, str] | None:

@@ -24,7 +24,7 @@ LATE = signal.SIGALRM
 DUMP = signal.SIGUSR1
 """Sent before the kill: makes the process write its stack, without the interpreter."""
 
-Screen = Callable[[str], AbstractContextManager[Progress]]
+ProgressBar = Callable[[str], AbstractContextManager[Progress]]
 """Opens a progress display with a title; see `report.terminal`."""
 
 given_up: dict[str, str] = {}
@@ -94,22 +94,22 @@ def silence(title: str, timeout: float) -> str:
     return f"{title}: no progress for {timeout:g} seconds, the limit set by timeout"
 
 
-def watched(screen: Screen, timeout: float | None) -> Screen:
-    """`screen`, under which work that reports no progress for `timeout` seconds raises `HungError`.
+def watched(progress_bar: ProgressBar, timeout: float | None) -> ProgressBar:
+    """`progress_bar`, under which work that reports no progress for `timeout` seconds raises `HungError`.
 
     If the exception cannot be raised, the process is killed and the cells that it was computing are recorded as
     failed.
 
     Args:
-        screen: shows the progress.
+        progress_bar: shows the progress.
         timeout: in seconds; None disables the watch.
     """
     if timeout is None:
-        return screen
+        return progress_bar
 
     @contextmanager
     def open_watched(title: str) -> Iterator[Progress]:
-        with screen(title) as progress, _watch(title, timeout):
+        with progress_bar(title) as progress, _watch(title, timeout):
 
             def report(done: int, total: int, note: str) -> None:
                 _link.write(b"\n")

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from mtlbench.constants import NO_ATTACK
 from mtlbench.errors import DamagedCellError, DataError, OldCellError
 from mtlbench.report.caches import provide_caches
 from mtlbench.report.studies import show_study
@@ -169,7 +170,7 @@ def refuse(refused: Sequence[DamagedCellError | OldCellError]) -> None:
 
 def accuracy_lost_text(outputs: Outputs, key: str) -> str:
     """One line: clean accuracy lost against the cleanly trained counterpart; `key` is of the clean cell."""
-    clean = [cell for cell in outputs.store.readable(lambda error: None) if cell.identity["attack"] == "none"]
+    clean = [cell for cell in outputs.store.readable(lambda error: None) if cell.identity["attack"] == NO_ATTACK]
     lost = accuracy_lost(metrics_frame(clean, replicates=0), "clean").xs((key, "standard"), level=("cell", "scores"))
     assert isinstance(lost, pd.DataFrame)
     value, status = float(lost.to_numpy()[0, 0]), str(lost.index.get_level_values("status")[0])

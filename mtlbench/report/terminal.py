@@ -46,7 +46,7 @@ class _Console(Console):
 
 
 @contextmanager
-def screen(title: str) -> Iterator[Progress]:
+def progress_bar(title: str) -> Iterator[Progress]:
     """A progress bar on stderr: live on a terminal, a line every ten seconds elsewhere.
 
     Nothing is shown before the first progress, so that work already done prints nothing.

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 import pandas as pd
 
+from mtlbench.constants import NO_ATTACK
 from mtlbench.scores.damage import arp, damage, drops_from
 from mtlbench.scores.wide import SAME_MODEL, levels
 
@@ -31,7 +32,7 @@ def accuracy_lost(metrics: pd.DataFrame, reference: str) -> pd.DataFrame:
     Returns:
         A wide frame, one row per clean cell, with the level ``status``.
     """
-    clean = metrics[metrics.index.get_level_values("attack") == "none"]
+    clean = metrics[metrics.index.get_level_values("attack") == NO_ATTACK]
     keys = levels(clean)
     same = [name for name in (*SAME_MODEL, "task", "metric") if name not in OTHER[reference]]
     is_reference = keys["sharing" if reference == "independent" else "training"] == reference

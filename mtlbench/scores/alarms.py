@@ -10,12 +10,13 @@ from itertools import pairwise
 import numpy as np
 import pandas as pd
 
+from mtlbench.constants import NO_ATTACK, SMALLEST_LOSS
 from mtlbench.scores.damage import arp, damage, relative_drops
 from mtlbench.scores.frame import names
 from mtlbench.scores.wide import IDENTITY, SAME_MODEL, levels
 from mtlbench.storage.store import Cell
 
-CLEAN, NOISE = "none", "noise"
+NOISE = "noise"
 MAX_NOT_RISEN = 0.05
 """Share of images without a rise of the attacked objective above which an alarm is raised."""
 
@@ -26,9 +27,6 @@ fifth of its ARP, with 97 % half of it."""
 
 MAX_OUTSIDE = 1e-3
 """Grey levels; float32 rounding stays below it."""
-
-TINY_LOSS = 1e-8
-"""Where 1 / L would explode: the guard of `attacks.objectives.dgba` acts."""
 
 MAX_FALL = 1.0
 """Percentage points by which ARP may fall from one eps to the next."""
@@ -64,7 +62,7 @@ def numbers_of(cell: Cell) -> dict[str, object]:
     # A loss of exactly 0 means that an image has no valid pixel (see `losses`), so the attack has nothing to increase.
     empty = losses == 0
     row["no_valid_pixel"] = float(empty.any(1).mean())
-    row["tiny_loss"] = float(((losses < TINY_LOSS) & ~empty).any(1).mean())
+    row["tiny_loss"] = float(((losses < SMALLEST_LOSS) & ~empty).any(1).mean())
     if "rise" in arrays:
         climbed = ~empty[:, _attacked(cell)].all(1)
         row["not_risen"] = float((~(arrays["rise"][climbed] > 0)).mean()) if climbed.any() else 0.0
@@ -105,7 +103,7 @@ def alarms(numbers: pd.DataFrame, arp: pd.DataFrame) -> dict[str, str]:
         return {}
     rows = numbers.merge(arp, on="cell", how="left")
     rows = _with_clean(rows)
-    found = {str(row["cell"]): _own(row) for row in rows.to_dict("records") if row["attack"] != CLEAN}
+    found = {str(row["cell"]): _own(row) for row in rows.to_dict("records") if row["attack"] != NO_ATTACK}
     _compare_epsilons(rows, found)
     _compare_noise(rows, found)
     return {cell: "alarm: " + "; ".join(texts) for cell, texts in found.items() if texts}
@@ -118,7 +116,7 @@ def _with_clean(rows: pd.DataFrame) -> pd.DataFrame:
     """Add the gradient diagnostics of their clean cell to attacked cells."""
     on = [name for name in SAME_MODEL if name in rows and name != "scores"]
     gradients = [name for name in OF_CLEAN if name in rows]
-    clean = rows[rows["attack"] == CLEAN][[*on, *gradients]].drop_duplicates(on)
+    clean = rows[rows["attack"] == NO_ATTACK][[*on, *gradients]].drop_duplicates(on)
     return rows.drop(columns=gradients).merge(clean, on=on, how="left")
 
 
@@ -170,7 +168,7 @@ def _compare_noise(rows: pd.DataFrame, found: dict[str, list[str]]) -> None:
     """Random noise of the same eps must be weaker than every attack."""
     on = [name for name in (*SAME_MODEL, "eps", "norm") if name in rows and name != "scores"]
     noise = rows[rows["attack"] == NOISE][[*on, "arp_percent"]].drop_duplicates(on)
-    attacked = rows[~rows["attack"].isin([CLEAN, NOISE]) & (rows["eps"] > 0)]
+    attacked = rows[~rows["attack"].isin([NO_ATTACK, NOISE]) & (rows["eps"] > 0)]
     for row in attacked.merge(noise, on=on, suffixes=("", "_noise")).to_dict("records"):
         if row["arp_percent_noise"] >= row["arp_percent"]:
             found[row["cell"]].append(f"random noise is as strong ({row['arp_percent_noise']:.1f})")

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from mtlbench.constants import NO_ATTACK
 from mtlbench.errors import DataError
 from mtlbench.metrics import METRICS
 from mtlbench.scores.wide import ABOUT_METRIC, OK, SAME_MODEL, Block, block, levels, match, mean_over, with_status
@@ -21,7 +22,7 @@ def relative_drops(metrics: pd.DataFrame) -> pd.DataFrame:
     and `SAME_MODEL`.
     """
     drops, _ = drops_and_clean(metrics)
-    return drops[drops.index.get_level_values("attack") != "none"]
+    return drops[drops.index.get_level_values("attack") != NO_ATTACK]
 
 
 def damage(drops: pd.DataFrame) -> pd.DataFrame:
@@ -40,7 +41,7 @@ def arp(damages: pd.DataFrame) -> pd.DataFrame:
 def drops_and_clean(metrics: pd.DataFrame) -> tuple[pd.DataFrame, Block]:
     """Relative drops of all rows, the clean ones included, and the clean values [rows, 1 + R]."""
     keys = levels(metrics)
-    clean = (keys["attack"] == "none") & (keys["eps"] == 0)
+    clean = (keys["attack"] == NO_ATTACK) & (keys["eps"] == 0)
     return drops_from(metrics, clean, [*SAME_MODEL, "task", "metric"], ("clean", "attacked"))
 
 

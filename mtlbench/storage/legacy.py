@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from math import gcd
 from typing import Any, TypeVar
 
-from mtlbench.identity import decisive, plain
+from mtlbench.identity import as_json, without_neutral
 from mtlbench.options import is_number
 
 T = TypeVar("T")
@@ -50,7 +50,7 @@ def cell_identity(old: Mapping[str, Any]) -> dict[str, Any]:
     step = _named(old["step_options"])
     return {
         **old,
-        "objective": _named(options) | decisive({"loss_scale": scale or None}),
+        "objective": _named(options) | without_neutral({"loss_scale": scale or None}),
         "step": step.pop("name") if TARGET in old["step_options"] else old["step"],
         "step_options": step,
         "starts": {"restarts": 1, **old.get("starts", {})},
@@ -102,7 +102,7 @@ def training(old: Mapping[str, Any]) -> dict[str, Any]:
     idle |= {"steps"} if old.get("step") == "fgsm" else set()
     idle |= {"step", "steps", "eps"} if old.get("attack") == "none" else set()
     numbers = ("lr", "weight_decay", "eps", "ratio")
-    kept = {name: value for name, value in plain(old).items() if name not in idle}
+    kept = {name: value for name, value in as_json(old).items() if name not in idle}
     kept |= {name: float(kept[name]) for name in numbers if name in kept}
     return kept | {"betas": [float(beta) for beta in old["betas"]]}
 
@@ -139,4 +139,4 @@ def _named(node: Mapping[str, Any]) -> dict[str, Any]:
     if "size" in options and options["size"] is None:
         options["size"] = 1 / options["steps"]
     floats = {key: float(value) for key, value in options.items() if is_number(value) and key not in WHOLE}
-    return {"name": name, **decisive(plain(options | floats))}
+    return {"name": name, **without_neutral(as_json(options | floats))}

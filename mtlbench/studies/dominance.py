@@ -5,8 +5,8 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import pandas as pd
 
+from mtlbench.constants import SMALLEST_LOSS
 from mtlbench.scores import bootstrap_weights, over_seeds, paired_difference
-from mtlbench.scores.alarms import TINY_LOSS
 from mtlbench.scores.frame import REPLICATES, names
 from mtlbench.scores.wide import OK, levels
 from mtlbench.storage.store import Cell
@@ -70,7 +70,7 @@ def gradient_shares(cells: Sequence[Cell], replicates: int = REPLICATES) -> pd.D
 def _shares(cell: Cell) -> Iterator[tuple[str, str, np.ndarray]]:
     """Objective, task and its share on each image [N]; 0 if all gradients are zero."""
     total = cell.arrays["gradient"]
-    dgba = total / np.maximum(cell.arrays["losses"], TINY_LOSS)
+    dgba = total / np.maximum(cell.arrays["losses"], SMALLEST_LOSS)
     for objective, sizes in (("total", total), ("dgba", dgba)):
         whole = sizes.sum(1, keepdims=True)
         share = np.divide(sizes, whole, out=np.zeros(sizes.shape), where=whole != 0)

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from mtlbench.attacks.objectives.base import Potential
-from mtlbench.attacks.objectives.dgba import SMALLEST_LOSS
+from mtlbench.constants import SMALLEST_LOSS
 from mtlbench.options import number
 
 

@@ -6,7 +6,7 @@ from typing import Self
 from torch import Tensor
 
 from mtlbench.attacks.objectives.base import Losses, Potential
-from mtlbench.attacks.objectives.dgba import SMALLEST_LOSS
+from mtlbench.constants import SMALLEST_LOSS
 
 
 class Static(Potential):

@@ -21,7 +21,7 @@ from mtlbench.data.folder.encoding import Encoding
 from mtlbench.data.folder.keys import Keys
 from mtlbench.data.folder.places import PLACE, Place, Split, Table
 from mtlbench.errors import UsageError
-from mtlbench.identity import plain
+from mtlbench.identity import as_json
 from mtlbench.options import is_whole, near
 from mtlbench.storage.bounded import read_yaml
 
@@ -306,7 +306,7 @@ def _said(part: Mapping[str, Any]) -> dict[str, Any]:
         elif value == _NEUTRAL.get(key):
             value = None
         if value is not None and value is not False and value not in ("", (), {}):
-            out[key] = plain(value)
+            out[key] = as_json(value)
     return out
 
 

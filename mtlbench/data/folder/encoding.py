@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mtlbench.data.files import GREY, PALETTE, RGB, Array, read_jpeg, read_npy, read_png
+from mtlbench.data.files import GREY_SCALE, PALETTE, RGB, Array, read_jpeg, read_npy, read_png
 from mtlbench.data.folder.keys import Keys
 from mtlbench.errors import DataError
 from mtlbench.options import is_number, is_whole
@@ -154,7 +154,7 @@ def _read(path: Path, bits: int, palette: bool, volume: bool) -> Array:
     if ending == ".npy":
         return read_npy(path, ndim=3 if volume else (2, 3), finite=False)
     if ending == ".png":
-        forms = [(8, PALETTE)] if palette else [(bits, GREY), (bits, RGB)]
+        forms = [(8, PALETTE)] if palette else [(bits, GREY_SCALE), (bits, RGB)]
         return read_png(path, forms, _png_remedy(bits, palette))
     if ending in (".jpg", ".jpeg"):
         return read_jpeg(path)
