@@ -1,7 +1,7 @@
 """Constants that several units must agree on."""
 
 GREY_LEVELS = 255.0
-"""The radius eps is given in grey levels of an image in [0, 255]; eps / GREY_LEVELS is in the unit of images in [0, 1]."""
+"""The radius eps is in grey levels of an image in [0, 255]; eps / GREY_LEVELS is in the unit of images in [0, 1]."""
 
 SMALLEST_LOSS = 1e-8
 """DGBA clamps losses to it: below, 1 / L would explode, and a loss of 0 (no valid pixel) has no direction."""

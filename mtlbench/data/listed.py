@@ -105,7 +105,7 @@ class ListedDataset(ImageDataset):
 
     def named_files(self, index: int) -> dict[str, Path]:
         """The files of image `index` by their `kinds`; raises as `files`."""
-        return {kind: self._inside(relative) for kind, relative, _ in self.parts(index)}
+        return {kind: self._inside(relative) for kind, relative, _ in self.sources(index)}
 
     def files(self, index: int) -> tuple[Path, ...]:
         """Absolute paths of the files of image `index`, in the order of `kinds`.
@@ -113,9 +113,9 @@ class ListedDataset(ImageDataset):
         Raises:
             DataError: an entry leaves the root through a symbolic link that may not be followed.
         """
-        return tuple(self._inside(relative) for _, relative, _ in self.parts(index))
+        return tuple(self._inside(relative) for _, relative, _ in self.sources(index))
 
-    def parts(self, index: int) -> list[tuple[str, str, Callable[[Path], Array]]]:
+    def sources(self, index: int) -> list[tuple[str, str, Callable[[Path], Array]]]:
         """Kind, relative path and reader of each file of image `index`, image first."""
         return list(zip(self.kinds, self._entry(index), self.readers, strict=True))
 
@@ -138,7 +138,7 @@ class ListedDataset(ImageDataset):
             DataError: a file is missing, damaged or out of range, or differs from the image in size.
         """
         files = self.files(index)
-        arrays = [read(file) for (_, _, read), file in zip(self.parts(index), files, strict=True)]
+        arrays = [read(file) for (_, _, read), file in zip(self.sources(index), files, strict=True)]
         for file, array in zip(files, arrays, strict=True):
             if array.shape[:2] != arrays[0].shape[:2]:
                 raise DataError(f"{file}: {_size(array)} pixels, but its image {files[0]} has {_size(arrays[0])}")
@@ -158,7 +158,7 @@ class ListedDataset(ImageDataset):
     def problems(self, index: int) -> list[tuple[Path, str]]:
         """All problems with the files of image `index`: (file, problem) pairs."""
         found = []
-        for _, relative, read in self.parts(index):
+        for _, relative, read in self.sources(index):
             try:
                 read(self._inside(relative))
             except DataError as error:
@@ -167,7 +167,7 @@ class ListedDataset(ImageDataset):
             try:
                 self.decode(index)
             except DataError as error:
-                named = (self.root / relative for _, relative, _ in self.parts(index))
+                named = (self.root / relative for _, relative, _ in self.sources(index))
                 file = next((file for file in named if str(error).startswith(f"{file}: ")), None)
                 found.append((file or self.root / self._entry(index)[0], str(error)))
         return [(file, text.removeprefix(f"{file}: ")) for file, text in found]

@@ -26,10 +26,8 @@ class ReferenceSAGA(Step):
     def run(self, losses: Losses, objective: Objective, ball: Ball, start: Tensor) -> Tensor:
         """2 T gradients a step; the last iterate."""
         x, weights = start, None
-        size, unit = (
-            ball.eps / self.steps,
-            GREY_LEVELS * len(start),
-        )  # its gradients are of batch means, per grey level
+        size = ball.eps / self.steps
+        unit = GREY_LEVELS * len(start)  # its gradients are of batch means, per grey level
         for _ in range(self.steps):
             directions = objective.task_directions(losses, x)[0] / unit
             if weights is None:

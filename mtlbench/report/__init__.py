@@ -14,7 +14,7 @@ from mtlbench.report.studies import show_study
 from mtlbench.report.tables import may_fail, write_tables
 from mtlbench.report.terminal import MOST_REMARKS, console, show_remarks, show_summary
 from mtlbench.scores import accuracy_lost, tables
-from mtlbench.scores.alarms import alarms, arp_of_cells, checks, numbers_of
+from mtlbench.scores.alarms import alarms, arp_of_cells, checks_frame, numbers_of
 from mtlbench.scores.frame import details, metrics_frame
 from mtlbench.scores.wide import OK
 from mtlbench.storage.outputs import Outputs
@@ -132,7 +132,7 @@ def collect(outputs: Outputs, paper_batch: int, keys: Collection[str] | None = N
             cells.append(cell.light())
 
     metrics = metrics_frame(passing(), paper_batch=paper_batch)
-    numbers = checks(rows)
+    numbers = checks_frame(rows)
     raised = alarms(numbers, arp_of_cells(metrics))
     return Report(outputs, cells, metrics, numbers, raised, refused, store.failures())
 

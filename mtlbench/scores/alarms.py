@@ -34,7 +34,7 @@ MAX_FALL = 1.0
 SAME_ATTACK = tuple(n for n in dict.fromkeys((*IDENTITY, *SAME_MODEL)) if n not in ("eps", "scores"))
 
 
-def checks(rows: Sequence[Mapping[str, object]]) -> pd.DataFrame:
+def checks_frame(rows: Sequence[Mapping[str, object]]) -> pd.DataFrame:
     """The table of the rows of `numbers_of`, sorted."""
     frame = pd.DataFrame(rows)
     by = [*SAME_ATTACK, "eps", "options"]
@@ -96,7 +96,7 @@ def alarms(numbers: pd.DataFrame, arp: pd.DataFrame) -> dict[str, str]:
     """Cell -> text of its alarms; cells without an alarm are left out.
 
     Args:
-        numbers: from `checks`.
+        numbers: from `checks_frame`.
         arp: columns ``cell`` and ``arp_percent``, one row per attacked cell.
     """
     if numbers.empty:

@@ -94,13 +94,13 @@ class FolderDataset(ListedDataset):
         """The image, then one file for each task of maps."""
         return (IMAGE, *(target.name for target in self._maps))
 
-    def parts(self, index: int) -> list[tuple[str, str, Callable[[Path], Array]]]:
+    def sources(self, index: int) -> list[tuple[str, str, Callable[[Path], Array]]]:
         """Without optional files that are missing."""
-        return [part for part in super().parts(index) if part[1]]
+        return [part for part in super().sources(index) if part[1]]
 
     def decode(self, index: int) -> list[Array]:
         """The arrays of image `index`, with missing files filled in as described; raises like the base class."""
-        found = dict(zip([kind for kind, _, _ in self.parts(index)], super().decode(index), strict=True))
+        found = dict(zip([kind for kind, _, _ in self.sources(index)], super().decode(index), strict=True))
         size, source = found[IMAGE].shape[:2], self.description.source
         return [
             found[IMAGE],
