@@ -33,9 +33,10 @@ from mtlbench.attacks.objectives import DGBA, Total
 from mtlbench.attacks.steps import APGD, PGD
 from mtlbench.data.augment import Augment
 from mtlbench.data.batch import Batch
+from mtlbench.data.generated import make
 from mtlbench.data.loader import in_order
 from mtlbench.data.nyuv2 import NYUv2
-from mtlbench.data.rooms import make
+from mtlbench.data.rooms import FORMS
 from mtlbench.engine.evaluate import Pass, evaluate
 from mtlbench.engine.plan import Plan
 from mtlbench.engine.precision import computing_in
@@ -198,7 +199,7 @@ def precisions(device: str, size: Size, folder: Path) -> list[str]:
     side, where = (64, torch.device(device)) if size is REAL else (32, torch.device(device))
     say(f"train tiny on {size.images} rooms for {size.iterations} iterations")
     root = folder / "rooms"
-    make(root, "nyuv2", size.images, side, seed=0)
+    make(root, FORMS["nyuv2"], size.images, side, seed=0)
     opened = partial(NYUv2, root, resolution=(side, side), classes=13, normals="decoded")
     training, test = opened("train", augment=Augment(1.0, 1.0, True)), opened("test")
     model = build(Tiny(), level(3, BLOCKS), test.tasks, 0, device)

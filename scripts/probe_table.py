@@ -17,10 +17,11 @@ from tempfile import TemporaryDirectory
 import torch
 from torch import nn
 
+from mtlbench.data.generated import make
 from mtlbench.data.loader import in_order
 from mtlbench.data.nyuv2 import NYUv2
 from mtlbench.data.own import OwnImages
-from mtlbench.data.rooms.generate import make
+from mtlbench.data.rooms import FORMS
 from mtlbench.tasks import three_tasks
 from tests.probing.families import FAMILIES, Scenes, blobs, trained
 from tests.probing.mistakes import MISTAKES, RIGHT, Case, asked
@@ -35,7 +36,7 @@ def rooms() -> Scenes:
     tasks = three_tasks(CLASSES)
     with TemporaryDirectory() as folder:
         root = Path(folder) / "rooms"
-        make(root, "nyuv2", ROOMS, SIDE, seed=0)
+        make(root, FORMS["nyuv2"], ROOMS, SIDE, seed=0)
         train, test = (
             OwnImages(in_order(NYUv2(root, split, [SIDE, SIDE], CLASSES, "decoded"), 16, 0), tasks).first(images)
             for split, images in (("train", ROOMS), ("test", 16))

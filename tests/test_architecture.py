@@ -36,7 +36,9 @@ MAY_IMPORT: dict[str, set[str]] = {
     "scores": {"metrics", "storage"},
     "studies": {"scores", "storage"},
     "config": {"attacks", "data", "engine", "metrics", "models", "process", "storage", "studies"},
-    "experiment": {"attacks", "config", "data", "engine", "metrics", "models", "process", "scores", "storage"},
+    "experiment": {
+        *("attacks", "config", "data", "engine", "metrics", "models", "probing", "process", "scores", "storage"),
+    },
     "report": {"process", "scores", "storage", "studies"},
     "cli": {
         *("attacks", "config", "data", "engine", "experiment", "metrics", "models", "process", "reference", "report"),

@@ -24,9 +24,11 @@ CONSTANTS_FROM = 512
 
 
 def make(config: Mapping[str, Any]) -> None:
-    """Generate rooms; nothing happens if they exist."""
+    """Generate rooms or parts; nothing happens if they exist."""
     if config["dataset"]["make"] is None:
-        raise UsageError(f"action=make dataset={config['dataset']['name']}: only rooms and rooms5 can be generated")
+        raise UsageError(
+            f"action=make dataset={config['dataset']['name']}: only rooms, rooms5 and parts can be generated"
+        )
     if config["dataset"]["root"] is not None:
         raise UsageError(
             f"dataset.root={config['dataset']['root']}: action=make writes to its own folder below outputs; leave it"

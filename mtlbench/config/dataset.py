@@ -7,10 +7,11 @@ from typing import Any
 from mtlbench.config import Config
 from mtlbench.config.build import build, target_of
 from mtlbench.config.tasks import with_plugins
+from mtlbench.data import parts, rooms
 from mtlbench.data.augment import Augment
 from mtlbench.data.base import ImageDataset
 from mtlbench.data.folder.dataset import described_root
-from mtlbench.data.rooms import default_root, make
+from mtlbench.data.generated import Form, default_root, make
 from mtlbench.errors import DataError, UsageError
 from mtlbench.options import flag, whole
 from mtlbench.process.progress import Progress, silent
@@ -19,6 +20,8 @@ from mtlbench.tasks import Task, scored_by, scoring
 
 LARGEST_SIDE = 8192
 LARGEST_SEED = 2**32 - 1
+GENERATED: dict[str, Form[Any]] = {**rooms.FORMS, **parts.FORMS}
+"""Values of ``dataset.make.form``."""
 
 
 def image_size(value: object) -> tuple[int, int]:
@@ -67,29 +70,34 @@ def augmentation(config: Config) -> Augment:
 
 
 def dataset_root(config: Config, progress: Progress = silent) -> Path:
-    """The dataset's folder; rooms are generated on first use.
+    """The dataset's folder; generated images are made on first use.
 
     Raises:
         DataError: the folder does not exist.
     """
     dataset = config["dataset"]
-    generator = dataset.get("make")
-    if generator is not None and (not isinstance(generator, Mapping) or not isinstance(generator.get("form"), str)):
-        raise UsageError(f"dataset.make={generator}: expected null, or the form of generated rooms")
+    form = None if dataset.get("make") is None else _generator(dataset["make"])
     known_tasks(config)  # checks the option
-    if dataset.get("root") is None and generator is not None:
-        whole(dataset["images"], "dataset.images", 2)
-        whole(dataset["seed"], "dataset.seed", 0, LARGEST_SEED)
+    if dataset.get("root") is None and form is not None:
+        images = whole(dataset["images"], "dataset.images", 2)
+        seed = whole(dataset["seed"], "dataset.seed", 0, LARGEST_SEED)
         size = image_size(dataset["resolution"])
-        options = {"form": generator["form"], "images": dataset["images"], "seed": dataset["seed"]}
-        root = default_root(Outputs.of(config).datasets, resolution=size, **options)
-        make(root, resolution=size, progress=lambda done, total: progress(done, total, "images"), **options)
+        root = default_root(Outputs.of(config).datasets, form, images, size, seed)
+        make(root, form, images, size, seed, lambda done, total: progress(done, total, "images"))
         return root
     described = dataset["root"] is None and "describe" in dataset
     root = described_root(dataset["describe"]) if described else Path(str(dataset["root"])).expanduser()
     if not root.is_dir():
         raise DataError(f"dataset.root={root}: no such folder; expected the folder of dataset={dataset['name']}")
     return root
+
+
+def _generator(given: object) -> Form[Any]:
+    """What ``dataset.make`` names."""
+    form = given.get("form") if isinstance(given, Mapping) else None
+    if not isinstance(form, str) or form not in GENERATED:
+        raise UsageError(f"dataset.make={given}: expected null, or form: one of {', '.join(GENERATED)}")
+    return GENERATED[form]
 
 
 def open_dataset(

@@ -17,6 +17,8 @@ PACKAGES = (
     "opencv-python-headless",
     "safetensors",
 )
+MODELS = ("timm", "segmentation-models-pytorch", "transformers")
+"""Those that models may come from."""
 
 
 @cache
@@ -28,7 +30,15 @@ def versions() -> dict[str, str]:
             found[package] = version(package)
         except PackageNotFoundError:
             found[package] = "not installed as a package"
-    return found
+    return found | {package: version(package) for package in MODELS if _installed(package)}
+
+
+def _installed(package: str) -> bool:
+    try:
+        version(package)
+    except PackageNotFoundError:
+        return False
+    return True
 
 
 @cache

@@ -89,6 +89,8 @@ def _compute(setup: Setup, trained: Trained, dataset: ImageDataset, wanted: Sequ
     }
     if trained.cost:
         origin["trained"] = trained.cost
+    if trained.probe:
+        origin["probe"] = trained.probe.described()
     complete(
         Job(
             store=setup.outputs.store,

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from mtlbench.experiment.trained import Trained
+    from mtlbench.probing.finding import Probe
 
 
 @dataclass
@@ -18,6 +19,7 @@ class Session:
         computed: keys of the cells, and folders of the models, that it computed.
         failed: cell -> label and reason of the failure; this invocation does not try it again.
         trained: the model of the last point, often reused by the next one.
+        probes: weights -> result of the probe of a user's model.
         said: messages already printed, so that they are not repeated for every point of a sweep.
     """
 
@@ -27,4 +29,5 @@ class Session:
     computed: set[str] = field(default_factory=set)
     failed: dict[str, str] = field(default_factory=dict)
     trained: "Trained | None" = None
+    probes: dict[str, "Probe"] = field(default_factory=dict)
     said: set[str] = field(default_factory=set)

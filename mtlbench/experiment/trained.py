@@ -12,13 +12,18 @@ from torch import nn
 from mtlbench.config import Config
 from mtlbench.config.build import identity_of
 from mtlbench.config.dataset import open_dataset
+from mtlbench.data.batch import collate
 from mtlbench.engine.training import train
 from mtlbench.errors import BusyError, CheckpointError, UsageError
 from mtlbench.experiment.setup import AUTO, Setup, given, say, say_left_out, weights_file
+from mtlbench.models.adapted import Adapted
 from mtlbench.models.checkpoint import load_state, load_weights, save_weights
 from mtlbench.models.custom import Custom
 from mtlbench.models.model import MultiTaskModel
 from mtlbench.models.tree_model import TreeModel
+from mtlbench.options import one_of
+from mtlbench.probing.ask import IMAGES, STRICT, WARN, ask
+from mtlbench.probing.finding import Probe
 from mtlbench.storage.checkpoints import CLEAN_METRICS, CURVE, RECIPE, WEIGHTS, Checkpoint, read_recipe
 from mtlbench.storage.claims import claimed
 from mtlbench.storage.files import remove_leftovers, write_atomically
@@ -56,6 +61,7 @@ class Trained:
         recipe: everything that determined the weights; None if unknown.
         title: a few words for messages.
         checkpoint: its folder; None for given weights.
+        probe: result of the probe of a user's model; None if it was not probed.
     """
 
     model: MultiTaskModel
@@ -64,6 +70,7 @@ class Trained:
     recipe: Mapping[str, Any] | None
     title: str
     checkpoint: Checkpoint | None = None
+    probe: Probe | None = None
 
     @property
     def cost(self) -> dict[str, float]:
@@ -126,7 +133,25 @@ def _custom(setup: Setup, custom: Custom, may_train: bool) -> Trained:
         if not isinstance(model.inner, nn.Module):
             raise UsageError(f"checkpoint={weights}: {custom.title} is a function, which has no weights to load")
         load_state(model.inner, file, partial(_say, setup, file))
-    return Trained(model, UNKNOWN, seed, None, custom.title)
+    return Trained(model, UNKNOWN, seed, None, custom.title, probe=_probed(setup, model))
+
+
+def _probed(setup: Setup, model: Adapted) -> Probe | None:
+    """What the probe says of the model on the first images of the split, asked once for all points of a sweep."""
+    how = setup.config["model"]["probe"]
+    if how is None:
+        return None
+    one_of(how, "model.probe", (STRICT, WARN))
+    key, known = model.identity()["weights"], setup.session.probes
+    if key not in known:
+        first = collate([setup.test.sample(index) for index in range(min(IMAGES, len(setup.test)))])
+        known[key] = ask(model, setup.test.tasks, first.to(setup.device))
+    found = known[key]
+    if how == STRICT:
+        found.require("model.probe=warn goes on anyway, model.probe=null does not ask")
+    if found.of("refuse") or found.of("warn"):
+        say(str(found), setup.session)
+    return found
 
 
 def _new(setup: Setup) -> TreeModel:

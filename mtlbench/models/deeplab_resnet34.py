@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from mtlbench.models.aspp import ASPP
 from mtlbench.models.backbone import Backbone, Head, to_bgr_255
+from mtlbench.models.pooled import PooledHead
 from mtlbench.options import flag
 from mtlbench.tasks import Task
 
@@ -17,6 +18,8 @@ UNITS = (3, 4, 6, 3)
 WIDTHS = (64, 128, 256, 512)
 STRIDES = (1, 2, 1, 1)
 DILATIONS = (1, 1, 2, 4)
+POOLED = 256
+"""Width of the heads of tasks per image, which the paper has not."""
 
 
 class BasicBlock(nn.Module):
@@ -67,7 +70,9 @@ class DeepLabResNet34(Backbone):
         return module
 
     def head(self, task: Task) -> Head:
-        """An ASPP head on 512 channels."""
+        """An ASPP head on 512 channels; of a task per image a `PooledHead`."""
+        if task.per_image:
+            return PooledHead(WIDTHS[-1], task.channels, POOLED)
         return ASPP(WIDTHS[-1], task.channels)
 
 

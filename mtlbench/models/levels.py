@@ -49,7 +49,7 @@ class Level(nn.Module):
         """[B, C, H, W] -> [B, C', H', W'].
 
         Raises:
-            ModelError: the trunk does not take images of this size.
+            ModelError: the trunk does not take images of this size, or several maps go from one level to the next.
         """
         below, right = -x.shape[2] % self.patch[0], -x.shape[3] % self.patch[1]
         found = F.pad(x, (0, right, 0, below)) if below or right else x
@@ -64,6 +64,10 @@ class Level(nn.Module):
                 f"model=timm: {' '.join(self.parts)} does not take maps of {x.shape[2]} x {x.shape[3]} ({error}); "
                 "give the size of the images as model.img_size, or dataset.resolution as the trunk wants it"
             ) from error
+        if not isinstance(found, Tensor):
+            raise ModelError(
+                f"model=timm: {' '.join(self.parts)} gives a {type(found).__name__} of maps, expected one map"
+            )
         return found.permute(0, 3, 1, 2) if self.last_out else found
 
 
@@ -115,6 +119,8 @@ def create(name: str, img_size: tuple[int, int] | None = None) -> nn.Module:
             continue
         except (RuntimeError, AttributeError, AssertionError) as error:
             raise UsageError(f"model.name={name}: timm does not give the maps of this model ({error})") from error
+    if img_size is None:
+        raise UsageError(f"model.name={name}: timm does not give the maps of this model")
     raise UsageError(f"model.img_size={img_size}: {name} is built for no size, it takes images of any; leave it out")
 
 

@@ -10,11 +10,14 @@ from torchvision.models import MobileNet_V2_Weights, mobilenet_v2
 
 from mtlbench.models.aspp import ASPP
 from mtlbench.models.backbone import Backbone, Head, to_bgr_255
+from mtlbench.models.pooled import PooledHead
 from mtlbench.options import flag
 from mtlbench.tasks import Task
 
 CUTS = (0, 4, 7, 11, 14, 19)
 FEATURES = 1280
+POOLED = 256
+"""Width of the heads of tasks per image, which the paper has not."""
 
 
 class MobileNetV2(Backbone):
@@ -40,7 +43,9 @@ class MobileNetV2(Backbone):
         return layers
 
     def head(self, task: Task) -> Head:
-        """An ASPP head on 1280 channels."""
+        """An ASPP head on 1280 channels; of a task per image a `PooledHead`."""
+        if task.per_image:
+            return PooledHead(FEATURES, task.channels, POOLED)
         return ASPP(FEATURES, task.channels)
 
 

@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mtlbench.models.backbone import Backbone, Head, conv_bn_relu
+from mtlbench.models.pooled import PooledHead
 from mtlbench.options import number
 from mtlbench.tasks import Task
 
@@ -77,5 +78,7 @@ class Tiny(Backbone):
         return Residual(self.widths[index - 1], self.widths[index], STRIDES[index], DILATIONS[index])
 
     def head(self, task: Task) -> Head:
-        """A `TinyHead`."""
+        """A `TinyHead`; of a task per image a `PooledHead`."""
+        if task.per_image:
+            return PooledHead(self.widths[-1], task.channels, self.head_width)
         return TinyHead(task.channels, self.widths, self.head_width)

@@ -56,8 +56,11 @@ class Probe:
         """The findings of one severity."""
         return [finding for finding in self.findings if finding.severity == severity]
 
-    def require(self) -> None:
+    def require(self, otherwise: str = "attack(..., probe='warn') goes on anyway, probe=None does not ask") -> None:
         """Go on only with a model that passed.
+
+        Args:
+            otherwise: how to go on all the same, in the words of who asks.
 
         Raises:
             ModelError: it did not; the message has every reason and its remedy.
@@ -66,8 +69,7 @@ class Probe:
             return
         reasons = [f"  - {finding}" for finding in self.of("refuse")]
         raise ModelError(
-            "\n".join(["the probe refuses the model, its tables would be wrong:", *reasons])
-            + "\nattack(..., probe='warn') goes on anyway, probe=None does not ask"
+            "\n".join(["the probe refuses the model, its tables would be wrong:", *reasons]) + f"\n{otherwise}"
         )
 
     def described(self) -> list[dict[str, Any]]:

@@ -112,8 +112,9 @@ def _lines(title: str) -> Iterator[Progress]:
 
 
 def show_summary(frames: dict[str, pd.DataFrame], scores: str) -> None:
-    """Print the ARP and the transferability table of one score set."""
-    _show(arp_grid(frames["arp"], scores))
+    """Print the ARP and the transferability table of one score set, where anything was attacked."""
+    if len(frames["arp"]):
+        _show(arp_grid(frames["arp"], scores))
     if len(frames["transferability"]):
         _show(transferability_grid(frames["transferability"], scores))
 

@@ -139,7 +139,10 @@ def test_a_wrong_option(call: Callable, tmp_path: Path, small: tuple[str, ...], 
     ("arguments", "message"),
     [
         (("data", "action=check"), "action=check: expected make, verify, info"),
-        (("data", "action=make", "dataset=nyuv2", "dataset.root=/data"), "only rooms and rooms5 can be generated"),
+        (
+            ("data", "action=make", "dataset=nyuv2", "dataset.root=/data"),
+            "only rooms, rooms5 and parts can be generated",
+        ),
         (("data", "action=[make]"), "action=['make']: expected make, verify, info"),
         (("data", "action=make", "dataset.root=/data"), "dataset.root=/data: action=make writes to its own folder"),
         (("bench", "steps=5"), "steps=5: expected a list of fgsm, pgd, mim"),

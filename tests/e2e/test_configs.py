@@ -96,11 +96,12 @@ def _choices(key: str, values: str) -> list[str]:
     return [f"{key}={value}" for value in re.split(r",(?![^{]*})", values)]
 
 
-def test_a_study_belongs_to_every_experiment_but_the_quickstart() -> None:
+def test_a_study_belongs_to_every_experiment_but_those_for_a_start() -> None:
+    starts = {"quickstart", "parts"}
     for experiment in EXPERIMENTS:
         study = compose("attack", f"experiment={experiment}")["study"]
-        assert study == (None if experiment == "quickstart" else experiment)
-    assert set(STUDIES) == set(EXPERIMENTS) - {"quickstart"}
+        assert study == (None if experiment in starts else experiment)
+    assert set(STUDIES) == set(EXPERIMENTS) - starts
 
 
 @pytest.mark.parametrize("option", OPTIONS)

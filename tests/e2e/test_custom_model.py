@@ -36,7 +36,10 @@ def wrong():
     return "net"
 """
 SMALL = ("dataset.images=39", "dataset.resolution=32", "attack.step.steps=2", "eps=4")
-CUSTOM = ("model=custom", "model.build=my_nets:build", "model.outputs=my_nets:split", "plugins=[my_nets]")
+CUSTOM = (
+    *("model=custom", "model.build=my_nets:build", "model.outputs=my_nets:split", "plugins=[my_nets]"),
+    "model.probe=null",
+)
 
 
 @pytest.fixture
@@ -59,7 +62,7 @@ def test_a_function_of_the_user_is_attacked_as_it_is_from_python(folder: Path, c
         net = my_nets.Net(6)
     root = next(path for path in (folder / "outputs/datasets").iterdir() if path.is_dir())
     data = NYUv2(root, "test", resolution=(32, 32), classes=13, normals="decoded")
-    how: dict[str, Any] = {"inputs": "imagenet", "outputs": my_nets.split, "progress": False}
+    how: dict[str, Any] = {"inputs": "imagenet", "outputs": my_nets.split, "progress": False, "probe": None}
     found = attack(net, in_order(data, 2), data.tasks, "dgba", eps=4, steps=2, **how)
     for column in ("clean", "attacked"):
         assert found.metrics[column].tolist() == pytest.approx(table[table["scores"] == "standard"][column].tolist())
@@ -107,3 +110,15 @@ def test_it_is_not_trained(folder: Path, call: Callable[..., Result]) -> None:
     done = call("train", *CUSTOM, "dataset.images=13", "dataset.resolution=32")
     assert done.status == 2
     assert "model=custom: mtlbench does not train models of others" in done.err
+
+
+def test_the_probe_refuses_a_model_that_has_learned_nothing(folder: Path, call: Callable[..., Result]) -> None:
+    done = call("attack", *CUSTOM, *SMALL, "model.probe=strict")
+    assert done.status == 3
+    assert "the probe refuses the model, its tables would be wrong:\n  - constant of " in done.err
+    assert done.err.endswith("model.probe=warn goes on anyway, model.probe=null does not ask\n")
+    goes_on = call("attack", *CUSTOM, *SMALL, "model.probe=warn")
+    assert goes_on.status == 0
+    assert "constant of " in goes_on.err
+    wrong = call("attack", *CUSTOM, *SMALL, "model.probe=loud")
+    assert (wrong.status, "model.probe=loud: expected strict or warn" in wrong.err) == (2, True)

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from mtlbench.errors import MachineError, ModelError, UsageError
-from mtlbench.models.levels import create, cut
+from mtlbench.models.levels import Level, create, cut
 from mtlbench.models.tokens import groups, patches, rows_above, to_map, to_tokens
 
 QUICK = {
@@ -171,6 +171,15 @@ def test_a_trunk_of_a_fixed_size_says_so_and_can_be_built_for_another() -> None:
     assert run((64, 64)).shape[2:] == (2, 2)
     with pytest.raises(UsageError, match=r"model.img_size=\(64, 64\): resnet18 is built for no size"):
         create("resnet18", (64, 64))
+
+
+def test_several_maps_between_levels_are_refused() -> None:
+    class Two(nn.Module):
+        def forward(self, x: Tensor) -> list[Tensor]:
+            return [x, x]
+
+    with pytest.raises(ModelError, match="stem two gives a list of maps, expected one map"):
+        Level({"stem": nn.Identity(), "two": Two()})(torch.rand(1, 3, 8, 8))
 
 
 @pytest.mark.parametrize("prefix", [0, 1, 2, 5])

@@ -21,9 +21,10 @@ from safetensors.torch import save_file
 from mtlbench.data.base import ImageDataset
 from mtlbench.data.files import MAX_BYTES
 from mtlbench.data.fingerprint import fingerprint
+from mtlbench.data.generated import make
 from mtlbench.data.nyuv2 import NYUv2
 from mtlbench.data.nyuv2_mtan import NYUv2MTAN
-from mtlbench.data.rooms import make
+from mtlbench.data.rooms import FORMS
 from mtlbench.data.taxonomy_lists import LIST_FILE
 from mtlbench.data.tiny_taxonomy import WEIGHTS_FILE, TinyTaxonomy
 from mtlbench.engine.training import Recipe, train
@@ -356,7 +357,7 @@ def test_class_weights_out_of_range(make_taxonomy: Callable, weights: list[float
 
 @pytest.mark.parametrize("case", [*(case for case in OF_LISTS if "link" not in case), "directory", "pipe", "missing"])
 def test_manifest_of_rooms(tmp_path: Path, case: str) -> None:
-    rooms: dict[str, Any] = {"form": "nyuv2", "images": 2, "resolution": 16, "seed": 0}
+    rooms: dict[str, Any] = {"form": FORMS["nyuv2"], "images": 2, "resolution": 16, "seed": 0}
     make(tmp_path / "rooms", **rooms)
     damage, message = (ANY | OF_LISTS)[case]
     damage(tmp_path / "rooms" / "rooms.json")

@@ -5,17 +5,8 @@ ray-cast (`raycast`, `solids`, `textures`) and written the way NYUv2 or Tiny-Tax
 (`write`), so the readers of those two serve rooms as well.
 """
 
-from mtlbench.data.rooms.generate import VERSION, default_root, make, split_sizes
 from mtlbench.data.rooms.picture import Picture, class_weights, render
 from mtlbench.data.rooms.scene import CLASSES
+from mtlbench.data.rooms.write import FORMS, VERSION
 
-__all__ = [
-    "CLASSES",
-    "VERSION",
-    "Picture",
-    "class_weights",
-    "default_root",
-    "make",
-    "render",
-    "split_sizes",
-]
+__all__ = ["CLASSES", "FORMS", "VERSION", "Picture", "class_weights", "render"]

@@ -5,11 +5,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from mtlbench.data.generated import SPLITS
 from mtlbench.data.rooms.layout import draw
 from mtlbench.data.rooms.raycast import View, camera_normals, shade, trace
 from mtlbench.data.rooms.scene import CLASSES
-
-SPLITS = ("train", "test")
 
 NOISE = 4 / 255
 """Largest sensor noise; it is uniform."""

@@ -48,7 +48,7 @@ def grid(u: Array, v: Array, width: Array, seed: int) -> Array:
 def noise(u: Array, v: Array, width: Array, seed: int) -> Array:
     """Two octaves of value noise."""
     fade = np.clip(np.float32(1.5) - 2 * width, 0, 1)
-    coarse, fine = _value_noise(u, v, seed), _value_noise(2 * u, 2 * v, seed + 1)
+    coarse, fine = value_noise(u, v, seed), value_noise(2 * u, 2 * v, seed + 1)
     return np.float32(0.5) + fade * (np.float32(0.7) * coarse + np.float32(0.3) * fine - np.float32(0.5))
 
 
@@ -61,7 +61,7 @@ PATTERNS: dict[str, Pattern] = {
 }
 
 
-def _value_noise(u: Array, v: Array, seed: int) -> Array:
+def value_noise(u: Array, v: Array, seed: int) -> Array:
     """Random numbers at the integer points, smoothly interpolated."""
     left, low = np.floor(u), np.floor(v)
     i, j = left.astype(np.int32), low.astype(np.int32)

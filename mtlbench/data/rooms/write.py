@@ -1,39 +1,37 @@
-"""The two on-disk forms of rooms: the AdaShare packings of NYUv2 and of Tiny-Taxonomy.
-
-A form writes one picture at a time and says which paths its entry in the list has; it finishes with the
-list itself. PNGs are always encoded with the same settings, so the same picture gives the same file.
-"""
+"""The two on-disk forms of rooms: the AdaShare packings of NYUv2 and of Tiny-Taxonomy."""
 
 import json
-from abc import ABC, abstractmethod
 from pathlib import Path
 
 import numpy as np
 
+from mtlbench.data.generated import Entries, Form
 from mtlbench.data.rooms.derived import edge_texture, keypoints2d
-from mtlbench.data.rooms.picture import Picture, class_weights
+from mtlbench.data.rooms.picture import Picture, class_weights, render
 from mtlbench.data.write import write_npy, write_png
 
-Entries = dict[str, list[list[str]]]
+VERSION = 1
+"""Counts up whenever the same parameters give other files."""
 
 DEPTH_UNIT = 512
 """Steps of a depth_zbuffer file per metre."""
 
 
-class Form(ABC):
-    """How pictures lie on the disk."""
+class RoomsForm(Form[Picture]):
+    """What both have in common."""
 
-    @abstractmethod
-    def write(self, root: Path, split: str, index: int, picture: Picture) -> list[str]:
-        """Write the files of one picture; return its entry of the list."""
+    version = VERSION
+    manifest = "rooms.json"
 
-    @abstractmethod
-    def finish(self, root: Path, entries: Entries) -> None:
-        """Write the list of all pictures and what else belongs to the dataset."""
+    def render(self, seed: int, split: str, index: int, height: int, width: int) -> Picture:
+        """See `render`; an entry holds the paths of the picture's files."""
+        return render(seed, split, index, height, width)
 
 
-class NYUv2Form(Form):
+class NYUv2Form(RoomsForm):
     """img, seg, normal_mask, depth; classes 0..12; normals x right, y away, z up; metres."""
+
+    name, folder = "nyuv2", "rooms"
 
     def write(self, root: Path, split: str, index: int, picture: Picture) -> list[str]:
         """File names start with the split, so they depend neither on the other split nor on its size."""
@@ -54,9 +52,10 @@ class NYUv2Form(Form):
         _json(root / "nyu_v2_3task.json", entries)
 
 
-class TinyTaxonomyForm(Form):
+class TinyTaxonomyForm(RoomsForm):
     """Six domains in a folder per building; classes 1..13; normals x right, y down, z away; 1/512 m."""
 
+    name, folder = "tiny_taxonomy", "rooms5"
     per_building = 100
 
     def write(self, root: Path, split: str, index: int, picture: Picture) -> list[str]:
@@ -85,7 +84,7 @@ class TinyTaxonomyForm(Form):
         _json(root / "taskonomy.json", entries)
 
 
-FORMS: dict[str, Form] = {"nyuv2": NYUv2Form(), "tiny_taxonomy": TinyTaxonomyForm()}
+FORMS: dict[str, Form[Picture]] = {form.name: form for form in (NYUv2Form(), TinyTaxonomyForm())}
 
 
 def _json(path: Path, value: object) -> None:

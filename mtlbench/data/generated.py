@@ -3,21 +3,18 @@
 import json
 import os
 import shutil
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any, Generic, TypeVar
 
-from mtlbench.data.rooms.picture import SPLITS, render
-from mtlbench.data.rooms.write import FORMS, Entries, Form
 from mtlbench.errors import DataError, UsageError
 from mtlbench.storage.bounded import read_json
 from mtlbench.storage.claims import claimed
 from mtlbench.storage.files import remove_leftovers, sync, temporary
 
-VERSION = 1
-"""Counts up whenever the same parameters give other files."""
-
-MANIFEST = "rooms.json"
+SPLITS = ("train", "test")
 SMALLEST = 16
 LARGEST = (480, 640)
 TEST_SHARE = 13
@@ -25,14 +22,48 @@ TEST_SHARE = 13
 
 Progress = Callable[[int, int], None]
 Parameters = dict[str, object]
+Entries = dict[str, list[list[str]]]
+"""Split -> what the list of the dataset says of each image."""
+
+P = TypeVar("P")
+"""What is known of an image."""
 
 
-def default_root(folder: Path, form: str, images: int, resolution: tuple[int, int] | int, seed: int) -> Path:
+class Form(ABC, Generic[P]):
+    """What is generated, and how it lies on the disk.
+
+    A form writes one picture at a time and says what its entry in the list is; it finishes with the list itself.
+
+    Attributes:
+        name: in ``dataset.make.form``.
+        folder: its folder is called after it.
+        version: counts up whenever the same parameters give other files.
+        manifest: the file that says what the folder holds.
+    """
+
+    name: str
+    folder: str
+    version: int
+    manifest: str
+
+    @abstractmethod
+    def render(self, seed: int, split: str, index: int, height: int, width: int) -> P:
+        """Picture `index` of `split`, from these numbers alone."""
+
+    @abstractmethod
+    def write(self, root: Path, split: str, index: int, picture: P) -> list[str]:
+        """Write the files of one picture; return its entry of the list."""
+
+    @abstractmethod
+    def finish(self, root: Path, entries: Entries) -> None:
+        """Write the list of all pictures and what else belongs to the dataset."""
+
+
+def default_root(folder: Path, form: Form[Any], images: int, resolution: tuple[int, int] | int, seed: int) -> Path:
     """Where the dataset with these parameters belongs in `folder`."""
     wanted = _parameters(form, images, resolution, seed)
     height, width = _size(resolution)
-    kind = "rooms" if form == "nyuv2" else "rooms5"
-    return folder / f"{kind}-v{VERSION}-{images}x{height}x{width}-s{wanted['seed']}"
+    return folder / f"{form.folder}-v{form.version}-{images}x{height}x{width}-s{wanted['seed']}"
 
 
 def split_sizes(images: int) -> dict[str, int]:
@@ -43,20 +74,20 @@ def split_sizes(images: int) -> dict[str, int]:
 
 def make(
     root: Path,
-    form: str,
+    form: Form[Any],
     images: int,
     resolution: tuple[int, int] | int,
     seed: int,
     progress: Progress | None = None,
 ) -> None:
-    """Generate rooms below `root`; do nothing if they are there already.
+    """Generate a dataset below `root`; do nothing if it is there already.
 
     Image i of a split depends on `seed`, split, i and resolution only. The files are written beside `root`
     and moved there at the end, so a killed run leaves nothing that looks like a dataset.
 
     Args:
         root: the dataset's folder.
-        form: ``nyuv2`` (three tasks) or ``tiny_taxonomy`` (five tasks).
+        form: what is generated.
         images: training and test images together, at least 2.
         resolution: n for n x n pixels, or (height, width), from 16 x 16 to 480 x 640.
         seed: from 0 to 2**32 - 1.
@@ -68,18 +99,18 @@ def make(
         BusyError: another process is making it.
     """
     wanted = _parameters(form, images, resolution, seed)
-    if _complete(root, wanted):
+    if _complete(root, form, wanted):
         return
     part = temporary(root)
     try:
         with claimed(root, f"generating {root.name}"):
-            if _complete(root, wanted):  # by another process, before we had the claim
+            if _complete(root, form, wanted):  # by another process, before we had the claim
                 return
             remove_leftovers(root.parent)
             try:
                 part.mkdir()
-                _fill(part, FORMS[form], split_sizes(images), _size(resolution), seed, progress)
-                (part / MANIFEST).write_text(json.dumps(wanted, indent=1) + "\n", encoding="utf-8")
+                _fill(part, form, split_sizes(images), _size(resolution), seed, progress)
+                (part / form.manifest).write_text(json.dumps(wanted, indent=1) + "\n", encoding="utf-8")
                 os.sync()  # thousands of small files: all at once, before the name says that they are there
                 part.replace(root)
                 sync(root.parent)
@@ -91,7 +122,7 @@ def make(
 
 def _fill(
     root: Path,
-    form: Form,
+    form: Form[Any],
     sizes: dict[str, int],
     resolution: tuple[int, int],
     seed: int,
@@ -101,7 +132,7 @@ def _fill(
     jobs = [(split, index) for split in SPLITS for index in range(sizes[split])]
 
     def write(job: tuple[str, int]) -> list[str]:
-        return form.write(root, *job, render(seed, *job, *resolution))
+        return form.write(root, *job, form.render(seed, *job, *resolution))
 
     # NumPy lets threads run side by side only while it works on large arrays.
     large = resolution[0] * resolution[1] > 128 * 128
@@ -117,21 +148,19 @@ def _fill(
     form.finish(root, entries)
 
 
-def _parameters(form: str, images: int, resolution: tuple[int, int] | int, seed: int) -> Parameters:
+def _parameters(form: Form[Any], images: int, resolution: tuple[int, int] | int, seed: int) -> Parameters:
     """What the manifest records.
 
     Raises:
         UsageError: one of them is out of range.
     """
-    if form not in FORMS:
-        raise UsageError(f"form={form!r}: expected one of {', '.join(FORMS)}")
     if images < 2:
         raise UsageError(f"dataset.images={images}: expected at least 2, one to train and one to test")
     if not 0 <= seed < 2**32:
         raise UsageError(f"dataset.seed={seed}: expected 0 to {2**32 - 1}")
     return {
-        "version": VERSION,
-        "form": form,
+        "version": form.version,
+        "form": form.name,
         "images": images,
         "resolution": list(_size(resolution)),
         "seed": seed,
@@ -153,7 +182,7 @@ def _size(resolution: tuple[int, int] | int) -> tuple[int, int]:
     return height, width
 
 
-def _complete(root: Path, wanted: Parameters) -> bool:
+def _complete(root: Path, form: Form[Any], wanted: Parameters) -> bool:
     """Whether `root` holds the wanted dataset; an absent or empty folder is a no.
 
     Raises:
@@ -161,7 +190,7 @@ def _complete(root: Path, wanted: Parameters) -> bool:
     """
     if not root.exists() or (root.is_dir() and not any(root.iterdir())):
         return False
-    manifest = root / MANIFEST
+    manifest = root / form.manifest
     try:
         found = read_json(manifest)
     except DataError as error:
@@ -170,7 +199,7 @@ def _complete(root: Path, wanted: Parameters) -> bool:
         ) from error
     if found != wanted:
         raise DataError(
-            f"{manifest}: the folder holds rooms with {found}, not {wanted}; "
+            f"{manifest}: the folder holds {manifest.stem} with {found}, not {wanted}; "
             "remove the folder or choose another dataset.root"
         )
     return True
