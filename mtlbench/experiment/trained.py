@@ -137,7 +137,7 @@ def _custom(setup: Setup, custom: Custom, may_train: bool) -> Trained:
 
 
 def _probed(setup: Setup, model: Adapted) -> Probe | None:
-    """What the probe says of the model on the first images of the split, asked once for all points of a sweep."""
+    """The probe of the model on the first images of the split, computed once for all points of a sweep."""
     how = setup.config["model"]["probe"]
     if how is None:
         return None
