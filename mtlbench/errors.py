@@ -42,7 +42,7 @@ class DamagedCellError(DataError):
 
 
 class OldCellError(DataError):
-    """A stored result of code that computed other numbers: sound, but not to be compared with those of today."""
+    """A stored result of an older result version: intact, but not comparable with results of the current one."""
 
 
 class CheckpointError(MtlbenchError):
@@ -52,7 +52,7 @@ class CheckpointError(MtlbenchError):
 
 
 class ModelError(MtlbenchError):
-    """A model of the user does not do what an attack needs; the message names the task and what would help."""
+    """A user's model lacks something that an attack needs; the message names the task and the remedy."""
 
     status = 3
 
@@ -82,7 +82,7 @@ class HungError(MtlbenchError):
 
 
 def message(error: BaseException) -> str:
-    """What an error says. A data loader's worker sends its whole traceback as the message; its end is the real one."""
+    """The message of an error; of a data loader's worker, which sends its whole traceback, only the end."""
     return str(error).rsplit(f"{type(error).__module__}.{type(error).__qualname__}: ")[-1].strip()
 
 

@@ -1,7 +1,7 @@
-"""What names a part in a result: its public name and the values of its options, nothing of Python.
+"""The identity of a component in a result: its public name and the values of its options, no Python paths.
 
-A class may move or be imported from elsewhere, an option may be written as ``1`` or ``1.0`` or left at its default:
-the identity stays, and with it every stored result.
+A class may move, and an option may be written as ``1`` or ``1.0`` or left at its default: the identity does not
+change, so every stored result stays valid.
 """
 
 from collections.abc import Mapping
@@ -12,8 +12,8 @@ from typing import Any
 class Identified:
     """An objective, step rule or backbone.
 
-    The constructor keeps every option under the option's own name, in the form that it computes with (a float where it
-    takes a number, the value that a null stands for).
+    The constructor stores every option in an attribute of the same name, converted to the value that it computes with
+    (a float for a number, the default for a null).
 
     Attributes:
         name: public name, as in conf/.
@@ -24,9 +24,9 @@ class Identified:
     version: int = 1
 
     def options(self) -> dict[str, Any]:
-        """Option of the constructor -> value, plain. Those that are None or False are neutral, and left out."""
+        """Option of the constructor -> JSON value. Neutral options (None or False) are left out."""
         names = signature(type(self)).parameters
-        return decisive({name: plain(getattr(self, name)) for name in names})
+        return without_neutral({name: as_json(getattr(self, name)) for name in names})
 
     def identity(self) -> dict[str, Any]:
         """Name, options, and the version where it is not the first."""
@@ -35,24 +35,24 @@ class Identified:
 
 
 def public_name(kind: type) -> str:
-    """The name that a class declares; that of the class itself where it declares none, never that of its parent."""
+    """The name that a class declares itself, not inherited; the name of the class if it declares none."""
     declared = vars(kind).get("name")
     return declared if isinstance(declared, str) else kind.__name__
 
 
 def dotted(found: Any) -> str:
-    """Where a function or class of a user stands, ``module:name``."""
+    """The import path of a user's function or class, ``module:name``."""
     kind = found if hasattr(found, "__qualname__") else type(found)
     return f"{kind.__module__}:{kind.__qualname__}"
 
 
-def decisive(options: Mapping[str, Any]) -> dict[str, Any]:
-    """Options that are set: null and false are neutral, so that a new option keeps old results valid."""
+def without_neutral(options: Mapping[str, Any]) -> dict[str, Any]:
+    """The options without neutral values (None and False), so that new options leave old keys unchanged."""
     return {key: value for key, value in options.items() if value is not None and value is not False}
 
 
-def plain(value: Any) -> Any:
-    """Tuples as lists, so that what is read back from JSON equals what was written."""
+def as_json(value: Any) -> Any:
+    """The value with tuples as lists, so that it equals what is read back from JSON."""
     if isinstance(value, Mapping):
-        return {str(key): plain(inner) for key, inner in value.items()}
-    return [plain(inner) for inner in value] if isinstance(value, (list, tuple)) else value
+        return {str(key): as_json(inner) for key, inner in value.items()}
+    return [as_json(inner) for inner in value] if isinstance(value, (list, tuple)) else value

@@ -1,6 +1,6 @@
-"""One check per option: the value in the form that is computed with, or a `UsageError` that names the option.
+"""One check per option: returns the converted value, or raises a `UsageError` that names the option.
 
-YAML knows yes, .nan and whole numbers of any length, arithmetic does not.
+YAML accepts yes, .nan and integers of any length; arithmetic does not.
 """
 
 from collections.abc import Iterable, Sequence
@@ -12,23 +12,23 @@ from typing import TypeGuard
 from mtlbench.errors import UsageError
 
 LARGEST = 2**31 - 1
-"""Beyond it libraries raise errors of their own."""
+"""Above it, libraries raise their own errors."""
 
 
 def is_number(value: object, least: float = -inf, most: float = inf) -> TypeGuard[int | float]:
-    """Whether a value is a finite number, from `least` to `most`, that a float can hold; true and false are none."""
+    """Whether a value is a finite number from `least` to `most` that a float can hold; booleans are not numbers."""
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         return False
     return max(least, -float_info.max) <= value <= min(most, float_info.max)
 
 
 def is_whole(value: object, least: int) -> TypeGuard[int]:
-    """Whether a value is a whole number of at least `least`; true and false are none."""
+    """Whether a value is a whole number of at least `least`; booleans are not numbers."""
     return isinstance(value, int) and not isinstance(value, bool) and value >= least
 
 
 def whole(value: object, option: str, least: int = 1, most: int = LARGEST, otherwise: str = "") -> int:
-    """A whole number from `least` to `most`; `otherwise` tells what else the caller takes, ``, or null``."""
+    """A whole number from `least` to `most`; `otherwise` says what else the caller accepts, such as ``, or null``."""
     if not is_whole(value, least):
         raise UsageError(f"{option}={shown(value)}: expected a whole number of at least {least}{otherwise}")
     if value > most:
@@ -45,7 +45,7 @@ def number(
     above: float = -inf,
     below: float = inf,
 ) -> float:
-    """A finite number from `least` to `most`, above `above` and below `below`; `expected` says so in words."""
+    """A finite number from `least` to `most`, above `above` and below `below`; `expected` is this range in words."""
     if not is_number(value, least, most) or not above < value < below:
         raise UsageError(f"{option}={value}: expected {expected}")
     return float(value)

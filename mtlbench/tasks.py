@@ -6,7 +6,7 @@ arXiv 2305.12066, NYUv2 with three tasks and Tiny-Taxonomy with five, are made o
 
     tasks = [segmentation(13, ignore=255), depth(unit="m"), classification(["good", "hole"], name="defect")]
 
-A task *per image* is a map of one pixel: its prediction is [B, C, 1, 1], so that everything else is the same for it.
+A task *per image* is treated as a map of one pixel: its prediction is [B, C, 1, 1], so that all code works for both.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -26,14 +26,14 @@ Kind = Literal["classes", "attributes", "directions", "values"]
 
 
 class Scored(Protocol):
-    """What a metric tells of itself, see `mtlbench.metrics.Metric`."""
+    """What a metric declares, see `mtlbench.metrics.Metric`."""
 
     @property
     def name(self) -> str:
         """In tables."""
 
     def described(self) -> dict[str, Any]:
-        """What it computes, as plain data."""
+        """Its definition, as JSON values."""
 
 
 @dataclass(frozen=True)
@@ -43,15 +43,15 @@ class Task:
     Args:
         name: the task's name in configuration, tables and batches, for example ``depth``.
         channels: channels of its head; the number of classes for segmentation and classification.
-        loss: a key of `mtlbench.engine.losses.LOSSES`, or a function of that form (`Loss`).
+        loss: a key of `mtlbench.engine.losses.LOSSES`, or a function of that signature (`Loss`).
         metrics: keys of `mtlbench.metrics.METRICS`, or `Metric` objects, in table order.
         class_weights: weight of each class in the cross-entropy, or empty for equal weights.
-        attack_loss: what an attack climbs, as `loss`; None = the loss that trains it.
+        attack_loss: the loss that an attack climbs, given like `loss`; None = the training loss.
         per_image: one prediction an image, not one a pixel; maps are then 1x1.
         kind: what the target holds; derived from `loss` where that is built in.
         unit: of target and prediction, for example ``m``; empty where metrics have their own.
         labels: names of the classes or attributes, or empty.
-        ignore: the value that marks a target which does not count, for who makes the masks.
+        ignore: the value that marks ignored targets, used to make the masks.
     """
 
     name: str
@@ -68,7 +68,7 @@ class Task:
 
     @property
     def holds(self) -> Kind:
-        """What the target holds: `kind`, or what the built-in loss is made for."""
+        """What the target holds: `kind`, or derived from the built-in loss."""
         return self.kind or (KINDS.get(self.loss, "values") if isinstance(self.loss, str) else "values")
 
     @property
@@ -87,9 +87,9 @@ class Task:
         return 1 if self.holds == "classes" else self.channels
 
     def described(self) -> dict[str, Any]:
-        """All that decides its numbers but its name, as plain data; what is not set is left out, names of classes too.
+        """Everything except the name that affects its numbers, as JSON values; without unset fields and class names.
 
-        A dataset whose tasks the user chose has this among its settings, so that it is part of every result's key.
+        A dataset with user-defined tasks includes it in its settings, so that it is part of every result's key.
         """
         found: dict[str, Any] = {"channels": self.channels, "loss": named(self.loss)}
         found["metrics"] = [metric if isinstance(metric, str) else metric.described() for metric in self.metrics]
@@ -103,7 +103,7 @@ class Task:
         return found | ({} if self.ignore is None else {"ignore": self.ignore})
 
     def check_shapes(self, prediction: Sequence[int], target: Sequence[int], mask: Sequence[int]) -> None:
-        """Refuse shapes that broadcasting would take without a word.
+        """Refuse shapes that broadcasting would silently accept.
 
         Args:
             prediction: [B, C, h, w]; [B, C, 1, 1] of a task per image.
@@ -145,7 +145,7 @@ KINDS: Mapping[str, Kind] = {
     "label_margin": "attributes",
     "cosine": "directions",
 }
-"""Built-in loss -> what its target holds; the others are of values."""
+"""Built-in loss -> what its target holds; all other losses take values."""
 
 ANGLES = ("angle_mean", "angle_median", "within_11.25", "within_22.5", "within_30")
 DEPTH_METRICS = ("abs_err", "rel_err", "delta_1.25", "delta_1.25^2", "delta_1.25^3")
@@ -158,7 +158,7 @@ WITHOUT_UNIT: Mapping[tuple[Kind, bool], tuple[str, ...]] = {
     ("directions", False): (*ANGLES, "cosine_similarity"),
     ("directions", True): (*ANGLES, "cosine_similarity"),
 }
-"""(kind, per image) -> metrics that may score it on any dataset. Those of values depend on the targets' unit."""
+"""(kind, per image) -> metrics that fit it on any dataset. Metrics of values depend on the targets' unit."""
 
 
 def segmentation(
@@ -222,10 +222,11 @@ def depth(
     """Depth of each pixel.
 
     Args:
-        unit: of the targets; metres have the metrics of the published tables, another unit is told in the tables.
+        unit: of the targets; with metres the metrics are those of the published tables, other units are shown in the
+            tables.
         name: of the task.
-        inverse: targets are one over the depth, or a disparity: the relative error and the delta thresholds mean
-            something else there, and are left out.
+        inverse: targets are 1 / depth, or a disparity, for which the relative error and the delta thresholds are not
+            defined and are left out.
         loss: see `Task`.
         attack_loss: see `Task`.
         metrics: see `Task`; None takes those that fit.
@@ -273,7 +274,7 @@ def classification(
     attack_loss: str | Loss | None = "class_margin",
     metrics: Sequence[str | Scored] = ("accuracy", "balanced_accuracy", "macro_f1"),
 ) -> Task:
-    """One class an image. A confident head has no cross-entropy left to climb, so the attack's loss is scale-free.
+    """One class per image. The cross-entropy of a confident head has no gradient, so the attack's loss is scale-free.
 
     Args:
         classes: two or more, or their names; targets are ids from 0.
@@ -282,7 +283,7 @@ def classification(
         class_weights: of the cross-entropy, one a class.
         loss: see `Task`.
         attack_loss: see `Task`.
-        metrics: see `Task`. Bounded ones: a cross-entropy near 0 has no relative drop that means anything.
+        metrics: see `Task`. Bounded metrics only: the relative drop of a cross-entropy near 0 is meaningless.
     """
     number, labels = _labels(classes, f"classification {name}: classes")
     if number < 2:
@@ -303,7 +304,7 @@ def multilabel(
     attack_loss: str | Loss | None = "label_margin",
     metrics: Sequence[str | Scored] = ("label_accuracy", "label_f1"),
 ) -> Task:
-    """Several yes or no of each image, one logit each; targets are 0 or 1, anything else (NaN, -1) is unknown.
+    """Several binary attributes per image, one logit each; targets are 0 or 1, anything else (NaN, -1) is unknown.
 
     Args:
         attributes: how many, or their names.
@@ -318,7 +319,7 @@ def multilabel(
 
 
 def _labels(given: int | Sequence[str], option: str) -> tuple[int, tuple[str, ...]]:
-    """How many, and their names where they have some."""
+    """Their number, and their names if they have any."""
     if isinstance(given, (list, tuple)):
         names = tuple(str(name) for name in given)
         if not names or len(set(names)) < len(names):
@@ -328,12 +329,12 @@ def _labels(given: int | Sequence[str], option: str) -> tuple[int, tuple[str, ..
 
 
 def _kind(loss: str | Loss, kind: Kind) -> Kind | None:
-    """`kind` where the loss does not tell it."""
+    """`kind`, or None if the built-in loss implies it."""
     return None if isinstance(loss, str) and KINDS.get(loss, "values") == kind else kind
 
 
 def named(loss: str | Loss) -> str:
-    """The name of a built-in loss, ``module:function`` of another."""
+    """The name of a built-in loss; ``module:function`` for any other."""
     return loss if isinstance(loss, str) else dotted(loss)
 
 
@@ -354,7 +355,7 @@ def five_tasks(class_weights: Sequence[float]) -> tuple[Task, ...]:
 
 
 def scored_by(tasks: Sequence[Task], metrics: Mapping[str, Sequence[str]]) -> tuple[Task, ...]:
-    """The tasks, some of them with other metrics than the published tables have.
+    """The tasks, with the metrics of some replaced by the chosen ones.
 
     Raises:
         UsageError: an unknown task, or a metric that does not fit it.
@@ -378,7 +379,7 @@ def scored_by(tasks: Sequence[Task], metrics: Mapping[str, Sequence[str]]) -> tu
 
 
 def scoring(own: Sequence[Task], scored: Sequence[Task]) -> str:
-    """What stands behind a dataset's name in tables: ``(segmentation=miou)``; nothing if no task has other metrics."""
+    """The suffix of a dataset's name in tables: ``(segmentation=miou)``; empty if no task has other metrics."""
     other = [
         f"{b.name}={'+'.join(b.metric_names)}" for a, b in zip(own, scored, strict=True) if a.metrics != b.metrics
     ]

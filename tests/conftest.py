@@ -31,7 +31,7 @@ MAY_SKIP = (
 
 @pytest.fixture(scope="session")
 def nyuv2_images() -> Path:
-    """Four real images in AdaShare's packing."""
+    """Four real images in AdaShare's format."""
     return sample_data("nyuv2")
 
 

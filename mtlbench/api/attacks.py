@@ -6,6 +6,7 @@ from mtlbench.attacks.attack import Attack
 from mtlbench.attacks.ball import BALLS
 from mtlbench.attacks.objectives import DGBA, Objective, Power, SignSum, Single, Static, Total, WeightedTotal
 from mtlbench.attacks.steps import APGD, FGSM, MIM, PGD, SAGA, MIMLinear, Noise, Step
+from mtlbench.constants import GREY_LEVELS
 from mtlbench.errors import UsageError
 from mtlbench.identity import public_name
 from mtlbench.options import is_number, one_of
@@ -14,7 +15,6 @@ from mtlbench.tasks import EVERY_TASK, Task
 OBJECTIVES = {kind.name: kind for kind in (Single, Total, DGBA, SignSum, Static, Power, WeightedTotal)}
 STEPS = {kind.name: kind for kind in (FGSM, PGD, APGD, MIM, MIMLinear, SAGA)}
 NOISE = "noise"
-LARGEST_EPS = 255.0
 
 
 def attacks_of(
@@ -73,7 +73,7 @@ def radii(eps: float | Iterable[float]) -> list[float]:
     """Radii in grey levels of 255, ascending and without repeats."""
     given = [eps] if is_number(eps) else list(eps)  # type: ignore[arg-type]
     for value in given:
-        if not is_number(value, 0, LARGEST_EPS):
+        if not is_number(value, 0, GREY_LEVELS):
             raise UsageError(f"eps={value!r}: expected grey levels of 255, for example 4 for 4/255")
     if not given:
         raise UsageError("eps=[]: expected one or more numbers of grey levels of 255")

@@ -15,7 +15,7 @@ from mtlbench.options import one_of
 from mtlbench.probing.finding import Probe
 from mtlbench.report.plots import draw
 from mtlbench.scores import arp, damage, paired_difference, relative_drops, tables
-from mtlbench.scores.alarms import alarms, arp_of_cells, checks, numbers_of
+from mtlbench.scores.alarms import alarms, arp_of_cells, checks_frame, numbers_of
 from mtlbench.scores.frame import REPLICATES, details, metrics_frame
 from mtlbench.scores.transferability import NO_INDEPENDENT
 from mtlbench.scores.wide import block, levels
@@ -84,7 +84,7 @@ class Result:
     @cached_property
     def checks(self) -> pd.DataFrame:
         """The numbers that alarms are made of, a row for each cell."""
-        return checks([numbers_of(cell) for cell in self.cells])
+        return checks_frame([numbers_of(cell) for cell in self.cells])
 
     @property
     def probe(self) -> Probe | None:

@@ -14,15 +14,16 @@ from mtlbench.attacks.attack import Attack
 from mtlbench.attacks.objectives import Objective
 from mtlbench.attacks.random import PerImage
 from mtlbench.attacks.steps import Step
+from mtlbench.constants import GREY_LEVELS
 from mtlbench.data.own import OwnImages
-from mtlbench.engine.evaluate import GREY, Pass, cpu_block, evaluate, frozen
+from mtlbench.engine.evaluate import Pass, cpu_block, evaluate, frozen
 from mtlbench.engine.losses import TaskLosses
 from mtlbench.engine.plan import Plan
 from mtlbench.engine.precision import FP32, computing_in
 from mtlbench.errors import UsageError
 from mtlbench.experiment import provenance
 from mtlbench.experiment.cells import clean_plan, plans
-from mtlbench.identity import decisive
+from mtlbench.identity import without_neutral
 from mtlbench.metrics.formulas import formulas_of
 from mtlbench.models.adapted import Adapted
 from mtlbench.models.measured import record_of
@@ -31,7 +32,7 @@ from mtlbench.models.outputs import Outputs
 from mtlbench.options import whole
 from mtlbench.probing.ask import IMAGES, before
 from mtlbench.process.progress import silent
-from mtlbench.report.terminal import screen
+from mtlbench.report.terminal import progress_bar
 from mtlbench.storage.store import Cell
 from mtlbench.tasks import Task, three_tasks
 
@@ -114,7 +115,7 @@ def attack(
     at_once = cpu_block((size[0], size[1])) if where.type == "cpu" else batch_size
     title = f"attack {dataset} {adapted.identity()['model']}"
     work = Pass(adapted, chosen, wanted, seed)
-    with computing_in(FP32, adapted), screen(title) if progress else nullcontext(silent) as shown:
+    with computing_in(FP32, adapted), progress_bar(title) if progress else nullcontext(silent) as shown:
         records = evaluate(work, images.blocks(at_once), where, images.expected, shown)
     common = {
         "dataset": dataset,
@@ -125,7 +126,11 @@ def attack(
         "training": "given",
         "seed": seed,
     }
-    about = provenance.record(where) | {"recipe": None, "config": None, **decisive({"sharing_measured": measured})}
+    about = provenance.record(where) | {
+        "recipe": None,
+        "config": None,
+        **without_neutral({"sharing_measured": measured}),
+    }
     about |= {} if asked is None else {"probe": asked.described()}
     names, formulas = {task.name: list(task.metric_names) for task in chosen}, formulas_of(chosen)
     cells = []
@@ -184,7 +189,7 @@ def perturb(
     adapted = adapt(model, chosen, inputs, outputs, modules)
     batch = OwnImages((images, targets), chosen).first(len(images)).to(where)
     losses = TaskLosses(adapted, one.tasks, batch.targets, batch.masks, clean=batch.image, logits=one.logits)
-    size = batch.image.new_full((len(batch),), radius / GREY)
+    size = batch.image.new_full((len(batch),), radius / GREY_LEVELS)
     with computing_in(FP32, adapted), frozen(adapted):
         return one(losses, batch.image, size, PerImage(seed, batch.names))
 

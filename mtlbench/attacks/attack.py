@@ -19,7 +19,7 @@ RAW, NORMALISED = "raw", "normalised"
 
 @dataclass(frozen=True)
 class Attack:
-    """What to climb, how, from where, and whose losses.
+    """Objective, step rule, starting points and attacked tasks.
 
     Attributes:
         objective: built from conf/attack.
@@ -29,10 +29,10 @@ class Attack:
         restarts: number of runs; per image the one with the highest score counts. Runs after the first always
             begin at a random point.
         norm: of the ball, ``linf`` or ``l2``, see `ball`.
-        logits: what its cross-entropies see, ``raw`` logits or ``normalised`` ones: divided by a third of their spread
-            on the clean image, so that the same decisions are attacked alike.
-        loss_scale: task -> factor on its loss; the attack sees the losses in these units. Others have 1.
-        judge: whose score decides between runs; None for that of `objective`.
+        logits: the input of the cross-entropies: ``raw`` logits, or ``normalised`` ones, divided by a third of their
+            spread on the clean image, so that the attack does not depend on their scale.
+        loss_scale: task -> factor on its loss as the attack sees it. The default is 1.
+        judge: the objective whose score selects the best run; None = `objective`.
     """
 
     objective: Objective
@@ -54,8 +54,8 @@ class Attack:
             raise UsageError(f"attack.norm={self.norm}: {self.step.name} steps in {', '.join(self.step.norms)} only")
 
     @property
-    def parts(self) -> tuple["Attack", ...]:
-        """The attacks of whose results this one is the best per image; none where it climbs by itself."""
+    def alternatives(self) -> tuple["Attack", ...]:
+        """The attacks whose best result per image is taken; empty for an attack that climbs by itself."""
         objectives = self.objective.alternatives(len(self.tasks))
         return tuple(replace(self, objective=one, judge=self.objective) for one in objectives)
 
@@ -71,8 +71,8 @@ class Attack:
         Returns:
             Attacked images [B, 3, H, W], within eps of `x` and inside [0, 1].
         """
-        if parts := self.parts:
-            return self.select([part(losses, x, eps, random.copy()) for part in parts], losses, x)
+        if alternatives := self.alternatives:
+            return self.select([attack(losses, x, eps, random.copy()) for attack in alternatives], losses, x)
         ball, seen = BALLS[self.norm](x, eps, random), self._scaled(losses)
         with torch.no_grad():
             objective = self.objective.bind(seen, x)
@@ -84,7 +84,7 @@ class Attack:
 
     @torch.no_grad()
     def select(self, images: Sequence[Tensor], losses: Losses, x: Tensor) -> Tensor:
-        """Per image the one of several attacked versions [B, 3, H, W] with the highest score; the first among equals.
+        """Select for each image the attacked version [B, 3, H, W] with the highest score; the first of equal ones.
 
         Args:
             images: the versions.
@@ -105,13 +105,13 @@ class Attack:
         return best
 
     def rise(self, before: Tensor, after: Tensor, x: Tensor) -> Tensor:
-        """By how much the objective rises [B] from losses `before` [T, B], of the clean images `x`, to `after`."""
+        """The increase of the objective [B] from losses `before` [T, B] (of the clean images `x`) to `after`."""
         seen = self._scaled(lambda _: before)
         objective = self.objective.bind(seen, x)
         return objective.score(self._scaled(lambda _: after)(x)) - objective.score(seen(x))
 
     def _scaled(self, losses: Losses) -> Losses:
-        """The losses in the units of `loss_scale`; the only place that knows of it."""
+        """The losses multiplied by `loss_scale`; the only place that applies it."""
         factors = [self.loss_scale.get(task.name, 1.0) for task in self.tasks]
         if all(factor == 1 for factor in factors):
             return losses

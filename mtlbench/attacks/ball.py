@@ -1,4 +1,4 @@
-"""Where an attack may go: a ball around the images, cut with the box [0, 1]. All geometry of an attack is here.
+"""The feasible set of an attack: a ball around the images, intersected with the box [0, 1]. All its geometry is here.
 
 Two norms. The radius eps has the same unit in both: ``linf`` bounds the largest change of a value, ``l2`` the root
 mean square change over all values of an image. So eps = 8 / 255 is eight grey levels in either, the L-infinity ball
@@ -30,11 +30,11 @@ class Ball(ABC):
 
     @abstractmethod
     def direction(self, gradient: Tensor) -> Tensor:
-        """The move of length 1 [B, ...] that a linear function with this gradient gains most by."""
+        """The move of length 1 [B, ...] that increases a linear function with this gradient the most."""
 
     @abstractmethod
     def project(self, z: Tensor) -> Tensor:
-        """A near point of the ball and box; points in both stay where they are."""
+        """Project onto the ball and the box; points inside both are unchanged."""
 
     @abstractmethod
     def point(self) -> Tensor:
@@ -46,7 +46,7 @@ class Ball(ABC):
 
     @abstractmethod
     def distance(self, z: Tensor) -> Tensor:
-        """How far images are from `x` [B], in the unit of eps."""
+        """The distance of images from `x` [B], in the unit of eps."""
 
     @abstractmethod
     def slope(self, blend: Tensor, fit: float) -> Tensor:
@@ -82,7 +82,7 @@ class Linf(Ball):
         return (z - self.x).abs().flatten(1).amax(1)
 
     def slope(self, blend: Tensor, fit: float) -> Tensor:
-        """That of tanh(fit blend), which follows the sign."""
+        """The derivative of tanh(fit * blend), which approximates the sign."""
         return fit * (1 - torch.tanh(fit * blend) ** 2)
 
 
@@ -95,7 +95,7 @@ class L2(Ball):
         return gradient / per_image(torch.where(length > 0, length, 1), gradient)
 
     def project(self, z: Tensor) -> Tensor:
-        """Shortened to the ball, then clamped to the box, which never leads out of the ball: `x` lies in the box."""
+        """Scaled into the ball, then clamped to the box; since `x` is in the box, clamping never leaves the ball."""
         moved = z - self.x
         excess = per_image(rms(moved), moved) / self.eps.clamp_min(torch.finfo(z.dtype).tiny)
         return torch.where(excess > 1, self.x + moved / excess.clamp_min(1), z).clamp(0, 1)

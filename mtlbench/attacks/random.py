@@ -1,4 +1,4 @@
-"""Random numbers that belong to an image, not to a batch: the seed and the image's name decide them."""
+"""Random numbers per image, independent of the batch: they depend only on the seed and the image's name."""
 
 import copy
 import hashlib
@@ -21,7 +21,7 @@ class PerImage:
         self._streams = [np.random.Generator(np.random.Philox(_key(seed, name))) for name in names]
 
     def copy(self) -> "PerImage":
-        """Streams that go on as these do, and leave these where they are."""
+        """A copy of the streams in their current state."""
         return copy.deepcopy(self)
 
     def normal(self, like: Tensor) -> Tensor:

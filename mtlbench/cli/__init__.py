@@ -1,1 +1,1 @@
-"""The command line: `entry` answers `--help` without torch and Hydra, `app` is Hydra around the commands."""
+"""The command line: `entry` answers `--help` without torch and Hydra, `app` runs the commands with Hydra."""

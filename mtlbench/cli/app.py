@@ -1,4 +1,4 @@
-"""Hydra around the commands: composing, sweeping, and turning every failure into one message and an exit status."""
+"""Runs the commands with Hydra: composition, sweeps, and one message and exit status for every failure."""
 
 import logging
 import os
@@ -19,20 +19,20 @@ from mtlbench.config.folder import conf_dir
 from mtlbench.config.overrides import check_added, check_overrides, elsewhere
 from mtlbench.config.quoting import as_typed
 from mtlbench.errors import UsageError
-from mtlbench.process import stops
+from mtlbench.process import signals
 
-# ${choose:FLAG,YES,NO} in conf/: what an experiment sweeps over may depend on an option.
+# ${choose:FLAG,YES,NO} in conf/: the values of a sweep may depend on an option.
 OmegaConf.register_new_resolver("choose", lambda flag, yes, no: yes if flag is True else no, replace=True)
 
 
 def run(command: str, arguments: Sequence[str]) -> int:
-    """Run one command; its exit status.
+    """Run one command; returns its exit status.
 
-    A sweep leaves with 1 where some of its points failed, and with the highest status where all did.
+    The status of a sweep is 1 if some points failed, and the highest status of its points if all failed.
     """
-    # Hydra would print a traceback of its own and leave with 1 whatever the error was.
+    # Otherwise Hydra prints its own traceback and exits with 1 for every error.
     os.environ["HYDRA_FULL_ERROR"] = "1"
-    logging.raiseExceptions = False  # a log on a full disk costs the log, nothing else
+    logging.raiseExceptions = False  # on a full disk only the log is lost
     OmegaConf.register_new_resolver("process_id", os.getpid, replace=True, use_cache=True)
     folder = RunFolder(only_reads=command in commands.READING)
     OmegaConf.register_new_resolver("run_folder", folder.choose, replace=True, use_cache=True)
@@ -47,7 +47,7 @@ def _run(command: str, arguments: Sequence[str]) -> int:
     try:
         check_overrides(arguments, conf_dir())
         arguments = as_typed(arguments, _read)
-        # argparse takes -m in front of the overrides only; people write it anywhere.
+        # argparse accepts -m only before the overrides; users write it anywhere.
         in_front = sorted(arguments, key=lambda argument: argument not in ("-m", "--multirun"))
         sys.argv = [f"mtlbench {command}", *in_front]
         check_added(command, arguments, conf_dir(), known_keys)
@@ -56,24 +56,24 @@ def _run(command: str, arguments: Sequence[str]) -> int:
             raise UsageError(f"{' '.join(arguments)}: these choices leave no point to run")
         sweep.retry_waiting()
         action.finish()
-    except Exception as error:  # the last boundary: one message and an exit status, whatever it was
-        if stops.received:
+    except Exception as error:  # the outermost handler: one message and exit status for every error
+        if signals.received:
             raise
         if isinstance(error, HydraException):
             error = UsageError(explained(error, command, arguments))
         elif isinstance(error, OmegaConfBaseException):
             error = misresolved(error)
         elif isinstance(error, OSError) and error.filename is None:
-            error.filename = runs_of(arguments)  # Hydra's own files: they come first, and do not say where they are
+            error.filename = runs_of(arguments)  # Hydra writes its files first, and such an error does not name them
         return max(say(as_message(error)), *sweep.statuses, 0)
     return sweep.status()
 
 
 def _read(override: str) -> object:
-    """The value of an override, as Hydra reads it.
+    """The value of an override, as Hydra parses it.
 
     Raises:
-        ValueError: it reads none.
+        ValueError: Hydra cannot parse it.
     """
     try:
         return OverridesParser.create().parse_override(override).value()

@@ -22,7 +22,7 @@ from mtlbench.experiment import provenance
 from mtlbench.models.tree_model import build as build_model
 from mtlbench.options import whole
 from mtlbench.reference import NaiveDGBA
-from mtlbench.report.terminal import console, screen
+from mtlbench.report.terminal import console, progress_bar
 from mtlbench.storage.files import write_atomically
 from mtlbench.storage.outputs import Outputs
 from mtlbench.tasks import Task
@@ -37,7 +37,7 @@ def bench(config: Mapping[str, Any]) -> None:
     backbone, known = build_backbone(config), known_tasks(config)
     if known is not None:
         sharing_tree(config, len(known), backbone.blocks)  # refuses what is wrong before any rooms are made
-    with screen(f"generate {config['dataset']['name']}") as progress:
+    with progress_bar(f"generate {config['dataset']['name']}") as progress:
         root = dataset_root(config, progress)
     data = open_dataset(config, "test", root, limit=config["limit"])
     tree = sharing_tree(config, len(data.tasks), backbone.blocks)
@@ -46,7 +46,7 @@ def bench(config: Mapping[str, Any]) -> None:
         model.compile()
     batch = next(iter(in_order(data, size))).to(device)
     attacks, dgba = _attacks(objectives, steps, data.tasks), Attack(DGBA(), APGD(), data.tasks)
-    with screen("bench") as progress, precision.computing_in(config["precision"], model):
+    with progress_bar("bench") as progress, precision.computing_in(config["precision"], model):
         timings = run(model, data.tasks, batch, attacks, NaiveDGBA(), config["repeats"], progress)
         summary = whole_pass(model, data.tasks, lambda: list(in_order(data, size)), dgba, device)
     summary["peak_memory_mib"] = max(peak_memory_mib(device), *(timing.peak_mib for timing in timings))

@@ -1,4 +1,4 @@
-"""What each command does with its configuration. Thin: the science is in `experiment`, the looks in `report`."""
+"""The commands. Thin: computation is in `experiment`, presentation in `report`."""
 
 import json
 from collections.abc import Callable, Mapping, Sequence
@@ -12,7 +12,7 @@ from mtlbench.experiment import provenance
 from mtlbench.models.sharing import all_trees, picture
 from mtlbench.options import is_whole
 from mtlbench.process import watchdog
-from mtlbench.report.terminal import console, screen
+from mtlbench.report.terminal import console, progress_bar
 from mtlbench.storage.files import write_atomically
 from mtlbench.storage.outputs import Outputs
 
@@ -21,12 +21,12 @@ if TYPE_CHECKING:
 
 Config = Mapping[str, Any]
 READING = ("report", "data", "layouts")
-"""Commands that have something to show where nothing may be written."""
+"""Commands that work in a read-only outputs folder."""
 
 
 @dataclass
 class Command:
-    """A command line verb.
+    """A command of the command line.
 
     Attributes:
         job: called once per point of a sweep.
@@ -38,14 +38,14 @@ class Command:
 
 
 class _Computing:
-    """What the commands that compute have in common: one session over all points of a sweep."""
+    """Base of the commands that compute: one session over all points of a sweep."""
 
     def __init__(self) -> None:
         self.session: Session | None = None
         self.config: Config | None = None
 
     def begin(self, config: Config) -> "Session":
-        """Before each point: record it; before the first one also tidy up after killed runs."""
+        """Record the configuration of a point; before the first one, also remove leftovers of killed runs."""
         _same_folder(self.config, config)
         self.config = config
         _record_run(config)
@@ -56,16 +56,16 @@ class _Computing:
 
 
 class Attack(_Computing):
-    """Compute what is missing, then write and show the tables of what this invocation asked for."""
+    """Compute missing cells, then write and print the tables of the cells that this invocation asked for."""
 
     def job(self, config: Config) -> None:
         """One point of a sweep."""
         from mtlbench.experiment.run import run_attack
 
-        run_attack(config, screen, self.begin(config))
+        run_attack(config, progress_bar, self.begin(config))
 
     def finish(self) -> None:
-        """Tables of this invocation's cells to files and to the terminal; then what failed.
+        """Write and print the tables of this invocation's cells, then its failures.
 
         Raises:
             DataError: a stored cell is damaged.
@@ -92,7 +92,7 @@ class Train(_Computing):
         """One point of a sweep."""
         from mtlbench.experiment.run import run_training
 
-        checkpoint, clean_key = run_training(config, screen, self.begin(config))
+        checkpoint, clean_key = run_training(config, progress_bar, self.begin(config))
         console().print(f"{checkpoint.weights} is trained; its clean metrics stand beside it", soft_wrap=True)
         spent = checkpoint.cost
         if spent:
@@ -103,11 +103,11 @@ class Train(_Computing):
 
 
 def show(config: Config) -> None:
-    """What the store says: all of it, all about one cell, or whether some of it can be had again.
+    """Report the whole store or one cell, or audit stored cells.
 
     Raises:
         UsageError: there is no such cell.
-        MtlbenchError: an audited cell is not what the code gives today.
+        MtlbenchError: an audited cell was not reproduced.
     """
     from mtlbench.config.build import load_plugins
 
@@ -135,7 +135,7 @@ def _audit(config: Config) -> None:
     from mtlbench.experiment.audit import audit, require_good
 
     done = []
-    for one in audit(config, config["audit"], screen):
+    for one in audit(config, config["audit"], progress_bar):
         difference = "" if one.verdict == "equal" else f" (largest relative difference {one.difference:.1e})"
         words = f"{one.key}  {one.label}: {one.verdict}{f': {one.why}' if one.why else difference}"
         console().print(words, markup=False, soft_wrap=True)
@@ -144,9 +144,9 @@ def _audit(config: Config) -> None:
 
 
 def rebuild(config: Config) -> None:
-    """Rebuild the tables from the store and show them all, or those of one study of the whole store.
+    """Rebuild the tables from the store and print all of them, or those of one study.
 
-    Where they may not be written, as on a colleague's results, they are shown all the same.
+    In a read-only folder, such as a colleague's results, they are only printed.
 
     Raises:
         DataError: the store is empty, or a cell in it is damaged; the tables of the others have been written.
@@ -208,10 +208,10 @@ def layouts(config: Config) -> None:
 
 
 def _same_folder(before: Config | None, now: Config) -> None:
-    """The points of a sweep share their tables and the memory of what is computed.
+    """Check that all points of a sweep share one outputs folder, tables and session.
 
     Raises:
-        UsageError: a point writes to another folder than the one before.
+        UsageError: a point writes to a different folder than the previous one.
     """
     if before is not None and now["outputs"] != before["outputs"]:
         raise UsageError(
@@ -234,13 +234,13 @@ def _session(config: Config) -> "Session":
 
     adopted = Outputs.of(config).store.adopt(lambda identity: known(identity, config["plugins"]))
     if adopted:
-        console(stderr=True).print(f"mtlbench: {adopted} cells of an earlier version are taken over", soft_wrap=True)
+        console(stderr=True).print(f"mtlbench: {adopted} cells of an earlier version were converted", soft_wrap=True)
     failed = dict(watchdog.given_up)
     return Session(force=config["force"], fail_fast=config.get("fail_fast", False), failed=failed)
 
 
 def _nothing() -> None:
-    """No work after the last job."""
+    """Do nothing after the last job."""
 
 
 def command(name: str) -> Command:

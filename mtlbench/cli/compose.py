@@ -1,7 +1,7 @@
-"""Hydra composes every point of a multirun twice, to check it before any runs and to run it. Here: once.
+"""Hydra composes every point of a multirun twice: to check it before the first run, and to run it. Here: once.
 
-`conf/common.yaml` names `ComposeOnce` as a callback of Hydra, which calls it before the sweeper and the launcher get
-the loader of configurations that they share.
+`conf/common.yaml` names `ComposeOnce` as a callback of Hydra, which calls it before the sweeper and the launcher
+receive the configuration loader that they share.
 """
 
 from typing import Any
@@ -13,19 +13,19 @@ from omegaconf import DictConfig, OmegaConf
 
 
 class ComposeOnce(Callback):
-    """Lets the launcher have what the sweeper has composed."""
+    """Passes the configurations that the sweeper composed on to the launcher."""
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
-        """Before the sweeper composes the first point."""
+        """Hook before the sweeper composes the first point."""
         loader = GlobalHydra.instance().config_loader()
         loader.load_sweep_config = Composed(loader)  # type: ignore[method-assign]
 
 
 class Composed:
-    """`ConfigLoader.load_sweep_config` that keeps what it composed until it is asked for it again.
+    """`ConfigLoader.load_sweep_config` with a cache: each configuration is kept until it is requested again.
 
     Args:
-        loader: composes.
+        loader: the original configuration loader.
     """
 
     def __init__(self, loader: ConfigLoader) -> None:
@@ -33,7 +33,7 @@ class Composed:
         self.points: dict[tuple[str, ...], DictConfig] = {}
 
     def __call__(self, master_config: DictConfig, sweep_overrides: list[str]) -> DictConfig:
-        """The configuration of a point. Whoever runs it may change it, so it is given away."""
+        """The configuration of a point, removed from the cache, because running the point may modify it."""
         point = tuple(sweep_overrides)
         if point not in self.points:
             self.points[point] = self.compose(master_config, sweep_overrides)
@@ -43,5 +43,5 @@ class Composed:
         return found
 
     def __getstate__(self) -> dict[str, Any]:
-        """For the workers of a parallel launcher, each of which runs one point: without those of the others."""
+        """For pickling: the worker of a parallel launcher runs one point and does not need the cache."""
         return {"compose": self.compose, "points": {}}

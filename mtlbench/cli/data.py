@@ -17,28 +17,28 @@ from mtlbench.errors import DataError, MissingSplitError, UsageError
 from mtlbench.metrics import metrics_of
 from mtlbench.process.progress import Progress
 from mtlbench.report.datasets import show_baseline, show_description, show_verification
-from mtlbench.report.terminal import console, screen
+from mtlbench.report.terminal import console, progress_bar
 
 SPLITS = ("train", "test")
 CONSTANTS_FROM = 512
 
 
 def make(config: Mapping[str, Any]) -> None:
-    """Generate rooms or parts; nothing happens where they are there already."""
+    """Generate rooms or parts; nothing happens if they exist."""
     if config["dataset"]["make"] is None:
         raise UsageError(
             f"action=make dataset={config['dataset']['name']}: only rooms, rooms5 and parts can be generated"
         )
     if config["dataset"]["root"] is not None:
         raise UsageError(
-            f"dataset.root={config['dataset']['root']}: action=make has a folder of its own below outputs; leave it"
+            f"dataset.root={config['dataset']['root']}: action=make writes to its own folder below outputs; leave it"
         )
     root = _root(config)
     console().print(f"{root} is there", soft_wrap=True)
 
 
 def verify(config: Mapping[str, Any]) -> None:
-    """Decode every file of the splits that are there.
+    """Decode every file of the existing splits.
 
     Raises:
         DataError: at least one file cannot be used; all of them have been listed. Or there is no test split.
@@ -49,7 +49,7 @@ def verify(config: Mapping[str, Any]) -> None:
     for error in broken:
         console().print(f"bad: {error}", soft_wrap=True)
     for dataset in there:
-        with screen(f"verify {dataset.name} {dataset.split}") as progress:
+        with progress_bar(f"verify {dataset.name} {dataset.split}") as progress:
             found = verify_split(dataset, _images(progress))
         show_verification(dataset.name, dataset.split, found)
         bad += len(found.problems)
@@ -59,7 +59,7 @@ def verify(config: Mapping[str, Any]) -> None:
 
 
 def info(config: Mapping[str, Any]) -> None:
-    """Counts, class frequencies and the depth histogram of the splits that are there.
+    """Counts, class frequencies and the depth histogram of the existing splits.
 
     Raises:
         DataError: a split cannot be read, or there is no test split; the others have been described.
@@ -67,7 +67,7 @@ def info(config: Mapping[str, Any]) -> None:
     root = _root(config)
     there, broken = _splits(config, root, "described")
     for dataset in there:
-        with screen(f"read {dataset.name} {dataset.split}") as progress:
+        with progress_bar(f"read {dataset.name} {dataset.split}") as progress:
             found = describe(dataset, _images(progress))
         show_description(found, left_out.line(dataset))
     for error in broken:
@@ -76,9 +76,9 @@ def info(config: Mapping[str, Any]) -> None:
 
 
 def baseline(config: Mapping[str, Any]) -> None:
-    """Scores of the best constant prediction on the test split, the constants taken from up to 512 training images.
+    """Scores of the best constant prediction on the test split, with constants from up to 512 training images.
 
-    Where there are no training images, they are taken from the test images, and that is said.
+    Without training images they are taken from the test images, with a note.
     """
     root = _root(config)
     test = open_dataset(config, "test", root)
@@ -94,13 +94,13 @@ def baseline(config: Mapping[str, Any]) -> None:
 
 
 def convert(config: Mapping[str, Any]) -> None:
-    """Write the files of a dataset that comes in one piece, and say which dataset reads them.
+    """Unpack a dataset that is distributed as one file, and print which dataset option reads it.
 
     Raises:
-        UsageError: source or target is not given, or the source is none of those that can be read.
+        UsageError: source or target is not given, or the source has no supported format.
     """
     source, target = (_path(config[key], key) for key in ("source", "target"))
-    with screen(f"convert {source.name}") as progress:
+    with progress_bar(f"convert {source.name}") as progress:
         done = to_folder(source, target, _images(progress))
     counts = " and ".join(f"{count} {split}" for split, count in done.images.items())
     console().print(f"{target}: {counts} images", markup=False, soft_wrap=True)
@@ -117,7 +117,7 @@ def _path(value: object, option: str) -> Path:
 
 
 def _splits(config: Mapping[str, Any], root: Path, done: str) -> tuple[list[ImageDataset], list[DataError]]:
-    """The splits that are there, and the errors of those that cannot be opened; a missing training split is a note.
+    """The existing splits, and the errors of those that cannot be opened; a missing training split gives only a note.
 
     Raises:
         DataError: none can be opened.
@@ -137,13 +137,13 @@ def _splits(config: Mapping[str, Any], root: Path, done: str) -> tuple[list[Imag
 
 
 def _require_test(config: Mapping[str, Any], root: Path, there: Sequence[ImageDataset]) -> None:
-    """Refuse a dataset without a test split, by the error of opening it: nothing can be attacked on it."""
+    """Raise the error of opening the test split, if there is none: such a dataset cannot be attacked."""
     if all(dataset.split != "test" for dataset in there):
         open_dataset(config, "test", root)
 
 
 def _root(config: Mapping[str, Any]) -> Path:
-    with screen(f"generate {config['dataset']['name']}") as progress:
+    with progress_bar(f"generate {config['dataset']['name']}") as progress:
         return dataset_root(config, progress)
 
 

@@ -10,7 +10,7 @@ from difflib import get_close_matches
 from functools import partial
 from types import FrameType
 
-from mtlbench.process import stops, streams
+from mtlbench.process import signals, streams
 
 COMMANDS = {
     "attack": "attack trained models over a list of epsilons; write ARP and transferability tables",
@@ -30,7 +30,7 @@ MOST_SECONDS_TO_STOP = 8.0
 
 
 class Terminated(BaseException):
-    """SIGTERM arrived. No `Exception`, so that nothing on the way swallows it."""
+    """SIGTERM arrived. Not an `Exception`, so that no handler on the way swallows it."""
 
 
 def usage() -> str:
@@ -41,61 +41,61 @@ def usage() -> str:
 
 
 def main() -> None:
-    """Entry point of the console script; leaves with one of the exit statuses of `mtlbench.errors`."""
+    """Entry point of the console script; exits with one of the statuses of `mtlbench.errors`."""
     streams.reopen()
-    signals = stops.received
-    signals.clear()
+    received = signals.received
+    received.clear()
     statuses: list[int] = []
     asked: list[int] = []
     supervised = _sets_timeout(sys.argv[1:])
 
     def stop(number: int, frame: FrameType | None) -> None:
-        if statuses:  # all is done but the end of the process
+        if statuses:  # only the end of the process is left
             os._exit(statuses[0])
-        if signals and supervised:  # by a parent that has its own count, and passes on what we may have got ourselves
+        if received and supervised:  # the parent counts them, and forwards what we may have received already
             return
-        if signals:  # asked twice: at once. Files are whole or absent, so nothing can be torn.
+        if received:  # a second signal exits at once. Files are written atomically, so none is damaged.
             os._exit(128 + number)
         if not asked:
             asked.append(number)
-            # A library that does not let go of the process, or a slow disk, must not keep it for longer.
+            # A library that blocks, or a slow disk, must not delay the exit for longer.
             _later(MOST_SECONDS_TO_STOP, _leave, number)
         if _imports(frame):
-            # C++ that is being loaded ends the process where an exception passes through it: again, a little later.
+            # An exception in C++ code that is being loaded aborts the process: resend the signal a little later.
             _later(0.05, os.kill, os.getpid(), number)
             return
-        signals.append(number)
+        received.append(number)
         raise KeyboardInterrupt if number == signal.SIGINT else Terminated
 
     def lost(about: "sys.UnraisableHookArgs") -> None:
-        if signals and isinstance(about.exc_value, (KeyboardInterrupt, Terminated)):
-            # The signal came while a destructor ran, which swallows every exception: once more, a little later.
-            _later(0.05, os.kill, os.getpid(), signals.pop())
+        if received and isinstance(about.exc_value, (KeyboardInterrupt, Terminated)):
+            # The signal arrived in a destructor, which swallows every exception: resend it a little later.
+            _later(0.05, os.kill, os.getpid(), received.pop())
         else:
             sys.__unraisablehook__(about)
 
     signal.signal(signal.SIGTERM, stop)
-    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # a shell's background job ignores it
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # ignored in a shell's background job
         signal.signal(signal.SIGINT, stop)
     before, sys.unraisablehook = sys.unraisablehook, lost
     try:
         with streams.guarded():
             status = (_dispatch_supervised if supervised else dispatch)(sys.argv[1:])
     except BaseException:
-        if not signals:
+        if not received:
             raise
     finally:
         sys.unraisablehook = before
-    if signals:
-        _say_stopped(signals[0])
-        status = 128 + signals[0]
+    if received:
+        _say_stopped(received[0])
+        status = 128 + received[0]
     streams.close()
     statuses.append(status)
     sys.exit(statuses[0])
 
 
 def _sets_timeout(arguments: list[str]) -> bool:
-    """Whether the command line asks for a time-out, and is that of this process: no program that calls us forks."""
+    """Whether the command line sets a time-out and is this process's own; a calling program is not forked."""
     given = [value for name, _, value in (a.lstrip("+").partition("=") for a in arguments) if name == "timeout"]
     ours = sys.orig_argv[len(sys.orig_argv) - len(arguments) :] == arguments
     return ours and any(value not in ("", "null") for value in given)
@@ -114,7 +114,7 @@ def _later(seconds: float, action: Callable[..., object], *arguments: int) -> No
 
 
 def _imports(frame: FrameType | None) -> bool:
-    """Whether a module is being imported."""
+    """Whether a module is being imported in this frame."""
     while frame is not None and not frame.f_code.co_filename.startswith("<frozen importlib"):
         frame = frame.f_back
     return frame is not None
@@ -132,7 +132,7 @@ def _say_stopped(number: int) -> None:
 
 
 def dispatch(arguments: list[str]) -> int:
-    """Run what the command line asks for; its exit status."""
+    """Run the command line; returns its exit status."""
     command = arguments[0] if arguments else "--help"
     if command in ("-h", "--help", "help"):
         print(usage())
@@ -147,8 +147,8 @@ def dispatch(arguments: list[str]) -> int:
         hint = f"; did you mean {near[0]}?" if near else ""
         print(f"mtlbench: unknown command {command!r}{hint}\n\n{usage()}", file=sys.stderr)
         return 2
-    # OpenMP threads spin while they wait for each other. By default so long that, next to any other work on the
-    # machine, everything becomes ten times slower; with this count an idle machine stays as fast.
+    # OpenMP threads spin while they wait for each other, by default for so long that any other load on the machine
+    # makes everything ten times slower. With this spin count an idle machine is as fast as before.
     os.environ.setdefault("GOMP_SPINCOUNT", "10000")
     from mtlbench.cli.app import run
 

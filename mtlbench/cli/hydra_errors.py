@@ -1,4 +1,4 @@
-"""Errors of Hydra, of the system and of ours as one message with an exit status."""
+"""Converts errors of Hydra, the system and mtlbench to one message with an exit status."""
 
 import logging
 import sys
@@ -63,14 +63,14 @@ def explained(error: HydraException, command: str, arguments: Sequence[str]) -> 
 
 
 def misresolved(error: OmegaConfBaseException) -> UsageError:
-    """An option that is missing, or refers to what is not there."""
+    """The message for a missing option, or one that refers to a missing value."""
     if isinstance(error, MissingMandatoryValue):
         return UsageError(f"{error.full_key} is missing: give {error.full_key}=...")
     return UsageError(f"{error.full_key or 'configuration'}: {str(error).splitlines()[0]}")
 
 
 def as_message(error: BaseException) -> MtlbenchError:
-    """Any error as one that has a message and an exit status."""
+    """Any error as one with a message and an exit status."""
     if isinstance(error, OSError):
         return MachineError(f"{error.filename or 'a file'}: cannot be read or written ({error.strerror or error})")
     if isinstance(error, MtlbenchError):
@@ -80,7 +80,7 @@ def as_message(error: BaseException) -> MtlbenchError:
 
 
 def say(error: MtlbenchError) -> int:
-    """Print an error on stderr; its exit status."""
+    """Print an error on stderr; returns its exit status."""
     if message(error):
         print(f"mtlbench: {message(error)}", file=sys.stderr, flush=True)
     return error.status

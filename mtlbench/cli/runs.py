@@ -1,4 +1,4 @@
-"""Where an invocation keeps its configuration and log."""
+"""The folder with the configuration and log of an invocation."""
 
 import os
 import shutil
@@ -14,7 +14,7 @@ class RunFolder:
     """A folder below the outputs, or a temporary one.
 
     Args:
-        only_reads: the command can do its work where nothing may be written, such as on a colleague's results.
+        only_reads: the command works in a read-only folder, such as a colleague's results.
     """
 
     def __init__(self, only_reads: bool) -> None:
@@ -22,14 +22,14 @@ class RunFolder:
         self.temporary: str | None = None
 
     def choose(self, wanted: str) -> str:
-        """`wanted`, which need not exist yet, or a temporary folder where it may not be made."""
+        """`wanted`, which need not exist yet, or a temporary folder if it cannot be created."""
         if not self.only_reads or _may_be_made(Path(wanted)):
             return wanted
         self.temporary = self.temporary or tempfile.mkdtemp(prefix="mtlbench-")
         return self.temporary
 
     def end(self, status: int) -> None:
-        """Remove the temporary folder, unless something failed that its log may explain."""
+        """Remove the temporary folder, unless the command failed and its log may explain why."""
         if self.temporary and status == MtlbenchError.status:
             print(f"mtlbench: the log of this run is in {self.temporary}", file=sys.stderr)
         elif self.temporary:
@@ -38,10 +38,10 @@ class RunFolder:
 
 def _may_be_made(folder: Path) -> bool:
     there = next(above for above in (folder.absolute(), *folder.absolute().parents) if os.access(above, os.F_OK))
-    return os.access(there, os.W_OK | os.X_OK) or not there.is_dir()  # what is no folder gets its own message
+    return os.access(there, os.W_OK | os.X_OK) or not there.is_dir()  # a path that is no folder is reported elsewhere
 
 
 def runs_of(arguments: Sequence[str]) -> str:
-    """Where Hydra writes, as far as the command line tells."""
+    """The folder for the files of Hydra and the logs, as far as the command line determines it."""
     given = [argument.partition("=")[2].strip("'\"") for argument in arguments if argument.startswith("outputs=")]
     return f"{(given or ['outputs'])[-1]}/runs"

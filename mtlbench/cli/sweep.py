@@ -22,7 +22,7 @@ from mtlbench.cli.hydra_errors import as_message, misresolved, say
 from mtlbench.config.unread import check_read
 from mtlbench.config.values import check_values
 from mtlbench.errors import BusyError, MtlbenchError, message
-from mtlbench.process import stops
+from mtlbench.process import signals
 from mtlbench.storage.files import write_atomically
 
 log = logging.getLogger(__name__)
@@ -39,7 +39,7 @@ class Point:
         overrides: as on a command line.
         number: from 0; None where there is only one point.
         config: its configuration, plain values.
-        logging: where its log goes, as for `logging.config.dictConfig`.
+        logging: the configuration of its log, for `logging.config.dictConfig`.
     """
 
     overrides: str
@@ -64,7 +64,7 @@ class Sweep:
         self.process = os.getpid()
 
     def point(self, composed: DictConfig) -> None:
-        """What Hydra calls once per point. A failure is shown at once; the other points still run."""
+        """Called by Hydra once per point. A failure is printed at once; the other points still run."""
         self.points += 1
         settings = HydraConfig.get()
         overrides = OmegaConf.to_container(settings.overrides.task, resolve=False)
@@ -84,7 +84,7 @@ class Sweep:
         else:
             self._run(point)
         if os.getpid() != self.process:
-            # A parallel launcher's worker cannot leave the waiting and the tables to the main process.
+            # A parallel launcher's worker has to wait and write tables itself, because the main process cannot.
             self.retry_waiting()
             self.command.finish()
 
@@ -104,11 +104,11 @@ class Sweep:
             time.sleep(pause)
             pause = min(pause * 1.5, LONGEST_PAUSE)
             for point, _ in points:
-                logging.config.dictConfig(point.logging)  # Hydra has ended the log of this point
+                logging.config.dictConfig(point.logging)  # Hydra has closed the log of this point
                 self._run(point)
 
     def status(self) -> int:
-        """The exit status of the whole."""
+        """The exit status of the invocation."""
         failed = [status for status in self.statuses if status]
         if not failed:
             return 0
@@ -127,8 +127,8 @@ class Sweep:
             self.statuses.append(0)
         except BusyError as error:
             self.waiting.append((point, error))
-        except (Exception, SystemExit) as error:  # whatever it is, the other points go on
-            if stops.received:
+        except (Exception, SystemExit) as error:  # after any error, the other points continue
+            if signals.received:
                 raise
             self._failed(point, error)
 
@@ -142,18 +142,18 @@ class Sweep:
             say(shown)
         if point.number is not None and self.messages[text] <= MOST_POINTS:
             print(f"  in point {point.number} of the sweep: {point.overrides}", file=sys.stderr)
-        if os.getpid() != self.process:  # only an exception reaches the sweep from a parallel launcher's worker
+        if os.getpid() != self.process:  # a parallel launcher passes on only exceptions of its workers
             raise error
 
 
 def _record(config: dict[str, Any]) -> None:
-    """The resolved configuration and the overrides in the folder of the run. libyaml, where it is there, is quick."""
+    """Write the resolved configuration and the overrides to the folder of the run; libyaml is fast, if available."""
     dumper = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
     write_atomically(Path(config["run_dir"]) / "config.yaml", yaml.dump(config, Dumper=dumper, sort_keys=False))
 
 
 def plain_values(composed: DictConfig, overrides: list[str], swept: bool) -> dict[str, Any]:
-    """The configuration as plain values, resolved and checked, with its overrides and the folder of the run."""
+    """The configuration as plain Python values, resolved and checked, with its overrides and the folder of the run."""
     try:
         plain = OmegaConf.to_container(composed, resolve=True, throw_on_missing=True)
     except OmegaConfBaseException as error:

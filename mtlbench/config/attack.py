@@ -8,11 +8,10 @@ from mtlbench.attacks.objectives import Objective
 from mtlbench.attacks.steps import Step
 from mtlbench.config import Config
 from mtlbench.config.build import build
+from mtlbench.constants import GREY_LEVELS
 from mtlbench.errors import UsageError
 from mtlbench.options import is_number
 from mtlbench.tasks import Task, select
-
-LARGEST_EPS = 255.0
 
 
 def build_objective_and_step(config: Config) -> tuple[Objective, Step] | None:
@@ -25,12 +24,12 @@ def build_objective_and_step(config: Config) -> tuple[Objective, Step] | None:
         build(chosen["objective"], config["plugins"], kind=Objective),
         build(step, config["plugins"], kind=Step),
     )
-    Attack(*built, (), **_starts(chosen))  # refuses what is wrong before any rooms are made
+    Attack(*built, (), **_starts(chosen))  # checks options before any rooms are generated
     return built
 
 
 def _starts(chosen: Mapping[str, Any]) -> dict[str, Any]:
-    """Where an attack begins, how often, how far it may go, and what logits it sees."""
+    """The options of an attack's starts, restarts, norm and logits."""
     return {name: chosen[name] for name in ("random_start", "restarts")} | {
         "norm": chosen.get("norm", "linf"),
         "logits": chosen.get("logits", RAW),
@@ -78,6 +77,6 @@ def epsilon_list(config: Config) -> list[float]:
     if not values:
         raise UsageError(f"eps={given}: the list is empty; {unit}")
     for value in values:
-        if not is_number(value, 0, LARGEST_EPS):
+        if not is_number(value, 0, GREY_LEVELS):
             raise UsageError(f"eps={value}: expected a number from 0 to 255; {unit}")
     return sorted({float(value) for value in values})

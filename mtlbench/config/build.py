@@ -1,4 +1,4 @@
-"""Configuration to objects. Builds classes of mtlbench and of the modules named in `plugins`, nothing else."""
+"""Builds objects from configuration: only classes of mtlbench and of the modules named in `plugins`."""
 
 import importlib
 import importlib.util
@@ -18,14 +18,14 @@ MOVED = {
     "mtlbench.attacks.steps.ReferenceAPGD": "mtlbench.reference.ReferenceAPGD",
     "mtlbench.attacks.steps.ReferenceSAGA": "mtlbench.reference.ReferenceSAGA",
 }
-"""Where a class was -> where it is: a stored result names the one that made it."""
+"""Old import path of a class -> current one: stored results name the class by its path at that time."""
 
 
 def build(node: Mapping[str, Any], plugins: Sequence[str] = (), /, kind: type = object, **more: Any) -> Any:
     """Call the class named by `node`'s ``_target_`` with its other entries and `more`.
 
     Args:
-        node: plain values; `more` wins where both give a value.
+        node: plain values; `more` takes precedence.
         plugins: modules of the user that may be built from, beside mtlbench.
         kind: what the class must be.
         more: further keyword arguments.
@@ -44,7 +44,7 @@ def build(node: Mapping[str, Any], plugins: Sequence[str] = (), /, kind: type = 
 
 
 def target_of(node: object, plugins: Sequence[str], kind: type) -> type:
-    """The class that `build` calls; raises as it does."""
+    """The class that `build` calls; raises the same errors."""
     if not isinstance(node, Mapping):
         raise UsageError(f"{node}: expected options with a {TARGET}, the {kind.__name__} to build")
     target = resolve(str(node.get(TARGET, "")), plugins)
@@ -82,7 +82,7 @@ def resolve_function(path: str, option: str, plugins: Sequence[str] = ()) -> Cal
 
 
 def _ours(path: str, plugins: Sequence[str], option: str, what: str, fits: Callable[[Any], bool]) -> Any:
-    """`attribute` of mtlbench or a plugin. Something that they import from elsewhere does not count."""
+    """`attribute` of mtlbench or a plugin, defined there and not imported from elsewhere."""
     roots = ("mtlbench", *plugins)
     found = attribute(path, option, what, roots)
     if not fits(found) or not _inside(found.__module__, roots):
@@ -91,7 +91,7 @@ def _ours(path: str, plugins: Sequence[str], option: str, what: str, fits: Calla
 
 
 def load_plugins(plugins: Sequence[str]) -> None:
-    """Import modules of the user, so that what stored cells name of them can be found.
+    """Import modules of the user, so that the names in stored cells can be resolved.
 
     Raises:
         UsageError: there is no such module.
@@ -104,11 +104,11 @@ def load_plugins(plugins: Sequence[str]) -> None:
 
 
 def attribute(path: str, option: str, what: str, roots: Sequence[str]) -> Any:
-    """What stands at ``package.module.name``, or ``package.module:name``, of one of the modules `roots`.
+    """The object at ``package.module.name``, or ``package.module:name``, in one of the modules `roots`.
 
     Raises:
-        UsageError: it is of another module, or there is no such name; the message names `option` and says `what` is
-            expected.
+        UsageError: it is defined in another module, or does not exist; the message names `option` and says that `what`
+            is expected.
     """
     module_name, _, name = MOVED.get(path, path).replace(":", ".").rpartition(".")
     if not _inside(module_name, roots):
@@ -126,12 +126,12 @@ def _refusal(path: str, option: str, what: str, roots: Sequence[str]) -> UsageEr
 
 def _imported(module: str) -> ModuleType:
     if importlib.util.find_spec(module.partition(".")[0]) is None and str(Path.cwd()) not in sys.path:
-        sys.path.append(str(Path.cwd()))  # behind all else: a console script does not look there, python -m does
+        sys.path.append(str(Path.cwd()))  # last; a console script does not search it, python -m does
     return importlib.import_module(module)
 
 
 def _kinds(kind: type) -> list[type]:
-    """The class and everything below it."""
+    """The class and all its subclasses."""
     kinds = [kind]
     for other in kinds:
         kinds += other.__subclasses__()
@@ -139,7 +139,7 @@ def _kinds(kind: type) -> list[type]:
 
 
 def identity_of(part: Mapping[str, Any], plugins: Sequence[str]) -> dict[str, Any]:
-    """The identity of a part that an old result names by the path of its class; unchanged where no plugin has that."""
+    """The identity of a component that an old result names by the path of its class; unchanged if no plugin has it."""
     path = str(part.get("name", ""))
     if not _inside(path, plugins):
         return dict(part)
@@ -149,7 +149,7 @@ def identity_of(part: Mapping[str, Any], plugins: Sequence[str]) -> dict[str, An
 
 
 def _check_name(target: type, kind: type) -> None:
-    """Refuse a class of a plugin that has the name of one of mtlbench's: their results would be taken for the same."""
+    """Refuse a plugin's class with the public name of a built-in one: their results would get the same keys."""
     for other in _kinds(kind):
         if _inside(other.__module__, ("mtlbench",)) and public_name(other) == public_name(target):
             raise UsageError(

@@ -1,4 +1,4 @@
-"""The dataset of a configuration: its folder, generated where it is missing, and its splits."""
+"""The dataset of a configuration: its folder, generated if it is missing, and its splits."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -42,7 +42,7 @@ def image_size(value: object) -> tuple[int, int]:
 
 
 def known_tasks(config: Config) -> tuple[Task, ...] | None:
-    """The tasks of the dataset before its files are there, or None where only these tell.
+    """The tasks of the dataset, known before its files exist; None if they depend on the files.
 
     Raises:
         UsageError: an option of the dataset is wrong.
@@ -62,7 +62,7 @@ def _scored(own: Sequence[Task], config: Config) -> tuple[Task, ...]:
 
 
 def augmentation(config: Config) -> Augment:
-    """The training form of the images."""
+    """The augmentation of the training images."""
     given = config["dataset"]["augment"]
     if not isinstance(given, Mapping) or set(given) - {"scale_min", "scale_max", "mirror"}:
         raise UsageError(f"dataset.augment={given}: expected scale_min, scale_max and mirror")
@@ -77,7 +77,7 @@ def dataset_root(config: Config, progress: Progress = silent) -> Path:
     """
     dataset = config["dataset"]
     form = None if dataset.get("make") is None else _generator(dataset["make"])
-    known_tasks(config)  # refuses what is wrong
+    known_tasks(config)  # checks the option
     if dataset.get("root") is None and form is not None:
         images = whole(dataset["images"], "dataset.images", 2)
         seed = whole(dataset["seed"], "dataset.seed", 0, LARGEST_SEED)
@@ -124,8 +124,8 @@ def open_dataset(
 
 
 def dataset_identity(config: Config, root: Path) -> dict[str, Any]:
-    """What decides the training images, without the place they lie in."""
+    """Everything that determines the training images, without their location."""
     generated = config["dataset"]["make"] is not None and config["dataset"]["root"] is None
-    # Settings are those of any split; weights are attacked where the training images are not.
+    # All splits have the same settings; weights may be attacked without their training images.
     opened = open_dataset(config, "test", root, augmented=True)
     return {"name": opened.name, "settings": opened.settings()} | ({"generated": root.name} if generated else {})

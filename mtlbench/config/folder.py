@@ -1,4 +1,4 @@
-"""Where the configuration lies."""
+"""The location of the configuration."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""The model of a configuration: backbone and sharing tree, and the device that it is on."""
+"""The model of a configuration: backbone, sharing tree and device."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -16,13 +16,13 @@ from mtlbench.models.outputs import Outputs, Where
 from mtlbench.models.sharing import BLOCKS, Tree, all_trees, by_index, by_name, level, parse
 
 ALL = "all"
-"""As ``sharing.shared_blocks``: however many blocks the backbone has."""
+"""Value of ``sharing.shared_blocks``: all blocks of the backbone."""
 
 
 def sharing_tree(config: Config, tasks: int, blocks: int = BLOCKS) -> Tree:
     """The sharing tree of the configuration for `tasks` tasks and a backbone of `blocks` blocks.
 
-    Levels follow the backbone: ``all_shared`` shares all blocks that there are, and so does ``share4`` of four.
+    Levels depend on the backbone: ``all_shared`` shares all of its blocks, as does ``share4`` with four blocks.
 
     Raises:
         UsageError: there is no such tree, or the sweep does not fit so many tasks.
@@ -56,12 +56,12 @@ def _shared_blocks(value: int | str, blocks: int) -> int:
 
 
 def is_custom(config: Config) -> bool:
-    """Whether the model is one that a function of the user builds."""
+    """Whether the model is built by a user's function."""
     return "build" in config["model"]
 
 
 def build_custom(config: Config) -> Custom:
-    """The user's function and how its model is to be used; needs no dataset, and builds nothing yet.
+    """The user's function and how to use its model; needs no dataset, and does not build the model yet.
 
     Raises:
         UsageError: an option is wrong.

@@ -1,4 +1,4 @@
-"""What can be said about a command line before Hydra sees it: options are names, and nothing runs code.
+"""Checks of a command line before Hydra parses it: options exist, and no value runs code.
 
 Each message names the option, the value found and what would be right.
 """
@@ -24,24 +24,24 @@ OF_HYDRA = {
     r"hydra\.mode": WORD,
     r"hydra\.verbose": rf"true|false|{WORD}|\[{WORD}(, ?{WORD})*\]",
 }
-"""The options of Hydra itself that may be given, and their values. Others run code, or read and write anywhere."""
+"""The allowed options of Hydra itself, and their values. Others run code, or read and write anywhere."""
 
 BUILDS = re.compile(r"\$|_(target|args|partial|recursive|convert)_")
-"""What makes Hydra build an object of a value."""
+"""Keys that make Hydra instantiate an object."""
 
 ONE_OF = (("-r", "--run"), ("-m", "--multirun"), ("-c", "--cfg"), ("-i", "--info"), ("-sc", "--shell-completion"))
 FLAGS_OF_HYDRA = (
     *(flag for names in ONE_OF for flag in names),
     *("-h", "--help", "--hydra-help", "--version", "--resolve", "-p", "--package"),
 )
-"""Not those that read other configuration (--config-dir and its like) or a pickle (--experimental-rerun)."""
+"""Without those that read other configuration (such as --config-dir) or a pickle (--experimental-rerun)."""
 
 LONGEST = 20_000
 DEEPEST = 20
 
 
 def check_overrides(arguments: Sequence[str], conf: Path) -> None:
-    """Refuse what Hydra would accept and must not.
+    """Refuse arguments that Hydra would accept but must not.
 
     Hydra loads any yaml file that a path in a group choice leads to, lets keys be deleted, and has options of its own
     that run code or write anywhere.
@@ -70,7 +70,7 @@ def check_overrides(arguments: Sequence[str], conf: Path) -> None:
 
 
 def _in_utf8(argument: str) -> str:
-    """Advice for letters that Python could not read because the locale has only those of ASCII."""
+    """A hint for characters that Python could not decode because of an ASCII locale."""
     try:
         letters = os.fsencode(argument).decode()
     except UnicodeError:
@@ -112,22 +112,22 @@ def _check_override(argument: str, key: str, value: str, conf: Path) -> None:
 
 
 def _depth(argument: str) -> int:
-    """How deep brackets are nested, quotes not considered."""
+    """Nesting depth of brackets, ignoring quotes."""
     steps = ((character in "([{") - (character in ")]}") for character in argument)
     return max(accumulate(steps), default=0)
 
 
 def check_added(command: str, arguments: Sequence[str], conf: Path, keys: Callable[[str], list[str]]) -> None:
-    """Refuse options that are added under a name nobody reads: with ``+`` Hydra takes any.
+    """Refuse options added under an unknown name: with ``+`` Hydra accepts any.
 
     Args:
         command: its name.
         arguments: the command line behind it.
         conf: the configuration folder.
-        keys: from a command to every key and group of its default configuration.
+        keys: function from a command to every key and group of its default configuration.
 
     Raises:
-        UsageError: one of them. What is built from a `_target_` takes further arguments, and checks them itself.
+        UsageError: one of them. Objects built from a `_target_` take further arguments, and check them themselves.
     """
     added = [argument for argument in arguments if argument.startswith("+")]
     known = keys(command) if added else []
@@ -143,6 +143,6 @@ def check_added(command: str, arguments: Sequence[str], conf: Path, keys: Callab
 
 
 def elsewhere(arguments: Sequence[str]) -> bool:
-    """Whether the points run in other processes, or Hydra only shows something."""
+    """Whether points run in other processes, or Hydra only prints something."""
     flags = {argument for argument in arguments if argument.startswith("-")} - {"-m", "--multirun", "-r", "--run"}
     return bool(flags) or any("hydra/launcher" in argument for argument in arguments)

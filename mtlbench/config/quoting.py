@@ -1,4 +1,4 @@
-"""Names of files and folders on the command line: the text as typed, whatever Hydra's grammar would make of it.
+"""Names of files and folders on the command line: taken as typed, independent of Hydra's grammar.
 
 To Hydra ``outputs=20261126`` is a number, ``a,b`` a sweep, ``a(b)`` an error. Here the value of an option of
 `AS_TYPED` is put into quotes before Hydra sees it, unless it stands in quotes, is ``null``, or is read as typed.
@@ -17,11 +17,11 @@ PIECE = re.compile(rf"\s*({QUOTED}|[^,]*?)\s*(?:,|$)")
 SWEEP = re.compile(r"(choice|glob|interval|range|shuffle|sort|tag)\(.*\)")
 
 Reader = Callable[[str], object]
-"""From an override as Hydra wants it to its value; raises `ValueError` where it is none."""
+"""Function from an override in Hydra's grammar to its value; raises `ValueError` if it is invalid."""
 
 
 def quoted(text: str) -> str:
-    """`text` in Hydra's quotes: backslashes count only in front of a quote."""
+    """`text` in Hydra's quotes; backslashes are special only before a quote."""
     quote = "'" if '"' in text and "'" not in text else '"'
     inner = re.sub(
         rf"(\\*)({quote}|\Z)", lambda found: found[1] * 2 + (f"\\{quote}" if found[2] else ""), text, flags=re.DOTALL
@@ -30,15 +30,15 @@ def quoted(text: str) -> str:
 
 
 def advice(key: str, text: str) -> str:
-    """What to type in a shell so that `key` gets `text`."""
+    """The shell argument that sets `key` to `text`."""
     return shlex.quote(f"{key}={quoted(text)}")
 
 
 def as_typed(arguments: Sequence[str], read: Reader) -> list[str]:
-    """The command line with names in quotes where Hydra would read something else.
+    """The command line, with names quoted that Hydra would parse differently.
 
     Raises:
-        UsageError: a list, or several folders for everything that is written.
+        UsageError: a list, or several outputs folders.
     """
     sweep = any(
         argument in ("-m", "--multirun") or argument.lstrip("+").startswith(("hydra.mode=MULTIRUN", "experiment="))

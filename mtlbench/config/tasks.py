@@ -1,4 +1,4 @@
-"""Losses and metrics by name in yaml: built in, or a function or object of a named plugin, ``my_tasks:wear_loss``."""
+"""Losses and metrics by name in yaml: built in, or a function or object of a plugin, ``my_tasks:wear_loss``."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -11,10 +11,10 @@ from mtlbench.tasks import Loss, Scored, Task
 
 
 def with_plugins(task: Task, plugins: Sequence[str]) -> Task:
-    """The task with the losses and metrics that it names.
+    """The task with the named losses and metrics resolved.
 
     Raises:
-        UsageError: a name is neither built in nor that of a function, or `Metric`, of a plugin.
+        UsageError: a name is neither built in nor a function or `Metric` of a plugin.
     """
     attack_loss = None if task.attack_loss is None else _loss(task.attack_loss, f"{task.name}.attack_loss", plugins)
     return replace(

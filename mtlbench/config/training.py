@@ -1,4 +1,4 @@
-"""The training of a configuration: its recipe, and what makes the images of adversarial training."""
+"""The training of a configuration: its recipe and its adversary."""
 
 from collections.abc import Sequence
 from inspect import signature
@@ -7,7 +7,8 @@ from mtlbench.attacks.objectives import Objective
 from mtlbench.attacks.steps import Step
 from mtlbench.config import Config
 from mtlbench.config.build import named
-from mtlbench.engine.adversarial import NO_ATTACK, Adversary
+from mtlbench.constants import NO_ATTACK
+from mtlbench.engine.adversarial import Adversary
 from mtlbench.engine.precision import FP32
 from mtlbench.engine.training import Recipe
 from mtlbench.errors import UsageError
@@ -15,7 +16,7 @@ from mtlbench.options import one_of, whole
 
 
 def training_recipe(config: Config) -> Recipe:
-    """How the model is trained."""
+    """The recipe of the configuration."""
     training = config["training"]
     if not isinstance(training["betas"], Sequence):
         raise UsageError(f"training.betas={training['betas']}: expected two numbers from 0 to below 1")
@@ -34,7 +35,7 @@ def training_recipe(config: Config) -> Recipe:
 
 
 def build_adversary(config: Config) -> Adversary | None:
-    """What makes the attacked images of adversarial training; None for clean training."""
+    """The generator of attacked images for adversarial training; None for clean training."""
     training = config["training"]
     if "attack" not in training:
         return None

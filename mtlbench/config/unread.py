@@ -1,9 +1,10 @@
-"""Options that are given although nothing reads them: whoever gives one expects it to do something."""
+"""Finds options that are given but have no effect, although the user expects one."""
 
 import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from mtlbench.constants import NO_ATTACK
 from mtlbench.errors import UsageError
 
 Config = Mapping[str, Any]
@@ -49,7 +50,7 @@ RULES: tuple[tuple[str, Callable[[Config], bool], str], ...] = (
     ),
     (
         r"training\.(step|steps|eps)",
-        lambda c: _training(c).get("attack") == "none",
+        lambda c: _training(c).get("attack") == NO_ATTACK,
         "training={training} leaves the images as they are",
     ),
     (
@@ -74,7 +75,7 @@ RULES: tuple[tuple[str, Callable[[Config], bool], str], ...] = (
     (r"device|workers|wait|timeout|plugins|seed", lambda c: "blocks" in c, "mtlbench layouts only draws"),
     (r"workers|timeout", lambda c: "repeats" in c, "mtlbench bench loads its images before it times anything"),
 )
-"""Option (a pattern for the whole of it), when nothing reads it, and why."""
+"""Regular expression of an option, condition under which nothing reads it, and the reason."""
 
 ONLY_IN_A_SWEEP: tuple[tuple[str, Callable[[Config], bool], str], ...] = (
     (r"attack/step", lambda c: "fixed_step" in _attack(c), "attack={attack} has a step rule of its own"),
@@ -84,7 +85,7 @@ ONLY_IN_A_SWEEP: tuple[tuple[str, Callable[[Config], bool], str], ...] = (
         "attack={attack} attacks nothing",
     ),
 )
-"""The same, but accepted in a sweep, where they are meant for its other points."""
+"""The same, but accepted in a sweep, where they may be meant for other points."""
 
 
 def check_read(config: Config, overrides: Sequence[str], swept: bool) -> None:

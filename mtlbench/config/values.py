@@ -1,4 +1,4 @@
-"""Types and lower bounds of plain values, checked before any work. Ranges that only one part knows stay with it.
+"""Types and lower bounds of plain values, checked before any work. Component-specific ranges are checked elsewhere.
 
 Each message names the option, the value found and what would be right.
 """
@@ -20,26 +20,26 @@ LEAST = {
     "scores.paper_batch": 1,
     "audit": 1,
 }
-"""Whole numbers and the smallest that makes sense. An option of a part is checked by the part that it makes."""
+"""Whole-number options -> smallest valid value. Options of a component are checked by its constructor."""
 
 MOST = {"seed": 2**32 - 1, "workers": 256}
 
 MAY_BE_NULL = ("limit", "audit")
 SHORTEST_TIMEOUT = 1
-"""Seconds; below, a slow step would pass for a hang."""
+"""Seconds; with less, a slow step would be taken for a hang."""
 
 FLAGS = ("force", "fail_fast", "wait", "all_trees", "compile")
 SCORES = ("standard", "paper")
 GROUPS = ("dataset", "model", "sharing", "attack", "attack.step", "training", "scores")
 NAMES = ("dataset.name", "attack.name", "training.name")
-"""They become parts of file names."""
+"""Options that become parts of file names."""
 
 NAME = re.compile(r"\w[\w.-]{0,99}", re.ASCII)
 MODULE = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*")
 
 
 def check_values(config: Mapping[str, Any]) -> None:
-    """Check types and lower bounds of plain values; options that a command does not have are passed over.
+    """Check types and lower bounds of plain values; options that a command does not have are skipped.
 
     Args:
         config: the resolved configuration.
@@ -75,7 +75,7 @@ def check_values(config: Mapping[str, Any]) -> None:
         )
     if _value(config, "scores.name", SCORES[0]) not in SCORES:
         raise UsageError(f"scores.name={_value(config, 'scores.name', '')}: expected {' or '.join(SCORES)}")
-    if not isinstance(_value(config, "dataset.metrics", {}) or {}, Mapping):  # said before any rooms are made
+    if not isinstance(_value(config, "dataset.metrics", {}) or {}, Mapping):  # reported before any rooms are generated
         raise UsageError(f"dataset.metrics={_value(config, 'dataset.metrics', '')}: expected task: [metric, ...]")
     study = config.get("study")
     if study is not None and study not in list(STUDIES):
@@ -95,7 +95,7 @@ def _check_numbers(config: Mapping[str, Any]) -> None:
 
 
 def _value(config: Mapping[str, Any], option: str, otherwise: object) -> Any:
-    """The value of a dotted `option`, or `otherwise` where the configuration has none."""
+    """The value of a dotted `option`, or `otherwise` if the configuration lacks it."""
     node: Any = config
     for name in option.split("."):
         if not isinstance(node, Mapping) or name not in node:

@@ -1,1 +1,1 @@
-"""Datasets: files on disk to `Batch`. Knows nothing of models, means or attacks."""
+"""Datasets: files on disk to `Batch`. Independent of models, normalisation and attacks."""

@@ -1,7 +1,7 @@
 """Scale, mirror, crop: the recipe of the reference (MTLAttack-DGBA), after AdaShare, arXiv 1911.12423.
 
-All randomness of a sample comes from a generator of its own, so that it does not depend on the worker,
-the order or the batch. (The reference mixes two global generators and seeds one of them.)
+Each sample has its own random generator, so that it does not depend on the worker, the order or the batch. (The
+reference mixes two global generators and seeds only one of them.)
 """
 
 from dataclasses import asdict, dataclass
@@ -21,9 +21,9 @@ class View:
     Attributes:
         scaled: height and width after the resize.
         mirrored: whether left and right are exchanged.
-        corner: row and column of the crop's upper left pixel; negative where the crop begins in padding.
+        corner: row and column of the crop's upper left pixel; negative if the crop starts in the padding.
         crop: height and width of the sample.
-        scale: the random zoom; 1 in the test form.
+        scale: the random zoom; 1 without augmentation.
     """
 
     scaled: tuple[int, int]
@@ -88,7 +88,7 @@ class Augment:
             object.__setattr__(self, name, float(getattr(self, name)))
 
     def view(self, size: tuple[int, int], crop: tuple[int, int], seed: int, index: int, draw: int) -> View:
-        """The view of image `index` in draw number `draw`: the same arguments give the same view anywhere.
+        """The view of image `index` in draw number `draw`: a pure function of its arguments.
 
         A scaled image smaller than the crop is centred in padding; a larger one is cropped at random.
         """
@@ -106,17 +106,17 @@ class Augment:
         )
 
     def settings(self) -> dict[str, object]:
-        """The fields as plain data."""
+        """The fields as JSON values."""
         return asdict(self)
 
 
 def squash(resolution: tuple[int, int]) -> View:
-    """The test form: the whole image resized to `resolution`, its aspect ratio not kept."""
+    """The view for testing: the whole image resized to `resolution`, without keeping the aspect ratio."""
     return View(scaled=resolution, mirrored=False, corner=(0, 0), crop=resolution)
 
 
 def resize_nearest(array: Array, size: tuple[int, int]) -> Array:
-    """Resize to (height, width) by OpenCV's nearest rule; the array itself where it already has that size."""
+    """Resize to (height, width) by OpenCV's nearest rule; an array of that size is returned unchanged."""
     if array.shape[:2] == size:
         return array
     return cv2.resize(array, size[::-1], interpolation=cv2.INTER_NEAREST)

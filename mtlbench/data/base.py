@@ -1,4 +1,4 @@
-"""What every dataset offers, whatever its files look like."""
+"""The interface of a dataset, independent of its file format."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
@@ -19,9 +19,9 @@ class ImageDataset(Dataset[Sample], ABC):
         split: ``train`` or ``test``.
         root: the folder that every file must lie in.
         tasks: the tasks it has targets for.
-        scoring: what its tasks are scored by where that is not what the published tables have, see `tasks.scoring`.
-        skipped: (image, reason) for each image that the split should hold but does not, see `data.left_out`.
-        depth_stored_in: the unit of depth in its files, where it has any; empty where depth in metres says nothing.
+        scoring: suffix for metrics that differ from those of the published tables, see `tasks.scoring`.
+        skipped: (image, reason) for each missing image of the split, see `data.left_out`.
+        depth_stored_in: the unit of depth in its files; empty without depth in metres.
     """
 
     name: str
@@ -34,9 +34,10 @@ class ImageDataset(Dataset[Sample], ABC):
 
     @classmethod
     def tasks_of(cls, options: Mapping[str, object]) -> tuple[Task, ...] | None:
-        """The tasks of a dataset with these options of the constructor, which are checked; it may not be there yet.
+        """The tasks of a dataset with these constructor options, which are checked; its files need not exist yet.
 
-        None where only the files tell. Needed of datasets that are generated: what is wrong is said before that.
+        None if they depend on the files. Required for generated datasets, so that errors are reported before
+        generation.
         """
         return None
 
@@ -45,7 +46,7 @@ class ImageDataset(Dataset[Sample], ABC):
 
     @property
     def listed(self) -> int:
-        """Images of the whole split, of which a limit may keep some."""
+        """Number of images of the whole split, before `limit`."""
         return len(self)
 
     @abstractmethod
@@ -54,7 +55,7 @@ class ImageDataset(Dataset[Sample], ABC):
 
         Args:
             index: position in the split.
-            draw: None for the test form. A number gives the augmented training form; the same
+            draw: None for the test image, unaugmented. A number gives an augmented training image; the same
                 (seed of the dataset, index, draw) always gives the same sample, in any process.
 
         Raises:
@@ -66,18 +67,18 @@ class ImageDataset(Dataset[Sample], ABC):
         """Absolute paths of the files that image `index` is read from, image first."""
 
     def values(self, index: int) -> Sequence[object]:
-        """What is known of image `index` from elsewhere than its own files, a table say: plain values; none here."""
+        """Values of image `index` from sources other than its own files, such as a table; none by default."""
         return ()
 
     @abstractmethod
     def settings(self) -> dict[str, object]:
         """The options that change what a sample holds (resolution, normals, ...); part of every result's key.
 
-        They are the same for every split: how a model was trained is told without its training images.
+        They are the same for every split, so that a model's recipe is known without its training images.
         """
 
     def metres(self, depth: Tensor) -> Tensor:
-        """Depth targets in metres; overridden where they are something else."""
+        """Depth targets in metres; overridden by datasets with other depth targets."""
         return depth
 
     def __getitem__(self, key: int | tuple[int, int]) -> Sample:

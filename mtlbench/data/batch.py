@@ -1,4 +1,4 @@
-"""What the loaders hand to everybody else: images in [0, 1], targets, explicit masks, names."""
+"""The output of the loaders: images in [0, 1], targets, explicit masks, names."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -14,7 +14,7 @@ class Batch:
     Attributes:
         image: [B, 3, H, W] float32 RGB in [0, 1].
         targets: task name -> [B, c, H, W]; uint8 or int64 class ids with c = 1, float32 or uint8 otherwise.
-        masks: task name -> [B, 1, H, W] bool, True where the target may be trained on and scored.
+        masks: task name -> [B, 1, H, W] bool, True for targets that are used in training and scoring.
         names: B names, unique within the split.
     """
 

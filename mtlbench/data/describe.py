@@ -11,14 +11,14 @@ from mtlbench.data.base import ImageDataset
 from mtlbench.data.files import Array
 from mtlbench.tasks import Task
 
-# NYUv2 ends at 10 m; the last bin takes whatever lies beyond.
+# NYUv2 ends at 10 m; the last bin includes all larger values.
 METRES = (*np.arange(0, 10.5, 0.5).tolist(), float("inf"))
 LOG_UNITS = tuple(np.linspace(0, 1, 21).tolist())
 
 
 @dataclass(frozen=True)
 class Histogram:
-    """How often a value falls into each bin.
+    """A histogram.
 
     Attributes:
         edges: n + 1 bin edges, in metres (the last is infinite) or in log units 0..1.
@@ -31,7 +31,7 @@ class Histogram:
 
 @dataclass(frozen=True)
 class Description:
-    """What `describe` counted, in the test form, over all images.
+    """The statistics of `describe` over all unaugmented images.
 
     Attributes:
         name: of the dataset.
@@ -39,7 +39,7 @@ class Description:
         images: number of images.
         size: height and width of a sample.
         class_share: per task of classes, class -> its share of the valid pixels (images), 0..1; of attributes,
-            attribute -> the share of images that have it, among those of which it is known.
+            attribute -> the share of images that have it, among those for which it is known.
         depths: per task of depth in metres or log units.
         valid_share: task name -> share of pixels that its mask keeps, 0..1.
         whole: the tasks whose targets are of whole images; for them read images for pixels.
@@ -56,7 +56,7 @@ class Description:
 
 
 class _Counts:
-    """What is counted of one task."""
+    """The counts of one task."""
 
     def __init__(self, task: Task) -> None:
         self.task, self.valid, self.pixels = task, 0, 0

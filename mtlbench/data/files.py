@@ -1,7 +1,7 @@
-"""Strict decoding and safe paths: a file is exactly what its format says, or a `DataError` says what it is.
+"""Strict decoding and safe paths: a file has exactly the expected format, or a `DataError` says what it is.
 
-Decoders elsewhere are lenient in ways that corrupt a benchmark silently: a grey-scale read turns 16-bit
-depth into 8 bits and palette labels into luminance, a cut PNG may come back with its lower half blank.
+Common decoders are lenient in ways that silently corrupt a benchmark: reading as grey-scale turns 16-bit depth into 8
+bits and palette labels into luminance, and a truncated PNG may be returned with a blank lower half.
 """
 
 import os
@@ -27,8 +27,8 @@ MAX_BYTES = 2_000_000_000
 
 _PNG = b"\x89PNG\r\n\x1a\n"
 _NEEDED_CHUNKS = (b"IHDR", b"PLTE", b"IDAT", b"IEND")
-GREY, RGB, PALETTE = 0, 2, 3
-_COLOURS = {GREY: "grey-scale", RGB: "RGB", PALETTE: "palette", 4: "grey-scale + alpha", 6: "RGB + alpha"}
+GREY_SCALE, RGB, PALETTE = 0, 2, 3
+_COLOURS = {GREY_SCALE: "grey-scale", RGB: "RGB", PALETTE: "palette", 4: "grey-scale + alpha", 6: "RGB + alpha"}
 _OTHER_FORMATS = {
     b"\xff\xd8\xff": "a JPEG",
     b"\x93NUMPY": "a NumPy array",
@@ -38,7 +38,7 @@ _OTHER_FORMATS = {
     _PNG: "a PNG",
 }
 
-# Matched, not evaluated: NumPy's own parser lets many kinds of exception out of a damaged header.
+# Matched, not evaluated: NumPy's own parser raises many kinds of exceptions for a damaged header.
 _NPY_FIELDS = (
     rb"'descr': *'([<>|=]?[A-Za-z]\d{0,4})'",
     rb"'fortran_order': *(True|False)",
@@ -50,12 +50,12 @@ cv2.setNumThreads(0)
 
 
 def check_relative(relative: str, root: Path, listed_in: Path) -> None:
-    """Refuse a listed path that could leave its root, by its spelling alone (no disk access).
+    """Refuse a listed path whose spelling could leave the root (without disk access).
 
     Raises:
         DataError: the path is empty, absolute, or holds ``..``, a backslash or what cannot be printed.
     """
-    # What cannot be printed (a NUL byte, half of a surrogate pair) would raise other errors from the file system.
+    # Unprintable characters (a NUL byte, a lone surrogate) would raise other errors in the file system.
     if (
         not relative.isprintable()
         or not relative
@@ -70,14 +70,14 @@ def check_relative(relative: str, root: Path, listed_in: Path) -> None:
 
 
 def inside(root: Path, relative: str, listed_in: Path, follow_links: bool = False) -> Path:
-    """The absolute path of `relative` below `root`, symbolic links checked.
+    """The absolute path of `relative` below `root`, with symbolic links checked.
 
     Args:
         root: the dataset's folder.
         relative: an entry of a list file.
         listed_in: that list file, for the message.
-        follow_links: symbolic links may lead out of the root. Its owner has made them; the spelling of an entry, which
-            anybody may have written, must stay below the root in any case.
+        follow_links: symbolic links may lead out of the root. Links were made by the owner of the folder; the spelling
+            of an entry, which is untrusted, must always stay below the root.
 
     Raises:
         DataError: the path leaves the root, by its spelling or through a symbolic link.
@@ -106,28 +106,28 @@ def read_rgb(path: Path) -> Array:
 
 def read_gray8(path: Path) -> Array:
     """Decode an 8-bit grey-scale PNG to uint8 [H, W]; raises as `read_rgb`."""
-    return read_png(path, [(8, GREY)])
+    return read_png(path, [(8, GREY_SCALE)])
 
 
 def read_gray16(path: Path) -> Array:
     """Decode a 16-bit grey-scale PNG to uint16 [H, W]; raises as `read_rgb`."""
-    return read_png(path, [(16, GREY)])
+    return read_png(path, [(16, GREY_SCALE)])
 
 
 def read_png(path: Path, forms: Sequence[tuple[int, int]], remedy: str = "") -> Array:
-    """Decode a PNG without loss.
+    """Decode a PNG losslessly.
 
     Args:
         path: the file.
-        forms: what is right: pairs of bits (8 or 16) and one of `GREY`, `RGB`, `PALETTE`.
-        remedy: what to do about any other form, for the message.
+        forms: what is right: pairs of bits (8 or 16) and one of `GREY_SCALE`, `RGB`, `PALETTE`.
+        remedy: what to do about any other format, for the message.
 
     Returns:
         uint8 or uint16 [H, W], or [H, W, 3] in RGB order. A palette gives its indices, uint8 [H, W], never its
-        colours; of any number of bits.
+        colours; any bit depth is accepted.
 
     Raises:
-        DataError: missing, not a PNG, damaged, above `MAX_PIXELS`, or of another form.
+        DataError: missing, not a PNG, damaged, above `MAX_PIXELS`, or of another format.
     """
     data = _read(path)
     if not data.startswith(_PNG):
@@ -154,7 +154,7 @@ def read_png(path: Path, forms: Sequence[tuple[int, int]], remedy: str = "") -> 
 
 
 def read_jpeg(path: Path) -> Array:
-    """Decode a JPEG to uint8 [H, W, 3] in RGB order, as stored: a note on how the camera was held turns nothing.
+    """Decode a JPEG to uint8 [H, W, 3] in RGB order, as stored: the EXIF orientation is ignored.
 
     Raises:
         DataError: missing, not a JPEG, cut short, damaged, or above `MAX_PIXELS`.
@@ -165,7 +165,7 @@ def read_jpeg(path: Path) -> Array:
     width, height = _jpeg_size(path, data)
     if not 0 < width * height <= MAX_PIXELS:
         raise DataError(f"{path}: header claims {width}x{height} pixels; expected 1 to {MAX_PIXELS} in all")
-    # The decoder fills what is missing with grey, and only warns; a whole file has its end marker.
+    # The decoder fills missing data with grey and only warns; a complete file has an end marker.
     if b"\xff\xd9" not in data[-1024:]:
         raise DataError(f"{path}: JPEG cut short after {len(data)} bytes (no end marker)")
     image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
@@ -175,7 +175,7 @@ def read_jpeg(path: Path) -> Array:
 
 
 def _jpeg_size(path: Path, data: bytes) -> tuple[int, int]:
-    """Width and height as the header says."""
+    """Width and height from the header."""
     position = 2
     while position + 9 < len(data) and data[position] == 0xFF:
         kind = data[position + 1]
@@ -187,7 +187,7 @@ def _jpeg_size(path: Path, data: bytes) -> tuple[int, int]:
 
 
 def _as_grey(png: bytes) -> bytes:
-    """The same PNG with its palette taken for grey levels: what a decoder then gives are the indices."""
+    """The same PNG declared as grey-scale, so that a decoder returns the palette indices."""
     header = png[12:25] + b"\0" + png[26:29]
     out = _PNG + b"\0\0\0\x0d" + header + struct.pack(">I", zlib.crc32(header))
     position = len(out)
@@ -204,15 +204,15 @@ def read_npy(path: Path, ndim: int | Sequence[int], channels: int | None = None,
 
     Args:
         path: the file.
-        ndim: the number of axes that is right, or several of them.
-        channels: length of the last axis, where it matters.
-        finite: whether NaN and infinity are an error.
+        ndim: the allowed number of axes, or several.
+        channels: length of the last axis, if it is fixed.
+        finite: whether NaN and infinity raise an error.
 
     Returns:
         The array in its own data type.
 
     Raises:
-        DataError: missing, not a .npy file, cut short, pickled, not numeric, of other axes, above
+        DataError: missing, not a .npy file, cut short, pickled, not numeric, with other axes, above
             `MAX_PIXELS`, or holding NaN or infinity.
     """
     data = _read(path)
@@ -259,9 +259,9 @@ def _npy_header(path: Path, data: bytes) -> tuple[tuple[int, ...], bool, np.dtyp
 
 
 def _checked_chunks(path: Path, data: bytes) -> bytes:
-    """The PNG reduced to its pixels, after every chunk's length and checksum have been verified.
+    """The PNG reduced to its pixel data, after the length and checksum of every chunk are verified.
 
-    Dropped chunks (colour profiles, transparency, text) change no pixel here and only provoke warnings.
+    The dropped chunks (colour profiles, transparency, text) affect no pixel and only cause warnings.
     """
     view, position, kept = memoryview(data), len(_PNG), [_PNG]
     while True:

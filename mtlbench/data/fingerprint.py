@@ -1,4 +1,4 @@
-"""One string that changes when a dataset's content does: part of every result's key."""
+"""A hash of a dataset's content, part of every result's key."""
 
 import hashlib
 import json
@@ -65,7 +65,7 @@ def _file_hash(path: Path, known: _Known) -> tuple[str, bool]:
 
 
 def _load(cache: Path | None) -> _Known:
-    """The remembered hashes; none where the cache is absent or damaged."""
+    """The cached hashes; none if the cache is absent or damaged."""
     if cache is None:
         return {}
     try:
@@ -84,5 +84,5 @@ def _is_entry(entry: object) -> bool:
 
 
 def _store(cache: Path, known: _Known) -> None:
-    """Two writers at once lose hashes, never correctness."""
+    """Concurrent writers may lose cached hashes, which is harmless."""
     write_atomically(cache, json.dumps({**known, CHECKSUM: checksum(known)}))

@@ -1,4 +1,4 @@
-"""Generate a whole dataset into a folder, which is there complete or not at all."""
+"""Generate a whole dataset into a folder, which is created atomically."""
 
 import json
 import os
@@ -23,22 +23,22 @@ TEST_SHARE = 13
 Progress = Callable[[int, int], None]
 Parameters = dict[str, object]
 Entries = dict[str, list[list[str]]]
-"""Split -> what the list of the dataset says of each image."""
+"""Split -> the entry of each image in the dataset's list."""
 
 P = TypeVar("P")
-"""What is known of an image."""
+"""An image with its targets."""
 
 
 class Form(ABC, Generic[P]):
-    """What is generated, and how it lies on the disk.
+    """A generator of images and their on-disk format.
 
-    A form writes one picture at a time and says what its entry in the list is; it finishes with the list itself.
+    A form writes one picture at a time and returns its entry of the list; at the end it writes the list.
 
     Attributes:
         name: in ``dataset.make.form``.
-        folder: its folder is called after it.
-        version: counts up whenever the same parameters give other files.
-        manifest: the file that says what the folder holds.
+        folder: prefix of its folder's name.
+        version: increment it whenever the same parameters give different files.
+        manifest: the file that describes the content of the folder.
     """
 
     name: str
@@ -48,7 +48,7 @@ class Form(ABC, Generic[P]):
 
     @abstractmethod
     def render(self, seed: int, split: str, index: int, height: int, width: int) -> P:
-        """Picture `index` of `split`, from these numbers alone."""
+        """Picture `index` of `split`, a pure function of the arguments."""
 
     @abstractmethod
     def write(self, root: Path, split: str, index: int, picture: P) -> list[str]:
@@ -56,11 +56,11 @@ class Form(ABC, Generic[P]):
 
     @abstractmethod
     def finish(self, root: Path, entries: Entries) -> None:
-        """Write the list of all pictures and what else belongs to the dataset."""
+        """Write the list of all pictures and the other files of the dataset."""
 
 
 def default_root(folder: Path, form: Form[Any], images: int, resolution: tuple[int, int] | int, seed: int) -> Path:
-    """Where the dataset with these parameters belongs in `folder`."""
+    """The path in `folder` of the dataset with these parameters."""
     wanted = _parameters(form, images, resolution, seed)
     height, width = _size(resolution)
     return folder / f"{form.folder}-v{form.version}-{images}x{height}x{width}-s{wanted['seed']}"
@@ -80,14 +80,14 @@ def make(
     seed: int,
     progress: Progress | None = None,
 ) -> None:
-    """Generate a dataset below `root`; do nothing if it is there already.
+    """Generate a dataset below `root`; do nothing if it exists.
 
     Image i of a split depends on `seed`, split, i and resolution only. The files are written beside `root`
     and moved there at the end, so a killed run leaves nothing that looks like a dataset.
 
     Args:
         root: the dataset's folder.
-        form: what is generated.
+        form: what to generate.
         images: training and test images together, at least 2.
         resolution: n for n x n pixels, or (height, width), from 16 x 16 to 480 x 640.
         seed: from 0 to 2**32 - 1.
@@ -104,14 +104,14 @@ def make(
     part = temporary(root)
     try:
         with claimed(root, f"generating {root.name}"):
-            if _complete(root, form, wanted):  # by another process, before we had the claim
+            if _complete(root, form, wanted):  # by another process, before this one held the claim
                 return
             remove_leftovers(root.parent)
             try:
                 part.mkdir()
                 _fill(part, form, split_sizes(images), _size(resolution), seed, progress)
                 (part / form.manifest).write_text(json.dumps(wanted, indent=1) + "\n", encoding="utf-8")
-                os.sync()  # thousands of small files: all at once, before the name says that they are there
+                os.sync()  # thousands of small files: sync all at once, before the rename
                 part.replace(root)
                 sync(root.parent)
             finally:
@@ -134,7 +134,7 @@ def _fill(
     def write(job: tuple[str, int]) -> list[str]:
         return form.write(root, *job, form.render(seed, *job, *resolution))
 
-    # NumPy lets threads run side by side only while it works on large arrays.
+    # NumPy releases the interpreter lock only while it works on large arrays.
     large = resolution[0] * resolution[1] > 128 * 128
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         try:
@@ -149,7 +149,7 @@ def _fill(
 
 
 def _parameters(form: Form[Any], images: int, resolution: tuple[int, int] | int, seed: int) -> Parameters:
-    """What the manifest records.
+    """The parameters that the manifest records.
 
     Raises:
         UsageError: one of them is out of range.
@@ -183,7 +183,7 @@ def _size(resolution: tuple[int, int] | int) -> tuple[int, int]:
 
 
 def _complete(root: Path, form: Form[Any], wanted: Parameters) -> bool:
-    """Whether `root` holds the wanted dataset; an absent or empty folder is a no.
+    """Whether `root` holds the wanted dataset; false for an absent or empty folder.
 
     Raises:
         DataError: it holds something else.

@@ -1,4 +1,4 @@
-"""What a split should hold but does not: said in one line, and kept beside every number computed without it."""
+"""Missing images of a split: printed in one line, and recorded with every number computed without them."""
 
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
@@ -17,11 +17,11 @@ class LeftOut(NamedTuple):
 
 
 class NotThere(LeftOut):
-    """A part of a split, with nobody knows how many images, that is not there at all."""
+    """A missing part of a split, with an unknown number of images."""
 
 
 def line(dataset: ImageDataset) -> str:
-    """What is left out of `dataset` in one line, with a few examples; empty where nothing is."""
+    """The images left out of `dataset` in one line, with a few examples; empty if there are none."""
     images, parts = _kinds(dataset)
     said = []
     if images:
@@ -32,7 +32,7 @@ def line(dataset: ImageDataset) -> str:
 
 
 def record(dataset: ImageDataset) -> dict[str, object]:
-    """The same as an entry of a cell's provenance, with up to `KEPT` names; no entry where nothing is left out."""
+    """The same as an entry of a cell's provenance, with up to `KEPT` names; no entry if nothing is left out."""
     images, _ = _kinds(dataset)
     if not dataset.skipped:
         return {}

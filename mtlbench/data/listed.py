@@ -1,4 +1,4 @@
-"""What the on-disk formats share: a list of entries, each naming the files of one image."""
+"""Base of the on-disk formats: a list of entries, each with the files of one image."""
 
 import os
 from abc import abstractmethod
@@ -23,19 +23,19 @@ IMAGE = "image"
 
 
 class ListedDataset(ImageDataset):
-    """Images whose files are named, relative to the root, by a list.
+    """Images whose files are given by a list of paths relative to the root.
 
-    A subclass sets `tasks` and `readers` and says how decoded arrays become a sample.
+    A subclass sets `tasks` and `readers` and implements `assemble`.
 
     Args:
         name: as in conf/dataset.
         root: the folder of the dataset.
         split: the part of it.
         listed_in: the list file, or the folder that the list was built from; named in messages.
-        entries: per image, relative paths: what each is of is said by `kinds`.
+        entries: per image, relative paths of the files in the order of `kinds`.
         names: per image, a name unique within the split.
         resolution: height and width of every sample.
-        augment: the training form; None makes it equal to the test form.
+        augment: augmentation of training images; None disables it.
         seed: of the augmentation.
         limit: keep the first so many images; None keeps all.
         follow_links: symbolic links may lead out of the root. It changes no sample and no setting.
@@ -43,8 +43,8 @@ class ListedDataset(ImageDataset):
     Attributes:
         readers: per file of an entry, the function that decodes and checks it.
         away_axis: the component of a stored normal vector that points away from the camera, so that it is
-            negative on what the camera sees; None where the format leaves it open.
-        zero_normals: what becomes of pixels whose stored normal is the zero vector and that no mask leaves out.
+            negative on visible surfaces; None if the format does not define it.
+        zero_normals: the treatment of unmasked pixels whose stored normal is the zero vector.
 
     Raises:
         UsageError: an option is out of range.
@@ -99,24 +99,24 @@ class ListedDataset(ImageDataset):
     def kinds(self) -> tuple[str, ...]:
         """What each file of an entry holds, in the order of the entries and of `readers`.
 
-        The image, then one file per task; overridden where tasks share a file or the order is another.
+        The image, then one file per task; overridden if tasks share a file or the order differs.
         """
         return (IMAGE, *(task.name for task in self.tasks))
 
     def named_files(self, index: int) -> dict[str, Path]:
         """The files of image `index` by their `kinds`; raises as `files`."""
-        return {kind: self._inside(relative) for kind, relative, _ in self.parts(index)}
+        return {kind: self._inside(relative) for kind, relative, _ in self.sources(index)}
 
     def files(self, index: int) -> tuple[Path, ...]:
         """Absolute paths of the files of image `index`, in the order of `kinds`.
 
         Raises:
-            DataError: an entry leaves the root through a symbolic link that is not to be followed.
+            DataError: an entry leaves the root through a symbolic link that may not be followed.
         """
-        return tuple(self._inside(relative) for _, relative, _ in self.parts(index))
+        return tuple(self._inside(relative) for _, relative, _ in self.sources(index))
 
-    def parts(self, index: int) -> list[tuple[str, str, Callable[[Path], Array]]]:
-        """What each file of image `index` holds, its relative path, and what reads it, image first."""
+    def sources(self, index: int) -> list[tuple[str, str, Callable[[Path], Array]]]:
+        """Kind, relative path and reader of each file of image `index`, image first."""
         return list(zip(self.kinds, self._entry(index), self.readers, strict=True))
 
     def _inside(self, relative: str) -> Path:
@@ -138,7 +138,7 @@ class ListedDataset(ImageDataset):
             DataError: a file is missing, damaged or out of range, or differs from the image in size.
         """
         files = self.files(index)
-        arrays = [read(file) for (_, _, read), file in zip(self.parts(index), files, strict=True)]
+        arrays = [read(file) for (_, _, read), file in zip(self.sources(index), files, strict=True)]
         for file, array in zip(files, arrays, strict=True):
             if array.shape[:2] != arrays[0].shape[:2]:
                 raise DataError(f"{file}: {_size(array)} pixels, but its image {files[0]} has {_size(arrays[0])}")
@@ -146,19 +146,19 @@ class ListedDataset(ImageDataset):
 
     @abstractmethod
     def assemble(self, arrays: Sequence[Array], view: View, name: str) -> Sample:
-        """Turn decoded arrays into the sample that `view` shows."""
+        """Apply `view` to the decoded arrays and return the sample."""
 
     def stored_normals(self, index: int) -> Array:
-        """The normals of image `index` that count, as stored, before any normalisation: float32 [N, 3].
+        """The unmasked normals of image `index`, as stored, before any normalisation: float32 [N, 3].
 
-        Zero vectors are among them where no mask leaves them out. None by default.
+        They include unmasked zero vectors. None by default.
         """
         return np.empty((0, 3), np.float32)
 
     def problems(self, index: int) -> list[tuple[Path, str]]:
-        """Everything that is wrong with the files of image `index`: (file, problem) pairs."""
+        """All problems with the files of image `index`: (file, problem) pairs."""
         found = []
-        for _, relative, read in self.parts(index):
+        for _, relative, read in self.sources(index):
             try:
                 read(self._inside(relative))
             except DataError as error:
@@ -167,13 +167,13 @@ class ListedDataset(ImageDataset):
             try:
                 self.decode(index)
             except DataError as error:
-                named = (self.root / relative for _, relative, _ in self.parts(index))
+                named = (self.root / relative for _, relative, _ in self.sources(index))
                 file = next((file for file in named if str(error).startswith(f"{file}: ")), None)
                 found.append((file or self.root / self._entry(index)[0], str(error)))
         return [(file, text.removeprefix(f"{file}: ")) for file, text in found]
 
     def settings(self) -> dict[str, object]:
-        """Resolution, and the augmentation where there is one."""
+        """Resolution, and the augmentation if there is one."""
         settings: dict[str, object] = {"resolution": list(self.resolution)}
         if self.augment is not None:
             settings |= {"augment": self.augment.settings(), "seed": self.seed}
@@ -199,7 +199,7 @@ def read_split(list_file: Path, split: str, width: int, follow_links: bool = Fal
 
     Raises:
         MissingSplitError: the split is not in it, or empty.
-        DataError: unreadable, not of this form, or with an unsafe path.
+        DataError: unreadable, not of this structure, or with an unsafe path.
     """
     lists = read_json(inside(list_file.parent, list_file.name, list_file, follow_links))
     if not isinstance(lists, dict):
@@ -234,17 +234,17 @@ def existing_root(root: Path | str, name: str) -> Path:
 
 
 def files_by_image(folder: Path, suffix: str, end: str = ".") -> dict[str, str]:
-    """Image -> file name, of the files in a folder that have a suffix, in small letters or capitals.
+    """Image -> file name, of the files in a folder with a suffix in lower or upper case.
 
-    Hidden files are left out: Macs leave ``._a.png`` beside every ``a.png`` that they copy.
+    Hidden files are ignored: macOS leaves ``._a.png`` beside every ``a.png`` that it copies.
 
     Args:
-        folder: nothing is in it where it is not there.
-        suffix: in small letters, with its dot.
+        folder: a missing one counts as empty.
+        suffix: in lower case, with its dot.
         end: what follows the name of the image; files without it are left out.
 
     Raises:
-        DataError: two files are of one image, or the folder is a symbolic link that leads nowhere.
+        DataError: two files belong to one image, or the folder is a broken symbolic link.
     """
     if not is_folder(folder):
         return {}
@@ -265,7 +265,7 @@ def is_folder(path: Path) -> bool:
     """Whether there is a folder.
 
     Raises:
-        DataError: there is a symbolic link that leads nowhere; it must not look like a folder that was left out.
+        DataError: it is a broken symbolic link, which must not count as a missing folder.
     """
     if path.is_dir():
         return True

@@ -20,9 +20,9 @@ class Shuffle(Sampler[list[tuple[int, int]]]):
 
     Args:
         images: size of the split.
-        batch_size: images per batch; epochs run into each other, so every batch is full.
+        batch_size: images per batch; batches cross epoch boundaries, so every batch is full.
         seed: of the training.
-        start: first iteration to yield, so that a resumed training sees what it would have seen.
+        start: first iteration to yield, so that a resumed training sees the same batches.
         stop: iteration to stop before.
     """
 

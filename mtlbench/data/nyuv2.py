@@ -1,4 +1,4 @@
-"""NYUv2 in the packing of AdaShare, TreeMTL and MTLAttack-DGBA (the reference): three tasks, 40 classes.
+"""NYUv2 in the format of AdaShare, TreeMTL and MTLAttack-DGBA (the reference): three tasks, 40 classes.
 
 <root>/nyu_v2_3task.json         {"train": [[img, seg, normal, depth], ...], "test": [...]}
 <root>/img/0061.png              RGB
@@ -28,20 +28,20 @@ MIN_DEPTH = 3e-5  # metres; the reference's threshold
 
 
 class NYUv2(ListedDataset):
-    """One split of NYUv2 as the reference reads it; the generated rooms use the same packing.
+    """One split of NYUv2 as the reference reads it; the generated rooms use the same format.
 
-    Test form: image and labels are squashed to `resolution` (bilinear on uint8, labels nearest). Training
-    form: scaled, mirrored, cropped (`Augment`) from the stored size; depth is *not* divided by the scale, as
-    in the reference and the paper's recipe. Padding is black and masked.
+    Test images and labels are resized to `resolution`, ignoring the aspect ratio (bilinear on uint8, labels nearest).
+    Training images are scaled, mirrored and cropped (`Augment`) from the stored size; depth is *not* divided by the
+    scale, as in the reference and the paper's recipe. Padding is black and masked.
 
     Normals: the file holds n = (x right, y away from the camera, z up) as bytes v = floor(127.5 n + 127.5).
     ``raw`` gives the bytes, uncentred, as the reference trains and scores them, uint8 in the file's order
     (x, y, z); the reference has the same bytes in the order (z, y, x), which changes no cosine as long as
-    predictions are compared in one order. A pixel is invalid where a channel is 255, and the zero vector
+    predictions are compared in one order. A pixel is invalid if a channel is 255, and the zero vector
     (127, 127, 127) counts as valid. ``decoded`` gives unit vectors (v - 127) / 127.5, float32, and masks zero
     vectors too.
 
-    Deviation: mirroring negates the x component, as geometry asks. The reference forgets it on NYUv2.
+    Deviation: mirroring negates the x component, as is geometrically correct. The reference omits this on NYUv2.
 
     Args:
         root: the folder with nyu_v2_3task.json.
@@ -49,7 +49,7 @@ class NYUv2(ListedDataset):
         resolution: height and width of a sample.
         classes: segmentation classes; ids from `classes` to 254 are an error.
         normals: ``raw`` or ``decoded``.
-        augment: the training form; None makes it equal to the test form.
+        augment: augmentation of training images; None disables it.
         seed: of the augmentation.
         limit: keep the first so many images.
         name: as in conf/dataset.
@@ -100,7 +100,7 @@ class NYUv2(ListedDataset):
 
     @classmethod
     def tasks_of(cls, options: Mapping[str, object]) -> tuple[Task, ...]:
-        """Three tasks; refuses a wrong number of classes or form of normals."""
+        """Three tasks; refuses a wrong number of classes or encoding of normals."""
         return _checked_tasks(options.get("classes", 40), options.get("normals", "raw"))
 
     def assemble(self, arrays: Sequence[Array], view: View, name: str) -> Sample:
@@ -130,13 +130,13 @@ class NYUv2(ListedDataset):
         )
 
     def stored_normals(self, index: int) -> Array:
-        """Decoded vectors of valid pixels, float32 [N, 3]; zero vectors are valid in raw form only."""
+        """Decoded vectors of valid pixels, float32 [N, 3]; zero vectors are valid only with ``raw``."""
         raw = read_rgb(self.named_files(index)[NORMALS])
         vectors = decode_normals(raw[is_normal(raw)])
         return vectors if self.normals == "raw" else vectors[vectors.any(axis=1)]
 
     def settings(self) -> dict[str, object]:
-        """Resolution, classes, normals; the augmentation where there is one."""
+        """Resolution, classes, normals; the augmentation if there is one."""
         return {"format": "adashare", "classes": self.classes, "normals": self.normals, **super().settings()}
 
 
@@ -146,7 +146,7 @@ def _checked_tasks(classes: object, normals: object) -> tuple[Task, ...]:
 
 
 def is_normal(raw: Array) -> Array:
-    """Where bytes [H, W, 3] hold a normal, by the reference's rule that no channel is 255: bool [H, W]."""
+    """Mask of the bytes [H, W, 3] that hold a normal, by the reference's rule that no channel is 255: bool [H, W]."""
     x, y, z = raw[..., 0], raw[..., 1], raw[..., 2]
     return (x != IGNORE) & (y != IGNORE) & (z != IGNORE)
 
@@ -196,10 +196,10 @@ def read_depth(path: Path) -> Array:
 
 
 def _missing_list(root: Path) -> str:
-    """Say what the folder seems to be instead."""
+    """Raise the error of a missing list, with a guess of what the folder is."""
     parts = [part for part in ("img", "seg", "normal_mask", "depth") if (root / part).is_dir()]
     if (root / "train" / "image").is_dir() or (root / "val" / "image").is_dir():
-        hint = "this looks like the MTAN packing (train/image/0.npy): use dataset=nyuv2_mtan"
+        hint = "this looks like the MTAN format (train/image/0.npy): use dataset=nyuv2_mtan"
     elif (root / "gt_sets").is_dir():
         hint = "this looks like NYUD_MT (gt_sets, images, ...): use dataset=folder dataset.describe=nyud_mt"
     elif (root / "nyu_depth_v2_labeled.mat").is_file():

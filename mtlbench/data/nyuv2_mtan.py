@@ -1,4 +1,4 @@
-"""NYUv2 in the packing of MTAN, LibMTL and Auto-Lambda: 13 classes, 288 x 384, NumPy files.
+"""NYUv2 in the format of MTAN, LibMTL and Auto-Lambda: 13 classes, 288 x 384, NumPy files.
 
 <root>/{train,val}/{image,label,depth,normal}/0.npy ...
 """
@@ -30,14 +30,14 @@ class NYUv2MTAN(ListedDataset):
     0 = invalid; normal [288, 384, 3], unit vectors with x first, zero = invalid. Targets: class ids uint8
     with 255 = ignore, normals of unit length, depth in metres.
 
-    The training form (`Augment`) divides depth by the scale and negates x when mirroring, as MTAN does; its
-    scales there are 1, 1.2 and 1.5. Padding is black and masked.
+    Augmentation (`Augment`) divides depth by the scale and negates x when mirroring, as MTAN does with the scales 1,
+    1.2 and 1.5. Padding is black and masked.
 
     Args:
         root: the folder with train/ and val/.
         split: ``train`` or ``test`` (the folder val/).
         resolution: height and width of a sample; bilinear for the image, nearest for labels.
-        augment: the training form; None makes it equal to the test form.
+        augment: augmentation of training images; None disables it.
         seed: of the augmentation.
         limit: keep the first so many images.
         name: as in conf/dataset.
@@ -45,7 +45,7 @@ class NYUv2MTAN(ListedDataset):
 
     Raises:
         UsageError: an option is out of range.
-        DataError: the folder is not of this packing, or has no such split.
+        DataError: the folder does not have this format, or has no such split.
     """
 
     def __init__(
@@ -114,16 +114,16 @@ class NYUv2MTAN(ListedDataset):
         return normals[normals.any(axis=2)]
 
     def settings(self) -> dict[str, object]:
-        """Resolution; the augmentation where there is one."""
+        """Resolution; the augmentation if there is one."""
         return {"format": "mtan", **super().settings()}
 
 
 def _numbers(root: Path, part: str, files: Mapping[str, Mapping[str, str]]) -> list[int]:
-    """The image numbers of a split, ascending: those of any kind of file, so that reading misses what is not there.
+    """The image numbers of a split, ascending, from files of any kind, so that reading detects missing files.
 
     Raises:
-        MissingSplitError: there are none, but some of the other split.
-        DataError: there are none at all; the message says what the folder seems to be instead.
+        MissingSplitError: there are none, but the other split has some.
+        DataError: there are none at all; the message guesses what the folder is.
     """
     folder = root / part / "image"
     numbers = {name for names in files.values() for name in names if _is_number(name)}
@@ -134,7 +134,7 @@ def _numbers(root: Path, part: str, files: Mapping[str, Mapping[str, str]]) -> l
                 f"{folder}: no 0.npy, 1.npy, ... here; of this dataset {root} holds {others[0]}/ only"
             )
         adashare = (root / "nyu_v2_3task.json").is_file()
-        hint = "this is the packing of AdaShare: use dataset=nyuv2" if adashare else f"{root} holds {contents(root)}"
+        hint = "this is the format of AdaShare: use dataset=nyuv2" if adashare else f"{root} holds {contents(root)}"
         raise DataError(f"{folder}: no 0.npy, 1.npy, ... here; {hint}")
     strange = [file for name, file in files["image"].items() if not _is_number(name)]
     if strange:

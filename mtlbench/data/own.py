@@ -18,14 +18,14 @@ FORMS = "(images, {task: target}) or {'image': images, task: target}"
 
 
 class OwnImages:
-    """The images and targets of a loader, which is read once, from its beginning to its end or to `limit`.
+    """The images and targets of a loader, which is read once, from the beginning to the end or to `limit`.
 
     Args:
-        loader: gives ``(images, {task: target})``, ``{"image": images, task: target, ...}`` or a `Batch`; or is one
-            of these. Images are [B, 3, H, W], float in [0, 1] or uint8. A mask stands under ``<task>_mask``, names
-            of the images under ``name``; else a target is valid where its task says so, and names are positions.
-        tasks: what there must be a target for.
-        limit: the first so many images; None takes all.
+        loader: yields ``(images, {task: target})``, ``{"image": images, task: target, ...}`` or a `Batch`; or is one
+            of these. Images are [B, 3, H, W], float in [0, 1] or uint8. The key of a mask is ``<task>_mask``, that of
+            image names ``name``; without them, masks follow from the task and names are positions.
+        tasks: the tasks that need a target.
+        limit: the maximum number of images; None takes all.
     """
 
     def __init__(self, loader: Any, tasks: Sequence[Task], limit: int | None = None) -> None:
@@ -41,17 +41,17 @@ class OwnImages:
 
     @property
     def expected(self) -> int:
-        """How many images there will be, 0 where the loader does not say."""
+        """The number of images, 0 if the loader does not provide it."""
         size = sum(map(len, self._ahead)) if self._once else self._size
         return 0 if size is None else size if self.limit is None else min(size, self.limit)
 
     @property
     def fingerprint(self) -> str:
-        """Of the tasks, and of all images, targets and masks that `blocks` gave, in their order."""
+        """Hash of the tasks and of all images, targets and masks that `blocks` yielded, in order."""
         return self._digest.hexdigest()
 
     def first(self, images: int) -> Batch:
-        """At most so many images from the beginning, all of one size; `blocks` gives them again."""
+        """The first images, at most this many and all of one size; `blocks` yields them again."""
         while sum(map(len, self._ahead)) < images:
             following = next(self._batches, None)
             if following is None:
@@ -63,7 +63,7 @@ class OwnImages:
         return join([batch for batch in self._ahead if batch.image.shape[2:] == size])[:images]
 
     def blocks(self, size: int) -> Iterator[Batch]:
-        """Batches of `size` images; smaller ones where the images' size changes, and at the end."""
+        """Batches of `size` images; smaller ones if the images' size changes, and at the end."""
         waiting: list[Batch] = []
         for batch in self._all():
             if waiting and waiting[0].image.shape[2:] != batch.image.shape[2:]:
@@ -113,16 +113,16 @@ class OwnImages:
 
 
 def as_batch(item: Any, tasks: Sequence[Task], start: int, where: str) -> Batch:
-    """What a loader gives as a `Batch` on the CPU.
+    """Convert the output of a loader to a `Batch` on the CPU.
 
     Args:
         item: see `OwnImages`.
-        tasks: what there must be a target for.
+        tasks: the tasks that need a target.
         start: number of the first image.
         where: begins every message.
 
     Raises:
-        DataError: it has another form, or values outside of their range.
+        DataError: it has another structure, or values out of range.
     """
     if isinstance(item, Batch):
         return item.to("cpu")
@@ -144,7 +144,7 @@ def as_batch(item: Any, tasks: Sequence[Task], start: int, where: str) -> Batch:
 
 
 def join(batches: Sequence[Batch]) -> Batch:
-    """Batches of images of one size as one."""
+    """Concatenate batches of images of one size."""
     if len(batches) == 1:
         return batches[0]
     return Batch(
@@ -168,7 +168,7 @@ def _iterator(loader: Any) -> Iterator[Any]:
 
 
 def _images_of(loader: Any) -> int | None:
-    """Size of the split, where the loader knows."""
+    """Size of the split, if the loader knows it."""
     dataset = getattr(loader, "dataset", None)
     return len(dataset) if isinstance(dataset, Sized) else None
 
@@ -209,14 +209,14 @@ def _target(target: Any, mask: Any, task: Task, images: int, where: str) -> tupl
 
 
 def _plain(target: Tensor, task: Task) -> Tensor:
-    """Class ids as whole numbers, everything else as float32; what is not finite is masked, and 0."""
+    """Class ids as integers, everything else as float32; non-finite values are masked and set to 0."""
     if task.holds == "classes":
         return target.nan_to_num(0).long() if target.dtype.is_floating_point else target.long()
     return target.float() if task.holds == "attributes" else target.float().nan_to_num(0, 0, 0)
 
 
 def _as_map(target: Tensor, task: Task, images: int, name: str) -> Tensor:
-    """[B, H, W], [B, c] and [B] get the axes that they lack."""
+    """Add the missing axes of [B, H, W], [B, c] and [B]."""
     shape, channels = list(target.shape), task.target_channels
     if task.per_image and target.ndim in (1, 2):
         target = target.reshape(*target.shape, *[1] * (4 - target.ndim))

@@ -1,6 +1,6 @@
-"""Which images a Tiny-Taxonomy folder holds: from its list file, or from the folders themselves.
+"""The images of a Tiny-Taxonomy folder, from its list file or from the folders themselves.
 
-Two packings exist. AdaShare, TreeMTL and MTLAttack-DGBA (the reference):
+Two formats exist. AdaShare, TreeMTL and MTLAttack-DGBA (the reference):
 
     <root>/taskonomy.json                                  {"train": [[six paths], ...], "test": [...]}
     <root>/{train,test}/<building>/<domain>/point_<p>_view_<v>_domain_<suffix>.png
@@ -47,7 +47,7 @@ class Listing:
         source: the list file, or the folder that was searched.
         entries: per image, six paths relative to the root, in the order of `DOMAINS`.
         names: per image, its first path as listed, with ``-`` for ``/``, as in the reference.
-        skipped: images that are left out, buildings that are not there, and why.
+        skipped: images that are left out, missing buildings, and the reasons.
     """
 
     source: Path
@@ -57,14 +57,14 @@ class Listing:
 
 
 def list_images(root: Path, split: str, follow_links: bool = False) -> Listing:
-    """List the images of `split` in whichever packing `root` has.
+    """List the images of `split`, detecting the format of `root`.
 
-    A list file is taken as it is, apart from `KNOWN_BAD`; a folder without one is searched, and an image
-    counts if all six files exist; of the others it is kept what they lack. Searched images are sorted by path.
+    A list file is used as it is, apart from `KNOWN_BAD`; a folder without one is searched, and an image is listed if
+    all six files exist; the missing files of the others are recorded. Searched images are sorted by path.
 
     Raises:
-        MissingSplitError: the packing is recognised, but holds nothing of this split.
-        DataError: no packing is recognised, the list is malformed, or no image is complete.
+        MissingSplitError: the format is recognised, but the folder holds nothing of this split.
+        DataError: the format is not recognised, the list is malformed, or no image is complete.
         UsageError: the official download has no such split.
     """
     if os.path.lexists(root / LIST_FILE):

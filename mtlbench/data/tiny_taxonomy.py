@@ -30,11 +30,11 @@ DEPTH_END, KEYPOINTS_TOP, EDGES_TOP = 64500, 0.005, 0.08
 
 
 class TinyTaxonomy(ListedDataset):
-    """One split of Tiny-Taxonomy; both packings of `mtlbench.data.taxonomy_lists` are detected.
+    """One split of Tiny-Taxonomy; both formats of `mtlbench.data.taxonomy_lists` are detected.
 
-    Every file is first resized to `base` x `base` by the nearest rule (the RGB image too, as in the
-    reference). Test form: then squashed to `resolution`, the image bilinearly in floating point, labels
-    nearest. Training form: scaled, mirrored and cropped (`Augment`) from `base`. Padding is black and masked.
+    Every file is first resized to `base` x `base` by the nearest rule (the RGB image too, as in the reference). Test
+    images are then resized to `resolution`, bilinearly in floating point, labels nearest. Training images are scaled,
+    mirrored and cropped (`Augment`) from `base`. Padding is black and masked.
 
     Targets:
         segmentation: class v - 1 of the stored v, uint8. Stored 0 ("uncertain") becomes background and is
@@ -44,11 +44,11 @@ class TinyTaxonomy(ListedDataset):
         keypoints2d, edge_texture: clipped at 0.005 and 0.08 of 65536, scaled to -1..1; valid everywhere.
 
     Args:
-        root: the folder of either packing.
+        root: the folder, in either format.
         split: a key of taskonomy.json, or ``train``, ``test``; the official download also has ``val``.
         resolution: height and width of a sample.
         base: side of the intermediate size, or None to skip that step.
-        augment: the training form; None makes it equal to the test form.
+        augment: augmentation of training images; None disables it.
         seed: of the augmentation.
         limit: keep the first so many images.
         name: as in conf/dataset.
@@ -56,11 +56,11 @@ class TinyTaxonomy(ListedDataset):
 
     Attributes:
         class_weights: from semseg_prior_factor.npy in the root, else the published ones; one per class.
-        skipped: (image or building, reason) for each that the folder should hold but does not.
+        skipped: (image or building, reason) for each missing one.
 
     Raises:
         UsageError: an option is out of range.
-        DataError: no known packing, a malformed list, or malformed weights.
+        DataError: no known format, a malformed list, or malformed weights.
     """
 
     away_axis = 2
@@ -105,7 +105,7 @@ class TinyTaxonomy(ListedDataset):
         return five_tasks(CLASS_WEIGHTS)
 
     def decode(self, index: int) -> list[Array]:
-        """The checked arrays of image `index`, at `base` size where there is one."""
+        """The checked arrays of image `index`, resized to `base` if it is set."""
         arrays = super().decode(index)
         if self.base is None:
             return arrays
@@ -150,11 +150,11 @@ class TinyTaxonomy(ListedDataset):
         return normals[depth < DEPTH_END].astype(np.float32) / np.float32(127.5) - 1
 
     def metres(self, depth: Tensor) -> Tensor:
-        """The inverse of the logarithm that targets are."""
+        """Depth in metres, the inverse of the logarithm in the targets."""
         return (2 ** (16 * depth.double()) - 1) / 512
 
     def settings(self) -> dict[str, object]:
-        """Resolution, base, class weights; the augmentation where there is one."""
+        """Resolution, base, class weights; the augmentation if there is one."""
         weights = list(self.class_weights)
         return {"format": "taxonomy", "base": self.base, "class_weights": weights, **super().settings()}
 
@@ -176,7 +176,7 @@ def read_uncertain_classes(path: Path, classes: int) -> Array:
 
 def _class_weights(root: Path, follow_links: bool) -> tuple[float, ...]:
     path = root / WEIGHTS_FILE
-    if not os.path.lexists(path):  # a link that leads nowhere is an error, not the published weights
+    if not os.path.lexists(path):  # a broken link is an error; the published weights are not used instead
         return CLASS_WEIGHTS
     weights = read_npy(inside(root, WEIGHTS_FILE, path, follow_links), ndim=1)
     if not 2 <= len(weights) < IGNORE or weights.min() <= 0:

@@ -1,4 +1,4 @@
-"""Where a target given without a mask counts, by what its task says it holds."""
+"""The mask of a target given without one, derived from the kind of its task."""
 
 import torch
 from torch import Tensor
@@ -11,18 +11,18 @@ SHORTEST = 1e-3
 
 
 def validity(task: Task, target: Tensor, where: str) -> Tensor:
-    """Which pixels of a target [B, c, H, W] may be scored, bool [B, 1, H, W].
+    """Mask of the valid pixels of a target [B, c, H, W], bool [B, 1, H, W].
 
-    Class ids other than the ignored one; attributes of which one is 0 or 1, not unknown; vectors with a direction;
-    finite numbers other than the ignored one; of a depth those above 0.
+    Valid are class ids other than the ignored one; attributes with at least one known value (0 or 1); vectors with a
+    direction; finite numbers other than the ignored one; for depth those above 0.
 
     Args:
-        task: what the target is of.
+        task: the task of the target.
         target: the values.
         where: begins every message.
 
     Raises:
-        DataError: values that the task cannot have.
+        DataError: values that are impossible for the task.
     """
     known = target.isfinite() if target.dtype.is_floating_point else torch.ones_like(target, dtype=torch.bool)
     if task.ignore is not None:
@@ -41,5 +41,5 @@ def validity(task: Task, target: Tensor, where: str) -> Tensor:
     if task.holds == "directions":
         return known.all(1, keepdim=True) & (torch.linalg.vector_norm(target.double(), dim=1, keepdim=True) > SHORTEST)
     if {*task.metric_names} & {*DEPTH_METRICS}:
-        known = known & (target > 0)  # what nobody measured is stored as 0
+        known = known & (target > 0)  # unmeasured depth is stored as 0
     return known.all(1, keepdim=True)

@@ -1,4 +1,4 @@
-"""Decode every file of a dataset and report all that is wrong with it, and what merely looks odd."""
+"""Decode every file of a dataset and report all errors, and values that look suspicious."""
 
 import math
 from collections import Counter
@@ -18,13 +18,13 @@ from mtlbench.tasks import DEPTH, NORMALS
 
 UNIT_TOLERANCE = 0.05
 ZERO = 0.05
-"""Stored normals shorter than this have no direction; what the rounding of a file does to a unit vector is less."""
+"""Stored normals shorter than this have no direction; rounding shortens a unit vector by less."""
 
 INDOORS = (0.3, 20.0)
-"""Metres between which the median depth of an indoor dataset lies."""
+"""Plausible range of the median depth of an indoor dataset, in metres."""
 
 OF_ONE_IMAGE = (0.03, 200.0)
-"""The same for a single image, which may show one wall from nearby."""
+"""The same for a single image, which may show a wall at close range."""
 
 USUAL = 2.5
 """Metres: the median of NYUv2."""
@@ -32,7 +32,7 @@ USUAL = 2.5
 
 @dataclass(frozen=True)
 class Problem:
-    """A file that cannot be used, and why; where `file` is None, the problem says which."""
+    """An unusable file and the reason; if `file` is None, the problem names it."""
 
     file: Path | None
     problem: str
@@ -40,7 +40,7 @@ class Problem:
 
 @dataclass(frozen=True)
 class Note:
-    """Something unusual that is no error; `file` is None where it concerns the whole dataset."""
+    """Something unusual that is no error; `file` is None if it concerns the whole dataset."""
 
     file: Path | None
     note: str
@@ -48,7 +48,7 @@ class Note:
 
 @dataclass(frozen=True)
 class Verification:
-    """What `verify` found.
+    """The result of `verify`.
 
     Attributes:
         images: images checked.
@@ -71,10 +71,10 @@ class Verification:
 
 
 def verify(dataset: ImageDataset, progress: Callable[[int, int], None] | None = None) -> Verification:
-    """Decode every file of every image of `dataset` (of its first `limit` ones, where it has a limit).
+    """Decode every file of every image of `dataset` (of its first `limit` ones, if it has a limit).
 
     Args:
-        dataset: any; of a `ListedDataset` every damaged file is reported, of others the first of an image.
+        dataset: any dataset; for a `ListedDataset` every damaged file is reported, for others the first of each image.
         progress: called with (images done, images in all) after each image.
     """
     problems: list[Problem] = []
@@ -112,7 +112,7 @@ def _problems(dataset: ImageDataset, index: int, error: DataError) -> list[Probl
 
 
 def _named_files(dataset: ImageDataset, index: int) -> dict[str, Path]:
-    """The files of an image by what they hold; those that the dataset has no name for by their own."""
+    """The files of an image by kind; files without a kind by their own name."""
     if isinstance(dataset, ListedDataset):
         return dataset.named_files(index)
     files = tuple(dataset.files(index)) or (dataset.root,)
@@ -120,7 +120,7 @@ def _named_files(dataset: ImageDataset, index: int) -> dict[str, Path]:
 
 
 def _odd_targets(dataset: ImageDataset, sample: Sample, paths: Mapping[str, Path]) -> Iterator[Note]:
-    """Targets without a valid pixel, and targets that are the same at every valid pixel."""
+    """Notes on targets without a valid pixel and on constant targets."""
     for task in dataset.tasks:
         if _is_filled_in(dataset, task.name, paths):
             continue
@@ -133,7 +133,7 @@ def _odd_targets(dataset: ImageDataset, sample: Sample, paths: Mapping[str, Path
 
 
 def _is_filled_in(dataset: ImageDataset, task: str, paths: Mapping[str, Path]) -> bool:
-    """Whether an image has no file of a task that others have, and its target was made up as the dataset says."""
+    """Whether an image lacks the file of a task, so that its target was filled in as the dataset defines."""
     return isinstance(dataset, ListedDataset) and task in dataset.kinds and task not in paths
 
 
@@ -154,7 +154,7 @@ class _Shares:
 
 
 class _Normals:
-    """Probes whether stored normals are unit vectors in the expected order of channels, none of them zero."""
+    """Checks whether stored normals are non-zero unit vectors in the expected channel order."""
 
     def __init__(self) -> None:
         self._sum, self._count, self._zero, self._least = np.zeros(3), 0, 0, 0.0
@@ -194,7 +194,7 @@ class _Normals:
 
 
 class _Depths:
-    """Probes whether depth is in metres, by its medians: scale is all that tells one unit from another."""
+    """Checks whether depth is in metres by its medians, because units differ only by a scale."""
 
     def __init__(self) -> None:
         self._medians: list[tuple[float, Path]] = []

@@ -30,7 +30,7 @@ def write_npy(path: Path, array: Array) -> None:
 
 @contextmanager
 def new_folder(target: Path) -> Iterator[Path]:
-    """A folder to fill, which becomes `target` at the end, whole, or nothing.
+    """Context manager: a temporary folder that is renamed to `target` at the end, or removed after an error.
 
     Raises:
         DataError: `target` holds something.

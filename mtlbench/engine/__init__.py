@@ -1,1 +1,1 @@
-"""Losses, training, attacks over a split, precision, timing. Knows no configuration, no score and no table."""
+"""Losses, training, attacks over a split, precision, timing. Independent of configuration, scores and tables."""

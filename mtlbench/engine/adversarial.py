@@ -1,4 +1,4 @@
-"""Adversarial training: which images the second step of an iteration sees (arXiv 2305.12066, section 3, "FAT")."""
+"""Adversarial training: the images for the second step of an iteration (arXiv 2305.12066, section 3, "FAT")."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,8 +11,9 @@ from mtlbench.attacks.attack import Attack
 from mtlbench.attacks.objectives import Objective, Single
 from mtlbench.attacks.random import PerImage
 from mtlbench.attacks.steps import Step
+from mtlbench.constants import GREY_LEVELS, NO_ATTACK
 from mtlbench.data.batch import Batch
-from mtlbench.engine.evaluate import GREY, frozen
+from mtlbench.engine.evaluate import frozen
 from mtlbench.engine.losses import TaskLosses
 from mtlbench.errors import UsageError
 from mtlbench.identity import public_name
@@ -20,20 +21,18 @@ from mtlbench.models.model import MultiTaskModel
 from mtlbench.options import number, whole
 from mtlbench.tasks import Task
 
-NO_ATTACK = "none"
-
 
 @dataclass(frozen=True)
 class Adversary:
     """Makes the attacked images of an iteration.
 
     Args:
-        objective: what the attack climbs; `Single` sees each task in turn. None leaves the images as they are, which
-            is the control for what the second step alone does.
-        step: how it moves.
+        objective: the attack's objective; `Single` attacks each task in turn. None leaves the images unchanged, which
+            is the control for the effect of the second step alone.
+        step: its step rule.
         eps: radius in grey levels of 255.
         ratio: share of the iterations that take an adversarial step, in (0, 1].
-        warmup: iterations before the first one.
+        warmup: iterations before the first adversarial step.
         seed: of the training.
     """
 
@@ -54,7 +53,7 @@ class Adversary:
         whole(self.warmup, "training.warmup", 0)
 
     def identity(self) -> dict[str, object]:
-        """All that changes the attacked images, without what the attack does not read; the recipe has the seed."""
+        """Everything that affects the attacked images, without unread options; the seed is in the recipe."""
         when = {"ratio": float(self.ratio), "warmup": self.warmup}
         if self.objective is None:
             return {"attack": NO_ATTACK, **when}
@@ -65,24 +64,24 @@ class Adversary:
         return {**names, **versions, **steps, "eps": float(self.eps), **when}
 
     def wanted(self, iteration: int) -> bool:
-        """Whether an iteration takes an adversarial step: evenly spread, a pure function of the iteration."""
+        """Whether an iteration takes an adversarial step; evenly spaced, a pure function of the iteration."""
         return iteration >= self.warmup and int((iteration + 1) * self.ratio) > int(iteration * self.ratio)
 
     def attacked(self, tasks: Sequence[Task], iteration: int) -> tuple[Task, ...]:
-        """The tasks that the step of an iteration attacks; `single` counts steps, so that it passes over none."""
+        """The tasks attacked in an iteration; `single` cycles through them by counting adversarial steps."""
         if not isinstance(self.objective, Single):
             return tuple(tasks)
         return (tasks[int(iteration * self.ratio) % len(tasks)],)
 
     def __call__(self, tasks: Sequence[Task], model: MultiTaskModel, batch: Batch, iteration: int) -> Tensor | None:
-        """Attacked images [B, 3, H, W] of `batch`, made in evaluation mode; None where no step is wanted."""
+        """Attacked images [B, 3, H, W] of `batch`, made in evaluation mode; None in an iteration without a step."""
         if not self.wanted(iteration):
             return None
         if self.objective is None:
             return batch.image
         seen = self.attacked(tasks, iteration)
         losses = TaskLosses(model, seen, batch.targets, batch.masks, clean=batch.image)
-        eps = torch.full((len(batch),), self.eps / GREY, device=batch.image.device)
+        eps = torch.full((len(batch),), self.eps / GREY_LEVELS, device=batch.image.device)
         random = PerImage(self.seed + iteration, batch.names)
         with frozen(model):
             return Attack(self.objective, self.step, seen)(losses, batch.image, eps, random)

@@ -1,4 +1,4 @@
-"""The best prediction that ignores the image: what a model has to beat before its robustness means anything."""
+"""The best prediction that ignores the image: a model has to beat it before its robustness is meaningful."""
 
 from collections.abc import Iterable, Sequence
 
@@ -16,8 +16,8 @@ from mtlbench.tasks import Task
 def constants(tasks: Sequence[Task], training: Sequence[Batch]) -> dict[str, Tensor]:
     """The best constant of each task on training images: task name -> [channels].
 
-    Classes: log frequencies, weighted by class where the loss is; attributes: log odds; directions: the mean unit
-    vector; the others: the median, which minimises the absolute error.
+    Classes: log frequencies, class-weighted if the loss is; attributes: log odds; directions: the mean unit vector;
+        all others: the median, which minimises the absolute error.
     """
     return {task.name: _constant(task, training) for task in tasks}
 

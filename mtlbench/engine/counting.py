@@ -1,4 +1,4 @@
-"""Gradient evaluations, the cost of an attack, counted where they happen."""
+"""Counts gradient evaluations, the cost of an attack, with hooks on the backward pass."""
 
 from torch import Tensor
 
@@ -12,8 +12,8 @@ class Counted:
         losses: images [B, 3, H, W] -> losses [T, B].
 
     Attributes:
-        gradients: one for each image of each backward pass so far. Gradients that PyTorch evaluates in one batch
-            (``is_grads_batched``) are one.
+        gradients: number so far: one per image and backward pass. Gradients that PyTorch evaluates in one batch
+            (``is_grads_batched``) count as one.
     """
 
     def __init__(self, losses: Losses) -> None:

@@ -1,4 +1,4 @@
-"""One pass over a split: model x loader x attacks x epsilons -> per-image statistics. Knows no disk and no config."""
+"""One pass over a split: model x loader x attacks x epsilons -> per-image statistics. Needs no disk, no config."""
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -13,6 +13,7 @@ from mtlbench.attacks.attack import RAW, Attack
 from mtlbench.attacks.ball import BALLS
 from mtlbench.attacks.objectives import Total
 from mtlbench.attacks.random import PerImage
+from mtlbench.constants import GREY_LEVELS
 from mtlbench.data.batch import Batch
 from mtlbench.engine.counting import Counted
 from mtlbench.engine.losses import TaskLosses
@@ -22,23 +23,22 @@ from mtlbench.metrics.measure import Measured, measure
 from mtlbench.metrics.statistics import STATISTICS
 from mtlbench.metrics.visibility import visibility
 from mtlbench.models.model import MultiTaskModel
-from mtlbench.process import stops
+from mtlbench.process import signals
 from mtlbench.process.progress import Progress, silent
 from mtlbench.tasks import Task
 
-GREY = 255.0
 CPU_PIXELS = 32 * 64 * 64
 T = TypeVar("T")
 
 
 class Record:
-    """Statistics of one cell, growing batch by batch on the device.
+    """Statistics of one cell, accumulated batch by batch on the device.
 
     Args:
         per_image: name -> [n, k] of the images done so far.
         pooled: name -> [k], summed over them.
-        done: how many those are.
-        gradients: that were evaluated for them.
+        done: number of these images.
+        gradients: gradients evaluated for them.
     """
 
     def __init__(
@@ -52,32 +52,32 @@ class Record:
 
     @property
     def done(self) -> int:
-        """Number of images, from the first one on."""
+        """Number of images done, counted from the first of the split."""
         return self._state[2]
 
     @property
     def gradients_per_image(self) -> float:
-        """Gradients evaluated for each image on average, a whole number where it is one."""
+        """Mean number of gradients evaluated per image; an int if it is whole."""
         _, _, done, gradients = self._state
         mean = gradients / max(done, 1)
         return int(mean) if mean == int(mean) else mean
 
     def add(self, measured: Measured, images: int, gradients: int = 0) -> None:
-        """Append the statistics of the next `images` images, and the gradients that were evaluated for them."""
-        parts, pooled, done, earlier = self._state
+        """Append the statistics of the next `images` images and the number of gradients evaluated for them."""
+        batches, pooled, done, earlier = self._state
         pooled = {name: pooled[name] + value if name in pooled else value for name, value in measured.pooled.items()}
-        # One step: a signal may stop the pass at any moment, and what it finds must belong together.
-        self._state = [*parts, measured.per_image], pooled, done + images, earlier + gradients
+        # A single assignment: a signal may interrupt the pass at any moment, and the state must stay consistent.
+        self._state = [*batches, measured.per_image], pooled, done + images, earlier + gradients
 
     def arrays(self) -> dict[str, np.ndarray]:
         """Per-image statistics [N, k] in the loader's order and pooled ones [k], on the host."""
-        parts, pooled, _, _ = self._state
-        joined = {name: torch.cat([part[name] for part in parts]) for name in (parts[0] if parts else ())}
+        batches, pooled, _, _ = self._state
+        joined = {name: torch.cat([batch[name] for batch in batches]) for name in (batches[0] if batches else ())}
         return {name: value.cpu().numpy() for name, value in (joined | pooled).items()}
 
     @staticmethod
     def of(arrays: Mapping[str, np.ndarray], done: int, device: torch.device, gradients: float = 0) -> "Record":
-        """A record that continues after its first `done` images; `arrays` as `arrays` gave them."""
+        """A record that continues after its first `done` images, from the result of `arrays`."""
         tensors = {name: torch.from_numpy(array).to(device) for name, array in arrays.items()}
         pooled = {name: tensor for name, tensor in tensors.items() if is_pooled(name)}
         per_image = {name: tensor for name, tensor in tensors.items() if name not in pooled}
@@ -93,15 +93,15 @@ def is_pooled(name: str) -> bool:
 def cpu_block(size: tuple[int, int]) -> int:
     """Images computed at once on a CPU, from 4 to 32, whatever the batch size.
 
-    CPU kernels round differently for other shapes, so only a block that depends on nothing but the image size
-    [H, W] makes results bit-equal from any batch size. About this many pixels keep two to eight cores busy.
+    CPU kernels round differently for different shapes, so results are bit-equal for every batch size only if the block
+    depends on nothing but the image size [H, W]. About this many pixels keep two to eight cores busy.
     """
     return min(max(CPU_PIXELS // (size[0] * size[1]), 4), 32)
 
 
 @contextmanager
 def frozen(model: torch.nn.Module) -> Iterator[None]:
-    """Evaluation mode and no parameter gradients inside; everything as before afterwards."""
+    """Context manager: evaluation mode and no parameter gradients inside; restores the previous state."""
     modes = [(module, module.training) for module in model.modules()]
     needed = [p.requires_grad for p in model.parameters()]
     model.eval().requires_grad_(False)
@@ -116,12 +116,12 @@ def frozen(model: torch.nn.Module) -> Iterator[None]:
 
 @dataclass(frozen=True)
 class Pass:
-    """What stays the same over all batches of a pass.
+    """The constants of a pass over all batches.
 
     Attributes:
         model: frozen, on the device.
         tasks: all its tasks.
-        cells: what to compute; the parts of a cell before it.
+        cells: what to compute; the alternatives of a cell come before it.
         seed: of random starts and noise.
     """
 
@@ -142,36 +142,38 @@ class Pass:
         def statistics(part: slice) -> Measured:
             measured = self.measured(batch[part], images[part])
             before, after = clean.per_image["losses"][part, rows].T, measured.per_image["losses"][:, rows].T
-            if attack.logits != RAW:  # the losses that are kept are those of raw logits
+            if attack.logits != RAW:  # the recorded losses are those of raw logits
                 losses = self._losses(batch[part], attack)
                 with torch.no_grad():
                     before, after = losses(batch.image[part]), losses(images[part])
             measured.per_image["rise"] = attack.rise(before, after, batch.image[part])[:, None]
-            measured.per_image.update(self._checks(batch[part], images[part], cell.eps / GREY, attack.norm))
+            measured.per_image.update(
+                self._diagnostics(batch[part], images[part], cell.eps / GREY_LEVELS, attack.norm)
+            )
             return measured
 
         return _in_halves(len(batch), statistics, Measured.join)
 
-    def attacked(self, batch: Batch, cell: Plan, parts: Sequence[Tensor]) -> tuple[Tensor, int]:
-        """The images that the attack of a cell finds, chosen from what its `parts` have found, if it has any.
+    def attacked(self, batch: Batch, cell: Plan, alternatives: Sequence[Tensor]) -> tuple[Tensor, int]:
+        """Attack a batch: the attacked images, and the number of gradients evaluated for them, over all images.
 
-        And the gradients that were evaluated for it, over all images.
+        Where the cell has alternatives, the images are chosen from `alternatives`, the attacked images of each.
         """
         assert cell.attack is not None
         losses = Counted(self._losses(batch, cell.attack))
-        if parts:
-            return cell.attack.select(parts, losses, batch.image), losses.gradients
-        eps = batch.image.new_full((len(batch),), cell.eps / GREY)
+        if alternatives:
+            return cell.attack.select(alternatives, losses, batch.image), losses.gradients
+        eps = batch.image.new_full((len(batch),), cell.eps / GREY_LEVELS)
         return cell.attack(losses, batch.image, eps, PerImage(self.seed, batch.names)), losses.gradients
 
     def _losses(self, batch: Batch, attack: Attack) -> TaskLosses:
-        """What an attack sees."""
+        """The losses that an attack sees."""
         return TaskLosses(
             self.model, attack.tasks, batch.targets, batch.masks, clean=batch.image, logits=attack.logits
         )
 
     def measured(self, batch: Batch, image: Tensor) -> Measured:
-        """Statistics and losses of some version of the images."""
+        """Statistics and losses of clean or attacked images."""
         with torch.no_grad():
             predictions = self.model(image)
             losses = TaskLosses(self.model, self.tasks, batch.targets, batch.masks, clean=batch.image).of(predictions)
@@ -179,7 +181,7 @@ class Pass:
         measured.per_image["losses"] = losses.T
         return measured
 
-    def _checks(self, batch: Batch, image: Tensor, radius: float, norm: str) -> dict[str, Tensor]:
+    def _diagnostics(self, batch: Batch, image: Tensor, radius: float, norm: str) -> dict[str, Tensor]:
         """Per image [B, 1]: distance outside ball and box, visibility, whether the model was in training mode."""
         eps = batch.image.new_full((len(batch),), radius)
         moved = BALLS[norm](batch.image, eps, PerImage(self.seed, batch.names)).distance(image)
@@ -187,20 +189,20 @@ class Pass:
         outside = torch.stack([moved - eps, -low, high - 1]).amax(0).clamp_min(0)
         seen = visibility(batch.image, image)
         seen["training_mode"] = eps.new_full(eps.shape, any(m.training for m in self.model.modules()))
-        return {name: value[:, None] for name, value in {"outside": outside * GREY, **seen}.items()}
+        return {name: value[:, None] for name, value in {"outside": outside * GREY_LEVELS, **seen}.items()}
 
     def _of_clean(self, batch: Batch) -> Measured:
-        """What only clean images are asked: of each task, and each image.
+        """Statistics of clean images only, per task and image.
 
         The input gradient per grey level: mean size, zero and non-finite share; and the share of valid pixels whose
         logits leave cross-entropy no gradient.
         """
         losses = TaskLosses(self.model, self.tasks, batch.targets, batch.masks, clean=batch.image)
-        parts = Total().parts(losses, batch.image)[0].flatten(2)
+        directions = Total().task_directions(losses, batch.image)[0].flatten(2)
         found = {
-            "gradient": parts.abs().mean(2).T / GREY,
-            "gradient_zero": (parts == 0).double().mean(2).T,
-            "gradient_nonfinite": (~parts.isfinite()).double().mean(2).T,
+            "gradient": directions.abs().mean(2).T / GREY_LEVELS,
+            "gradient_zero": (directions == 0).double().mean(2).T,
+            "gradient_nonfinite": (~directions.isfinite()).double().mean(2).T,
         }
         with torch.no_grad():
             predictions = self.model(batch.image)
@@ -209,7 +211,7 @@ class Pass:
 
 
 class Share:
-    """What the cells of a pass share of one batch.
+    """Results on one batch that the cells of a pass share.
 
     Args:
         work: the pass.
@@ -217,7 +219,7 @@ class Share:
         wanted: keys of the cells whose images another cell chooses from.
 
     Attributes:
-        clean: the statistics of the images as they are.
+        clean: the statistics of the clean images.
         gradients: cell -> gradients evaluated for it, over all images.
     """
 
@@ -228,7 +230,7 @@ class Share:
         self._kept: dict[str, Tensor] = {}
 
     def attacked(self, cell: Plan) -> Tensor:
-        """The attacked images of a cell; kept, where another cell chooses from them, until it has done so."""
+        """The attacked images of a cell; cached until used if another cell chooses from them."""
         images = self._search(cell)
         if cell.key in self.wanted:
             self._kept[cell.key] = images
@@ -236,11 +238,11 @@ class Share:
 
     def _search(self, cell: Plan) -> Tensor:
         batch, kept = self.batch, self._kept
-        parts = [kept.pop(part.key) if part.key in kept else self._search(part) for part in cell.parts]
-        self.gradients[cell.key] = sum(self.gradients[part.key] for part in cell.parts)
+        found = [kept.pop(one.key) if one.key in kept else self._search(one) for one in cell.alternatives]
+        self.gradients[cell.key] = sum(self.gradients[one.key] for one in cell.alternatives)
 
         def some(rows: slice) -> Tensor:
-            images, gradients = self.work.attacked(batch[rows], cell, [part[rows] for part in parts])
+            images, gradients = self.work.attacked(batch[rows], cell, [images[rows] for images in found])
             self.gradients[cell.key] += gradients
             return images
 
@@ -248,7 +250,7 @@ class Share:
 
 
 def _in_halves(images: int, compute: Callable[[slice], T], join: Callable[[list[T]], T]) -> T:
-    """`compute` of all images at once, or of halves where memory does not suffice, joined."""
+    """`compute` on all images at once, or recursively on halves if the GPU runs out of memory, joined."""
 
     def some(part: slice) -> list[T]:
         try:
@@ -271,8 +273,8 @@ def evaluate(
     images: int,
     progress: Progress = silent,
     records: dict[str, Record] | None = None,
-    failed: Callable[[str, BaseException], None] | None = None,
-    begins: Callable[[str], None] = lambda key: None,
+    on_failure: Callable[[str, BaseException], None] | None = None,
+    on_cell: Callable[[str], None] = lambda key: None,
 ) -> dict[str, Record]:
     """Run every cell on every batch; each image is decoded once.
 
@@ -281,12 +283,12 @@ def evaluate(
         loader: batches of the split in order.
         device: where the model is.
         images: number of images the loader gives, for `progress`.
-        progress: told after every batch.
-        records: cell -> what is known of it already. It is filled in place, so that whoever holds it has a
-            whole number of batches of every cell at any moment.
-        failed: told of a cell that raised something, which is then left out while the others go on; without it
-            the first failure ends the pass.
-        begins: told of every cell before each of its batches.
+        progress: callback, called after every batch.
+        records: cell -> its record from an interrupted pass. It is updated in place, so that the caller always sees a
+            whole number of batches of every cell.
+        on_failure: callback (key, error) for a cell that raised an error; the other cells continue. None: the first
+            failure ends the pass.
+        on_cell: callback (key), called for every cell before each of its batches.
 
     Returns:
         key of the cell -> its record; a failed cell's ends before the batch that it failed on.
@@ -300,7 +302,7 @@ def evaluate(
             stop = start + len(whole)
             if any(records[cell.key].done < stop for cell in cells):
                 batch = whole.to(device)
-                for cell in _next(work, cells, records, batch, start, failed, begins):
+                for cell in _next(work, cells, records, batch, start, on_failure, on_cell):
                     cells.remove(cell)
             start = stop
             progress(stop, images, f"images, {len(cells)} cells at once")
@@ -313,27 +315,27 @@ def _next(
     records: Mapping[str, Record],
     batch: Batch,
     start: int,
-    failed: Callable[[str, BaseException], None] | None,
-    begins: Callable[[str], None],
+    on_failure: Callable[[str, BaseException], None] | None,
+    on_cell: Callable[[str], None],
 ) -> list[Plan]:
-    """Add the batch whose first image is number `start` to every cell that does not have it; the cells that failed."""
+    """Add the batch that starts at image `start` to every cell that lacks it; returns the cells that failed."""
     missing = [cell for cell in cells if records[cell.key].done < start + len(batch)]
-    wanted = {part.key for cell in missing for part in cell.parts}
+    wanted = {one.key for cell in missing for one in cell.alternatives}
     shares: dict[int, Share] = {}
     lost = []
     for cell in missing:
         record = records[cell.key]
-        # Another batch size than that of the interrupted pass: only its missing images.
+        # The batch size may differ from that of the interrupted pass: compute only the missing images.
         have = max(record.done - start, 0)
         if have not in shares:
             shares[have] = Share(work, batch[have:], wanted)
         share = shares[have]
-        begins(cell.key)
+        on_cell(cell.key)
         try:
             record.add(work.batch(share, cell), len(share.batch), share.gradients.get(cell.key, 0))
         except (Exception, SystemExit) as error:
-            if failed is None or stops.received:
+            if on_failure is None or signals.received:
                 raise
-            failed(cell.key, error)
+            on_failure(cell.key, error)
             lost.append(cell)
     return lost

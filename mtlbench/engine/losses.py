@@ -1,9 +1,9 @@
-"""Masked per-image losses [B], the ones that train and attack the tasks of arXiv 2305.12066, section "setting".
+"""Masked per-image losses [B] for training on and attacking the tasks of arXiv 2305.12066, section "setting".
 
-Every loss takes a prediction [B, C, h, w], a target [B, c, h, w] *at the prediction's size* (`at_size` makes
-it, nearest, as the reference does), a mask [B, 1, h, w] bool and class weights [C] or None. Ignored pixels have
-weight 0. An image without a valid pixel has loss exactly 0 and no gradient; `valid_images` counts the others.
-Shapes that only broadcasting would take are a `DataError`. Losses that a confident head cannot escape are in
+Every loss takes a prediction [B, C, h, w], a target [B, c, h, w] *at the prediction's size* (`at_size` resizes with
+nearest, as the reference does), a mask [B, 1, h, w] bool and class weights [C] or None. Ignored pixels have weight 0.
+An image without a valid pixel has loss exactly 0 and no gradient; `valid_images` counts the others. Shapes that fit
+only by broadcasting raise a `DataError`. Losses whose gradient does not vanish for a confident head are in
 `scale_free`.
 """
 
@@ -24,7 +24,7 @@ __all__ = ["LOSSES", "TaskLosses", "at_size", "loss_of", "masked_mean", "valid_i
 
 
 def cross_entropy(prediction: Tensor, target: Tensor, mask: Tensor, class_weights: Tensor | None) -> Tensor:
-    """Cross-entropy in nats of logits [B, C, h, w] against class ids [B, 1, h, w], weighted by class if asked.
+    """Cross-entropy in nats of logits [B, C, h, w] against class ids [B, 1, h, w], optionally weighted by class.
 
     The mean divides by the summed weights, as `torch.nn.CrossEntropyLoss` does for a batch of one image.
     """
@@ -38,7 +38,8 @@ def cross_entropy(prediction: Tensor, target: Tensor, mask: Tensor, class_weight
 
 def cosine(prediction: Tensor, target: Tensor, mask: Tensor, class_weights: Tensor | None = None) -> Tensor:
     """One minus the cosine, in [0, 2], between directions [B, 3, h, w] of any length."""
-    same_pixels("cosine", prediction, target, mask, channels=max(prediction.shape[1], 2))  # of 1 it is but a sign
+    # The cosine of vectors with one channel is only a sign.
+    same_pixels("cosine", prediction, target, mask, channels=max(prediction.shape[1], 2))
     alike = F.cosine_similarity(prediction, torch.where(mask, target.to(prediction.dtype), 0), dim=1)
     return masked_mean(1 - alike, mask[:, 0].to(prediction.dtype))
 
@@ -59,7 +60,7 @@ def l2(prediction: Tensor, target: Tensor, mask: Tensor, class_weights: Tensor |
 
 
 def bce(prediction: Tensor, target: Tensor, mask: Tensor, class_weights: Tensor | None = None) -> Tensor:
-    """Binary cross-entropy in nats of logits [B, A, h, w], the mean over the labels that are 0 or 1."""
+    """Binary cross-entropy in nats of logits [B, A, h, w]: the mean over the labels that are 0 or 1."""
     same_pixels("bce", prediction, target, mask, channels=prediction.shape[1])
     return binary(prediction, target, mask)
 
@@ -75,7 +76,7 @@ LOSSES: dict[str, Loss] = {
 
 
 def loss_of(given: str | Loss) -> Loss:
-    """A loss by name, or itself.
+    """The loss of that name; a function is returned unchanged.
 
     Raises:
         UsageError: no such name.
@@ -91,15 +92,15 @@ class TaskLosses:
 
     Args:
         forward: (images, task names) -> task name -> prediction; called with the names of `tasks` only, so that a
-            model can run just their paths.
+            model can run only their paths.
         tasks: the T tasks, in the order of the rows.
         targets: task name -> [B, c, H, W].
         masks: task name -> [B, 1, H, W] bool.
-        clean: the images without an attack [B, 3, H, W], on which scales of logits are measured, once and only where
-            a loss needs one.
-        logits: ``normalised`` divides those that a cross-entropy sees by a third of their spread on the clean image,
-            so that multiplying them by a number changes nothing; ``raw`` does not.
-        training: the losses that train; those that an attack climbs where false.
+        clean: the clean images [B, 3, H, W], on which the scales of logits are measured, once and only if a loss needs
+            them.
+        logits: ``normalised`` divides the input of cross-entropies by a third of its spread on the clean image, so
+            that multiplying the logits by a constant changes nothing; ``raw`` does not.
+        training: use the training losses; if false, those that an attack climbs.
     """
 
     def __init__(
@@ -162,7 +163,7 @@ class TaskLosses:
         return losses
 
     def _scale(self, task: Task) -> Tensor | None:
-        """The scale [B] of the task's logits on the clean images; None where those are not known."""
+        """The scale [B] of the task's logits on the clean images; None without clean images."""
         if self.clean is None:
             return None
         if self._scales is None:
@@ -172,7 +173,7 @@ class TaskLosses:
         return self._scales[task.name]
 
     def _measured(self, task: Task, prediction: Tensor) -> Tensor:
-        """The scale [B] that the climbed loss sees clean logits in; 1 for a loss that is not of logits."""
+        """The scale [B] by which the attack's loss sees the clean logits; 1 for a loss that takes no logits."""
         scale = SCALES.get(task.climbed) if isinstance(task.climbed, str) else None
         _, mask = self._at(task.name, (prediction.shape[-2], prediction.shape[-1]))
         return prediction.new_ones(len(prediction)) if scale is None else of_images(scale, prediction, mask)

@@ -1,4 +1,4 @@
-"""Labels at the size of a prediction, and means under a mask: what every loss is made of."""
+"""Labels resized to a prediction, and masked means: the building blocks of every loss."""
 
 import torch
 from torch import Tensor
@@ -24,7 +24,7 @@ def masked_mean(values: Tensor, weights: Tensor) -> Tensor:
 
 
 def same_pixels(loss: str, prediction: Tensor, target: Tensor, mask: Tensor, channels: int) -> None:
-    """Refuse a target that has not `channels` channels, or a target or mask of other images or pixels."""
+    """Refuse a target without `channels` channels, and a target or mask of a different batch or image size."""
     images, size = len(prediction), prediction.shape[2:]
     if target.shape != (images, channels, *size) or mask.shape != (images, 1, *size):
         raise DataError(

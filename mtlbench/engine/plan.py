@@ -17,15 +17,15 @@ class Plan:
         attack: None for the clean cell.
         eps: in grey levels of 255.
         identity: everything that can change its result.
-        parts: the cells of the attack's `parts` at the same eps. Where they are in the pass too, and before this one,
-            what they find is chosen from; what is missing is attacked again.
+        alternatives: the cells of the attack's `alternatives` at the same eps, from whose results this cell chooses.
+            Those that come before it in the same pass are reused; the others are attacked again.
     """
 
     key: str
     attack: Attack | None
     eps: float
     identity: Mapping[str, Any] = field(default_factory=dict)
-    parts: tuple["Plan", ...] = ()
+    alternatives: tuple["Plan", ...] = ()
 
     @property
     def label(self) -> str:

@@ -19,7 +19,7 @@ def check(precision: object, option: str = "precision") -> str:
 
 @contextmanager
 def computing_in(precision: str, model: MultiTaskModel) -> Iterator[None]:
-    """Inside, `model` computes in `precision`; afterwards everything is as it was.
+    """Context manager in which `model` computes in `precision`; restores the previous state.
 
     ``fp32`` switches TF32 off, which PyTorch has on for convolutions; ``tf32`` switches it on (no effect on a CPU);
     ``bf16`` runs the model under autocast.

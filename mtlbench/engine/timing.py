@@ -13,8 +13,9 @@ from mtlbench.attacks.attack import Attack
 from mtlbench.attacks.objectives import DGBA, Objective, Total
 from mtlbench.attacks.random import PerImage
 from mtlbench.attacks.steps import APGD
+from mtlbench.constants import GREY_LEVELS
 from mtlbench.data.batch import Batch
-from mtlbench.engine.evaluate import GREY, Pass, evaluate, frozen
+from mtlbench.engine.evaluate import Pass, evaluate, frozen
 from mtlbench.engine.losses import TaskLosses
 from mtlbench.engine.plan import Plan
 from mtlbench.metrics.measure import measure
@@ -22,7 +23,7 @@ from mtlbench.models.model import MultiTaskModel
 from mtlbench.process.progress import Progress
 from mtlbench.tasks import Task
 
-EPS = 8 / GREY
+EPS = 8 / GREY_LEVELS
 FORWARD, FLOOR, NAIVE, ENGINE = "forward", "floor", "dgba apgd, naive form", "dgba apgd, this engine"
 
 
@@ -33,7 +34,7 @@ class Timing:
     Attributes:
         item: what was timed.
         steps: gradient steps in one run of it.
-        seconds: median over the repeats, for the whole run.
+        seconds: median over the repeats, for the whole run of the item.
         per_step: seconds / steps.
         floors: per_step as a multiple of the floor.
         peak_mib: highest memory while it ran, see `peak_memory_mib`.
@@ -57,17 +58,17 @@ def run(
     progress: Progress,
     steps: int = 10,
 ) -> list[Timing]:
-    """Time the floor and every attack on one batch, interleaved, so that a drifting machine hits all alike.
+    """Time the floor and every attack on one batch, interleaved, so that drift of the machine affects all equally.
 
     Args:
         model: on the batch's device.
         tasks: all its tasks.
         batch: what is attacked.
         attacks: label -> attack.
-        slow: the naive form of DGBA, which may need gradients of the parameters.
-        repeats: timed rounds, after one that warms up.
-        progress: told after every item.
-        steps: of the two forms of DGBA with APGD that are compared.
+        slow: the naive implementation of DGBA, which may need gradients of the parameters.
+        repeats: timed rounds, after one warm-up round.
+        progress: callback, called after every item.
+        steps: of the two implementations of DGBA with APGD that are compared.
     """
     naive, engine = (Attack(objective, APGD(steps), tuple(tasks)) for objective in (slow, DGBA()))
     items: dict[str, tuple[int, Callable[[], object]]] = {
@@ -109,9 +110,9 @@ def whole_pass(
     Args:
         model: on `device`.
         tasks: all its tasks.
-        loader: gives the batches anew, decoding them.
+        loader: decodes the batches anew.
         attack: one cell is computed with it.
-        device: where.
+        device: where to compute.
 
     Returns:
         images, images_per_second, loading_share, metrics_share (0..1).
@@ -119,7 +120,7 @@ def whole_pass(
     batches: list[Batch] = []
     loading = _clock(lambda: batches.extend(loader()), device)
     images = sum(map(len, batches))
-    work = Pass(model, tasks, [Plan("bench", attack, EPS * GREY)], 0)
+    work = Pass(model, tasks, [Plan("bench", attack, EPS * GREY_LEVELS)], 0)
     whole = loading + _clock(lambda: evaluate(work, batches, device, images), device)
     with torch.no_grad():
         ready = [(batch.to(device), model(batch.to(device).image)) for batch in batches]

@@ -1,7 +1,7 @@
-"""Training of a multi-task model: a recipe, a loop that can be killed at any moment, and nothing else.
+"""Training of a multi-task model: a recipe, and a loop that can be killed and resumed at any moment.
 
 The loop of arXiv 2305.12066, section 3: Adam on the sum of the task losses, weight 1 each. Our batch loss of a task
-is the mean of its per-image losses, where the reference pools the pixels of the batch.
+is the mean of its per-image losses, whereas the reference pools the pixels of the batch.
 """
 
 import logging
@@ -71,7 +71,7 @@ class Recipe:
             raise UsageError(f"training.betas={self.betas}: expected two numbers from 0 to below 1")
 
     def identity(self) -> dict[str, object]:
-        """All that changes the weights: numbers as floats, without what the schedule does not read."""
+        """Everything that affects the weights: numbers as floats, without options that the schedule does not read."""
         floats = {"lr": float(self.lr), "weight_decay": float(self.weight_decay)}
         found = asdict(self) | floats | {"betas": [float(beta) for beta in self.betas]}
         idle = {"precision"} | (set() if self.schedule == "halve" else {"halve_every"})
@@ -93,7 +93,7 @@ Perturb = Callable[[TreeModel, Batch, int], Tensor | None]
 
 @dataclass
 class Curve:
-    """What a training leaves behind beside the weights.
+    """The record of a training, stored beside the weights.
 
     Attributes:
         tasks: their names.
@@ -107,7 +107,7 @@ class Curve:
 
     @property
     def cost(self) -> dict[str, float]:
-        """``training_seconds``, and ``times_clean``: how many times as long as its clean steps alone."""
+        """``training_seconds``, and ``times_clean``: the ratio of this to the time of its clean steps alone."""
         whole, clean = sum(self.seconds), self.seconds[0]
         return {"training_seconds": round(whole, 1), "times_clean": round(whole / clean, 2) if clean else 1.0}
 
@@ -134,14 +134,13 @@ def train(
     Args:
         model: freshly built from `recipe.seed`, on `device`.
         dataset: training split.
-        recipe: how.
+        recipe: how to train.
         device: where.
-        state: file that holds the training's state every `save_every` iterations, and after a minute at the latest;
-            where it exists the training continues from it and ends, on CPU, with the same bits as if it had never
-            stopped.
+        state: file to which the training's state is saved every `save_every` iterations, and at least once a minute;
+            if it exists, training resumes from it and, on a CPU, ends bit-equal to an uninterrupted one.
         save_every: see `state`.
         workers: decoding processes.
-        progress: told after every iteration.
+        progress: callback, called after every iteration.
         perturb: makes adversarial images; each iteration then takes a clean and an adversarial step.
     """
     optimiser = torch.optim.Adam(
@@ -181,8 +180,8 @@ def _step(
     seed: int,
     iteration: int,
 ) -> Tensor:
-    """One optimiser step; the task losses [T] before it."""
-    # Dropout draws from the global generator: seeding it per step is what makes a resumed training bit-equal.
+    """One optimiser step; returns the task losses [T] before it."""
+    # Dropout draws from the global generator: it is seeded per step so that a resumed training is bit-equal.
     torch.manual_seed(seed * 1_000_003 + iteration)
     model.train()
     losses = TaskLosses(model, tasks, batch.targets, batch.masks, training=True)(images).mean(1)
@@ -193,7 +192,7 @@ def _step(
 
 
 def _spent(curve: Curve, kind: int, since: float) -> float:
-    """Add the time since `since` to the clean (0) or adversarial (1) seconds; the time now."""
+    """Add the time since `since` to the clean (0) or adversarial (1) seconds; returns the current time."""
     now = time.perf_counter()
     curve.seconds[kind] += now - since
     return now
@@ -232,7 +231,7 @@ def _save(
 def _resume(
     path: Path, identity: Mapping[str, object], model: TreeModel, optimiser: torch.optim.Optimizer, curve: Curve
 ) -> int:
-    """Restore a training; the number of iterations done, 0 where there is nothing usable to restore."""
+    """Restore a training; returns the number of iterations done, 0 if there is no usable state."""
     if not path.exists():
         return 0
     try:
@@ -241,7 +240,7 @@ def _resume(
         log.warning("%s; the training starts from the beginning", error)
         return 0
     described = state.get("identity") if isinstance(state, dict) and state.get("version") == STATE_VERSION else None
-    # Before a recipe had a precision it was this one.
+    # Older recipes without a precision used this one.
     if not isinstance(described, dict) or {"precision": FP32, **described} != identity:
         log.warning("%s: of another model, recipe or version; the training starts from the beginning", path)
         return 0

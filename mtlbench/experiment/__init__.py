@@ -1,1 +1,1 @@
-"""An experiment: build the parts once, skip what is done, compute the rest, record it."""
+"""An experiment: build its components once, skip stored cells, compute and store the missing ones."""

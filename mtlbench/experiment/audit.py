@@ -1,4 +1,4 @@
-"""Stored results computed once more: is what stands in the store what the code gives today?"""
+"""Audit: recompute stored results and check that the current code reproduces them."""
 
 import random
 from collections.abc import Iterator, Mapping
@@ -20,27 +20,27 @@ from mtlbench.experiment.run import loader_of, model_identity
 from mtlbench.experiment.session import Session
 from mtlbench.experiment.setup import AUTO, Setup, prepare
 from mtlbench.experiment.trained import Trained, load_or_train
-from mtlbench.process.watchdog import Screen
+from mtlbench.process.watchdog import ProgressBar
 from mtlbench.scores.frame import metrics_frame
 from mtlbench.storage.outputs import Outputs
 from mtlbench.storage.store import Cell
 
 MOST = 1e-3
-"""Relative difference of a metric that another device, another number of threads or another version may make."""
+"""Largest relative difference of a metric that another device, number of threads or library version may cause."""
 
 MOVING = ("outputs", "device", "workers", "timeout", "wait", "plugins", "batch_size")
-"""Options that are taken from the command line of the audit: they decide where and how, not what."""
+"""Options taken from the command line of the audit: they determine where and how to compute, not what."""
 
 
 @dataclass(frozen=True)
 class Audited:
-    """One cell that was computed again.
+    """One recomputed cell.
 
     Attributes:
         key: of the cell.
-        label: what it is.
-        verdict: ``equal`` bit for bit, ``rounding`` (metrics agree within `MOST`), ``different``, or ``changed``:
-            the same configuration asks for another cell today, because data, weights or code have changed.
+        label: its description.
+        verdict: ``equal`` bit for bit, ``rounding`` (metrics agree within `MOST`), ``different``, or ``changed``: the
+            same configuration now leads to another cell, because data, weights or code have changed.
         difference: largest relative difference of any metric; 0 where equal, NaN where changed.
         why: what has changed.
     """
@@ -53,21 +53,21 @@ class Audited:
 
     @property
     def good(self) -> bool:
-        """Whether the stored numbers can be had again."""
+        """Whether the stored numbers were reproduced."""
         return self.verdict in ("equal", "rounding")
 
 
-def audit(config: Config, number: int, screen: Screen) -> Iterator[Audited]:
-    """Compute `number` cells again, drawn by ``seed`` from all that are stored, and compare."""
+def audit(config: Config, number: int, progress_bar: ProgressBar) -> Iterator[Audited]:
+    """Recompute `number` stored cells, drawn at random by ``seed``, and compare."""
     store = Outputs.of(config).store
     keys = store.keys()
     if not keys:
         raise DataError(f"{store.folder}: no results yet; `mtlbench attack` makes some")
     for key in random.Random(config["seed"]).sample(keys, min(number, len(keys))):
-        yield _audit(config, store.load(key), screen)
+        yield _audit(config, store.load(key), progress_bar)
 
 
-def _audit(config: Config, cell: Cell, screen: Screen) -> Audited:
+def _audit(config: Config, cell: Cell, progress_bar: ProgressBar) -> Audited:
     label = Plan(cell.key, None, cell.identity["eps"], cell.identity).label
     recorded = cell.provenance.get("config")
     if not isinstance(recorded, Mapping):
@@ -75,10 +75,10 @@ def _audit(config: Config, cell: Cell, screen: Screen) -> Audited:
             cell.key, label, "changed", why="its configuration was not recorded by the version that made it"
         )
     again = {**recorded, **{name: config[name] for name in MOVING if name in config}, "force": False, "overrides": []}
-    check_values(again)  # what a file says is checked like what a user says
-    setup = prepare(again, screen, Session())
+    check_values(again)  # a stored configuration is checked like a user's
+    setup = prepare(again, progress_bar, Session())
     if again["checkpoint"] == AUTO and not setup.checkpoint().trained:
-        return Audited(cell.key, label, "changed", why=f"{setup.checkpoint().weights}: no such model any more")
+        return Audited(cell.key, label, "changed", why=f"{setup.checkpoint().weights}: this model no longer exists")
     trained = load_or_train(setup)
     arithmetic = cell.identity.get("precision", "fp32")
     dataset, asked = _plans(setup, trained, cell, arithmetic)
@@ -88,15 +88,15 @@ def _audit(config: Config, cell: Cell, screen: Screen) -> Audited:
         differing = sorted(k for k, v in cell.identity.items() if closest.identity.get(k) != v)
         return Audited(cell.key, label, "changed", why=f"another {', '.join(differing) or 'version of the results'}")
     work = Pass(trained.model, dataset.tasks, found[:1], trained.seed)
-    with setup.screen(f"audit {label}") as progress, computing_in(arithmetic, trained.model):
+    with setup.progress_bar(f"audit {label}") as progress, computing_in(arithmetic, trained.model):
         records = evaluate(work, loader_of(setup, dataset), setup.device, len(dataset), progress)
     return _compared(cell, label, records[cell.key].arrays())
 
 
 def _plans(setup: Setup, trained: Trained, cell: Cell, arithmetic: str) -> tuple[ImageDataset, list[Plan]]:
-    """The split of the cell, and the cells that its configuration asks for today."""
+    """The split of the cell, and the cells that its configuration now leads to."""
     config = setup.config
-    if cell.identity["n_images"] != len(setup.test):  # the clean metrics of a training are of the whole split
+    if cell.identity["n_images"] != len(setup.test):  # the clean cell of a training covers the whole split
         whole = open_dataset(config, "test", setup.root)
         return whole, [clean_plan(model_identity(setup, trained, whole, arithmetic))]
     if config.get("attack") is None:
@@ -107,7 +107,7 @@ def _plans(setup: Setup, trained: Trained, cell: Cell, arithmetic: str) -> tuple
 
 
 def _compared(cell: Cell, label: str, arrays: dict[str, np.ndarray]) -> Audited:
-    same = cell.arrays.keys() <= arrays.keys() and all(  # cells of before have no ``saturated``
+    same = cell.arrays.keys() <= arrays.keys() and all(  # older cells have no ``saturated``
         array.tobytes() == arrays[name].tobytes() for name, array in cell.arrays.items()
     )
     if same:
@@ -122,11 +122,11 @@ def _compared(cell: Cell, label: str, arrays: dict[str, np.ndarray]) -> Audited:
 
 
 def require_good(found: list[Audited]) -> None:
-    """Refuse an audit with a cell that is not good.
+    """Raise an error if a cell was not reproduced.
 
     Raises:
-        MtlbenchError: there is one.
+        MtlbenchError: there is such a cell.
     """
     bad = [one for one in found if not one.good]
     if bad:
-        raise MtlbenchError(f"{len(bad)} of {len(found)} cells cannot be had again as they are stored")
+        raise MtlbenchError(f"{len(bad)} of {len(found)} cells cannot be reproduced as they are stored")

@@ -1,4 +1,4 @@
-"""Which cells a configuration asks for, and what each one's identity is."""
+"""The cells that a configuration asks for, and their identities."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -6,31 +6,31 @@ from typing import Any
 from mtlbench.attacks.attack import RAW, Attack
 from mtlbench.config import Config
 from mtlbench.config.build import identity_of
+from mtlbench.constants import NO_ATTACK
 from mtlbench.engine.plan import Plan
-from mtlbench.identity import decisive
+from mtlbench.identity import without_neutral
 from mtlbench.storage.store import content_key
 from mtlbench.tasks import EVERY_TASK
 
-CLEAN = "none"
 LINF = "linf"
-"""The norm of results of before there was a choice: their identity does not name it."""
+"""The norm of results from before the option existed; identities omit it."""
 
 
-def plan(identity: Mapping[str, Any], attack: Attack | None, eps: float, parts: Sequence[Plan] = ()) -> Plan:
+def plan(identity: Mapping[str, Any], attack: Attack | None, eps: float, alternatives: Sequence[Plan] = ()) -> Plan:
     """The cell of an identity, under its content key."""
-    return Plan(content_key(identity), attack, eps, identity, tuple(parts))
+    return Plan(content_key(identity), attack, eps, identity, tuple(alternatives))
 
 
 def clean_plan(model: Mapping[str, Any]) -> Plan:
     """The cell without an attack, which every relative score of the same model joins."""
-    nothing = {"attack": CLEAN, "objective": {}, "target": EVERY_TASK, "tasks": []}
+    nothing = {"attack": NO_ATTACK, "objective": {}, "target": EVERY_TASK, "tasks": []}
     return plan({**model, **nothing, "step": "-", "steps": 0, "step_options": {}, "eps": 0.0}, None, 0.0)
 
 
 def plans(
     config: Config, model: Mapping[str, Any], attacks: Mapping[str, Attack], epsilons: list[float]
 ) -> list[Plan]:
-    """The clean cell, then every target at every epsilon, each behind its parts.
+    """The clean cell, then a cell for every target and epsilon, each after its alternatives.
 
     Args:
         config: its ``attack`` group names the attack.
@@ -41,38 +41,38 @@ def plans(
     found = [clean_plan(model)]
     for target, attack in attacks.items():
         for eps in epsilons:
-            parts = [
-                plan({**model, **attack_identity(part.objective.name, EVERY_TASK, part), "eps": eps}, part, eps)
-                for part in attack.parts
+            alternatives = [
+                plan({**model, **attack_identity(one.objective.name, EVERY_TASK, one), "eps": eps}, one, eps)
+                for one in attack.alternatives
             ]
             identity = {**model, **attack_identity(config["attack"]["name"], target, attack), "eps": eps}
-            found += [*parts, plan(identity, attack, eps, parts)]
+            found += [*alternatives, plan(identity, attack, eps, alternatives)]
     return found
 
 
 def attack_identity(name: str, target: str, attack: Attack) -> dict[str, Any]:
-    """Everything of an attack, but epsilon, that can change a result."""
+    """Everything about an attack except epsilon that can change a result."""
     step = attack.step.identity()
     scale = {task.name: attack.loss_scale.get(task.name, 1.0) for task in attack.tasks}
     # Without restarts there is nothing to judge.
     judge = attack.judge.name if attack.judge and attack.restarts > 1 else None
     seen = {"loss_scale": {task: factor for task, factor in scale.items() if factor != 1} or None, "judge": judge}
-    neutral = {"norm": LINF, "logits": RAW}  # as before there was a choice, and not named
+    neutral = {"norm": LINF, "logits": RAW}  # the values from before the options existed; omitted
     chosen = {option: getattr(attack, option) for option in neutral}
     return {
         "attack": name,
-        "objective": attack.objective.identity() | decisive(seen),
+        "objective": attack.objective.identity() | without_neutral(seen),
         "target": target,
         "tasks": [task.name for task in attack.tasks],
         "step": step["name"],
         "steps": attack.step.steps,
         "step_options": {name: value for name, value in step.items() if name != "name"},
-        "starts": decisive({"random_start": attack.random_start, "restarts": attack.restarts}),
+        "starts": without_neutral({"random_start": attack.random_start, "restarts": attack.restarts}),
     } | {option: value for option, value in chosen.items() if value != neutral[option]}
 
 
 def known(identity: Mapping[str, Any], plugins: Sequence[str]) -> dict[str, Any]:
-    """The identity of a cell of before schema 3, in which a part of a plugin has the name that its class declares."""
+    """The identity of a cell from before schema 3, with the public names of a plugin's components."""
     if not identity["objective"]:
         return dict(identity)
     step = identity_of({"name": identity["step"], **identity["step_options"]}, plugins)

@@ -1,4 +1,4 @@
-"""The cells that are missing: claimed, continued where a killed run left them, computed, saved; failures recorded."""
+"""Computes missing cells: claims them, resumes where a killed run stopped, saves results, records failures."""
 
 import logging
 import sys
@@ -17,13 +17,13 @@ from mtlbench.engine.evaluate import Pass, Record, evaluate
 from mtlbench.engine.plan import Plan
 from mtlbench.errors import BusyError, DamagedCellError, FailedCellsError, reason
 from mtlbench.experiment.session import Session
-from mtlbench.identity import decisive
+from mtlbench.identity import without_neutral
 from mtlbench.metrics.formulas import formulas_of
 from mtlbench.models.measured import record_of
 from mtlbench.models.model import MultiTaskModel
-from mtlbench.process import stops, watchdog
+from mtlbench.process import signals, watchdog
 from mtlbench.process.progress import Progress
-from mtlbench.process.watchdog import Screen
+from mtlbench.process.watchdog import ProgressBar
 from mtlbench.storage import owner
 from mtlbench.storage.claims import held, release, take
 from mtlbench.storage.store import Cell, Store
@@ -44,9 +44,9 @@ class Job:
         seed: of random starts and noise.
         device: where to compute.
         loader: gives the split in order.
-        origin: where the numbers come from, recorded beside them.
-        screen: shows progress.
-        title: of the progress.
+        origin: the provenance recorded beside the numbers.
+        progress_bar: opens a progress bar.
+        title: of the progress bar.
         session: of the invocation.
     """
 
@@ -58,7 +58,7 @@ class Job:
     device: torch.device
     loader: Iterable[Batch]
     origin: Mapping[str, Any]
-    screen: Screen
+    progress_bar: ProgressBar
     title: str
     session: Session
 
@@ -69,7 +69,7 @@ class Job:
 
 
 def complete(job: Job) -> None:
-    """Compute and store the cells of `job` that are not stored, as far as nobody else is at them.
+    """Compute and store the missing cells of `job`, except those claimed by other processes.
 
     Raises:
         BusyError: another process is computing some of them.
@@ -77,14 +77,14 @@ def complete(job: Job) -> None:
     """
     job.store.tidy()
     for plan in job.plans:
-        if plan.parts and plan.key in job.store and any(part.key not in job.store for part in plan.parts):
+        if plan.alternatives and plan.key in job.store and any(p.key not in job.store for p in plan.alternatives):
             job.store.spread(plan.key)
     try:
         mine, others = _claim(job)
         if mine:
             _Run(job, mine)()
     finally:
-        # All of them: a signal may come between two steps of a claim. Nothing happens to those of others.
+        # Release all: a signal may arrive between two steps of a claim. Claims of other processes are not affected.
         for plan in job.plans:
             release(job.store.path(plan.key))
     others |= {p.key: "?" for p in mine if p.key not in job.session.computed | job.session.failed.keys()}
@@ -97,7 +97,7 @@ def complete(job: Job) -> None:
 
 
 def _claim(job: Job) -> tuple[list[Plan], dict[str, str]]:
-    """The missing cells that are ours now, and cell -> owner of those that somebody else is at."""
+    """The missing cells that this process has claimed, and cell -> owner of those claimed by others."""
     mine: list[Plan] = []
     others: dict[str, str] = {}
     for plan in job.plans:
@@ -108,13 +108,13 @@ def _claim(job: Job) -> tuple[list[Plan], dict[str, str]]:
             others[plan.key] = other
             continue
         mine.append(plan)
-        if _stored(job, plan, claimed=True):  # finished between the look and the claim
+        if _stored(job, plan, claimed=True):  # finished between the check and the claim
             release(job.store.path(mine.pop().key))
     return mine, others
 
 
 def _stored(job: Job, plan: Plan, claimed: bool = False) -> bool:
-    """Whether the cell is there and sound; a damaged one is set aside once the claim on it is held."""
+    """Whether the cell is stored and intact; a damaged one is set aside if its claim is held."""
     if plan.key not in job.store or (job.session.force and plan.key not in job.session.computed):
         return False
     try:
@@ -128,7 +128,7 @@ def _stored(job: Job, plan: Plan, claimed: bool = False) -> bool:
 
 
 class _Run:
-    """One pass over the split for some claimed cells; what is unfinished in the end is kept for the next try."""
+    """One pass over the split for some claimed cells; unfinished cells are saved to be resumed later."""
 
     def __init__(self, job: Job, plans: Sequence[Plan]) -> None:
         self.job, self.plans, self.session = job, {plan.key: plan for plan in plans}, job.session
@@ -145,13 +145,13 @@ class _Run:
 
     def __call__(self) -> None:
         try:
-            with self.job.screen(self.job.title) as progress:
+            with self.job.progress_bar(self.job.title) as progress:
                 self._evaluate(progress)
             for key in self._unfinished():
                 self._save(key)
         except (Exception, SystemExit) as error:
-            for key in () if stops.received else self._unfinished():
-                self._fail(key, error, shown=False)  # the caller shows it, once for all of them
+            for key in () if signals.received else self._unfinished():
+                self._fail(key, error, shown=False)  # the caller prints it, once for all of them
             raise
         finally:
             self._keep()
@@ -160,21 +160,21 @@ class _Run:
         job = self.job
         work = Pass(job.model, job.dataset.tasks, list(self.plans.values()), job.seed)
         done = [key in self.records and self.records[key].done == job.images for key in self.plans]
-        # All done: the last run was stopped while it saved.
+        # All images are done if the last run was stopped while saving.
         loader = () if all(done) else job.loader
 
         labels = {key: plan.label for key, plan in self.plans.items()}
         watchdog.cells(job.store.folder, labels, go_on=not (self.session.force or self.session.fail_fast))
 
-        def told(images: int, total: int, note: str) -> None:
+        def on_batch(images: int, total: int, note: str) -> None:
             watchdog.at(None)
             if time.monotonic() - self.saved > SECONDS_BETWEEN_SAVES:
                 self._keep()
             progress(images, total, note)
 
         first = partial(_image, job)
-        self.measured = decisive({"sharing_measured": record_of(job.model, first)})
-        evaluate(work, loader, job.device, job.images, told, self.records, self._failed, watchdog.at)
+        self.measured = without_neutral({"sharing_measured": record_of(job.model, first)})
+        evaluate(work, loader, job.device, job.images, on_batch, self.records, self._failed, watchdog.at)
 
     def _failed(self, key: str, error: BaseException) -> None:
         self._fail(key, error, shown=True)
@@ -186,12 +186,12 @@ class _Run:
 
     def _save(self, key: str) -> None:
         path = self.job.store.path(key)
-        if not held(path):  # on another machine we were taken for dead, because we were stopped for long
+        if not held(path):  # stopped for so long that another machine considered this process dead
             log.warning("%s: another process has taken the claim over", path)
             return
         try:
             self.job.store.save(self._cell(key))
-        except OSError as error:  # a full disk: others may still fit
+        except OSError as error:  # full disk: other cells may still fit
             self._failed(key, error)
         else:
             self.session.computed.add(key)
@@ -199,7 +199,7 @@ class _Run:
             release(path)
 
     def _keep(self) -> None:
-        """Write what there is of the unfinished cells. It only saves time, so a full disk costs nothing else."""
+        """Save the unfinished cells. This only saves time later, so a full disk is no error."""
         lost = []
         for key in self.plans.keys() - self.session.computed:
             if key in self.records and self.records[key].done:
@@ -236,7 +236,7 @@ def _image(job: Job) -> Tensor:
 def fail(
     store: Store, session: Session, plan: Plan, error: BaseException, origin: Mapping[str, Any], shown: bool = True
 ) -> None:
-    """Record, and show, that a cell could not be computed."""
+    """Record and print that a cell could not be computed."""
     session.failed[plan.key] = f"{plan.label}: {reason(error)}"
     watchdog.failed(plan.key, session.failed[plan.key])
     log.info("failed: %s", plan.label, exc_info=error)

@@ -1,4 +1,4 @@
-"""Where a number comes from: commit, versions, device. Recorded beside results, never part of their key."""
+"""Provenance of a result: commit, versions, device. Recorded beside results, never part of their key."""
 
 import platform
 import subprocess
@@ -23,7 +23,7 @@ MODELS = ("timm", "segmentation-models-pytorch", "transformers")
 
 @cache
 def versions() -> dict[str, str]:
-    """Installed version of each package that can move a number."""
+    """Installed version of each package that can affect a number."""
     found = {"python": platform.python_version()}
     for package in PACKAGES:
         try:
@@ -43,17 +43,17 @@ def _installed(package: str) -> bool:
 
 @cache
 def commit() -> str:
-    """The git commit of the code, ``+changes`` behind it where the work tree differs; ``unknown`` outside git."""
+    """The git commit of the code, with the suffix ``+changes`` if the work tree differs; ``unknown`` outside git."""
     folder = Path(__file__).resolve().parents[1]
 
     def git(*arguments: str) -> str:
-        command = ["git", "--no-optional-locks", "-C", str(folder), *arguments]  # or `status` writes to .git
+        command = ["git", "--no-optional-locks", "-C", str(folder), *arguments]  # otherwise `status` writes to .git
         done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=10)
         return done.stdout.strip()
 
     try:
         if Path(git("rev-parse", "--show-toplevel")) != folder.parent:
-            return "unknown"  # installed below somebody else's repository
+            return "unknown"  # installed inside an unrelated repository
         return git("rev-parse", "HEAD") + ("+changes" if git("status", "--porcelain", "-uno") else "")
     except (OSError, subprocess.SubprocessError):
         return "unknown"
@@ -69,7 +69,7 @@ def device_name(device: object) -> str:
 
 
 def record(device: object) -> dict[str, object]:
-    """All of it, with the time."""
+    """The whole provenance, with the time."""
     return {
         "time": datetime.now(UTC).isoformat(timespec="seconds"),
         "commit": commit(),

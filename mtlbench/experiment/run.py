@@ -1,4 +1,4 @@
-"""The wiring of an experiment: parts from configuration, a model, the cells that are missing, one pass, the store."""
+"""The main flow of an experiment: build from the configuration, load or train the model, compute the missing cells."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
@@ -21,26 +21,26 @@ from mtlbench.experiment.compute import Job, complete
 from mtlbench.experiment.session import Session
 from mtlbench.experiment.setup import Setup, prepare
 from mtlbench.experiment.trained import Trained, load_or_train
-from mtlbench.process.watchdog import Screen
+from mtlbench.process.watchdog import ProgressBar
 from mtlbench.scores import tables
 from mtlbench.scores.frame import metrics_frame
 from mtlbench.storage.checkpoints import CLEAN_METRICS, Checkpoint
 from mtlbench.storage.files import write_atomically
 
 
-def run_attack(config: Config, screen: Screen, session: Session) -> list[Plan]:
-    """Compute the cells of one configuration that are not stored yet; all of them, whose keys go into `session`.
+def run_attack(config: Config, progress_bar: ProgressBar, session: Session) -> list[Plan]:
+    """Compute the missing cells of one configuration; returns all its cells and adds their keys to `session`.
 
     Raises:
-        BusyError: another process is at some of them, at the training or at the rooms; what could be done is done.
+        BusyError: another process holds the claim on some cells, the training or the rooms; everything else is done.
         FailedCellsError: some cells failed.
     """
     epsilons, engine = epsilon_list(config), build_objective_and_step(config)
     check(config["precision"])
     tasks = known_tasks(config)
     if tasks is not None:
-        build_attacks(config, engine, tasks)  # refuses what is wrong before any rooms are made
-    setup = prepare(config, screen, session)
+        build_attacks(config, engine, tasks)  # checks options before any rooms are generated
+    setup = prepare(config, progress_bar, session)
     attacks = build_attacks(config, engine, setup.test.tasks)
     trained = load_or_train(setup)
     if not trained.has_clean_metrics:
@@ -52,18 +52,19 @@ def run_attack(config: Config, screen: Screen, session: Session) -> list[Plan]:
     return wanted
 
 
-def run_training(config: Config, screen: Screen, session: Session) -> tuple[Checkpoint, str]:
-    """Train a model, or finish its training, and store its clean metrics; the model, and the key of its clean cell."""
-    setup = prepare(config, screen, session)
+def run_training(config: Config, progress_bar: ProgressBar, session: Session) -> tuple[Checkpoint, str]:
+    """Train a model, or finish its training, and store its clean metrics; returns the model and its clean key."""
+    setup = prepare(config, progress_bar, session)
     trained = load_or_train(setup, may_train=True)
     assert trained.checkpoint is not None
     return trained.checkpoint, record_clean(setup, trained)
 
 
 def record_clean(setup: Setup, trained: Trained) -> str:
-    """Store the clean cell of the whole test split and write its metrics beside the weights; the key of the cell.
+    """Store the clean cell of the whole test split and write its metrics beside the weights; returns the cell's key.
 
-    They are the dataset's own metrics, in fp32, whatever the attack at hand asks for: others use these weights too.
+    These are the dataset's own metrics, in fp32, independent of the attack's options: other runs use these weights
+    too.
     """
     assert trained.checkpoint is not None
     setup = replace(setup, config={**setup.config, "dataset": {**setup.config["dataset"], "metrics": None}})
@@ -78,12 +79,12 @@ def record_clean(setup: Setup, trained: Trained) -> str:
 
 
 def _compute(setup: Setup, trained: Trained, dataset: ImageDataset, wanted: Sequence[Plan]) -> None:
-    """Store those of the `wanted` cells that are missing."""
+    """Compute and store the missing ones of the `wanted` cells."""
     config = setup.config
     origin = provenance.record(setup.device) | {
         "batch_size": config["batch_size"],
         "recipe": trained.recipe,
-        "config": _again(config),
+        "config": _reproducible_config(config),
         **left_out.record(dataset),
     }
     if trained.cost:
@@ -100,7 +101,7 @@ def _compute(setup: Setup, trained: Trained, dataset: ImageDataset, wanted: Sequ
             device=setup.device,
             loader=loader_of(setup, dataset),
             origin=origin,
-            screen=setup.screen,
+            progress_bar=setup.progress_bar,
             title=f"{'attack' if wanted[-1].attack else 'clean metrics of'} {trained.title}",
             session=setup.session,
         )
@@ -108,20 +109,20 @@ def _compute(setup: Setup, trained: Trained, dataset: ImageDataset, wanted: Sequ
 
 
 def loader_of(setup: Setup, dataset: ImageDataset) -> Iterable[Batch]:
-    """Batches of a split in order, of the size that this device takes."""
+    """Batches of a split in order, of the size for this device."""
     config = setup.config
     size = image_size(config["dataset"]["resolution"])
     at_once = cpu_block(size) if setup.device.type == "cpu" else config["batch_size"]
     return in_order(dataset, at_once, config["workers"])
 
 
-def _again(config: Config) -> dict[str, Any]:
-    """The configuration that computes the same cells again."""
+def _reproducible_config(config: Config) -> dict[str, Any]:
+    """The options that reproduce the same cells."""
     return {key: value for key, value in config.items() if key not in ("run_dir", "force", "fail_fast", "wait")}
 
 
 def model_identity(setup: Setup, trained: Trained, dataset: ImageDataset, arithmetic: str = FP32) -> dict[str, Any]:
-    """What all cells of one model on one split share."""
+    """The part of the identity that all cells of one model on one split share."""
     version = setup.architecture.version_at(image_size(setup.config["dataset"]["resolution"]))
     return {
         "dataset": dataset.name + dataset.scoring,

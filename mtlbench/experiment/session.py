@@ -1,4 +1,4 @@
-"""What one invocation has done so far, over all points of its sweep."""
+"""The state of one invocation, over all points of its sweep."""
 
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -10,17 +10,17 @@ if TYPE_CHECKING:
 
 @dataclass
 class Session:
-    """The memory of an invocation.
+    """The state of an invocation.
 
     Attributes:
-        force: compute stored cells again, each once per invocation.
+        force: recompute stored cells, each once per invocation.
         fail_fast: stop at the first cell that fails.
         wanted: keys of all cells that its points asked for, stored or not.
         computed: keys of the cells, and folders of the models, that it computed.
-        failed: cell -> what it is and why it failed; this invocation does not try it again.
-        trained: the model of the last point, which the next one often shares.
-        probes: weights -> what the probe says of a model of the user.
-        said: what was said already, and is not said again for every point of a sweep.
+        failed: cell -> label and reason of the failure; this invocation does not try it again.
+        trained: the model of the last point, often reused by the next one.
+        probes: weights -> result of the probe of a user's model.
+        said: messages already printed, so that they are not repeated for every point of a sweep.
     """
 
     force: bool = False

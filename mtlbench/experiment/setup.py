@@ -1,4 +1,4 @@
-"""What every command that touches a model starts from: the parts of a configuration, each built once and checked."""
+"""The components of a configuration, each built once and checked; used by every command that needs a model."""
 
 import re
 import sys
@@ -24,18 +24,18 @@ from mtlbench.models.backbone import Backbone
 from mtlbench.models.checkpoint import tree_in
 from mtlbench.models.custom import Custom
 from mtlbench.models.sharing import Tree
-from mtlbench.process.watchdog import Screen, watched
+from mtlbench.process.watchdog import ProgressBar, watched
 from mtlbench.storage.checkpoints import WEIGHTS, Checkpoint, find
 from mtlbench.storage.outputs import Outputs
 from mtlbench.tasks import Task
 
 AUTO = "auto"
-"""As ``checkpoint=``: the model of the recipe, trained where it is missing."""
+"""Value of ``checkpoint=``: the model of the recipe, trained if it is missing."""
 
 
 @dataclass(frozen=True)
 class Setup:
-    """The parts of an experiment.
+    """The components of an experiment.
 
     Attributes:
         config: the resolved configuration.
@@ -45,7 +45,7 @@ class Setup:
         recipe: how the model is trained.
         adversary: makes the attacked images of adversarial training; None for clean training.
         device: where to compute.
-        screen: shows progress.
+        progress_bar: opens a progress bar.
         session: of the invocation.
     """
 
@@ -56,12 +56,12 @@ class Setup:
     recipe: Recipe
     adversary: Adversary | None
     device: torch.device
-    screen: Screen
+    progress_bar: ProgressBar
     session: Session
 
     @property
     def outputs(self) -> Outputs:
-        """Where everything is written."""
+        """The outputs folder."""
         return Outputs.of(self.config)
 
     @property
@@ -71,7 +71,7 @@ class Setup:
         return self.architecture
 
     def checkpoint(self) -> Checkpoint:
-        """Where the model of this recipe is, or will be."""
+        """The checkpoint of this recipe's model, which may not exist yet."""
         config, plugins = self.config, self.config["plugins"]
         training = config["training"]["name"]
         adversary = self.adversary.identity() if self.adversary else {}
@@ -90,9 +90,9 @@ class Setup:
         return find(self.outputs.checkpoints, name, recipe, known)
 
 
-def prepare(config: Config, screen: Screen, session: Session) -> Setup:
-    """Check the configuration, generate rooms where they are missing, open the test split."""
-    screen = watched(screen, config["timeout"])
+def prepare(config: Config, progress_bar: ProgressBar, session: Session) -> Setup:
+    """Check the configuration, generate rooms if they are missing, open the test split."""
+    progress_bar = watched(progress_bar, config["timeout"])
     device, recipe = choose_device(config), training_recipe(config)
     made_by = build_custom(config) if is_custom(config) else build_backbone(config)
     for note in made_by.notes if isinstance(made_by, Backbone) else ():
@@ -100,24 +100,24 @@ def prepare(config: Config, screen: Screen, session: Session) -> Setup:
     adversary = build_adversary(config)
     tasks = known_tasks(config)
     if tasks is not None and isinstance(made_by, Backbone):
-        _tree(config, tasks, made_by)  # refuses what is wrong before any rooms are made
-    with screen(f"generate {config['dataset']['name']}") as progress:
+        _tree(config, tasks, made_by)  # checks options before any rooms are generated
+    with progress_bar(f"generate {config['dataset']['name']}") as progress:
         root = dataset_root(config, progress)
     test = open_dataset(config, "test", root, limit=config.get("limit"))
     say_left_out(test, session)
     if isinstance(made_by, Custom):
-        return Setup(config, root, test, made_by, recipe, adversary, device, screen, session)
+        return Setup(config, root, test, made_by, recipe, adversary, device, progress_bar, session)
     architecture = Architecture(made_by, _tree(config, test.tasks, made_by))
-    return Setup(config, root, test, architecture, recipe, adversary, device, screen, session)
+    return Setup(config, root, test, architecture, recipe, adversary, device, progress_bar, session)
 
 
 def given(config: Config) -> set[str]:
-    """The options that the command line gives."""
+    """The names of the options given on the command line."""
     return {override.lstrip("+").partition("=")[0] for override in config["overrides"]}
 
 
 def _tree(config: Config, tasks: Sequence[Task], backbone: Backbone) -> Tree:
-    """The tree of the weights where these are given and say it, and the command line does not."""
+    """The sharing tree recorded in the given weights, unless the command line gives one."""
     weights = config.get("checkpoint", AUTO)
     if weights != AUTO and not any(re.match(r"sharing\b", option) for option in given(config)):
         found = tree_in(weights_file(Path(str(weights))), [task.name for task in tasks], backbone.blocks)
@@ -127,18 +127,18 @@ def _tree(config: Config, tasks: Sequence[Task], backbone: Backbone) -> Tree:
 
 
 def weights_file(path: Path) -> Path:
-    """The weights that ``checkpoint=`` names: a file, or the folder that it is in."""
+    """The weights file of ``checkpoint=``, which names a file or its folder."""
     path = path.expanduser()
     return path / WEIGHTS if path.is_dir() else path
 
 
 def say_left_out(dataset: ImageDataset, session: Session) -> None:
-    """Say once what a split should hold but does not: fewer images give other numbers."""
+    """Warn once about missing images of a split, which change the numbers."""
     say(left_out.line(dataset), session)
 
 
 def say(line: str, session: Session) -> None:
-    """Say something once in an invocation, however many points it has; nothing where the line is empty."""
+    """Print a line on stderr, once per invocation; nothing if it is empty."""
     if line and line not in session.said:
         print(f"mtlbench: {line}", file=sys.stderr, flush=True)
         session.said.add(line)

@@ -1,4 +1,4 @@
-"""The model of an experiment: loaded, or trained first; and what its weights say of how they were trained."""
+"""The model of an experiment, loaded or trained first, and the recipe recorded in its weights."""
 
 import shlex
 from collections.abc import Mapping
@@ -29,7 +29,7 @@ from mtlbench.storage.claims import claimed
 from mtlbench.storage.files import remove_leftovers, write_atomically
 
 UNKNOWN = "given"
-"""What a training is called that nobody knows."""
+"""The name of an unknown training."""
 
 ONLY_ATTACK = (
     "attack",
@@ -55,13 +55,13 @@ class Trained:
 
     Attributes:
         model: on the device of the experiment.
-        training: what its training is called in tables; by the weights, not by the command line. The name of
-            another dataset that they were trained on stands behind it.
-        seed: of its training; that of the command where nobody knows.
-        recipe: everything that decided the weights; None where nobody knows.
+        training: name of its training in tables, as recorded in the weights, not from the command line; followed by
+            the name of the training dataset if that is another one.
+        seed: of its training; the command's seed if unknown.
+        recipe: everything that determined the weights; None if unknown.
         title: a few words for messages.
-        checkpoint: its folder; None for weights that were given.
-        probe: what the probe says of a model of the user; None where nobody asked.
+        checkpoint: its folder; None for given weights.
+        probe: result of the probe of a user's model; None if it was not probed.
     """
 
     model: MultiTaskModel
@@ -74,26 +74,26 @@ class Trained:
 
     @property
     def cost(self) -> dict[str, float]:
-        """What the training took; empty where it is not known."""
+        """The cost of the training; empty if unknown."""
         return self.checkpoint.cost if self.checkpoint else {}
 
     @property
     def has_clean_metrics(self) -> bool:
-        """Whether they stand beside the weights, where such a place is."""
+        """Whether the clean metrics are stored beside the weights; true if there is no such folder."""
         return self.checkpoint is None or (self.checkpoint.folder / CLEAN_METRICS).is_file()
 
     def serves(self, checkpoint: Checkpoint, setup: Setup) -> bool:
-        """Whether it is the model that `setup` asks for, loaded already."""
+        """Whether this is already the model that `setup` asks for."""
         device, asked = next(self.model.parameters()).device, setup.device
         return self.checkpoint == checkpoint and device.type == asked.type and asked.index in (None, device.index)
 
 
 def load_or_train(setup: Setup, may_train: bool = False) -> Trained:
-    """The model of the experiment; trained first where it is missing and rooms or `may_train` allow.
+    """The model of the experiment; trained first if it is missing and rooms or `may_train` allow it.
 
     Raises:
-        CheckpointError: there is no checkpoint; the message holds the command that trains it.
-        UsageError: the weights that are given contradict the command line.
+        CheckpointError: there is no checkpoint; the message gives the command that trains it.
+        UsageError: the given weights contradict the command line.
     """
     config = setup.config
     if isinstance(setup.architecture, Custom):
@@ -123,7 +123,7 @@ def load_or_train(setup: Setup, may_train: bool = False) -> Trained:
 
 
 def _custom(setup: Setup, custom: Custom, may_train: bool) -> Trained:
-    """The model as the user's function builds it, with the weights of ``checkpoint=`` where these are given."""
+    """The model built by the user's function, with the weights of ``checkpoint=`` if given."""
     if may_train:
         raise UsageError("model=custom: mtlbench does not train models of others; build it with its weights")
     seed, weights = setup.config["seed"], setup.config.get("checkpoint", AUTO)
@@ -137,7 +137,7 @@ def _custom(setup: Setup, custom: Custom, may_train: bool) -> Trained:
 
 
 def _probed(setup: Setup, model: Adapted) -> Probe | None:
-    """What the probe says of the model on the first images of the split, asked once for all points of a sweep."""
+    """The probe of the model on the first images of the split, computed once for all points of a sweep."""
     how = setup.config["model"]["probe"]
     if how is None:
         return None
@@ -171,14 +171,14 @@ def _train(setup: Setup, model: TreeModel, checkpoint: Checkpoint, again: bool) 
     config = setup.config
     if checkpoint.folder != setup.checkpoint().folder:
         raise BusyError(f"{checkpoint.folder}: another recipe has just got this name")
-    if checkpoint.trained and not again:  # by another process, before we had the claim
+    if checkpoint.trained and not again:  # by another process, before this one held the claim
         _load(model, checkpoint)
         return
     remove_leftovers(checkpoint.folder)
     data = open_dataset(config, "train", setup.root, augmented=True)
     say_left_out(data, setup.session)
     checkpoint.write_recipe()
-    with setup.screen(f"train {checkpoint.folder.name}") as progress:
+    with setup.progress_bar(f"train {checkpoint.folder.name}") as progress:
         curve = train(
             model,
             data,
@@ -198,7 +198,7 @@ def _train(setup: Setup, model: TreeModel, checkpoint: Checkpoint, again: bool) 
 
 
 def _given(setup: Setup, file: Path) -> Trained:
-    """The model with the weights in a file; their own recipe, or the one beside them, names them."""
+    """The model with the weights in a file, named by the recipe in the file or beside it."""
     config, model = setup.config, _new(setup)
     recipe = load_weights(model, file, partial(_say, setup, file))
     if recipe is None and file.name == WEIGHTS and (file.parent / RECIPE).is_file():
@@ -221,15 +221,15 @@ def _given(setup: Setup, file: Path) -> Trained:
 
 
 def _say(setup: Setup, file: Path, note: str) -> None:
-    """Say once what was chosen or cut of a file."""
+    """Print once which tensors of a file were selected or adapted."""
     say(f"{file}: {note}", setup.session)
 
 
 def _check_against(setup: Setup, recipe: Mapping[str, Any], options: set[str], file: Path) -> None:
-    """Refuse weights that were made otherwise than the command line says.
+    """Refuse weights whose recipe contradicts the command line.
 
     Raises:
-        UsageError: an option that was given differs.
+        UsageError: a given option differs.
     """
     adversary = setup.adversary.identity() if setup.adversary else {}
     asked = {"name": setup.config["training"]["name"], **setup.recipe.identity(), **adversary}
@@ -250,7 +250,7 @@ def _check_against(setup: Setup, recipe: Mapping[str, Any], options: set[str], f
 
 
 def _train_line(config: Config) -> str:
-    """The command that trains the missing model: the overrides that were given, less those of the attack."""
+    """The command that trains the missing model: the given overrides without those of the attack."""
     kept = [
         o for o in config["overrides"] if o.lstrip("+~").split("=")[0].split(".")[0].split("/")[0] not in ONLY_ATTACK
     ]

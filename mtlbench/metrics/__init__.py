@@ -4,8 +4,8 @@
 split into numbers, for the whole split or for bootstrap samples of its images, in two score sets: ``paper``
 follows the reference implementation, ``standard`` accumulates over all pixels of the split.
 
-To add a metric, add it to a ``METRICS`` tuple of this package and name it in `mtlbench.tasks`; what it sums,
-if that is new, goes into `layout` and `statistics`.
+To add a metric, add it to a ``METRICS`` tuple of this package and name it in `mtlbench.tasks`; if it needs new sums,
+add them to `layout` and `statistics`.
 """
 
 from collections.abc import Sequence
@@ -27,7 +27,7 @@ METRICS: dict[str, Metric] = {
 """Every metric by name, in table order."""
 
 METRES = "m"
-"""The unit of the published depth errors; a task in another unit has them in its own."""
+"""The unit of the published depth errors; other tasks have them in their own unit."""
 
 
 def metrics_of(task: Task) -> tuple[Metric, ...]:

@@ -1,4 +1,4 @@
-"""Metrics of several yes or no an image. Both score sets agree; labels that are not known count for nothing.
+"""Metrics of binary attributes per image. Both score sets agree; unknown labels are ignored.
 
 Each is the mean over the attributes for which it is defined: F1 and average precision need a label 1, the area under
 the curve a label 0 as well.
@@ -14,7 +14,7 @@ from mtlbench.metrics.base import PAPER_BATCH, Floats, Metric, Scores, Statistic
 
 @dataclass(frozen=True)
 class LabelAccuracy(Metric):
-    """Mean over attributes of the share of images whose label is predicted."""
+    """Mean over attributes of the share of images whose label is predicted correctly."""
 
     statistics = ("label_counts",)
 
@@ -40,7 +40,7 @@ class LabelF1(Metric):
 
 @dataclass(frozen=True)
 class _Ranking(Metric):
-    """A metric of the order of the logits, for each attribute; images of equal logits stand at one threshold."""
+    """A ranking metric of the logits of each attribute; equal logits share one threshold."""
 
     statistics = ("label_scores",)
 
@@ -53,7 +53,7 @@ class _Ranking(Metric):
         return _mean_of_defined(found, broken)
 
     def area(self, true: Floats, false: Floats) -> Floats:
-        """Positives and negatives above each threshold [R, K], from the highest on, to the metric [R]."""
+        """From positives and negatives above each threshold [R, K], highest first, to the metric [R]."""
         raise NotImplementedError
 
 
@@ -69,7 +69,7 @@ class MeanAP(_Ranking):
 
 @dataclass(frozen=True)
 class AUROC(_Ranking):
-    """Area under the receiver's curve: the chance that a 1 stands above a 0, ties counting half."""
+    """Area under the ROC curve: the probability that a 1 is ranked above a 0, ties counting half."""
 
     def area(self, true: Floats, false: Floats) -> Floats:
         """See `_Ranking`."""
@@ -91,7 +91,7 @@ def _ranked(logits: Floats, labels: Floats, weights: Floats, area: Callable[[Flo
 
 
 def _mean_of_defined(of_attribute: Floats, broken: np.ndarray) -> Floats:
-    """Mean over attributes [R, A] that are no NaN: [R]; NaN where none is, or a prediction is `broken`."""
+    """Mean over the non-NaN attributes [R, A]: [R]; NaN if all are NaN, or a prediction is `broken`."""
     defined = ~np.isnan(of_attribute)
     mean = divide(np.where(defined, of_attribute, 0).sum(1), defined.sum(1))
     return np.where(broken.any(1), np.nan, mean)

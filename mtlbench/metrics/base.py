@@ -1,4 +1,4 @@
-"""What a metric is: statistics of N images to one number, for R weightings of the images. No torch."""
+"""The interface of a metric: from statistics of N images to one number, for R weightings of the images. No torch."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
@@ -20,10 +20,10 @@ Statistics = Mapping[str, NDArray[Any]]
 Scores = Literal["paper", "standard"]
 
 RATIO = "ratio"
-"""The formula of a `PixelMean` in what is stored."""
+"""The stored name of the formula of a `PixelMean`."""
 
 PAPER_BATCH = 16
-"""Batch size of the reference, over whose batches the score set `paper` averages."""
+"""Batch size of the reference; the score set `paper` averages over such batches."""
 
 
 @dataclass(frozen=True)
@@ -42,11 +42,11 @@ class Metric(ABC):
 
     @property
     def computed(self) -> Mapping[str, Compute]:
-        """Statistics that the metric brings itself: name -> how they are computed; those of mtlbench are none."""
+        """Statistics that the metric defines itself: name -> function; empty for built-in metrics."""
         return {}
 
     def described(self) -> dict[str, Any]:
-        """The metric as plain data: its class as ``module:name``, and its fields; see `formulas.rebuilt`."""
+        """The metric as JSON values: its class as ``module:name``, and its fields; see `formulas.rebuilt`."""
         return {"formula": dotted(self)} | {f.name: getattr(self, f.name) for f in fields(self)}
 
     @property
@@ -56,33 +56,32 @@ class Metric(ABC):
 
     @abstractmethod
     def value(self, statistics: Statistics, weights: Floats, scores: Scores, batch: int = PAPER_BATCH) -> Floats:
-        """The metric, once for each row of `weights`.
+        """The value of the metric for each row of `weights`.
 
         Args:
             statistics: name -> [N, k] per image, in dataset order, or [k] pooled.
-            weights: [R, N], how often each image counts: ones for the value itself, a bootstrap's
-                counts otherwise.
+            weights: [R, N], how often each image counts: ones for the value itself, or the counts of a bootstrap.
             scores: ``standard`` divides once, over all pixels; ``paper`` follows the reference implementation
                 of arXiv 2305.12066, quirks included.
             batch: images in a batch of the reference (`paper` only).
 
         Returns:
-            [R]; NaN where no pixel counts.
+            [R]; NaN without valid pixels.
         """
 
 
 @dataclass(frozen=True)
 class PixelMean(Metric):
-    """The mean of something over pixels, or images: two columns of one statistic, divided. Data, nothing else.
+    """A mean over pixels or images: the quotient of two columns of one statistic. Pure data, no code.
 
     Args:
         statistic: the statistic.
-        total: its column to divide, by name or number; `paper_total` replaces it in the score set `paper`.
-        count: its column to divide by.
+        total: its column that is the numerator, by name or number; `paper_total` replaces it in the score set `paper`.
+        count: its column that is the denominator.
         scale: 100 for percent.
         paper_batches: in the score set `paper`, average the means of batches, weighted by their images.
         root: take the square root of the quotient.
-        compute: what fills the statistic where it is none of mtlbench's; columns are then numbers.
+        compute: function that computes the statistic if it is not built in; columns are then numbers.
     """
 
     statistic: str
@@ -117,7 +116,7 @@ class PixelMean(Metric):
         return {} if self.compute is None else {self.statistic: self.compute}
 
     def described(self) -> dict[str, Any]:
-        """The quotient, which needs no code to be had again; who computed its statistic is told beside it."""
+        """The quotient, which can be rebuilt without code; the function of its statistic is recorded too."""
         found: dict[str, Any] = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "compute"}
         return {"formula": RATIO, **found} | ({} if self.compute is None else {"computed_by": dotted(self.compute)})
 
@@ -134,14 +133,14 @@ class PixelMean(Metric):
 
 
 def pixel_mean(totals: Floats, counts: Floats, weights: Floats, batch: int) -> Floats:
-    """All totals [N] over all counts [N], for each row of weights [R, N]: [R]; `batch` changes nothing."""
+    """Sum of totals [N] over sum of counts [N], for each row of weights [R, N]: [R]; `batch` has no effect."""
     return divide(weights @ totals, weights @ counts)
 
 
 def batch_mean(totals: Floats, counts: Floats, weights: Floats, batch: int) -> Floats:
-    """The mean of the means of groups of `batch` consecutive images, weighted by images: [R].
+    """The mean over groups of `batch` consecutive images of their means, weighted by images: [R].
 
-    A group without a counting pixel has no mean and takes no part.
+    A group without a valid pixel is left out.
     """
     starts = np.arange(0, len(totals), batch)
     group_totals = np.add.reduceat(weights * totals, starts, axis=1)
@@ -153,6 +152,6 @@ def batch_mean(totals: Floats, counts: Floats, weights: Floats, batch: int) -> F
 
 
 def divide(numerator: Floats, denominator: Floats, otherwise: float = np.nan) -> Floats:
-    """The quotient; NaN, or `otherwise`, where the denominator is zero."""
+    """The quotient; NaN, or `otherwise`, if the denominator is zero."""
     out = np.full(np.shape(numerator), float(otherwise))
     return np.divide(numerator, denominator, out=out, where=denominator != 0)

@@ -1,7 +1,7 @@
-"""Metrics of one class an image, from the counts of each class. Bounded: a cross-entropy near 0 has no relative drop.
+"""Bounded metrics of classification per image, from the counts of each class.
 
-Both score sets agree. Of classes, those in the ground truth count, as in mIoU: which ones they are is no choice of an
-attack. (scikit-learn's macro F1 averages the predicted ones too.)
+Both score sets agree. Only classes in the ground truth are averaged, as in mIoU, because an attack cannot change this
+set. (scikit-learn's macro F1 also averages predicted classes.)
 """
 
 from dataclasses import dataclass
@@ -28,7 +28,7 @@ class _OfCounts(Metric):
 
 @dataclass(frozen=True)
 class Accuracy(_OfCounts):
-    """Share of images whose class is right."""
+    """Share of images whose class is predicted correctly."""
 
     def of(self, correct: Floats, truth: Floats, predicted: Floats) -> Floats:
         """See `_OfCounts`."""
@@ -37,7 +37,7 @@ class Accuracy(_OfCounts):
 
 @dataclass(frozen=True)
 class BalancedAccuracy(_OfCounts):
-    """Mean over the classes in the ground truth of the share of their images that is right."""
+    """Mean over the classes in the ground truth of their recall."""
 
     def of(self, correct: Floats, truth: Floats, predicted: Floats) -> Floats:
         """See `_OfCounts`."""
@@ -54,7 +54,7 @@ class MacroF1(_OfCounts):
 
 
 def _mean(of_class: Floats, truth: Floats) -> Floats:
-    """The mean over the classes that occur, [R]; NaN where none does or a count is NaN."""
+    """The mean over the classes that occur, [R]; NaN if none occurs or a count is NaN."""
     occurs = truth != 0
     return divide(np.where(occurs, of_class, 0).sum(1), occurs.sum(1))
 

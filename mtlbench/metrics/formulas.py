@@ -1,7 +1,7 @@
-"""What a cell stores of a metric that `METRICS` does not know, and the metric again: a report needs no plugin for it.
+"""Stores metrics that are not built in with a cell and rebuilds them, so that a report needs no plugin for quotients.
 
-A quotient (`PixelMean`) is data. Any other metric is a class of a plugin, which the report must be given; nothing is
-imported because a cell names it, only modules that are loaded already are looked into.
+A quotient (`PixelMean`) is data. Any other metric is a class of a plugin, which must be given to the report; nothing
+is imported because a cell names it, only modules that are already loaded are searched.
 """
 
 import sys
@@ -23,11 +23,11 @@ TYPES: Mapping[str, type] = {
     "paper_batches": bool,
     "root": bool,
 }
-"""Fields of a quotient and what they must be."""
+"""Fields of a quotient and their types."""
 
 
 def formulas_of(tasks: Sequence[Task]) -> dict[str, dict[str, Any]]:
-    """Task -> metric -> description, of the metrics that are not those of `METRICS`."""
+    """Task -> metric -> description, for the metrics that are not in `METRICS`."""
     found = {
         task.name: {metric.name: metric.described() for metric in metrics_of(task) if metric != _built_in(metric.name)}
         for task in tasks
@@ -36,16 +36,16 @@ def formulas_of(tasks: Sequence[Task]) -> dict[str, dict[str, Any]]:
 
 
 def _built_in(name: str) -> Metric | None:
-    """What the name alone stands for."""
+    """The built-in metric of this name."""
     return metrics_of(Task("", 0, "", (name,)))[0] if name in METRICS else None
 
 
 def rebuilt(task: str, metric: str, described: Mapping[str, Any] | None) -> str | Metric:
-    """A metric of a stored cell: its name where it is built in, what was `described` otherwise.
+    """A metric of a stored cell, by its name if built in, otherwise rebuilt from `described`.
 
     Raises:
-        DataError: it is the class of a plugin that is not loaded; the message names it.
-        ValueError: the description is not what `formulas_of` writes.
+        DataError: its class is in a plugin that is not loaded; the message names it.
+        ValueError: the description was not written by `formulas_of`.
     """
     if described is None:
         return metric

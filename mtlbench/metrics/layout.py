@@ -1,4 +1,4 @@
-"""What stands in which column of a statistic: all that the torch and the NumPy side must agree on. No torch.
+"""The columns of each statistic, shared by the torch code and the NumPy code. No torch.
 
 Every statistic but `label_scores` is additive: the row of a set of images is the sum of the rows of its images.
 """
@@ -15,13 +15,13 @@ COLUMNS: dict[str, tuple[str, ...]] = {
         "delta_1.25",
         "delta_1.25^2",
         "delta_1.25^3",
-        # the same, and the prediction is positive
+        # the same, with a positive prediction
         "positive_delta_1.25",
         "positive_delta_1.25^2",
         "positive_delta_1.25^3",
     ),
     "l1_sums": ("count", "abs"),
-    "error_sums": ("count", "abs", "square"),  # over all outputs of a regression; an output counts once a pixel
+    "error_sums": ("count", "abs", "square"),  # over all outputs of a regression; each output of a pixel is counted
 }
 """Column names of the statistics with a fixed width, in order."""
 
@@ -50,7 +50,7 @@ BINS_PER_DEGREE = {"angle_histogram": 1, "angle_histogram_fine": 512}
 NAMES = frozenset(
     {*COLUMNS, *BINS_PER_DEGREE, "class_counts", "label_counts", "label_scores", "variance_sums"},
 )
-"""Every statistic of mtlbench; one of your own has another name."""
+"""The built-in statistics; user-defined ones must have other names."""
 
 
 def bins(name: str) -> int:

@@ -1,4 +1,4 @@
-"""One batch of predictions to the statistics that the metrics of its tasks need."""
+"""Computes the statistics that the metrics of the tasks need from a batch of predictions."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -29,7 +29,7 @@ class Measured:
 
     @staticmethod
     def join(parts: Sequence["Measured"]) -> "Measured":
-        """The statistics of consecutive batches as one."""
+        """Concatenate the statistics of consecutive batches."""
         first = parts[0]
         return Measured(
             per_image={key: torch.cat([part.per_image[key] for part in parts]) for key in first.per_image},
@@ -53,7 +53,7 @@ def measure(
         masks: task name -> [B, 1, H, W] bool.
 
     Raises:
-        DataError: the shapes of a task do not belong together.
+        DataError: the shapes of a task do not match.
     """
     measured = Measured({}, {})
     for task in tasks:
@@ -75,7 +75,7 @@ def measure(
 
 
 def _own(task: Task, name: str, compute: Compute, prediction: Tensor, target: Tensor, mask: Tensor) -> Tensor:
-    """A statistic of the user [B, k], float64; the prediction is brought to the size of the target as for ours."""
+    """A statistic of the user [B, k], float64; the prediction is resized to the target as for built-in ones."""
     if prediction.shape[-2:] != target.shape[-2:]:
         prediction = F.interpolate(prediction.float(), size=target.shape[-2:], mode="nearest")
     found = compute(prediction, target, mask)
@@ -87,5 +87,5 @@ def _own(task: Task, name: str, compute: Compute, prediction: Tensor, target: Te
 
 @lru_cache(maxsize=16)
 def _class_weights(weights: tuple[float, ...], device: torch.device) -> Tensor | None:
-    """The weights on `device`; kept, because a copy to the device for every batch would wait for it."""
+    """The weights on `device`, cached, because copying them for every batch would synchronise."""
     return torch.tensor(weights).to(device, non_blocking=True) if weights else None

@@ -12,9 +12,9 @@ from mtlbench.metrics.layout import BINS_PER_DEGREE, WITHIN
 class AngleMedian(Metric):
     """Median angle over the pixels of the split, in degrees.
 
-    With equal weights it comes from the fine histogram: right to half a bin, 0.001 degree. That one is summed
-    over the images, so other weights take the coarse histograms of the images instead, and add the difference
-    between fine and coarse that equal weights have.
+    With equal weights it is computed from the fine histogram, accurate to half a bin, 0.001 degree. That histogram is
+    summed over the images, so other weights use the coarse per-image histograms, plus the difference between the fine
+    and the coarse result for equal weights.
     """
 
     statistics = ("angle_histogram", "angle_histogram_fine")

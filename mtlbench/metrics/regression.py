@@ -8,7 +8,7 @@ from mtlbench.metrics.base import PAPER_BATCH, Floats, Metric, PixelMean, Scores
 from mtlbench.metrics.layout import DELTAS
 
 TARGETS_UNIT = "the target's"
-"""Stands for the unit of the task."""
+"""Placeholder for the unit of the task."""
 
 
 def _error(name: str, unit: str, statistic: str, total: str) -> Metric:
@@ -25,7 +25,7 @@ def _delta(name: str) -> Metric:
 class R2(Metric):
     """Share of the variance of the targets that is explained, mean over the outputs; below 0: worse than their mean.
 
-    An output whose targets are all the same has none. Both score sets agree.
+    Outputs with constant targets are left out. Both score sets agree.
     """
 
     statistics = ("variance_sums",)
@@ -40,7 +40,7 @@ class R2(Metric):
 
 
 ROUNDING = 1e-12
-"""Variance relative to the mean square below which targets are all the same."""
+"""Variance relative to the mean square below which targets count as constant."""
 
 METRICS: tuple[Metric, ...] = (
     _error("abs_err", "m", "depth_sums", "abs"),

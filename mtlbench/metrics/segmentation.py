@@ -22,7 +22,7 @@ class MeanIoU(Metric):
     """Mean over classes of intersection over union, from counts accumulated over the split.
 
     `standard` averages the classes that occur in the ground truth; `paper` those with at least one pixel
-    predicted correctly, as the reference does: a class that an attack wipes out leaves the mean.
+    predicted correctly, as the reference does: a class without any correct pixel under attack drops out of the mean.
     """
 
     statistics = ("class_counts",)
@@ -37,7 +37,7 @@ class MeanIoU(Metric):
 
 @dataclass(frozen=True)
 class PixelAccuracy(Metric):
-    """Share of pixels whose class is right; in `paper` the mean over batches."""
+    """Share of pixels whose class is predicted correctly; in `paper` the mean over batches."""
 
     statistics = ("class_counts",)
 

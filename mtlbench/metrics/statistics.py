@@ -1,10 +1,10 @@
-"""Statistics of a batch: all that is kept of a prediction, and all that any built-in metric needs.
+"""Statistics of a batch: everything that is stored of a prediction, and that the built-in metrics need.
 
-A statistic first makes a map (one value per pixel), then sums it under the mask: per image, so that neither
-batching nor a bootstrap over images needs the pixels again, or pooled where a row per image would be too
-large. Nothing here waits for the device: no `.item()`, no boolean indexing, no `bincount`.
+A statistic first makes a map (one value per pixel), then sums it under the mask: per image, so that batching and
+bootstraps over images do not need the pixels again, or pooled if a row per image would be too large. Nothing here
+synchronises with the device: no `.item()`, no boolean indexing, no `bincount`.
 
-A NaN prediction under the mask makes the sums of its image NaN: it must never look like a robust model.
+A NaN prediction under the mask makes the sums of its image NaN, so that it cannot look like a robust model.
 """
 
 from collections.abc import Callable
@@ -24,7 +24,7 @@ from mtlbench.metrics.vectors import error_sums, label_counts, label_scores, var
 class PixelMap:
     """One value per pixel from a prediction and its target.
 
-    The prediction is prepared at its own size, which is the cheap one, and then resized as in the reference
+    The prediction is prepared at its own size, which is cheaper, and then resized as in the reference
     (nearest, sampling at floor(i * in / out)); a pixelwise function and this resize commute exactly.
 
     Args:
@@ -36,7 +36,7 @@ class PixelMap:
     compare: Callable[[Tensor, Tensor, Tensor], Tensor]
 
     def __call__(self, prediction: Tensor, target: Tensor, mask: Tensor) -> Tensor:
-        """The map, at the size of `target`; undefined, but never an error, where `mask` is False."""
+        """The map, at the size of `target`; undefined (but without errors) where `mask` is False."""
         prepared = self.prepare(prediction)
         if prepared.shape[-2:] != target.shape[-2:]:
             prepared = F.interpolate(prepared, size=target.shape[-2:], mode="nearest")
@@ -54,7 +54,7 @@ class Statistic:
         map: what is summed.
         reduce: (map, target, mask, channels C of the prediction, class weights [C] or None) -> [B, k], or [k]
             where `pooled`; columns as in `layout`.
-        pooled: the sum runs over the images too.
+        pooled: the images are summed as well.
     """
 
     map: PixelMap
@@ -118,7 +118,7 @@ def _absolute_error(prediction: Tensor, target: Tensor, mask: Tensor) -> Tensor:
 
 
 def _class_index(target: Tensor, mask: Tensor) -> Tensor:
-    """Class ids, 0 where the pixel does not count: an ignore label such as 255 is no index."""
+    """Class ids, 0 at masked pixels: an ignore label such as 255 is not a valid index."""
     return torch.where(mask, target.long(), 0)
 
 
@@ -134,7 +134,7 @@ PREDICTION = PixelMap(Tensor.float, _first)
 
 
 def _sum(values: Tensor, mask: Tensor) -> Tensor:
-    """[B] float64: the sum of each image under the mask, whatever stands outside; NaN instead of infinity."""
+    """[B] float64: the sum of each image under the mask, independent of values outside; NaN instead of infinity."""
     sums = torch.where(mask, values, 0).sum((1, 2, 3), dtype=torch.float64)
     return torch.where(sums.isinf(), torch.nan, sums)
 
@@ -168,7 +168,7 @@ def _cross_entropy(loss: Tensor, target: Tensor, mask: Tensor, channels: int, we
 
 def _angle_sums(degrees: Tensor, target: Tensor, mask: Tensor, channels: int, _: Tensor | None) -> Tensor:
     sums = {"count": _sum(mask, mask), "angle": _sum(degrees, mask)}
-    nothing = 0 * sums["angle"]  # NaN in images where a prediction is: a comparison would call it wrong and go on
+    nothing = 0 * sums["angle"]  # NaN in images with a NaN prediction: a comparison would only count it as wrong
     within = {name: _sum(degrees <= most, mask) + nothing for name, most in WITHIN.items()}
     return _columns("angle_sums", sums | within)
 
@@ -180,7 +180,7 @@ def _depth_sums(depth: Tensor, target: Tensor, mask: Tensor, channels: int, _: T
     error = (depth - truth).abs()
     ratio = torch.maximum(depth / truth, truth / depth)
     sums = {"count": _sum(mask, mask), "abs": _sum(error, mask), "rel": _sum(error / truth, mask)}
-    nothing = 0 * sums["abs"]  # NaN in images where a prediction is
+    nothing = 0 * sums["abs"]  # NaN in images with a NaN prediction
     for name, most in DELTAS.items():
         sums[name] = _sum(ratio <= most, mask) + nothing
         sums[f"positive_{name}"] = _sum((ratio <= most) & (depth > 0), mask) + nothing

@@ -1,7 +1,7 @@
-"""Statistics of predictions of several numbers: the outputs of a regression, the attributes of an image.
+"""Statistics of vector predictions: the outputs of a regression, the attributes of an image.
 
-As in `statistics`: nothing waits for the device, what the mask hides has no influence, a NaN prediction makes the sums
-of its image NaN.
+As in `statistics`: no synchronisation with the device, masked values have no influence, a NaN prediction makes the
+sums of its image NaN.
 """
 
 import torch
@@ -11,7 +11,7 @@ from mtlbench.errors import DataError
 
 
 def known(target: Tensor, mask: Tensor) -> Tensor:
-    """Which labels [B, A, H, W] of attributes count: those that are 0 or 1, where the mask [B, 1, H, W] allows it."""
+    """Mask of the known labels [B, A, H, W] of attributes: 0 or 1, and inside the mask [B, 1, H, W]."""
     return mask & ((target == 0) | (target == 1))
 
 

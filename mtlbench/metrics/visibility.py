@@ -4,6 +4,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from mtlbench.constants import GREY_LEVELS
+
 WINDOW = 7
 K1, K2 = 0.01, 0.03
 
@@ -16,7 +18,7 @@ def visibility(clean: Tensor, attacked: Tensor) -> dict[str, Tensor]:
         [B]; ``ssim``: in [-1, 1], 1 for equal images, [B].
     """
     square = (attacked - clean).double().square().mean((1, 2, 3))
-    return {"l2": 255 * square.sqrt(), "psnr": -10 * square.log10(), "ssim": ssim(clean, attacked)}
+    return {"l2": GREY_LEVELS * square.sqrt(), "psnr": -10 * square.log10(), "ssim": ssim(clean, attacked)}
 
 
 def ssim(a: Tensor, b: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""Anybody's model as a `MultiTaskModel`: any module, or any callable."""
+"""Wraps any module or callable as a `MultiTaskModel`."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -12,13 +12,13 @@ from mtlbench.models.outputs import Outputs, check, maps
 from mtlbench.tasks import Task
 
 SHARING = "custom"
-"""What the sharing of a model is called that is no tree."""
+"""Name of the sharing of a model without a tree."""
 
 
 class Adapted(MultiTaskModel):
-    """A model of the user, with its input convention and its outputs.
+    """A user's model, with its input convention and its outputs.
 
-    It always computes all its tasks: other people's models do not take names of tasks.
+    It always computes all its tasks, because users' models do not accept task names.
 
     Args:
         model: a module, or a callable of images; called with the images alone.

@@ -1,4 +1,4 @@
-"""What a model that mtlbench trains is made of: a backbone, cut along a sharing tree."""
+"""The architecture of a model trained by mtlbench: a backbone and a sharing tree."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from mtlbench.tasks import Task
 
 @dataclass(frozen=True)
 class Architecture:
-    """A backbone and a tree of as many blocks."""
+    """A backbone and a tree with the same number of blocks."""
 
     backbone: Backbone
     tree: Tree

@@ -15,7 +15,7 @@ class ASPP(Head):
 
     Args:
         inputs: channels of the last block.
-        channels: outputs.
+        channels: output channels.
         dropout: probability in training, after each hidden layer.
     """
 

@@ -1,4 +1,4 @@
-"""A model that a function of the user builds: ``model=custom model.build=my_models:build plugins=[my_models]``."""
+"""A model built by a user's function: ``model=custom model.build=my_models:build plugins=[my_models]``."""
 
 import hashlib
 import inspect
@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from mtlbench.errors import ModelError, UsageError
-from mtlbench.identity import decisive, dotted, plain
+from mtlbench.identity import as_json, dotted, without_neutral
 from mtlbench.models.adapted import Adapted
 from mtlbench.models.inputs import CONVENTIONS, convention
 from mtlbench.models.outputs import Outputs
@@ -22,10 +22,10 @@ SOURCE_DIGITS = 24
 
 @dataclass(frozen=True)
 class Custom:
-    """How a model of the user is made; it is loaded, never trained.
+    """How to build a user's model; it is loaded, never trained.
 
     Attributes:
-        build: called with ``options``, and with ``tasks`` (a list of `Task`) where it takes them; returns a module, or
+        build: called with ``options``, and with ``tasks`` (a list of `Task`) if it accepts them; returns a module, or
             an `Adapted` one.
         options: its arguments.
         inputs: see `Adapted`.
@@ -41,15 +41,15 @@ class Custom:
 
     @property
     def title(self) -> str:
-        """What it is called in tables."""
+        """Its name in tables."""
         return self.name or self.build.__name__
 
     def version_at(self, size: tuple[int, int]) -> int:
-        """1: what changes a model of the user shows in its source."""
+        """Always 1: changes of a user's model show in the hash of its source."""
         return 1
 
     def new(self, tasks: Sequence[Task], seed: int, device: torch.device) -> Adapted:
-        """The model on `device`, as the function builds it; weights that it draws depend on `seed` alone.
+        """The model that the function builds, on `device`; random weights depend only on `seed`.
 
         Raises:
             ModelError: the function fails, or returns something else.
@@ -83,7 +83,7 @@ class Custom:
         ours = self.build.__module__.partition(".")[0] == "mtlbench"
         source = None if file is None or ours else hashlib.sha256(Path(file).read_bytes()).hexdigest()[:SOURCE_DIGITS]
         found = {"build": dotted(self.build), "source": source, "outputs": outputs}
-        return decisive({**found, "build_options": plain(self.options) or None})
+        return without_neutral({**found, "build_options": as_json(self.options) or None})
 
 
 def _words(outputs: object) -> dict[str, str] | None:

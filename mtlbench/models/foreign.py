@@ -1,8 +1,8 @@
-"""Weights as other projects save them: a state dict inside of a larger dict, its names behind a prefix.
+"""Weights saved by other projects: a state dict inside a larger dict, possibly with a prefix on its names.
 
 Beside the tensors such files hold what their training was configured with: objects of argparse, yacs, omegaconf,
-easydict, pathlib, NumPy. PyTorch's restricted unpickler refuses classes that it does not know. We hand it classes of
-our own under these names, which keep what they are given and do nothing: no name in a file leads to foreign code.
+easydict, pathlib, NumPy. PyTorch's restricted unpickler refuses classes that it does not know. We give it stub classes
+of our own for these names, which store their arguments and do nothing: no name in a file leads to foreign code.
 """
 
 from collections import OrderedDict
@@ -12,27 +12,27 @@ from typing import Any, NamedTuple
 from torch import Tensor
 
 NESTS = ("state_dict", "model", "model_state_dict", "net", "ema")
-"""Where a file may keep its state dict; the first that is one is taken."""
+"""Possible keys of the state dict in a file; the first that holds one is used."""
 
 PREFIXES = ("module.", "model.", "_orig_mod.")
-"""What DataParallel, Lightning and torch.compile put in front of every name."""
+"""Prefixes that DataParallel, Lightning and torch.compile add to every name."""
 
 
 MOST_NAMES, MOST_LETTERS = 12, 40
-"""Of what a file holds beside its weights, so much is shown."""
+"""Number of the other entries of a file to show."""
 
 
 class Inert:
-    """Stands for an object of somebody else's class, or for one of their functions: it can be built, and is nothing.
+    """Stub for a foreign class or function: it can be instantiated and does nothing.
 
     Attributes:
-        state: what the file says its attributes are.
+        state: the attributes stored in the file.
     """
 
     state: object = None
 
     def __new__(cls, *_: object) -> "Inert":
-        """Whatever it is built from."""
+        """Accepts any arguments."""
         return object.__new__(cls)
 
     def __init__(self, *_: object) -> None:
@@ -43,10 +43,10 @@ class Inert:
 
 
 class InertDict:
-    """Stands for somebody else's kind of dict, and builds one that the unpickler fills."""
+    """Stub for a foreign dict class: builds a dict that the unpickler fills."""
 
     def __new__(cls, *_: object) -> Any:
-        """An ordered dict: of the kinds that may be filled, the one that may have attributes too."""
+        """An ordered dict, because it is the fillable type that may have attributes too."""
         return OrderedDict()
 
 
@@ -66,7 +66,7 @@ _OBJECTS = (
     *("numpy.dtype", "numpy.ndarray"),
 )
 STUBS: tuple[tuple[type, str], ...] = (*((InertDict, n) for n in _DICTS), *((Inert, n) for n in _OBJECTS))
-"""Class of ours, the name in a file that it stands for."""
+"""Pairs of a stub class and the name in a file that it replaces."""
 
 
 class Taken(NamedTuple):
@@ -74,8 +74,8 @@ class Taken(NamedTuple):
 
     Attributes:
         tensors: name -> tensor.
-        beside: the other entries of the dict that it was found in.
-        notes: what was taken and what was cut, for the user.
+        beside: the other entries of the enclosing dict.
+        notes: messages for the user about the selected key and removed prefixes.
     """
 
     tensors: dict[str, Tensor]
@@ -84,10 +84,10 @@ class Taken(NamedTuple):
 
 
 def state_dict_in(content: object) -> Taken | None:
-    """The state dict that `content` is, or the first of `NESTS` in it that is one; None where there is none."""
+    """`content` itself if it is a state dict, or the first of `NESTS` in it that is one; else None."""
     if not isinstance(content, dict):
         return None
-    # Not through methods of the object: the file may have hung attributes of their names on it.
+    # Not through methods of the object: the file may have set attributes with their names.
     entries = {key: value for key, value in dict.items(content) if isinstance(key, str)}
     if len(entries) == len(content) and _tensors(entries):
         return Taken(entries, {}, ())
@@ -103,7 +103,7 @@ def state_dict_in(content: object) -> Taken | None:
 
 
 def listed(names: Collection[str]) -> str:
-    """Some names, in a form that no terminal obeys."""
+    """Some names, escaped against terminal control sequences."""
     shown = [repr(name[:MOST_LETTERS]) for name in list(names)[:MOST_NAMES]]
     return ", ".join(shown) + (f" and {len(names) - MOST_NAMES} more" if len(names) > MOST_NAMES else "")
 
@@ -113,7 +113,7 @@ def _tensors(entries: Mapping[Any, object]) -> bool:
 
 
 def without_prefix(taken: Taken, expected: Collection[str]) -> Taken:
-    """The same with the prefix cut that all its names have and none of the `expected` ones has."""
+    """The same without a prefix that all its names have and none of the `expected` names has."""
     tensors, cut = taken.tensors, ""
     while prefix := next((p for p in PREFIXES if _all_begin(tensors, p) and not _any_begins(expected, p)), ""):
         tensors, cut = {name.removeprefix(prefix): tensor for name, tensor in tensors.items()}, cut + prefix

@@ -1,4 +1,4 @@
-"""How a model wants its images. Callers pass RGB in [0, 1], so that eps keeps its unit; this happens inside of it."""
+"""Input conventions. Callers pass RGB in [0, 1], so that eps keeps its unit; the model converts internally."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,8 +19,8 @@ class Convention:
     """RGB in [0, 1] -> (channels in the model's order * scale - mean) / std.
 
     Attributes:
-        name: what it is called.
-        bgr: whether the model takes blue first.
+        name: of the convention.
+        bgr: whether the model expects blue first.
         scale: 255 for grey levels.
         mean: of the channels in the model's order, after scaling.
         std: the same.
@@ -34,7 +34,7 @@ class Convention:
 
 
 class Inputs(nn.Module):
-    """Applies a convention; has no state of its own, and is no part of the weights."""
+    """Module that applies a convention; it has no state and is not part of the weights."""
 
     mean: Tensor
     std: Tensor
@@ -68,14 +68,14 @@ CONVENTIONS = {
         Convention("bgr255-mean", bgr=True, scale=255.0, mean=BGR_MEAN),
     )
 }
-"""Those that have a name."""
+"""The named conventions."""
 
 
 def convention(given: object, option: str = "inputs") -> Convention:
     """A convention by its name, or from a pair (mean, std) of RGB in [0, 1].
 
     Raises:
-        UsageError: it is neither.
+        UsageError: it is neither of these.
     """
     if isinstance(given, Convention):
         return given

@@ -1,9 +1,9 @@
 """Trunks of timm as chains of levels, which a sharing tree copies one by one.
 
-timm says where the levels of a trunk end: at the maps that ``features_only=True`` returns. Where these are outputs of
-a chain of modules, the chain is cut behind each of them, and our levels compute what timm computes, bit for bit.
-Vision transformers are cut into patch embedding and groups of blocks (`models.tokens`). What is no chain (HRNet, whose
-stages run side by side) is refused.
+The levels of a trunk end at the maps that timm's ``features_only=True`` returns. If these are outputs of a chain of
+modules, the chain is cut after each of them, and our levels compute the same as timm, bit for bit. Vision transformers
+are cut into patch embedding and groups of blocks (`models.tokens`). Trunks that are no chain (HRNet, with parallel
+stages) are refused.
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -21,15 +21,15 @@ from mtlbench.options import near
 
 EXTRA = "timm"
 ANY_SIZE: Sequence[Mapping[str, bool]] = ({"dynamic_img_size": True}, {"strict_img_size": False}, {})
-"""How trunks with positions or windows are told to take images of any size; convolutions need not be told."""
+"""Options that make trunks with positions or windows accept images of any size; convolutions need none."""
 
 
 class Level(nn.Module):
-    """Some modules of a trunk, one behind the other.
+    """A sequence of modules of a trunk.
 
     Args:
         parts: the modules by their names in timm, dots as underscores.
-        last_in: whether the first of them takes channels last.
+        last_in: whether the first of them expects channels last.
         last_out: whether the last of them gives channels last.
         patch: height and width that images must be multiples of; zeros are put below and to the right of others.
     """
@@ -76,10 +76,10 @@ class Trunk:
     """A trunk in levels.
 
     Attributes:
-        levels: the image goes into the first, what comes out of each into the next.
+        levels: a chain: the first takes the image, each next one the output of the one before.
         channels: of the maps that they give.
         strides: pixels of the image for a pixel of the map.
-        prefix: tokens without a place in the maps of a transformer, see `models.tokens`.
+        prefix: number of tokens of a transformer outside its maps, see `models.tokens`.
     """
 
     levels: tuple[Level, ...]
@@ -128,7 +128,7 @@ def cut(trunk: nn.Module, name: str) -> Trunk:
     """The levels of a trunk made by `create`; they are its own modules.
 
     Raises:
-        UsageError: it is no chain.
+        UsageError: it is not a chain.
     """
     models = library("timm.models", EXTRA, "model=timm")
     module: Any
@@ -149,7 +149,7 @@ def cut(trunk: nn.Module, name: str) -> Trunk:
 
 
 def _listed(trunk: Any, parts: Mapping[str, nn.Module], ends: Collection[str]) -> Trunk:
-    """A chain of modules, of which those called `ends` give the maps."""
+    """A chain of modules, in which those named `ends` return the maps."""
     found: list[dict[str, nn.Module]] = [{}]
     for name, part in parts.items():
         found[-1][name] = part
@@ -183,7 +183,7 @@ def _transformer(vit: Any) -> Trunk:
 
 
 def _is_plain(vit: Any, kind: Any) -> bool:
-    """Whether it computes its maps as a VisionTransformer does: patches of any image, then block behind block."""
+    """Whether it computes its maps like a VisionTransformer: patches of any image, then a sequence of blocks."""
     grid = _patch([vit.patch_embed]) != (1, 1) and not vit.patch_embed.flatten
     return bool(type(vit).forward_intermediates is kind.forward_intermediates and vit.dynamic_img_size and grid)
 

@@ -1,10 +1,9 @@
-"""How much of a model its tasks share, measured on the model itself: no tree needs to be known.
+"""Measures how much of a model its tasks share, on the model itself, without a known tree.
 
 A parameter serves a task if the task's prediction depends on it: if it is in the graph from the prediction back to
-the images, found by one vector-Jacobian product a task. The cotangents are random. A sum of the outputs would be
-constant behind a softmax, and looking for gradients that are not zero would miss dead ReLUs, zero-initialised
-normalisations and the taps of a kernel that only ever see padding. Buffers, such as the statistics of a normalisation,
-are no parameters.
+the images, determined by one vector-Jacobian product per task. The cotangents are random. A sum of the outputs would
+be constant after a softmax, and a search for non-zero gradients would miss dead ReLUs, zero-initialised normalisations
+and kernel taps that see only padding. Buffers, such as the statistics of a normalisation, are not parameters.
 
 Ours; checked against `TreeModel.parameters_of` for every tree.
 """
@@ -30,11 +29,12 @@ class Sharing:
     """Which parameters serve which task.
 
     Attributes:
-        shapes: every parameter of the model; one that is tied is listed once.
+        shapes: every parameter of the model; a tied one is listed once.
         members: task -> names of the parameters that serve it.
         blind: tasks whose prediction has no gradient with respect to the images: no attack can work on them.
-        soft: how evenly the tasks pull at an element of the parameters, from 0 (one task at each) to 1 (all alike at
-            all); None where it was not asked for. It depends on images and weights: a diagnosis, never an identity.
+        soft: how evenly the tasks' gradients are distributed over each parameter element, from 0 (one task each) to 1
+            (all tasks equally); None if not requested. It depends on images and weights: a diagnostic, not part of an
+            identity.
     """
 
     shapes: Mapping[str, tuple[int, ...]]
@@ -59,7 +59,7 @@ class Sharing:
     def shared_params(self) -> float:
         """Share of the parameters in use that serve two tasks or more, counted in elements; in [0, 1].
 
-        It says more of the size of the heads than of the sharing: compare models by `shared_path`.
+        It depends more on the size of the heads than on the sharing: compare models by `shared_path`.
         """
         shared = set().union(*(self.members[task] & self._others(task) for task in self.members))
         used = self._size(self._used)
@@ -72,21 +72,21 @@ class Sharing:
 
     @property
     def unused(self) -> float:
-        """Share of all parameters (elements) that serve no task, as those of a trunk that is detached."""
+        """Share of all parameters (elements) that serve no task, such as those of a detached trunk."""
         whole = self._size(self.shapes)
         return 1 - self._size(self._used) / whole if whole else 0.0
 
     @property
     def jaccard(self) -> pd.DataFrame:
-        """Task x task: parameters (elements) that serve both over those that serve one of them; symmetric, 1 on the
-        diagonal, NaN where neither has any.
+        """Task x task: parameters (elements) that serve both over those that serve at least one; symmetric, 1 on the
+        diagonal, NaN if neither has any.
         """
         sets = list(self.members.values())
         values = [[self._size(a & b) / n if (n := self._size(a | b)) else np.nan for b in sets] for a in sets]
         return pd.DataFrame(values, list(self.members), list(self.members))
 
     def record(self) -> dict[str, object]:
-        """The numbers in plain values, to be stored beside a result."""
+        """The numbers as JSON values, to be stored beside a result."""
         matrix = [[None if np.isnan(value) else float(value) for value in row] for row in self.jaccard.to_numpy()]
         return {
             "tasks": list(self.members),
@@ -109,17 +109,17 @@ class Sharing:
 
 
 def sharing_of(model: TreeModel) -> Sharing:
-    """What `sharing` measures of a model whose tree is known, without running it."""
+    """The result of `sharing` for a model with a known tree, without running it."""
     members = {task: frozenset(model.parameters_of(task)) for task in model.order}
     return Sharing({name: tuple(p.shape) for name, p in model.named_parameters()}, members)
 
 
 def record_of(model: MultiTaskModel, image: Callable[[], Tensor]) -> dict[str, object] | None:
-    """What is stored beside a result: of a tree from the tree, of any other model measured on one image.
+    """The record stored beside a result: derived from a known tree, otherwise measured on one image.
 
     Args:
-        model: None is returned of one that shows no parameters, as of a function without modules.
-        image: gives [1, 3, H, W] on the device of the model, where it is asked.
+        model: for one without visible parameters, such as a function without modules, None is returned.
+        image: function that returns [1, 3, H, W] on the device of the model, called if needed.
     """
     found = sharing_of(model) if isinstance(model, TreeModel) else sharing(model, image(), model.order)
     return found.record() if found.shapes else None
@@ -135,21 +135,21 @@ def sharing(
 ) -> Sharing:
     """Measure it: one forward and one backward pass for each task and batch of images, in evaluation mode.
 
-    Frozen parameters are thawed meanwhile; modes, gradients and the global generator stay as they were. Every task is
-    asked for alone, so that a model which computes only what is asked for is seen as a whole. What serves a task on
-    one batch serves it: give several where gates choose by the image.
+    Frozen parameters are unfrozen temporarily; modes, gradients and the global generator are restored. Each task is
+    requested separately, so that models that compute only requested tasks are covered. A parameter that serves a task
+    on any batch serves it: give several batches if gates depend on the image.
 
     Args:
         model: images [B, 3, H, W], names of tasks -> task -> prediction; a module or a function.
         images: a batch, or several.
         tasks: names.
-        modules: where the parameters are; the model itself where None. Names of the second and further ones begin with
-            their number.
-        soft: measure `Sharing.soft`, too; takes the memory of the parameters once for each task.
+        modules: where the parameters are; None for the model itself. Names of the second and further modules are
+            prefixed with their number.
+        soft: measure `Sharing.soft`, too; needs the memory of the parameters once per task.
         seed: of the cotangents.
 
     Raises:
-        UsageError: the model gives no prediction of a task.
+        UsageError: the model lacks a prediction for a task.
     """
     if modules is None:
         modules = [model] if isinstance(model, nn.Module) else []
@@ -190,7 +190,7 @@ def _parameters(modules: Sequence[nn.Module]) -> dict[str, nn.Parameter]:
 
 @contextmanager
 def _ready(modules: Sequence[nn.Module], parameters: Mapping[str, nn.Parameter]) -> Iterator[None]:
-    """Everything thawed, in evaluation mode, with gradients; as before in the end."""
+    """Context manager: everything unfrozen, in evaluation mode, with gradients; restores the previous state."""
     modes = [(module, module.training) for root in modules for module in root.modules()]
     frozen = [parameter for parameter in parameters.values() if not parameter.requires_grad]
     try:
@@ -215,7 +215,7 @@ def _gradients(
     if task not in predictions:
         raise UsageError(f"{task}: the model gives no such prediction; found {', '.join(map(str, predictions))}")
     prediction = predictions[task]
-    if not prediction.requires_grad:  # computed without gradients: nothing serves the task that could be seen
+    if not prediction.requires_grad:  # computed without gradients: no serving parameter is visible
         return (None,) * (len(parameters) + 1)
     cotangent = torch.randn(prediction.shape, generator=generator).to(prediction)
     return torch.autograd.grad(prediction, [*parameters, image], cotangent, allow_unused=True)
@@ -224,7 +224,7 @@ def _gradients(
 def _evenness(pulls: Mapping[str, Mapping[str, Tensor]]) -> float:
     """Mean over elements of (exp(entropy of the tasks' shares of |gradient|) - 1) / (tasks - 1).
 
-    Every task's gradients are scaled to mean 1 first; elements at which nobody pulls do not count.
+    Every task's gradients are scaled to mean 1 first; elements without any gradient are not counted.
     """
     count = len(pulls)
     flat = torch.stack([torch.cat([one.flatten() for one in pull.values()]).double() for pull in pulls.values()])

@@ -1,4 +1,4 @@
-"""What the engine asks of a model: images in [0, 1] and task names in, a prediction for each task out."""
+"""The interface of a model: from images in [0, 1] and task names to a prediction for each task."""
 
 import hashlib
 from abc import ABC, abstractmethod
@@ -10,11 +10,11 @@ from torch import Tensor, nn
 
 
 class MultiTaskModel(nn.Module, ABC):
-    """A model that can be attacked. `TreeModel` is one, `Adapted` makes one of any module or callable.
+    """A model that can be attacked. `TreeModel` is one; `Adapted` wraps any module or callable.
 
     Attributes:
         order: names of its tasks.
-        autocast: set by `precision.computing_in`: the type that convolutions compute in, None for float32.
+        autocast: the type in which convolutions compute, None for float32; set by `precision.computing_in`.
     """
 
     order: tuple[str, ...]
@@ -36,12 +36,13 @@ class MultiTaskModel(nn.Module, ABC):
 
     @abstractmethod
     def predictions(self, image: Tensor, tasks: Sequence[str]) -> Mapping[str, Tensor]:
-        """`forward` for the named tasks, in whatever precision is set."""
+        """`forward` for the named tasks, in the current precision."""
 
     @abstractmethod
     def identity(self) -> dict[str, Any]:
-        """What tells it from other models in a result: ``model`` (its name), ``sharing``, ``shared_blocks``, ``tree``,
-        ``weights`` (a hash) and whatever else changes a prediction.
+        """Its identity in a result: name, sharing, weights, and everything else that affects a prediction.
+
+        The keys are ``model`` (its name), ``sharing``, ``shared_blocks``, ``tree``, ``weights`` (a hash) and others.
         """
 
 
@@ -50,6 +51,6 @@ def weights_hash(model: nn.Module) -> str:
     digest = hashlib.sha256()
     for name, tensor in sorted(model.state_dict().items()):
         digest.update(f"{name} {tuple(tensor.shape)} {tensor.dtype}\n".encode())
-        # As bytes: NumPy has no bfloat16, of which other people's models may be.
+        # As bytes: NumPy has no bfloat16, which users' models may have.
         digest.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
     return digest.hexdigest()

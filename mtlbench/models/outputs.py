@@ -1,4 +1,4 @@
-"""From whatever a model returns to one map [B, C, h, w] for each task."""
+"""Converts the output of a model to one map [B, C, h, w] for each task."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -9,13 +9,13 @@ from mtlbench.errors import ModelError, UsageError
 from mtlbench.tasks import Task
 
 Where = str | int | slice
-"""A key or attribute, a position, or some channels of a single tensor."""
+"""A key or attribute, a position, or a slice of channels of a single tensor."""
 
 Outputs = Callable[[Any], Mapping[str, Any]] | Mapping[str, Where] | None
 
 
 def check(outputs: Outputs, tasks: Sequence[Task]) -> None:
-    """Refuse `outputs` that cannot name every task.
+    """Refuse `outputs` that do not select every task.
 
     Raises:
         UsageError: it is of another kind, or lacks a task.
@@ -34,16 +34,16 @@ def check(outputs: Outputs, tasks: Sequence[Task]) -> None:
 
 
 def maps(returned: Any, outputs: Outputs, tasks: Sequence[Task], images: int) -> dict[str, Tensor]:
-    """Task name -> prediction [B, C, h, w] with the task's channels; what no task asks for is left out.
+    """Task name -> prediction [B, C, h, w] with the task's channels; other outputs are dropped.
 
     Args:
         returned: by the model, of `images` images.
-        outputs: how to find the tasks in it, see `check`; None where it names them itself.
-        tasks: those that are wanted.
+        outputs: how to select the tasks, see `check`; None if it is a mapping by task name.
+        tasks: the selected tasks.
         images: the batch size B.
 
     Raises:
-        ModelError: a prediction is missing or has another form; the message names the task and what would help.
+        ModelError: a prediction is missing or has another shape or type; the message names the task and the remedy.
     """
     if callable(outputs):
         returned = outputs(returned)
@@ -54,7 +54,7 @@ def maps(returned: Any, outputs: Outputs, tasks: Sequence[Task], images: int) ->
 
 
 def _found(returned: Any, where: Where, task: Task) -> Any:
-    """What lies at `where` of what the model returned."""
+    """The entry at `where` of the model's output."""
     if isinstance(where, slice) or (isinstance(where, int) and isinstance(returned, Tensor)):
         if not isinstance(returned, Tensor) or returned.ndim < 2:
             raise ModelError(f"{task.name}: outputs gives channels of a tensor, the model returns {_kind(returned)}")
@@ -73,7 +73,7 @@ def _found(returned: Any, where: Where, task: Task) -> Any:
 
 
 def as_map(prediction: Any, task: Task, images: int) -> Tensor:
-    """A prediction as [B, C, h, w]: [B, h, w] of one channel, and [B, C] or [B] of a task per image, are made one."""
+    """A prediction as [B, C, h, w]; accepts [B, h, w] with one channel, and [B, C] or [B] for a task per image."""
     if not isinstance(prediction, Tensor):
         raise ModelError(f"{task.name}: expected a tensor, the model returns {_kind(prediction)}; pick it in outputs=")
     if not prediction.dtype.is_floating_point:

@@ -1,9 +1,9 @@
 """Sharing trees: which tasks share which of the backbone's blocks. Immutable, hashable, no torch.
 
-A tree holds one partition of the tasks per block; each refines the one before, so that tasks which have parted
-never meet again. Heads are never shared. For T = 3 tasks and B = 5 blocks there are 51 trees, for T = 5 there
-are 7,556 (TreeMTL, arXiv 2203.05092). *Level* k is the tree whose first k blocks are shared by all tasks:
-level 0 is called ``independent``, level B ``all_shared``.
+A tree holds one partition of the tasks per block; each refines the one before, so that tasks that have split never
+join again. Heads are never shared. For T = 3 tasks and B = 5 blocks there are 51 trees, for T = 5 there are 7,556
+(TreeMTL, arXiv 2203.05092). *Level* k is the tree whose first k blocks are shared by all tasks: level 0 is called
+``independent``, level B ``all_shared``.
 """
 
 from collections.abc import Iterator
@@ -57,7 +57,7 @@ class Tree:
 
     @property
     def shared_blocks(self) -> int:
-        """How many blocks all tasks share; they are the first ones."""
+        """Number of blocks shared by all tasks, counted from the image."""
         return sum(len(partition) == 1 for partition in self.partitions)
 
     @property
@@ -67,12 +67,12 @@ class Tree:
 
     @property
     def is_level(self) -> bool:
-        """Whether the tasks part all at once, so that the tree is a sharing level."""
+        """Whether all tasks split at the same block, so that the tree is a sharing level."""
         return all(len(partition) in (1, self.tasks) for partition in self.partitions)
 
     @property
     def name(self) -> str:
-        """``independent``, ``share1`` .., ``all_shared``, or ``tree<index>`` for a tree that is no level."""
+        """``independent``, ``share1`` .., ``all_shared``, or ``tree<index>`` for other trees."""
         if not self.is_level:
             return f"tree{all_trees(self.tasks, self.blocks).index(self)}"
         # With one task every tree is the same chain of blocks.
@@ -80,7 +80,7 @@ class Tree:
         return names.get(self.shared_blocks, f"share{self.shared_blocks}")
 
     def group_of(self, task: int, block: int) -> Group:
-        """The tasks that share `block` with `task`, itself included."""
+        """The tasks that share `block` with `task`, including itself."""
         return next(group for group in self.partitions[block] if task in group)
 
     def __str__(self) -> str:
@@ -88,7 +88,7 @@ class Tree:
 
 
 def level(tasks: int, shared: int, blocks: int = BLOCKS) -> Tree:
-    """The tree whose first `shared` blocks are shared by all tasks and whose others by none."""
+    """The tree whose first `shared` blocks are shared by all tasks and whose other blocks are not shared."""
     if not is_whole(shared, 0) or shared > blocks:
         raise UsageError(f"sharing.shared_blocks={shown(shared)}: expected 0 (independent) to {blocks} (all shared)")
     together: Partition = (tuple(range(tasks)),)
@@ -169,7 +169,7 @@ def _refines(finer: Partition, coarser: Partition) -> bool:
 
 
 def picture(tree: Tree, names: tuple[str, ...]) -> str:
-    """A drawing of T lines: one row a task, a dot for each block copy at the task that leads its group."""
+    """A drawing of T lines: one row per task, with a dot for each block copy at the first task of its group."""
     width = max(map(len, names))
     rows = []
     for task, name in enumerate(names):

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from mtlbench.errors import UsageError
 from mtlbench.extras import library
-from mtlbench.identity import decisive, plain
+from mtlbench.identity import as_json, without_neutral
 from mtlbench.models.backbone import Backbone, Head
 from mtlbench.models.inputs import CONVENTIONS, Convention, convention
 from mtlbench.models.levels import EXTRA, Level, create, cut
@@ -66,8 +66,8 @@ class TimmBackbone(Backbone):
 
     def options(self) -> dict[str, Any]:
         """Weights count by what is in them, not by where they lie."""
-        return decisive(
-            {"trunk": self.trunk, "weights": self.weights, "img_size": plain(self.img_size), "width": self.width}
+        return without_neutral(
+            {"trunk": self.trunk, "weights": self.weights, "img_size": as_json(self.img_size), "width": self.width}
         )
 
     def identity(self) -> dict[str, Any]:

@@ -1,8 +1,8 @@
 """Checkpoints of TreeMTL (arXiv 2203.05092) and of the published code of arXiv 2305.12066, as `deeplab_resnet34`.
 
 Such a file is a dict with a state dict and a *layout*: for each of 17 layers (the stem and 16 residual units) the sets
-of tasks that share a copy. Copies are numbered through all layers, in a layer in the order of its sets; tasks are
-numbered in the order of the heads. Copy by copy and head by head, the n-th tensor of theirs is the n-th of ours.
+of tasks that share a copy. Copies are numbered over all layers, within a layer in the order of its sets; tasks are
+numbered in the order of the heads. For each copy and head, their n-th tensor corresponds to our n-th.
 
 Their images are BGR on a 0..255 scale minus a mean, as in `TreeModel`. Their normals of NYUv2 were read as BGR too and
 so trained as (z, y, x); ours are (x, y, z), so these outputs are reversed. Those of Taskonomy are as ours.
@@ -32,7 +32,7 @@ NAMES = {
     "keypoints2d": KEYPOINTS2D,
     "edge_texture": EDGE_TEXTURE,
 }
-"""Task of theirs -> task of ours."""
+"""Their task name -> ours."""
 
 ONLY_TASKONOMY = (KEYPOINTS2D, EDGE_TEXTURE)
 COPY = re.compile(r"backbone\.mtl_blocks\.(\d{1,6})\.(residual_block|compute_nodes)\.")
@@ -41,24 +41,24 @@ LAST_LAYER = re.compile(rf"heads\.{NORMALS}\.branches\.\d+\.6\.(weight|bias)")
 
 
 class Layout(Inert):
-    """Stands for their `main.layout.Layout`."""
+    """Stub for their `main.layout.Layout`."""
 
 
 STUBS: tuple[tuple[type, str], ...] = ((Layout, "main.layout.Layout"),)
 
 
 def is_treemtl(tensors: Mapping[str, Tensor]) -> bool:
-    """Whether the names are those of a model of TreeMTL."""
+    """Whether these are tensor names of a TreeMTL model."""
     return any(name.startswith("backbone.mtl_blocks.") for name in tensors)
 
 
 @dataclass(frozen=True)
 class TreeMTL:
-    """What such a file holds.
+    """The content of such a file.
 
     Attributes:
         path: of the file.
-        heads: task of ours -> the tensors of its head, in the order of theirs.
+        heads: our task -> the tensors of its head, in their order.
         copies: the tensors of each copy.
         layers: of each layer its groups, in the order of its copies; tasks by our names.
     """
@@ -75,7 +75,7 @@ class TreeMTL:
             order: names of the tasks that the dataset has, which number them.
 
         Raises:
-            CheckpointError: they are others, or the tasks part inside of a block.
+            CheckpointError: the tasks differ, or they split inside a block.
         """
         if set(order) != self.heads.keys():
             raise CheckpointError(
@@ -138,15 +138,15 @@ class TreeMTL:
 
 
 def parse(path: object, tensors: Mapping[str, Tensor], layout: object) -> TreeMTL:
-    """What the tensors and the layout of a file say.
+    """Parse the tensors and the layout of a file.
 
     Args:
         path: for messages.
-        tensors: name of theirs -> tensor.
-        layout: as the file has it. Without one the names alone tell the tree only where all tasks share everything.
+        tensors: their name -> tensor.
+        layout: as in the file. Without a layout, the tree is known from the names only if all tasks share everything.
 
     Raises:
-        CheckpointError: they do not belong together, or are not of a ResNet34.
+        CheckpointError: they do not match, or are not of a ResNet34.
     """
     heads: dict[str, list[Tensor]] = {}
     copies: dict[int, list[Tensor]] = {}
@@ -170,11 +170,11 @@ def parse(path: object, tensors: Mapping[str, Tensor], layout: object) -> TreeMT
 
 
 def _layers(path: str, layout: object, tasks: tuple[str, ...], copies: int) -> list[list[tuple[str, ...]]]:
-    """Of each layer the groups of tasks, in the order of the file."""
+    """The groups of tasks of each layer, in the order of the file."""
     if layout is None:
         if copies != CUTS[-1]:
             raise CheckpointError(
-                f"{path}: {copies} blocks but no layout, so nobody knows which tasks share which; expected the file "
+                f"{path}: {copies} blocks but no layout, so it is unknown which tasks share which; expected the file "
                 "as TreeMTL saves it, with 'layout' beside 'state_dict'"
             )
         return [[tasks]] * copies
@@ -194,7 +194,7 @@ def _layers(path: str, layout: object, tasks: tuple[str, ...], copies: int) -> l
 
 
 def _groups(layer: object, tasks: int) -> bool:
-    """Whether it is a list of sets of whole numbers, and a short one."""
+    """Whether it is a short list of sets of integers."""
     return (
         isinstance(layer, list)
         and len(layer) <= tasks

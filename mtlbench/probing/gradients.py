@@ -5,16 +5,16 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from mtlbench.engine.evaluate import GREY
+from mtlbench.constants import GREY_LEVELS
 from mtlbench.errors import ModelError
 from mtlbench.probing.finding import Finding, each
 from mtlbench.probing.subject import Subject
 from mtlbench.tasks import Task
 
-HALF = 0.5 / GREY
+HALF = 0.5 / GREY_LEVELS
 """Half a grey level: far enough that rounding to grey levels shows, near enough for a derivative."""
 
-FAR = 4 / GREY
+FAR = 4 / GREY_LEVELS
 
 FEW = 4
 """Images of each task; more are not looked at."""

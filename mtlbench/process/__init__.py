@@ -1,1 +1,1 @@
-"""What one process does to stay alive and heard: signals, streams, the watch over hangs, progress. Knows no result."""
+"""Process management: signals, streams, detection of hangs, progress callbacks. Independent of results."""

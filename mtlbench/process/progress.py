@@ -1,9 +1,9 @@
-"""How long work reports how far it is. Who shows it, and how, is up to the caller (`report/terminal.py`)."""
+"""The progress callback of long work. The caller decides how to show it (`report/terminal.py`)."""
 
 from collections.abc import Callable
 
 Progress = Callable[[int, int, str], None]
-"""(done, total, note): units of work done so far, all of them (0: nobody knows), a few words such as the loss."""
+"""(done, total, note): units of work done so far, their total number (0: unknown), a short note such as the loss."""
 
 
 def silent(done: int, total: int, note: str) -> None:

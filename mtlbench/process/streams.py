@@ -1,7 +1,7 @@
-"""stdout and stderr that may be closed, full, gone or short of letters: what cannot be shown must not cost results.
+"""stdout and stderr may be closed, full or disconnected, or lack characters: a failure to print must not lose results.
 
-No error of theirs leaves `guarded`, and none changes the exit status, which tells of the work. A reader that has gone
-has seen what it wanted; where a full disk has lost some of the output, `close` says so on stderr.
+Their errors do not leave `guarded` and do not change the exit status, which reports on the work only. A reader that
+closed its pipe needs no warning; if a full disk lost some of the output, `close` says so on stderr.
 """
 
 import codecs
@@ -16,18 +16,18 @@ from typing import Any, TextIO
 STDOUT = "standard output"
 NAMES = ("stdin", "stdout", "stderr")
 READABLE = "mtlbench.readable"
-"""How `str.encode` treats what an encoding lacks, as the name of a handler of errors."""
+"""Name of the error handler that `str.encode` uses for characters that an encoding lacks."""
 
 IN_ASCII = {"±": "+-", "…": "...", "█": "#", "─": "-", "│": "|", "╰": "`", "●": "o", "▸": ">"}
 _lost: list[OSError] = []
-"""Why stdout lacks something, if it does."""
+"""The errors that lost output on stdout, if any."""
 
 
 def _in_ascii(error: UnicodeError) -> tuple[str | bytes, int]:
     if not isinstance(error, UnicodeEncodeError):
         raise error
     letter = error.object[error.start]
-    if "\udc80" <= letter <= "\udcff":  # a byte of a file name that is no text: as it is
+    if "\udc80" <= letter <= "\udcff":  # an undecodable byte of a file name: unchanged
         return bytes([ord(letter) - 0xDC00]), error.start + 1
     return IN_ASCII.get(letter) or letter.encode("ascii", "backslashreplace").decode(), error.start + 1
 
@@ -36,7 +36,7 @@ codecs.register_error(READABLE, _in_ascii)
 
 
 class _Around:
-    """A stream that raises no `OSError`; the first one goes to `lost`, where there is such a list."""
+    """A stream that raises no `OSError`; the first error is appended to `lost`, if that is a list."""
 
     def __init__(self, stream: TextIO, lost: list[OSError] | None) -> None:
         self._stream, self._lost = stream, lost
@@ -60,7 +60,8 @@ class _Around:
 
     def _failed(self, error: OSError) -> None:
         if error.errno == errno.EPIPE:
-            # Nobody reads any more. Libraries that see it end the process (rich does, with status 1), so none may.
+            # The reader is gone. Libraries that notice it end the process (rich does, with status 1), so hide it from
+            # them.
             _discard(self._stream)
         elif self._lost is not None:
             self._lost.append(error)
@@ -70,8 +71,8 @@ class _Around:
 
 
 def _discard(stream: TextIO) -> None:
-    """From now on, and with what is buffered, `stream` leads nowhere."""
-    with suppress(OSError):  # not every stream has a file
+    """Redirect `stream`, including what is buffered, to the null device."""
+    with suppress(OSError):  # not every stream has a file descriptor
         number = os.open(os.devnull, os.O_WRONLY)
         os.dup2(number, stream.fileno())
         os.close(number)
@@ -79,26 +80,27 @@ def _discard(stream: TextIO) -> None:
 
 
 def reopen() -> None:
-    """Lead those of stdin, stdout and stderr nowhere that are closed (``>&-``).
+    """Redirect those of stdin, stdout and stderr that are closed (``>&-``) to the null device.
 
-    Call it before any file is opened: that would get the number of the closed one, and with it all that is printed.
+    Call it before any file is opened: that file would get the descriptor of the closed stream, and everything printed
+    would go into it.
     """
     for number, name in enumerate(NAMES):
         place: int | str = os.devnull
         try:
             os.fstat(number)
         except OSError:
-            place = os.open(os.devnull, os.O_RDWR)  # gets the lowest number that is free, which is `number`
+            place = os.open(os.devnull, os.O_RDWR)  # gets the lowest free descriptor, which is `number`
             os.set_inheritable(place, True)
         if getattr(sys, name) is None:
-            setattr(sys, name, open(place, "w" if number else "r", encoding="utf-8"))  # noqa: SIM115, PTH123 (a number, for good)
+            setattr(sys, name, open(place, "w" if number else "r", encoding="utf-8"))  # noqa: SIM115, PTH123 (never closed)
 
 
 @contextmanager
 def guarded() -> Iterator[None]:
-    """Inside, neither stdout nor stderr raises anything, and both show in ASCII what their encoding lacks.
+    """Context manager in which stdout and stderr raise no error, and escape in ASCII what their encoding lacks.
 
-    However it is left, by ``sys.exit`` in a library for one, `close` is called.
+    `close` is called on every exit, also when a library calls ``sys.exit``.
     """
     out, err = sys.stdout, sys.stderr
     _lost.clear()
@@ -116,7 +118,7 @@ def guarded() -> Iterator[None]:
 
 
 def close() -> None:
-    """Flush both, so that Python has nothing to flush at exit; say where stdout lacks something."""
+    """Flush both, so that Python has nothing left to flush at exit; report lost output of stdout."""
     _finish(sys.stdout)
     if _lost:
         text = f"mtlbench: {STDOUT}: cannot be written ({_lost[0].strerror}); what was computed is kept"
@@ -132,4 +134,4 @@ def _finish(stream: TextIO) -> None:
     except OSError as error:
         if stream is sys.stdout and error.errno != errno.EPIPE:
             _lost.append(error)
-        _discard(stream)  # or Python would flush it again at exit, and leave with a status of its own
+        _discard(stream)  # otherwise Python flushes it again at exit and sets its own exit status

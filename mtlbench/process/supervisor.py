@@ -1,8 +1,8 @@
-"""A process that only watches: it hears of progress through a pipe, and ends work that stays silent for too long.
+"""The supervisor process: it receives progress through a pipe and kills work that reports none for too long.
 
-With a time-out, a command is two processes: the child does the work; the parent kills it where it hangs, records the
-cells that it was at, and lets another child do the others. Both get the signals of their terminal; one that is sent
-to the parent alone is passed on.
+With a time-out, a command is two processes: the child does the work; the parent kills it if it hangs, records the
+cells that it was computing as failed, and starts another child for the remaining ones. Both receive the signals of
+their terminal; a signal sent to the parent alone is forwarded to the child.
 """
 
 import ctypes
@@ -24,26 +24,26 @@ from mtlbench.storage.failures import write_failure
 
 TICK = 1.0
 GRACE = 10.0
-"""Seconds that Python code gets to react, but not more than the time-out itself, before its process is killed."""
+"""Seconds that Python code has to react before its process is killed; at most the time-out itself."""
 
 SECONDS_TO_STOP = 10
-"""For a child that was asked to stop; it leaves in less, unless it hangs."""
+"""Seconds for a child that was asked to stop; it needs less unless it hangs."""
 
 MOST_READS = 100
-"""For where it hangs; a hang that the signal has ended would tell without end."""
+"""Most reads of the stack dump: if the signal ended the hang, the child would keep writing progress."""
 
 PR_SET_PDEATHSIG = 1
 
 
 class Watch:
-    """What a process tells, and for how long it has been silent.
+    """The state that a process has reported, and for how long it has been silent.
 
-    Time is counted in ticks without a word, not read from a clock: a machine that was suspended, or processes that
-    were stopped by Ctrl-Z, lose one tick.
+    Time is counted in ticks without a message, not read from a clock: when the machine is suspended, or the processes
+    are stopped by Ctrl-Z, at most one tick is miscounted.
     """
 
     def __init__(self) -> None:
-        self.title: str | None = None  # None: it may be silent
+        self.title: str | None = None  # None: no time-out applies
         self.timeout = 0.0
         self.raises = False
         self.store = ""
@@ -56,20 +56,20 @@ class Watch:
         self._rest = b""
 
     def heard(self, data: bytes) -> None:
-        """The process has told something: JSON that says what changes, empty lines, or where it hangs."""
+        """Handle data from the process: JSON with changed attributes, empty lines (progress), or its stack."""
         self.silent = 0.0
         *lines, self._rest = (self._rest + data).split(b"\n")
         for line in filter(None, lines):
             try:
-                told = loads(line)
+                message = loads(line)
             except ValueError:
                 self.stack.append(line.decode(errors="replace"))
             else:
-                self.failed |= told.pop("failed", {})
-                vars(self).update(told)
+                self.failed |= message.pop("failed", {})
+                vars(self).update(message)
 
     def tick(self) -> signal.Signals | None:
-        """A tick has passed without a word; what to send, if anything."""
+        """Count a tick without a message; returns the signal to send, if any."""
         if self.title is None:
             return None
         before, self.silent = self.silent, self.silent + TICK
@@ -78,7 +78,7 @@ class Watch:
         return watchdog.LATE if self.raises and before < self.timeout <= self.silent else None
 
     def record(self) -> None:
-        """The process hung: say so, and record the cells that it was at as failed."""
+        """The process hung: print it, and record the cells that it was computing as failed."""
         assert self.title is not None
         why = watchdog.silence(self.title, self.timeout)
         print(f"mtlbench: {why}", file=sys.stderr, flush=True)
@@ -94,33 +94,33 @@ class Watch:
 
 
 def follow(pipe: int, pid: int) -> tuple[Watch, bool]:
-    """Watch a process until it ends; what it told, and whether it hung and was killed.
+    """Watch a process until it ends; what it reported, and whether it hung and was killed.
 
     Args:
-        pipe: what it tells.
-        pid: its number.
+        pipe: its messages.
+        pid: its process id.
     """
-    told = Watch()
+    observed = Watch()
     while True:
         if _readable(pipe):
             data = os.read(pipe, 1 << 16)
             if not data:
-                return told, False
-            told.heard(data)
+                return observed, False
+            observed.heard(data)
             continue
         state = owner.state(pid)
         if state in owner.DEAD:
-            return told, False  # a worker of its own has kept the pipe open
-        number = None if state in owner.STOPPED else told.tick()
+            return observed, False  # one of its workers has kept the pipe open
+        number = None if state in owner.STOPPED else observed.tick()
         with suppress(ProcessLookupError):
             if number == signal.SIGKILL:
                 os.kill(pid, watchdog.DUMP)
                 for _ in range(MOST_READS):
                     if not _readable(pipe):
                         break
-                    told.heard(os.read(pipe, 1 << 16))
+                    observed.heard(os.read(pipe, 1 << 16))
                 os.kill(pid, signal.SIGKILL)
-                return told, True
+                return observed, True
             if number is not None:
                 os.kill(pid, number)
 
@@ -130,20 +130,20 @@ def _readable(pipe: int) -> bool:
 
 
 def watch(pid: int) -> None:
-    """Watch the process at the other end of stdin, which has nobody to go on after it."""
-    told, hung = follow(0, pid)
+    """Watch the process at the other end of stdin; nothing continues its work if it hangs."""
+    observed, hung = follow(0, pid)
     if hung:
-        told.record()
+        observed.record()
 
 
 def supervise(work: Callable[[], int], stopped: Callable[[int], None]) -> int:
-    """Do `work` in a child process, and in another one what is left of it where that hangs; the exit status.
+    """Run `work` in a child process, and the rest of it in another child if that one hangs; returns the exit status.
 
-    It returns in the child as well, with the status of `work`.
+    It also returns in the child, with the status of `work`.
 
     Args:
-        work: what to do; the handlers of SIGINT and SIGTERM are those of now.
-        stopped: says that a signal has ended the work.
+        work: the work; it runs with the current handlers of SIGINT and SIGTERM.
+        stopped: prints that a signal has ended the work.
     """
     asked: list[int] = []
     while True:
@@ -159,23 +159,23 @@ def supervise(work: Callable[[], int], stopped: Callable[[int], None]) -> int:
         os.close(theirs)
         with _passed_on(child, asked, stopped):
             signal.pthread_sigmask(signal.SIG_SETMASK, mask)
-            told, hung = follow(pipe, child)
+            observed, hung = follow(pipe, child)
             status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
         os.close(pipe)
         if hung:
-            told.record()
-            watchdog.given_up.update(told.failed)
+            observed.record()
+            watchdog.given_up.update(observed.failed)
         if asked and status == -signal.SIGKILL:
             return 128 + asked[0]
         if not hung:
             return status if status >= 0 else _die_of(-status)
-        if not (told.cells and told.go_on):
+        if not (observed.cells and observed.go_on):
             return HungError.status
 
 
 @contextmanager
 def _passed_on(child: int, asked: list[int], stopped: Callable[[int], None]) -> Iterator[None]:
-    """Inside, SIGINT and SIGTERM go to the child; asked twice, or if that takes too long, it is killed."""
+    """Forward SIGINT and SIGTERM to the child; after a second signal, or if it takes too long, the child is killed."""
 
     def stop(number: int, frame: FrameType | None) -> None:
         asked.append(number)
@@ -203,7 +203,7 @@ def _passed_on(child: int, asked: list[int], stopped: Callable[[int], None]) -> 
 
 
 def _die_with(parent: int) -> None:
-    """Be killed when the parent is; elsewhere than on Linux, by the next word that nobody hears."""
+    """Die with the parent; on systems other than Linux, at the next write to the broken pipe."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:
@@ -211,7 +211,7 @@ def _die_with(parent: int) -> None:
 
 
 def _die_of(number: int) -> int:
-    """End by the signal that the child ended by, without a second core dump."""
+    """Terminate by the same signal as the child, without a second core dump."""
     resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
     with suppress(OSError):  # SIGKILL has no handler
         signal.signal(number, signal.SIG_DFL)

@@ -1,7 +1,7 @@
-"""What work tells the process that watches it, so that a hang is noticed.
+"""The messages of a working process to its supervisor, so that a hang is detected.
 
-A library that hangs may hold the interpreter, so that no thread of ours would run: another process watches. See
-`supervisor` for its side.
+A library that hangs may hold the interpreter lock, so that none of our threads would run; therefore another process
+watches. See `supervisor` for the other end.
 """
 
 import faulthandler
@@ -19,30 +19,30 @@ from mtlbench.errors import HungError
 from mtlbench.process.progress import Progress
 
 LATE = signal.SIGALRM
-"""Sent where there was no progress for too long: raises `HungError`, if Python gets to run."""
+"""Sent after too long without progress: raises `HungError`, if the interpreter is able to run."""
 
 DUMP = signal.SIGUSR1
-"""Sent before the end: makes the process write where it hangs, without the interpreter."""
+"""Sent before the kill: makes the process write its stack, without the interpreter."""
 
-Screen = Callable[[str], AbstractContextManager[Progress]]
+ProgressBar = Callable[[str], AbstractContextManager[Progress]]
 """Opens a progress display with a title; see `report.terminal`."""
 
 given_up: dict[str, str] = {}
-"""Cell -> what it is and why it failed, in this very invocation, before this process took over from one that hung."""
+"""Cell -> label and reason, for cells that failed in this invocation before this process replaced one that hung."""
 
 
 class _Link:
     """The pipe to the process that watches this one."""
 
     def __init__(self) -> None:
-        self.pid: int | None = None  # whose link it is: a forked worker is not watched
+        self.pid: int | None = None  # process that owns the link: a forked worker is not watched
         self.pipe = -1
-        self.supervised = False  # by our parent, which goes on without us where we hang
+        self.supervised = False  # by our parent, which starts another child if we hang
         self.watch: dict[str, object] = {"title": None}
 
     def open(self, pipe: int, supervised: bool) -> None:
         self.pid, self.pipe, self.supervised = os.getpid(), pipe, supervised
-        if signal.getsignal(DUMP) == signal.SIG_DFL:  # or it is a launcher's
+        if signal.getsignal(DUMP) == signal.SIG_DFL:  # else it belongs to a launcher
             faulthandler.register(DUMP, file=pipe)
 
     def write(self, data: bytes) -> None:
@@ -52,7 +52,7 @@ class _Link:
             while data:
                 data = data[os.write(self.pipe, data) :]
         except BrokenPipeError:
-            if self.supervised:  # it was killed, and we are nobody's; Linux has killed us before
+            if self.supervised:  # it was killed, so we have no supervisor; on Linux we have already been killed
                 os.kill(self.pid, signal.SIGKILL)
             self.pid = None
 
@@ -64,57 +64,58 @@ _link = _Link()
 
 
 def connect(pipe: int) -> None:
-    """This process is a supervisor's child; `pipe` leads there."""
+    """Mark this process as the child of a supervisor, which reads from `pipe`."""
     _link.open(pipe, supervised=True)
 
 
 def cells(store: Path, labels: Mapping[str, str], go_on: bool) -> None:
-    """Say what is computed from now on.
+    """Report which cells are computed from now on.
 
     Args:
         store: the folder where failures are recorded.
-        labels: cell -> what it is; all of them failed if the work hangs, unless it is `at` one.
-        go_on: whether the others are computed after that.
+        labels: cell -> its label; if the work hangs, all of them have failed, or only the one set by `at`.
+        go_on: whether the remaining cells are computed after a hang.
     """
     _link.tell(store=str(store.absolute()), cells=dict(labels), go_on=go_on, at=None)
 
 
 def at(key: str | None) -> None:
-    """Say which of the cells is computed; None for what all of them need."""
+    """Report which cell is being computed; None for work that all of them need."""
     _link.tell(at=key)
 
 
 def failed(key: str, words: str) -> None:
-    """Say that a cell has failed, so that a process which takes over does not try it again."""
+    """Report that a cell has failed, so that a process which takes over does not try it again."""
     _link.tell(failed={key: words})
 
 
 def silence(title: str, timeout: float) -> str:
-    """What has gone wrong, in words."""
+    """The message about a hang."""
     return f"{title}: no progress for {timeout:g} seconds, the limit set by timeout"
 
 
-def watched(screen: Screen, timeout: float | None) -> Screen:
-    """`screen`, under which work that reports no progress for `timeout` seconds raises `HungError`.
+def watched(progress_bar: ProgressBar, timeout: float | None) -> ProgressBar:
+    """`progress_bar`, under which work that reports no progress for `timeout` seconds raises `HungError`.
 
-    Where not even an exception gets through, the process is killed, and what it was at is recorded as failed.
+    If the exception cannot be raised, the process is killed and the cells that it was computing are recorded as
+    failed.
 
     Args:
-        screen: shows the progress.
-        timeout: in seconds; None watches nothing.
+        progress_bar: shows the progress.
+        timeout: in seconds; None disables the watch.
     """
     if timeout is None:
-        return screen
+        return progress_bar
 
     @contextmanager
     def open_watched(title: str) -> Iterator[Progress]:
-        with screen(title) as progress, _watch(title, timeout):
+        with progress_bar(title) as progress, _watch(title, timeout):
 
-            def told(done: int, total: int, note: str) -> None:
+            def report(done: int, total: int, note: str) -> None:
                 _link.write(b"\n")
                 progress(done, total, note)
 
-            yield told
+            yield report
 
     return open_watched
 
@@ -122,7 +123,7 @@ def watched(screen: Screen, timeout: float | None) -> Screen:
 @contextmanager
 def _watch(title: str, timeout: float) -> Iterator[None]:
     def late(number: int, frame: FrameType | None) -> None:
-        _link.write(b"\n")  # the work may catch this and go on with something else
+        _link.write(b"\n")  # the work may catch the error and continue with something else
         raise HungError(silence(title, timeout))
 
     if _link.pid != os.getpid():
@@ -138,16 +139,16 @@ def _watch(title: str, timeout: float) -> Iterator[None]:
         _link.watch = outer
         _link.tell(**outer)
         if in_main:
-            # One may be on its way; by default it would end the process.
+            # A late signal may still arrive; by default it would end the process.
             signal.signal(LATE, _nothing if before in (signal.SIG_DFL, None) else before)
 
 
 def _nothing(number: int, frame: FrameType | None) -> None:
-    """Too late to be late."""
+    """Ignore a signal that arrives after the work is done."""
 
 
 def _watcher() -> int:
-    """Start a process that watches this one, which has no supervisor: a launcher's worker, or another program's."""
+    """Start a process that watches this one, if it has no supervisor: a worker of a launcher or another program."""
     theirs, pipe = os.pipe()
     root = str(Path(__file__).resolve().parents[2])
     ours = f"import sys; sys.path.insert(0, {root!r}); import mtlbench; sys.path.pop(0)"
@@ -157,7 +158,7 @@ def _watcher() -> int:
         [sys.executable, "-I", "-c", code],
         os.environ,
         file_actions=[(os.POSIX_SPAWN_DUP2, theirs, 0)],
-        setpgroup=0,  # no Ctrl-C ends it before us
+        setpgroup=0,  # so that Ctrl-C does not end it before us
     )
     os.close(theirs)
     return pipe

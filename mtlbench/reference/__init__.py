@@ -1,7 +1,7 @@
-"""What the reference implementation of arXiv 2305.12066 runs, to reproduce its numbers and to compare the cost with.
+"""The algorithms of the reference implementation of arXiv 2305.12066, to reproduce its numbers and compare costs.
 
-A plugin that comes along: it adds step rules and an objective, and nothing else imports it. APGD and SAGA here see the
-whole batch, so that their numbers change with its size; use those of `attacks.steps` for everything else.
+A bundled plugin: it adds step rules and an objective, and nothing else imports it. Its APGD and SAGA depend on the
+whole batch, so that their numbers change with the batch size; use those of `attacks.steps` for everything else.
 """
 
 from mtlbench.reference.apgd import ReferenceAPGD

@@ -12,7 +12,7 @@ from mtlbench.attacks.steps.base import Step, step_count
 
 
 class ReferenceAPGD(Step):
-    """One score for the whole batch: it decides the best point and the step size of all its images at once.
+    """APGD with one score for the whole batch, which determines the best point and the step size of all images.
 
     Further differences from `APGD`: the step starts at eps / steps, the momentum target is not clipped to the box,
     and the search does not go back to the best point when the step halves.

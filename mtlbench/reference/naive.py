@@ -1,4 +1,4 @@
-"""DGBA as it is usually written: the form that the engine's cost is compared with."""
+"""DGBA as it is usually written: the implementation that the engine's cost is compared with."""
 
 import torch
 from torch import Tensor
@@ -7,7 +7,7 @@ from mtlbench.attacks.objectives import DGBA, Ascent, Losses
 
 
 class NaiveDGBA(DGBA):
-    """One backward per task through a kept graph, parameter gradients left on, one more forward for the score.
+    """One backward per task through a retained graph, with parameter gradients, and one more forward for the score.
 
     The direction is the same as that of `DGBA`. Parameters must require gradients for the comparison to be fair.
     """

@@ -7,8 +7,7 @@ from mtlbench.attacks.ball import Ball
 from mtlbench.attacks.objectives.base import Losses, Objective
 from mtlbench.attacks.objectives.total import Total
 from mtlbench.attacks.steps.base import Step, step_count
-
-GREY = 255.0
+from mtlbench.constants import GREY_LEVELS
 
 
 class ReferenceSAGA(Step):
@@ -27,14 +26,15 @@ class ReferenceSAGA(Step):
     def run(self, losses: Losses, objective: Objective, ball: Ball, start: Tensor) -> Tensor:
         """2 T gradients a step; the last iterate."""
         x, weights = start, None
-        size, unit = ball.eps / self.steps, GREY * len(start)  # its gradients are of batch means, per grey level
+        size = ball.eps / self.steps
+        unit = GREY_LEVELS * len(start)  # its gradients are of batch means, per grey level
         for _ in range(self.steps):
-            parts = objective.parts(losses, x)[0] / unit
+            directions = objective.task_directions(losses, x)[0] / unit
             if weights is None:
-                weights = torch.ones_like(parts)
-            blend = (weights * parts).sum(0)
-            ahead = self.losses.parts(losses, ball.project(x + size * blend.sign()))[0][-1] / unit
-            slope = self.fit * size * GREY * (1 - torch.tanh(self.fit * blend) ** 2)
-            weights = weights + self.rate * len(parts) * ahead * slope * parts
-            x = ball.project(x + size * (weights * parts).sum(0).sign())
+                weights = torch.ones_like(directions)
+            blend = (weights * directions).sum(0)
+            ahead = self.losses.task_directions(losses, ball.project(x + size * blend.sign()))[0][-1] / unit
+            slope = self.fit * size * GREY_LEVELS * (1 - torch.tanh(self.fit * blend) ** 2)
+            weights = weights + self.rate * len(directions) * ahead * slope * directions
+            x = ball.project(x + size * (weights * directions).sum(0).sign())
         return x

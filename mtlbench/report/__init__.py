@@ -7,13 +7,14 @@ from pathlib import Path
 
 import pandas as pd
 
+from mtlbench.constants import NO_ATTACK
 from mtlbench.errors import DamagedCellError, DataError, OldCellError
 from mtlbench.report.caches import provide_caches
 from mtlbench.report.studies import show_study
 from mtlbench.report.tables import may_fail, write_tables
 from mtlbench.report.terminal import MOST_REMARKS, console, show_remarks, show_summary
 from mtlbench.scores import accuracy_lost, tables
-from mtlbench.scores.alarms import alarms, arp_of_cells, checks, numbers_of
+from mtlbench.scores.alarms import alarms, arp_of_cells, checks_frame, numbers_of
 from mtlbench.scores.frame import details, metrics_frame
 from mtlbench.scores.wide import OK
 from mtlbench.storage.outputs import Outputs
@@ -21,21 +22,21 @@ from mtlbench.storage.store import Cell, Store
 from mtlbench.studies import STUDIES, Evidence
 
 HIDDEN = ("split", "fingerprint", "tree", "weights", "options", "climbs_raw")
-"""Columns that tell cells apart but nothing to a reader."""
+"""Columns that distinguish cells but are not informative."""
 
 
 @dataclass
 class Report:
-    """What the store says.
+    """The results in the store.
 
     Attributes:
         outputs: the folder whose store it is.
-        cells: those that it tells of, with their small arrays only.
+        cells: the selected cells, with their small arrays only.
         metrics: the wide frame of these cells.
-        checks: what the alarms are made of, a row per cell.
-        alarms: cell -> what is wrong with it.
-        refused: cells that are damaged or of an older result version; they are in no table.
-        failures: cell -> what it is and why it could not be computed when last tried.
+        checks: the diagnostics from which alarms are derived, a row per cell.
+        alarms: cell -> text of its alarms.
+        refused: errors of cells that are damaged or of an older result version; these are in no table.
+        failures: cell -> description and reason of its last failed computation.
     """
 
     outputs: Outputs
@@ -61,7 +62,7 @@ class Report:
         Args:
             name: of the study.
             scores: the score set that is printed and drawn.
-            unwritten: see `may_fail`; where it holds something already, nothing is written.
+            unwritten: see `may_fail`; if it is not empty, nothing is written.
         """
         found = STUDIES[name](Evidence(self.metrics, self.cells))
         if not unwritten:
@@ -89,9 +90,9 @@ def rebuild(
 ) -> Report:
     """Derive tables from the store and write them to ``outputs/tables``.
 
-    Needs no claim: it may run beside any number of attacks. Where one of them has finished a cell meanwhile and nobody
-    is at work any more, it runs again, so that of several processes that end together the last one writes the tables
-    of all; whoever still is at work writes them later.
+    Needs no claim: it may run in parallel to attacks. If a cell was finished in the meantime and no other process is
+    working, it runs again, so that the last of several processes that end together writes the tables of all cells; a
+    process that is still working writes them later.
 
     Args:
         outputs: the folder whose store it is.
@@ -103,7 +104,7 @@ def rebuild(
     while True:
         before = _present(store, keys)
         found = collect(outputs, paper_batch, keys)
-        if found.cells:  # or the tables would not even have columns
+        if found.cells:  # otherwise the tables would have no columns
             frames = dict(found.tables)
             frames["checks"] = found.checks.drop(columns=[name for name in HIDDEN if name in found.checks])
             with may_fail(unwritten):
@@ -117,27 +118,27 @@ def _present(store: Store, keys: Collection[str] | None) -> set[str]:
 
 
 def collect(outputs: Outputs, paper_batch: int, keys: Collection[str] | None = None) -> Report:
-    """What the store says of the cells called `keys`, of all where None, without writing anything."""
+    """The results of the cells `keys` (None: of all), without writing anything."""
     store = outputs.store
     refused: list[DamagedCellError | OldCellError] = []
     cells: list[Cell] = []
     rows: list[dict[str, object]] = []
 
     def passing() -> Iterator[Cell]:
-        # The arrays of a cell are megabytes: what is not needed any more goes before the next one is read.
+        # The arrays of a cell take megabytes: large ones are released before the next cell is read.
         for cell in store.readable(refused.append, keys):
             yield cell
             rows.append(numbers_of(cell))
             cells.append(cell.light())
 
     metrics = metrics_frame(passing(), paper_batch=paper_batch)
-    numbers = checks(rows)
+    numbers = checks_frame(rows)
     raised = alarms(numbers, arp_of_cells(metrics))
     return Report(outputs, cells, metrics, numbers, raised, refused, store.failures())
 
 
 def show_failures(failures: Collection[str]) -> None:
-    """Print what could not be computed, and why, on stderr."""
+    """Print on stderr which cells could not be computed, and why."""
     if failures:
         out = console(stderr=True)
         out.print(f"\n{len(failures)} cells failed when last tried:")
@@ -145,7 +146,7 @@ def show_failures(failures: Collection[str]) -> None:
 
 
 def show_unwritten(unwritten: Sequence[OSError]) -> None:
-    """Say which folder may not be written to, and why."""
+    """Print which folder is read-only, and why."""
     for error in unwritten[:1]:
         folder = Path(str(error.filename)).parent
         text = f"{folder}: not written ({error.strerror}); what is printed here is in no file"
@@ -153,7 +154,7 @@ def show_unwritten(unwritten: Sequence[OSError]) -> None:
 
 
 def refuse(refused: Sequence[DamagedCellError | OldCellError]) -> None:
-    """Say which stored cells are in no table.
+    """Print which stored cells are in no table.
 
     Raises:
         DataError: one is damaged.
@@ -168,8 +169,8 @@ def refuse(refused: Sequence[DamagedCellError | OldCellError]) -> None:
 
 
 def accuracy_lost_text(outputs: Outputs, key: str) -> str:
-    """How much of the clean accuracy of its cleanly trained counterpart a model lacks; `key` of its clean cell."""
-    clean = [cell for cell in outputs.store.readable(lambda error: None) if cell.identity["attack"] == "none"]
+    """One line: clean accuracy lost against the cleanly trained counterpart; `key` is of the clean cell."""
+    clean = [cell for cell in outputs.store.readable(lambda error: None) if cell.identity["attack"] == NO_ATTACK]
     lost = accuracy_lost(metrics_frame(clean, replicates=0), "clean").xs((key, "standard"), level=("cell", "scores"))
     assert isinstance(lost, pd.DataFrame)
     value, status = float(lost.to_numpy()[0, 0]), str(lost.index.get_level_values("status")[0])

@@ -1,4 +1,4 @@
-"""Where matplotlib and fontconfig keep what they know about fonts, for users without a home that can be written."""
+"""Font caches of matplotlib and fontconfig, for users without a writable home folder."""
 
 import atexit
 import os
@@ -10,7 +10,7 @@ PLACES = {"XDG_CACHE_HOME": ".cache", "XDG_CONFIG_HOME": ".config"}
 
 
 def provide_caches() -> None:
-    """Give matplotlib a temporary folder where it would complain that it has none; call it before the import."""
+    """Give matplotlib a temporary folder if it cannot create its own; call it before the import."""
     if "MPLCONFIGDIR" in os.environ or _home_will_do():
         return
     folder = tempfile.mkdtemp(prefix="mtlbench-")
@@ -19,13 +19,13 @@ def provide_caches() -> None:
 
 
 def _home_will_do() -> bool:
-    """Whether matplotlib can make its folders; tried, because only that tells."""
+    """Whether matplotlib can create its folders, tested by creating them."""
     try:
         for variable, name in PLACES.items():
             folder = Path(os.environ.get(variable) or Path.home() / name) / "matplotlib"
             folder.mkdir(parents=True, exist_ok=True)
             if not os.access(folder, os.W_OK | os.X_OK):
                 return False
-    except (OSError, RuntimeError):  # RuntimeError: nobody knows where the home is
+    except (OSError, RuntimeError):  # RuntimeError: unknown home folder
         return False
     return True

@@ -1,4 +1,4 @@
-"""One number traced to all that made it: `mtlbench report cell=KEY`."""
+"""The provenance of one cell: `mtlbench report cell=KEY`."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -20,7 +20,7 @@ def find(store: Store, wanted: object) -> Cell:
     """
     keys = store.keys()
     found = [key for key in keys if key.startswith(str(wanted))]
-    if not found:  # a weighting may still lie in the file of the search that tried it, see `Store.spread`
+    if not found:  # a weighting may still be stored in the file of its search, see `Store.spread`
         held = [cell for cell in store.readable(lambda error: None) if cell.key.startswith(str(wanted))]
         if len(held) == 1:
             return held[0]
@@ -31,13 +31,13 @@ def find(store: Store, wanted: object) -> Cell:
 
 
 def describe(cell: Cell, metrics: pd.DataFrame, alarm: str | None, store: Store) -> str:
-    """Everything that is known of a cell, as YAML.
+    """Everything known about a cell, as YAML.
 
     Args:
         cell: the cell.
         metrics: wide frame of all cells, see `scores.frame.metrics_frame`.
-        alarm: what is wrong with the cell, if anything.
-        store: where it is.
+        alarm: text of the cell's alarms, or empty.
+        store: the store that holds the cell.
     """
     of_cell = metrics[metrics.index.get_level_values("cell") == cell.key].iloc[:, 0]
     scores: dict[str, Any] = {}

@@ -1,4 +1,4 @@
-"""Terminal views of what `mtlbench data` found."""
+"""Terminal output of `mtlbench data`."""
 
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
@@ -8,7 +8,7 @@ from rich.table import Table
 from mtlbench.report.terminal import console
 from mtlbench.tasks import SEGMENTATION
 
-if TYPE_CHECKING:  # they import torch, of which the report is free
+if TYPE_CHECKING:  # they import torch, which the report must not
     from mtlbench.data.describe import Description
     from mtlbench.data.verify import Verification
 
@@ -16,7 +16,7 @@ BAR = 30
 
 
 def show_verification(name: str, split: str, found: "Verification") -> None:
-    """A summary, every bad file, every oddity."""
+    """Print a summary, every bad file and every oddity."""
     out = console()
     table = Table(title=f"{name}, {split}", title_justify="left")
     for column in (
@@ -41,7 +41,7 @@ def show_verification(name: str, split: str, found: "Verification") -> None:
 
 
 def show_description(found: "Description", left_out: str = "") -> None:
-    """Counts, frequencies of classes and attributes and depths as bars, and what is left out in a line."""
+    """Print counts, frequencies of classes and attributes, depth bars, and a line about omitted files."""
     out = console()
     height, width = found.size
     title = f"[bold]{found.name}, {found.split}[/bold]: {found.images} images of {height}x{width} pixels"
@@ -59,7 +59,7 @@ def show_description(found: "Description", left_out: str = "") -> None:
 
 
 def show_baseline(name: str, rows: Iterable[tuple[str, str, str, float]]) -> None:
-    """Metrics of the best constant prediction: rows of task, metric, unit, value."""
+    """Print metrics of the best constant prediction: rows of task, metric, unit, value."""
     table = Table()
     for column in ("task", "metric", "unit", "best constant"):
         table.add_column(column, justify="right" if column == "best constant" else "left")

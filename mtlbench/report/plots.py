@@ -1,4 +1,4 @@
-"""Figures of studies. Drawn from the tidy tables that stand beside them; nothing is computed here."""
+"""Figures of studies, drawn from their tidy tables; nothing is computed here."""
 
 from collections.abc import Sequence
 from io import BytesIO
@@ -19,12 +19,12 @@ PANEL_INCHES = (4.2, 3.2)
 COLOURS = (
     *("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#7f7f7f", "#000000", "#8c564b", "#bcbd22"),
 )
-"""Okabe and Ito's, which colour-blind readers can tell apart, and two more."""
+"""The colour-blind-safe palette of Okabe and Ito, and two more colours."""
 MARKERS = "osD^vP*Xh<>"
 
 
 def write_plot(plot: Plot, scores: str, folder: Path) -> Path | None:
-    """Draw one score set of a plot as ``<name>.png``; its path, None where there is nothing to draw."""
+    """Draw one score set of a plot as ``<name>.png``; returns its path, or None if there is nothing to draw."""
     frame = plot.frame[(plot.frame["scores"] == scores) & plot.frame[[plot.x, plot.y]].notna().all(axis=1)]
     if frame.empty:
         return None
@@ -40,12 +40,12 @@ def draw(plot: Plot, frame: pd.DataFrame) -> Figure:
     """One panel for each value of the columns in `plot.panel`, one colour for each series."""
     varying = [name for name in plot.panel if frame[name].nunique() > 1]
     panels = list(frame.groupby(varying, sort=False)) if varying else [((), frame)]
-    # What varies fastest, most often eps, stands side by side.
+    # The column that varies fastest, usually eps, is laid out side by side.
     columns = min(frame[varying[-1]].nunique() if len(varying) > 1 else len(panels), MOST_COLUMNS)
     rows = ceil(len(panels) / columns)
     series = list(dict.fromkeys(frame[plot.series]))
     width, height = PANEL_INCHES
-    # Names need more room than numbers; the legend stands below all panels.
+    # Names need more space than numbers; the legend is placed below all panels.
     legend_rows = ceil(len(series) / 4)
     figure = Figure((max(columns * width, 6.5), rows * height + 0.28 * legend_rows + 0.6), layout="constrained")
     axes = figure.subplots(rows, columns, squeeze=False, sharey=plot.kind != "point").ravel()
@@ -101,7 +101,7 @@ def _in_order(part: pd.DataFrame, x: str, errors: np.ndarray | None) -> tuple[pd
 
 
 def _errors(plot: Plot, part: pd.DataFrame) -> np.ndarray | None:
-    """Distances from the value down and up to its interval [2, n]; None where there are none."""
+    """Error bars: distances from the value down and up to its interval [2, n]; None without intervals."""
     if "ci_low" not in part or part[["ci_low", "ci_high"]].isna().any(axis=None):
         return None
     value = part[plot.y]

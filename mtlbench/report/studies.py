@@ -1,4 +1,4 @@
-"""Study tables for the terminal: what is constant goes into a line below, intervals stand behind their values."""
+"""Study tables for the terminal: constant columns move to a line below, intervals follow their values."""
 
 import pandas as pd
 from rich.box import SIMPLE
@@ -26,10 +26,10 @@ KEYS = frozenset(
         *("source", "destination", "objective", "task", "alpha", "method"),
     }
 )
-"""Columns that are left out where they hold one value."""
+"""Columns that are omitted if they are constant."""
 ALWAYS_OUT = ("scores", "shared_blocks", "status")
 WHERE_KNOWN = "shared_path"
-"""Left out where no row has it, as where all results are of before it was measured."""
+"""Omitted if no row has it, as in results from before it was measured."""
 
 
 def show_study(table: Table, scores: str) -> None:
@@ -41,7 +41,7 @@ def show_study(table: Table, scores: str) -> None:
     out = console()
     out.print(f"\n{table.title}")
     if frame.empty:
-        out.print("nothing to show: the cells that it compares are not all there")
+        out.print("nothing to show: some of the cells that it compares are missing")
         return
     constant = [name for name in frame if name in KEYS and frame[name].nunique(dropna=False) == 1 and len(frame) > 1]
     grid = Grid(box=SIMPLE, pad_edge=False)
@@ -57,7 +57,7 @@ def show_study(table: Table, scores: str) -> None:
 
 
 def _side_by_side(texts: dict[str, list[str]]) -> dict[str, list[str]]:
-    """A column for every epsilon, where there is only one value to a row; otherwise `texts` as they are."""
+    """A column for every epsilon if rows have only one value each; otherwise `texts` unchanged."""
     values = [name for name in texts if name not in KEYS]
     if len(values) != 1 or "eps" not in texts:
         return texts
@@ -71,7 +71,7 @@ def _side_by_side(texts: dict[str, list[str]]) -> dict[str, list[str]]:
 
 
 def _texts(frame: pd.DataFrame) -> dict[str, list[str]]:
-    """Column -> texts. An interval joins the column before it as ``value [low, high]``."""
+    """Column -> texts. An interval is merged into the column before it as ``value [low, high]``."""
     texts: dict[str, list[str]] = {}
     last = ""
     for name in map(str, frame):

@@ -14,16 +14,16 @@ LATEX = str.maketrans(
     {character: f"\\{character}" for character in "&%$#_{}"}
     | {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
 )
-"""What has a meaning in LaTeX, and how to print it."""
+"""Special characters of LaTeX -> escaped."""
 
 READ_ONLY = (errno.EACCES, errno.EPERM, errno.EROFS)
 
 
 @contextmanager
 def may_fail(unwritten: list[OSError] | None) -> Iterator[None]:
-    """Inside, an error that says that a folder may not be written to goes to `unwritten`, where there is such a list.
+    """Context manager that appends the error of writing to a read-only folder to `unwritten`, if that is a list.
 
-    A full disk stays an error: who may write wants the files.
+    A full disk is still an error: a user with write access wants the files.
     """
     try:
         yield
@@ -34,7 +34,7 @@ def may_fail(unwritten: list[OSError] | None) -> Iterator[None]:
 
 
 def write_tables(frames: Mapping[str, pd.DataFrame], folder: Path) -> list[Path]:
-    """Write ``<name>.csv`` (full precision), ``.md`` and ``.tex`` (rounded) for each frame; the paths written."""
+    """Write ``<name>.csv`` (full precision), ``.md`` and ``.tex`` (rounded) for each frame; returns the paths."""
     written = []
     for name, frame in frames.items():
         texts = {
@@ -50,7 +50,7 @@ def write_tables(frames: Mapping[str, pd.DataFrame], folder: Path) -> list[Path]
 
 
 def markdown(frame: pd.DataFrame) -> str:
-    """A GitHub table; numbers right-aligned."""
+    """A GitHub-flavoured Markdown table; numbers right-aligned."""
     numeric = [pd.api.types.is_numeric_dtype(frame[column]) for column in frame.columns]
     rule = ["---:" if number else "---" for number in numeric]
     rows = [map(str, frame.columns), rule, *(map(_text, row) for row in frame.itertuples(index=False))]
@@ -58,8 +58,8 @@ def markdown(frame: pd.DataFrame) -> str:
 
 
 def latex(frame: pd.DataFrame) -> str:
-    """A booktabs tabular."""
-    # Written out here because pandas' own takes seconds for the tables of a study.
+    """A LaTeX tabular with booktabs rules."""
+    # Own implementation, because that of pandas takes seconds for the tables of a study.
     rows = [list(map(str, frame.columns)), *(list(map(_text, row)) for row in frame.itertuples(index=False))]
     header, *body = (" & ".join(cell.translate(LATEX) for cell in row) + r" \\" for row in rows)
     top, bottom = f"\\begin{{tabular}}{{{'l' * len(frame.columns)}}}\n\\toprule", "\\bottomrule\n\\end{tabular}\n"

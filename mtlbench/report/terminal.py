@@ -1,4 +1,4 @@
-"""What a person or a cron log sees: progress, tables, messages."""
+"""Terminal and log output: progress, tables, messages."""
 
 import sys
 import time
@@ -27,9 +27,9 @@ NAMES = ("dataset", "model", "training", "seed", "sharing")
 
 
 def console(stderr: bool = False) -> Console:
-    """A console on stdout or stderr, wide where it is not a terminal so that no table is folded in a log.
+    """A console on stdout or stderr, wide if it is no terminal, so that tables are not folded in a log.
 
-    Brackets are printed as they are unless `print` is told ``markup=True``: names of files and cells may hold any.
+    Brackets are printed literally unless `print` gets ``markup=True``: names of files and cells may contain them.
     """
     stream = sys.stderr if stderr else sys.stdout
     width = None if stream.isatty() else WIDTH_WITHOUT_TERMINAL
@@ -37,7 +37,7 @@ def console(stderr: bool = False) -> Console:
 
 
 class _Console(Console):
-    """Replaces what the stream's encoding lacks before a table is laid out, so that columns stay straight."""
+    """Replaces characters that the stream's encoding lacks before a table's layout, so that columns stay aligned."""
 
     def render_str(self, text: str, **options: Any) -> Text:
         treated = getattr(self.file, "errors", None) or "backslashreplace"
@@ -46,17 +46,17 @@ class _Console(Console):
 
 
 @contextmanager
-def screen(title: str) -> Iterator[Progress]:
-    """A progress display on stderr: a live bar on a terminal, a plain line every ten seconds elsewhere.
+def progress_bar(title: str) -> Iterator[Progress]:
+    """A progress bar on stderr: live on a terminal, a line every ten seconds elsewhere.
 
-    Nothing is shown before the first report of progress, so that work already done stays silent.
+    Nothing is shown before the first progress, so that work already done prints nothing.
     """
     with _bar(title) if sys.stderr.isatty() else _lines(title) as progress:
         yield progress
 
 
 class _Note(ProgressColumn):
-    """The words behind the bar, cut off where the terminal ends; everything else keeps its width."""
+    """The note after the bar, truncated at the edge of the terminal; the other columns keep their width."""
 
     def render(self, task: Task) -> Text:
         return Text(f"left  {task.fields['note']}", style="dim", no_wrap=True, overflow="ellipsis")
@@ -97,7 +97,7 @@ def _lines(title: str) -> Iterator[Progress]:
         nonlocal spoken, start
         now = time.monotonic()
         if start is None:
-            start = now, done  # a resumed training starts at its last state, not at 0
+            start = now, done  # a resumed training starts at its saved iteration, not at 0
         if (done < total or not total) and now - spoken < SECONDS_BETWEEN_LINES:
             return
         spoken = now
@@ -125,11 +125,11 @@ class Grid:
 
     Attributes:
         title: what it shows.
-        constants: the names that all rows share, with their values.
-        names: headers of the columns that tell the rows apart.
+        constants: names and values of the identifying columns that all rows share.
+        names: headers of the columns that distinguish the rows.
         epsilons: in grey levels of 255, ascending.
         rows: names of a row -> eps -> text.
-        remarks: why values are undefined or doubtful, each reason once.
+        remarks: reasons for undefined or doubtful values, without duplicates.
     """
 
     title: str
@@ -161,13 +161,13 @@ def arp_grid(frame: pd.DataFrame, scores: str) -> Grid:
 
 
 def _further(frame: pd.DataFrame, first_value: str) -> list[str]:
-    """The columns between those that every table starts with and `first_value`: they tell equal rows apart."""
+    """The columns between `IDENTITY` and `first_value`, which distinguish otherwise equal rows."""
     columns = list(map(str, frame))
     return columns[len(IDENTITY) : columns.index(first_value)]
 
 
 def _best_weightings(frame: pd.DataFrame) -> pd.DataFrame:
-    """Of the weightings that weighted_total tried, only the one with the highest ARP of the run, among its rows."""
+    """The frame with only the weighting of weighted_total that has the highest ARP of the run."""
     tried = frame["attack"] == WEIGHTING
     same = [name for name in IDENTITY if name != "target"]
     best = frame[tried].sort_values("arp_percent", ascending=False, kind="stable").drop_duplicates(same)
@@ -178,7 +178,7 @@ def _best_weightings(frame: pd.DataFrame) -> pd.DataFrame:
 def transferability_grid(frame: pd.DataFrame, scores: str) -> Grid:
     """Rows sharing x source, columns eps: the transferability ratio of each attacked task."""
     frame = frame[(frame["scores"] == scores) & (frame["destination"] == "mean")].copy()
-    # The gain is not shown here, so neither is the reason why it is undefined.
+    # The gain is not shown, so the reason why it is undefined is not shown either.
     frame["status"] = frame["status"].where(~frame["status"].str.startswith("gain undefined"), "ok")
     frame["text"] = list(map(partial(_text, digits=2), frame["ratio"], frame["status"]))
     names = (*NAMES, "source", "step", "steps", *_further(frame, "source"))
@@ -204,7 +204,7 @@ def _grid(frame: pd.DataFrame, names: Sequence[str], title: str) -> Grid:
 
 
 def _stays(frame: pd.DataFrame, name: str) -> bool:
-    """Whether there is something to say in a column of one value."""
+    """Whether a constant column has a value to show."""
     return len(frame) > 0 and frame[name].iloc[0] != ""
 
 
@@ -225,7 +225,7 @@ def _show(grid: Grid) -> None:
 
 
 def show_remarks(out: Console, remarks: Sequence[str]) -> None:
-    """Print why values are undefined or doubtful, a few of the reasons."""
+    """Print a few of the reasons for undefined or doubtful values."""
     for line in remarks[:MOST_REMARKS]:
         out.print(line, markup=False)
     if len(remarks) > MOST_REMARKS:
@@ -233,7 +233,7 @@ def show_remarks(out: Console, remarks: Sequence[str]) -> None:
 
 
 def _blocks(grid: Grid, width: int) -> list[tuple[float, ...]]:
-    """The epsilons, so many at a time that no number is cut off in `width` characters."""
+    """The epsilons in blocks of columns that fit into `width` characters."""
     gap = 3
     left = 2 + sum(max(len(row[i]) for row in (grid.names, *grid.rows)) + gap for i in range(len(grid.names)))
     widest = max((len(text) for texts in grid.rows.values() for text in texts.values()), default=0)

@@ -1,7 +1,7 @@
 """From metrics to relative drops, task damage, ARP and transferability (arXiv 2305.12066).
 
 Everything here takes and returns *wide* frames (see `wide`), except `tables`, which makes the result tables
-from them. Positive is damage. What cannot be computed is NaN, never infinite, and a ``status`` says why.
+from them. Positive values mean damage. An undefined value is NaN, never infinite, and its ``status`` gives the reason.
 """
 
 from mtlbench.scores.accuracy import accuracy_lost

@@ -1,7 +1,7 @@
-"""Alarms that tell a broken attack from a robust model: what each cell's own numbers say against it.
+"""Alarms that distinguish a broken attack from a robust model, from diagnostics of each cell.
 
 Sources: the checks of AutoAttack and RobustBench, and the failures listed by Carlini et al. 2019 (arXiv 1902.06705).
-A NaN always raises an alarm, it is never counted as robust.
+A NaN always raises an alarm and never counts as robust.
 """
 
 from collections.abc import Hashable, Mapping, Sequence
@@ -10,25 +10,23 @@ from itertools import pairwise
 import numpy as np
 import pandas as pd
 
+from mtlbench.constants import NO_ATTACK, SMALLEST_LOSS
 from mtlbench.scores.damage import arp, damage, relative_drops
 from mtlbench.scores.frame import names
 from mtlbench.scores.wide import IDENTITY, SAME_MODEL, levels
 from mtlbench.storage.store import Cell
 
-CLEAN, NOISE = "none", "noise"
+NOISE = "noise"
 MAX_NOT_RISEN = 0.05
-"""More images than this share without a rise of the attacked objective raise an alarm."""
+"""Share of images without a rise of the attacked objective above which an alarm is raised."""
 
 MAX_ZERO_GRADIENT = 0.5
 MAX_SATURATED = 0.1
-"""Share of a task's clean pixels, or images, that cross-entropy cannot push: with 29 % of them an attack lost a fifth
-of its ARP, with 97 % half of it."""
+"""Share of a task's clean pixels or images without a gradient of cross-entropy. With 29 % of them an attack lost a
+fifth of its ARP, with 97 % half of it."""
 
 MAX_OUTSIDE = 1e-3
 """Grey levels; float32 rounding stays below it."""
-
-TINY_LOSS = 1e-8
-"""Where 1 / L would explode: the guard of `attacks.objectives.dgba` acts."""
 
 MAX_FALL = 1.0
 """Percentage points by which ARP may fall from one eps to the next."""
@@ -36,35 +34,35 @@ MAX_FALL = 1.0
 SAME_ATTACK = tuple(n for n in dict.fromkeys((*IDENTITY, *SAME_MODEL)) if n not in ("eps", "scores"))
 
 
-def checks(rows: Sequence[Mapping[str, object]]) -> pd.DataFrame:
-    """A frame of the rows of `numbers_of`, sorted."""
+def checks_frame(rows: Sequence[Mapping[str, object]]) -> pd.DataFrame:
+    """The table of the rows of `numbers_of`, sorted."""
     frame = pd.DataFrame(rows)
     by = [*SAME_ATTACK, "eps", "options"]
     return frame if frame.empty else frame.sort_values(by, kind="stable", ignore_index=True)
 
 
 def numbers_of(cell: Cell) -> dict[str, object]:
-    """Identity of a cell, and the numbers that alarms are made of.
+    """Identity of a cell, and its diagnostics, from which alarms are derived.
 
     ``not_risen`` share of images, ``outside`` grey levels beyond ball or box, ``nonfinite`` share of images
-    with a loss that is no number, ``no_valid_pixel`` share of images that have none for some task, ``tiny_loss`` share
-    of images with a loss above 0 on which the guard of 1 / L acts, ``training_mode``;
-    ``zero_gradient`` and ``nonfinite_gradient`` of the clean images, worst task; ``saturated`` share of their pixels
-    whose logits leave cross-entropy no gradient, worst task, and ``saturated_tasks`` those above the limit (cells of
-    before have neither); ``l2`` (grey levels), ``psnr`` (dB)
-    and ``ssim`` of the perturbation, means over the images; ``gradients_per_image`` is the attack's cost.
+    with a non-finite loss, ``no_valid_pixel`` share of images that lack a valid pixel for some task, ``tiny_loss``
+    share of images with a loss above 0 but below the clamp of 1 / L, ``training_mode``; ``zero_gradient`` and
+    ``nonfinite_gradient`` of the clean images, of the worst task; ``saturated`` share of their pixels whose logits
+    leave cross-entropy no gradient, of the worst task, and ``saturated_tasks`` those above the limit (older cells have
+    neither); ``l2`` (grey levels), ``psnr`` (dB) and ``ssim`` of the perturbation, means over the images;
+    ``gradients_per_image`` is the attack's cost.
     """
     arrays = cell.arrays
     losses = arrays["losses"]
     identity = names(cell)
-    # Cells that differ in an option only, such as a step size, are different attacks.
+    # Cells that differ only in an option, such as a step size, are different attacks.
     row: dict[str, object] = {name: identity.get(name) for name in (*SAME_ATTACK, "norm", "eps", "options")}
     row |= {"cell": cell.key, "nonfinite": float((~np.isfinite(losses)).any(1).mean())}
     row["gradients_per_image"] = cell.provenance.get("gradients_per_image", 0)
-    # A loss of exactly 0 is that of an image without a valid pixel (see `losses`): there is nothing to climb.
+    # A loss of exactly 0 means that an image has no valid pixel (see `losses`), so the attack has nothing to increase.
     empty = losses == 0
     row["no_valid_pixel"] = float(empty.any(1).mean())
-    row["tiny_loss"] = float(((losses < TINY_LOSS) & ~empty).any(1).mean())
+    row["tiny_loss"] = float(((losses < SMALLEST_LOSS) & ~empty).any(1).mean())
     if "rise" in arrays:
         climbed = ~empty[:, _attacked(cell)].all(1)
         row["not_risen"] = float((~(arrays["rise"][climbed] > 0)).mean()) if climbed.any() else 0.0
@@ -89,23 +87,23 @@ def _saturated(cell: Cell) -> dict[str, object]:
 
 
 def _attacked(cell: Cell) -> list[int]:
-    """Columns of the losses of the attacked tasks; all of them where the cell does not name any."""
+    """Columns of the losses of the attacked tasks; all columns if the cell names no tasks."""
     tasks = list(cell.tasks)
     return [tasks.index(name) for name in cell.identity.get("tasks") or tasks] or list(range(len(tasks)))
 
 
 def alarms(numbers: pd.DataFrame, arp: pd.DataFrame) -> dict[str, str]:
-    """Cell -> what is wrong with it; cells without an alarm are left out.
+    """Cell -> text of its alarms; cells without an alarm are left out.
 
     Args:
-        numbers: from `checks`.
+        numbers: from `checks_frame`.
         arp: columns ``cell`` and ``arp_percent``, one row per attacked cell.
     """
     if numbers.empty:
         return {}
     rows = numbers.merge(arp, on="cell", how="left")
     rows = _with_clean(rows)
-    found = {str(row["cell"]): _own(row) for row in rows.to_dict("records") if row["attack"] != CLEAN}
+    found = {str(row["cell"]): _own(row) for row in rows.to_dict("records") if row["attack"] != NO_ATTACK}
     _compare_epsilons(rows, found)
     _compare_noise(rows, found)
     return {cell: "alarm: " + "; ".join(texts) for cell, texts in found.items() if texts}
@@ -115,15 +113,15 @@ OF_CLEAN = ("zero_gradient", "nonfinite_gradient", "saturated", "saturated_tasks
 
 
 def _with_clean(rows: pd.DataFrame) -> pd.DataFrame:
-    """Give attacked cells the gradient numbers of their clean cell."""
+    """Add the gradient diagnostics of their clean cell to attacked cells."""
     on = [name for name in SAME_MODEL if name in rows and name != "scores"]
     gradients = [name for name in OF_CLEAN if name in rows]
-    clean = rows[rows["attack"] == CLEAN][[*on, *gradients]].drop_duplicates(on)
+    clean = rows[rows["attack"] == NO_ATTACK][[*on, *gradients]].drop_duplicates(on)
     return rows.drop(columns=gradients).merge(clean, on=on, how="left")
 
 
 def _own(row: Mapping[Hashable, object]) -> list[str]:
-    """What a cell's own numbers say."""
+    """The alarms from a cell's own diagnostics."""
 
     def share(name: str, above: float) -> float:
         value = row.get(name)
@@ -170,14 +168,14 @@ def _compare_noise(rows: pd.DataFrame, found: dict[str, list[str]]) -> None:
     """Random noise of the same eps must be weaker than every attack."""
     on = [name for name in (*SAME_MODEL, "eps", "norm") if name in rows and name != "scores"]
     noise = rows[rows["attack"] == NOISE][[*on, "arp_percent"]].drop_duplicates(on)
-    attacked = rows[~rows["attack"].isin([CLEAN, NOISE]) & (rows["eps"] > 0)]
+    attacked = rows[~rows["attack"].isin([NO_ATTACK, NOISE]) & (rows["eps"] > 0)]
     for row in attacked.merge(noise, on=on, suffixes=("", "_noise")).to_dict("records"):
         if row["arp_percent_noise"] >= row["arp_percent"]:
             found[row["cell"]].append(f"random noise is as strong ({row['arp_percent_noise']:.1f})")
 
 
 def arp_of_cells(metrics: pd.DataFrame) -> pd.DataFrame:
-    """Columns cell and arp_percent, in the standard scores, of a wide frame of metrics: what `alarms` compares."""
+    """Columns cell and arp_percent, in the standard scores, for `alarms`, from a wide frame of metrics."""
     points = metrics.iloc[:, :1]
     wide = arp(damage(relative_drops(points[points.index.get_level_values("scores") == "standard"])))
     return levels(wide)[["cell"]].assign(arp_percent=wide.iloc[:, 0].to_numpy())

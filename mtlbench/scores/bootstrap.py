@@ -12,16 +12,16 @@ from mtlbench.scores.wide import Block, block
 def bootstrap_weights(n_images: int, replicates: int, seed: int) -> Block:
     """How often each image counts in each replicate: [1 + replicates, n_images], the first row ones.
 
-    The same arguments give the same weights: attacks measured on the same images are resampled together.
+    The weights depend only on the arguments, so attacks on the same images are resampled together.
     """
     drawn = np.random.default_rng(seed).multinomial(n_images, np.full(n_images, 1 / n_images), replicates)
     return np.vstack([np.ones(n_images), drawn])
 
 
 def interval(frame: pd.DataFrame) -> pd.DataFrame:
-    """ci_low and ci_high of each row of a wide frame: the 2.5 and 97.5 percentiles of its replicates.
+    """ci_low and ci_high of each row of a wide frame: the 2.5th and 97.5th percentiles of its replicates.
 
-    NaN without replicates, and where the value itself or a replicate is undefined.
+    NaN without replicates, and if the value or a replicate is undefined.
     """
     values = block(frame)
     bounds = np.full((2, len(values)), np.nan)
@@ -34,15 +34,15 @@ def interval(frame: pd.DataFrame) -> pd.DataFrame:
 def paired_difference(a: pd.DataFrame, b: pd.DataFrame) -> pd.DataFrame:
     """The differences a - b of wide rows over the same images, with intervals and two-sided p-values.
 
-    The p-value is twice the smaller share of replicates on either side of zero; the null counts as one more. With
-    1000 replicates the smallest is 0.002.
+    The p-value is twice the smaller share of replicates on either side of zero, with one added to both counts.
+    With 1000 replicates the smallest is 0.002.
 
     Args:
         a: wide frame.
         b: of the same shape; row i is compared with row i of `a`.
 
     Returns:
-        Columns diff, ci_low, ci_high, p_value, index of `a`; NaN where a value or a replicate is undefined.
+        Columns diff, ci_low, ci_high, p_value, index of `a`; NaN if a value or a replicate is undefined.
 
     Raises:
         ValueError: the two differ in shape.

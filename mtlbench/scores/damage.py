@@ -1,4 +1,4 @@
-"""How much an attack hurts: each metric (relative drop), each task (damage), all of them (ARP)."""
+"""The effect of an attack on each metric (relative drop), each task (damage) and all tasks (ARP)."""
 
 from collections.abc import Sequence
 
@@ -6,12 +6,13 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from mtlbench.constants import NO_ATTACK
 from mtlbench.errors import DataError
 from mtlbench.metrics import METRICS
 from mtlbench.scores.wide import ABOUT_METRIC, OK, SAME_MODEL, Block, block, levels, match, mean_over, with_status
 
 MIN_CLEAN = 1e-6
-"""A drop relative to a smaller clean value is undefined."""
+"""Relative to a smaller clean value, a drop is undefined."""
 
 
 def relative_drops(metrics: pd.DataFrame) -> pd.DataFrame:
@@ -21,7 +22,7 @@ def relative_drops(metrics: pd.DataFrame) -> pd.DataFrame:
     and `SAME_MODEL`.
     """
     drops, _ = drops_and_clean(metrics)
-    return drops[drops.index.get_level_values("attack") != "none"]
+    return drops[drops.index.get_level_values("attack") != NO_ATTACK]
 
 
 def damage(drops: pd.DataFrame) -> pd.DataFrame:
@@ -31,7 +32,7 @@ def damage(drops: pd.DataFrame) -> pd.DataFrame:
 
 
 def arp(damages: pd.DataFrame) -> pd.DataFrame:
-    """ARP of each cell in percent: the mean damage of its tasks, NaN if that of any task is."""
+    """ARP of each cell in percent: the mean damage of its tasks; NaN if the damage of any task is."""
     result = mean_over("task", damages, lambda task, why: f"{task} ({why})", ", ")
     status = result.index.get_level_values("status")
     return with_status(result, (OK if text == OK else f"undefined: {text}" for text in status))
@@ -40,7 +41,7 @@ def arp(damages: pd.DataFrame) -> pd.DataFrame:
 def drops_and_clean(metrics: pd.DataFrame) -> tuple[pd.DataFrame, Block]:
     """Relative drops of all rows, the clean ones included, and the clean values [rows, 1 + R]."""
     keys = levels(metrics)
-    clean = (keys["attack"] == "none") & (keys["eps"] == 0)
+    clean = (keys["attack"] == NO_ATTACK) & (keys["eps"] == 0)
     return drops_from(metrics, clean, [*SAME_MODEL, "task", "metric"], ("clean", "attacked"))
 
 
@@ -52,7 +53,7 @@ def drops_from(
     Args:
         metrics: wide frame.
         reference: which rows are references, bool [rows].
-        on: levels in which, where present, a row and its reference agree.
+        on: levels, if present, in which a row and its reference agree.
         names: what the reference and the row itself are called in a status.
     """
     keys = levels(metrics)

@@ -1,4 +1,4 @@
-"""Stored cells to the wide frame of metrics that `scores` starts from: a row per cell, task, metric and score set."""
+"""From stored cells to the wide frame of metrics: a row per cell, task, metric and score set."""
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
@@ -30,8 +30,8 @@ def metrics_frame(
     """Every metric of every cell in both score sets.
 
     Args:
-        cells: what the store holds; each is let go of before the next one is asked for.
-        replicates: bootstrap samples of the images; the same for all cells with as many images, so that
+        cells: stored cells; each is released before the next one is requested.
+        replicates: bootstrap samples of the images; the same for all cells with the same number of images, so that
             differences between attacks are paired.
         paper_batch: images per batch of the paper's batch means.
         seed: of the bootstrap.
@@ -40,14 +40,14 @@ def metrics_frame(
         A wide frame: index levels `LEVELS` and `METRIC`; columns 0 (the value) to `replicates`.
 
     Raises:
-        DataError: a cell is sound but holds something else than mtlbench computes.
+        DataError: a cell is intact but its content is not what mtlbench computes.
     """
     weights: dict[int, np.ndarray] = {}
     index, rows = [], []
     for cell in cells:
         try:
             images = int(cell.identity["n_images"])
-            if images != len(cell.arrays["losses"]):  # before anything of that size is drawn
+            if images != len(cell.arrays["losses"]):  # before bootstrap weights of that size are drawn
                 raise ValueError(f"{len(cell.arrays['losses'])} losses for {images} images")
             if images not in weights:
                 weights[images] = bootstrap_weights(images, replicates, seed)
@@ -77,7 +77,7 @@ def _values(
 
 
 def _tasks(cell: Cell) -> list[Task]:
-    """The tasks of a cell with their metrics; those of plugins as they are described in it."""
+    """The tasks of a cell with their metrics; metrics of plugins as described in the cell."""
     return [
         Task(name, 0, "", tuple(rebuilt(name, metric, cell.formulas.get(name, {}).get(metric)) for metric in metrics))
         for name, metrics in cell.tasks.items()
@@ -85,14 +85,13 @@ def _tasks(cell: Cell) -> list[Task]:
 
 
 def names(cell: Cell) -> dict[str, Any]:
-    """What a cell is called in tables, and what tells it from others of the same name.
+    """The columns that identify a cell in tables, and those that distinguish cells of the same name.
 
-    ``target`` says which tasks are attacked where it is some of them, and for `weighted` with which weights, as in
-    ``w1/0/2``. ``options`` is what attacks of one name may differ in: a step size, an alpha, restarts, the attacked
-    tasks. ``recipe`` is that of the training, which has more than a name; empty where the weights were given. Both are
-    canonical JSON.
+    ``target`` names the attacked tasks if not all are attacked, and the weights of `weighted`, as in ``w1/0/2``.
+    ``options`` holds everything in which attacks of one name may differ: step size, alpha, restarts, attacked tasks.
+    ``recipe`` holds the options of the training; empty if the weights were given. Both are canonical JSON.
     """
-    defaults = {"precision": "fp32", "model_version": 1, "norm": "linf"}  # an identity does not name them
+    defaults = {"precision": "fp32", "model_version": 1, "norm": "linf"}  # identities omit default values
     identity = {**defaults, **cell.identity, "cell": cell.key}
     attack = {name: cell.identity[name] for name in OPTIONS if cell.identity.get(name)}
     attacked = identity.get("tasks") or ()
@@ -106,7 +105,7 @@ def names(cell: Cell) -> dict[str, Any]:
 
 
 def _recipe(cell: Cell) -> dict[str, Any]:
-    """The training, whatever its seed, and the augmentation; empty where nobody knows."""
+    """The training and augmentation, without the seed; empty if unknown."""
     recipe = cell.provenance.get("recipe")
     if not isinstance(recipe, Mapping):
         return {}
@@ -115,9 +114,9 @@ def _recipe(cell: Cell) -> dict[str, Any]:
 
 
 def details(cell: Cell) -> dict[str, str]:
-    """Everything that may tell a cell from others of the same name, as a reader would call it.
+    """Everything that may distinguish a cell from others of the same name, with readable names.
 
-    Options of objective, step and start, of the training and of the data; and in the end what always tells.
+    Options of objective, step and start, of the training and of the data; last, those that always differ.
     """
     identity, config = cell.identity, cell.provenance.get("config") or {}
     found = spelled_out(identity, _recipe(cell))
@@ -131,7 +130,7 @@ def details(cell: Cell) -> dict[str, str]:
 
 
 def spelled_out(attack: Mapping[str, Any], recipe: Mapping[str, Any]) -> dict[str, str]:
-    """The options of an attack (`OPTIONS`) and of a training (see `names`), as a reader would call them."""
+    """The options of an attack (`OPTIONS`) and of a training (see `names`), with readable names."""
     groups = {
         "": {k: v for k, v in attack.get("objective", {}).items() if k != "name"} | attack.get("starts", {}),
         "step_": {k: v for k, v in attack.get("step_options", {}).items() if k != "steps"},
@@ -143,7 +142,7 @@ def spelled_out(attack: Mapping[str, Any], recipe: Mapping[str, Any]) -> dict[st
 
 
 def _words(value: object) -> str:
-    """A value as on a command line, short."""
+    """A value as on a command line, shortened."""
     if isinstance(value, Mapping):
         return "+".join(f"{name}*{_words(inner)}" for name, inner in value.items())
     if isinstance(value, (list, tuple)):

@@ -1,4 +1,4 @@
-"""Several trainings of one setting to one row: the mean over seeds, with intervals over images and seeds."""
+"""Aggregates trainings with different seeds: the mean over seeds, with intervals over images and seeds."""
 
 import numpy as np
 import pandas as pd
@@ -6,14 +6,14 @@ import pandas as pd
 from mtlbench.scores.wide import OK, Block, block, levels, with_status
 
 PER_SEED = ("seed", "weights", "cell")
-"""Levels in which the trainings of one setting differ."""
+"""Levels in which trainings of the same setting differ."""
 
 
 def over_seeds(frame: pd.DataFrame, seed: int = 0) -> pd.DataFrame:
-    """The mean over seeds of rows that agree in all else.
+    """The mean over seeds of rows that agree in all other levels.
 
-    Replicate r draws images (it always does, see `bootstrap`) and also the seeds, with replacement and alike for all
-    rows with as many seeds: a bootstrap in two stages, in which differences between rows stay paired. With few seeds
+    Replicate r resamples images (see `bootstrap`) and also the seeds, with replacement and identically for all rows
+    with the same number of seeds: a two-stage bootstrap in which differences between rows stay paired. With few seeds
     it understates their spread: the variance of a mean of n seeds comes out too small by the factor (n - 1) / n.
 
     Args:

@@ -13,7 +13,7 @@ from mtlbench.tasks import DEPTH, EDGE_TEXTURE, KEYPOINTS2D, NORMALS, SEGMENTATI
 
 TASK_ORDER = (SEGMENTATION, NORMALS, DEPTH, KEYPOINTS2D, EDGE_TEXTURE)
 ALWAYS_TELL = ("tree", "precision", "model_version", "split", "weights", "fingerprint")
-"""Details that say that cells differ, not in what a reader would call it."""
+"""Details that show that cells differ, but not in which option."""
 
 
 def tables(
@@ -23,13 +23,13 @@ def tables(
 ) -> dict[str, pd.DataFrame]:
     """Tables metrics, damage, arp and transferability from a wide frame of metrics.
 
-    Rows are sorted, whatever the order of the input. Each ends with the key of its cell; where rows would else be
-    equal in all that names them, columns behind `IDENTITY` say in what they differ.
+    Rows are sorted, whatever the order of the input. Each ends with the key of its cell; if rows agree in all
+    identifying columns, further columns after `IDENTITY` show in what they differ.
 
     Args:
         metrics: wide frame.
-        alarms: cell -> text, which goes into the status of ARPs that are defined.
-        details: cell -> everything that may tell it from others, what always does last; see `scores.frame.details`.
+        alarms: cell -> text for the status of defined ARPs.
+        details: cell -> everything that may distinguish it from others, see `scores.frame.details`.
     """
     damages = damage(relative_drops(metrics))
     arps = arp(damages)
@@ -52,11 +52,11 @@ def tables(
 
 
 def distinguishing(keys: pd.DataFrame, details: Mapping[str, Mapping[str, str]]) -> pd.DataFrame:
-    """For each cell (the index) the details in which cells differ that tables would call the same.
+    """For each cell (the index), the details in which cells with equal identifying columns differ.
 
     Args:
         keys: columns `IDENTITY` and ``cell``.
-        details: see `tables`; those of `ALWAYS_TELL` are taken only where the others do not suffice.
+        details: see `tables`; those of `ALWAYS_TELL` are used only if the others do not suffice.
     """
     names = [name for name in IDENTITY if name != "scores"]
     cells = keys[[*names, "cell"]].drop_duplicates("cell").set_index("cell")
@@ -73,7 +73,7 @@ def distinguishing(keys: pd.DataFrame, details: Mapping[str, Mapping[str, str]])
 
 
 def _told_apart(table: pd.DataFrame, more: pd.DataFrame) -> pd.DataFrame:
-    """The table with columns for what else tells its rows apart, and with the keys of the cells last."""
+    """The table with further columns that distinguish its rows, and the keys of the cells last."""
     cells = table.pop("cell")
     for number, name in enumerate(more):
         table.insert(len(IDENTITY) + number, name, more[name].reindex(cells).to_numpy())
@@ -98,7 +98,7 @@ def _percent(frame: pd.DataFrame, name: str, keys: Sequence[str] = (), further: 
 
 
 def _sorted(table: pd.DataFrame, keys: Sequence[str], values: Sequence[str]) -> pd.DataFrame:
-    """The columns of a table in order; rows sorted by cell, those left out included, then by its keys."""
+    """The columns of a table in order; rows sorted by cell identity (including omitted columns), then by `keys`."""
     hidden = [str(name) for name in table if name not in (*IDENTITY, *keys, *values, "status")]
     ordered = table.sort_values([*IDENTITY, *hidden, *keys], key=_rank, kind="stable", ignore_index=True)
     return ordered[[*IDENTITY, *keys, *values, "cell"]]

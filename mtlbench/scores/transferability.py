@@ -1,4 +1,4 @@
-"""How far an attack on one task carries to the others, and how much further when they share blocks.
+"""How much an attack on one task transfers to the others, and the effect of shared blocks on it.
 
 TR(i -> j) = damage of j / damage of i under the attack on i alone; the ratio of i is the mean over j. These
 definitions follow the published summaries of arXiv 2305.12066; the paper's own wording may differ.
@@ -10,11 +10,11 @@ import pandas as pd
 from mtlbench.scores.wide import OK, SHARING, block, levels, match, mean_over
 
 MIN_DAMAGE = 1.0
-"""Percent. The transferability of an attack that damages its own task by less is undefined."""
+"""Percent. Transferability is undefined if an attack damages its own task by less."""
 
 NO_INDEPENDENT = "no independent result"
 MIN_RATIO = 0.01
-"""The gain over an independent model that transfers less is undefined."""
+"""The gain is undefined if the ratio of the independent model is smaller."""
 
 
 def transferability(damages: pd.DataFrame) -> pd.DataFrame:
@@ -34,7 +34,7 @@ def transferability(damages: pd.DataFrame) -> pd.DataFrame:
 def ratios(damages: pd.DataFrame) -> pd.DataFrame:
     """The ratios with their replicates, without gain: a wide frame with the levels source and destination.
 
-    A replicate in which the attack hurts its own task too little is NaN, and with it the interval.
+    A replicate in which the attack damages its own task too little is NaN, and so is the interval.
     """
     single = damages[damages.index.get_level_values("attack") == "single"]
     keys = levels(single).rename(columns={"target": "source", "task": "destination"})
@@ -70,7 +70,7 @@ def _pair_status(
 
 
 def _with_gain(ratios: pd.DataFrame) -> pd.DataFrame:
-    """Add gain_vs_independent; where that alone is undefined, the status says so."""
+    """Add gain_vs_independent; the status says if only the gain is undefined."""
     on = [str(name) for name in ratios if name not in (*SHARING, "ratio", "status")]
     base, found = match(ratios, ratios[ratios["sharing"] == "independent"], on, "ratio")
     reason = np.select(

@@ -1,6 +1,6 @@
 """Wide frames: a row for each cell, task and metric, identified by its index levels.
 
-The columns 0..R are floats: 0 the value itself, 1..R its bootstrap replicates. The index levels of the input
+The columns 0..R are floats: 0 is the value, 1..R its bootstrap replicates. The index levels of the input
 are those of `IDENTITY`, ``task``, ``metric``, ``cell`` (the cell's key: two cells are never averaged), and
 others; those named in `SAME_MODEL` and `SHARING` help to match cells. Derived frames add a level ``status``.
 """
@@ -23,13 +23,13 @@ SAME_MODEL = (
     *("dataset", "split", "fingerprint", "model", "training", "sharing", "tree", "weights", "seed"),
     *("n_images", "scores", "precision", "model_version"),
 )
-"""Levels in which, where present, an attacked cell and its clean cell agree."""
+"""Levels, if present, in which an attacked cell and its clean cell agree."""
 
 SHARING = ("sharing", "shared_blocks", "tree", "weights", "cell")
 """Levels in which a cell and its independent counterpart may differ; in all others they agree."""
 
 ABOUT_METRIC = ("unit", "higher_is_better")
-"""What the levels of a frame of metrics say of a metric; where they are absent it is one of mtlbench's."""
+"""Levels that describe a metric; absent for built-in metrics."""
 SEARCH, WEIGHTING = "weighted_total", "weighted"
 """The attack that takes the best of several weightings per image, and the attack with one of them."""
 
@@ -55,20 +55,20 @@ def with_status(frame: pd.DataFrame, status: Iterable[str]) -> pd.DataFrame:
 
 
 def match(rows: pd.DataFrame, others: pd.DataFrame, on: list[str], value: str) -> tuple[Block, NDArray[np.intp]]:
-    """For each of `rows` the `value` of the first of `others` that agrees in `on`, and how many do."""
+    """For each of `rows`, the `value` of the first of `others` that agrees in `on`, and the number that agree."""
     known = others.groupby(on, dropna=False, sort=False)[value].agg(["first", "size"]).reset_index()
     matched = rows[on].merge(known, how="left", on=on)
     return matched["first"].to_numpy(np.float64), matched["size"].fillna(0).to_numpy(np.intp)
 
 
 def mean_over(level: str, frame: pd.DataFrame, say: Callable[[str, str], str], between: str) -> pd.DataFrame:
-    """The mean of the rows that agree in all levels but `level`: NaN if one of them is.
+    """The mean of the rows that agree in all levels except `level`; NaN if one of them is.
 
     Args:
         level: the level that disappears.
         frame: with the level ``status``.
         say: (value of `level`, status) -> what the new status says of a row whose status is not ok.
-        between: joins what is said of several rows; the same is said once.
+        between: separator of the texts of several rows, without duplicates.
     """
     keys = levels(frame)
     rest = keys.drop(columns=[level, "status"])

@@ -1,1 +1,1 @@
-"""What lies in outputs/ and survives a crash: cells, checkpoints, claims, whole files. Knows no torch and no score."""
+"""The contents of outputs/, which survive a crash: cells, checkpoints, claims, atomic writes. Needs no torch."""

@@ -1,4 +1,4 @@
-"""Reading files that somebody else may have made: sizes first, then memory, and one typed error for every damage."""
+"""Reading untrusted files: the size is checked before memory is allocated, and every defect raises one typed error."""
 
 import json
 import stat
@@ -10,7 +10,7 @@ import yaml
 from mtlbench.errors import DataError, MtlbenchError
 
 MAX_JSON = 500_000_000
-"""Bytes. A list of all images of the largest known dataset takes 200 million."""
+"""Bytes. The list of images of the largest known dataset takes 200 million."""
 
 MAX_YAML = 100_000
 MAX_YAML_DEPTH = 20
@@ -22,7 +22,7 @@ def read_bytes(path: Path, most: int, error: type[MtlbenchError] = DataError) ->
     Args:
         path: the file.
         most: a larger file is refused before any of it is read.
-        error: what to raise.
+        error: the class to raise.
 
     Raises:
         MtlbenchError: `error`: missing, no regular file, unreadable or too large.
@@ -41,7 +41,7 @@ def read_bytes(path: Path, most: int, error: type[MtlbenchError] = DataError) ->
 
 
 def broken_link(path: Path) -> str | None:
-    """What is wrong where `path`, or a folder above it, is a symbolic link that leads nowhere; None elsewhere."""
+    """The message if `path`, or a folder above it, is a broken symbolic link; else None."""
     for part in (path, *path.parents):
         if not part.is_symlink():
             continue
@@ -55,7 +55,7 @@ def broken_link(path: Path) -> str | None:
 
 
 def read_json(path: Path, error: type[MtlbenchError] = DataError, most: int = MAX_JSON) -> object:
-    """The value of a JSON file; raises as `read_bytes`, and where it is not JSON."""
+    """The value of a JSON file; raises like `read_bytes`, and if it is not JSON."""
     try:
         return json.loads(read_bytes(path, most, error))
     except (ValueError, RecursionError) as cause:
@@ -63,12 +63,12 @@ def read_json(path: Path, error: type[MtlbenchError] = DataError, most: int = MA
 
 
 def read_yaml(path: Path, error: type[MtlbenchError] = DataError) -> object:
-    """The value of a small YAML file of plain values.
+    """The value of a small YAML file without tags.
 
-    References (``*name``) are refused: a few lines of them can stand for more values than fit into memory.
+    Aliases (``*name``) are refused: a few lines of them can expand to more values than fit into memory.
 
     Raises:
-        MtlbenchError: `error`, as `read_bytes`, and where it is not YAML of this kind.
+        MtlbenchError: `error`, like `read_bytes`, and if it is not YAML of this kind.
     """
     data = read_bytes(path, MAX_YAML, error)
     try:
@@ -81,7 +81,7 @@ def read_yaml(path: Path, error: type[MtlbenchError] = DataError) -> object:
 
 
 def _yaml_problems(text: str) -> Iterator[str]:
-    """What must not be loaded, found without building a value."""
+    """The reason why a YAML text must not be loaded, found without building values."""
     depth = 0
     for event in yaml.parse(text, yaml.SafeLoader):
         if isinstance(event, yaml.AliasEvent):

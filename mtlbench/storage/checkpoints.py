@@ -1,9 +1,8 @@
-"""Trained models in outputs/checkpoints: their names, and whether one was trained by the recipe asked for.
+"""Trained models in outputs/checkpoints: their names, and whether they were trained with the requested recipe.
 
 A folder ``<dataset>-<model>-<sharing>-<training>-s<seed>`` holds model.safetensors, recipe.yaml (everything that
-decided the weights), clean_metrics.csv, curve.csv and cost.json (time). A model trained by another recipe under the
-same name (other iterations, other rooms) is never mistaken for it: it gets, and keeps, a folder with a hash behind
-the name.
+determined the weights), clean_metrics.csv, curve.csv and cost.json (time). A model of another recipe with the same
+name (other iterations, other rooms) gets its own folder, with a hash as suffix.
 """
 
 import glob
@@ -36,11 +35,11 @@ CHECKSUM = "sha256"
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A folder for one trained model; it may be empty yet.
+    """A folder for one trained model; it may still be empty.
 
     Attributes:
         folder: where its files are.
-        recipe: what decides its weights, as in its recipe.yaml.
+        recipe: what determines its weights, as in its recipe.yaml.
     """
 
     folder: Path
@@ -53,17 +52,17 @@ class Checkpoint:
 
     @property
     def state(self) -> Path:
-        """What an interrupted training continues from."""
+        """The state from which an interrupted training resumes."""
         return self.folder / STATE
 
     @property
     def trained(self) -> bool:
-        """Whether the weights are there."""
+        """Whether the weights exist."""
         return self.weights.is_file()
 
     @property
     def cost(self) -> dict[str, float]:
-        """What the training took, see `training.Curve.cost`; empty where it is not known."""
+        """The cost of the training, see `training.Curve.cost`; empty if unknown."""
         path = self.folder / COST
         if not path.is_file():
             return {}
@@ -76,11 +75,11 @@ class Checkpoint:
         return cost
 
     def write_cost(self, cost: Mapping[str, float]) -> None:
-        """Write what the training took, with a checksum."""
+        """Write the cost of the training, with a checksum."""
         write_atomically(self.folder / COST, json.dumps({**cost, CHECKSUM: checksum(cost)}) + "\n")
 
     def tidy(self) -> None:
-        """Remove the state of a training that was killed after it had written the weights."""
+        """Remove the state left by a training that was killed after it had written the weights."""
         if self.state.exists():
             self.state.unlink(missing_ok=True)
 
@@ -95,28 +94,28 @@ def find(
     recipe: Mapping[str, Any],
     known: Callable[[Mapping[str, Any]], Mapping[str, Any]] = dict,
 ) -> Checkpoint:
-    """The checkpoint called `name` that `recipe` makes, trained or not.
+    """The checkpoint called `name` of `recipe`, trained or not.
 
     Args:
         checkpoints: the folder of all models.
-        name: of the folder, as long as no other recipe has it.
-        recipe: everything that decides the weights.
-        known: a recipe as read, in which a class of a plugin has the name that it declares.
+        name: of the folder, unless another recipe uses it.
+        recipe: everything that determines the weights.
+        known: converts a stored recipe to one with the public names of a plugin's components.
 
     Raises:
-        CheckpointError: a recipe.yaml in the way cannot be read, or is missing beside weights.
+        CheckpointError: an existing recipe.yaml cannot be read, or is missing beside weights.
     """
     plain = json.loads(json.dumps(recipe))
     suffix = hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()[:8]
     first = checkpoints / name
     if (first / WEIGHTS).exists() and not (first / RECIPE).exists():
         raise CheckpointError(
-            f"{first / RECIPE}: missing beside {WEIGHTS}, so nobody knows how these weights were trained; "
+            f"{first / RECIPE}: missing beside {WEIGHTS}, so it is unknown how these weights were trained; "
             "delete the folder to train again, or give the weights themselves: checkpoint=FILE"
         )
     if not (first / RECIPE).is_file() or known(read_recipe(first)) == plain:
         return Checkpoint(first, plain)
-    # Recipes of before schema 3 have suffixes of their own.
+    # Recipes from before schema 3 have different suffixes.
     for folder in sorted(first.parent.glob(f"{glob.escape(name)}-{'[0-9a-f]' * len(suffix)}")):
         if (folder / RECIPE).is_file() and known(read_recipe(folder)) == plain:
             return Checkpoint(folder, plain)
@@ -124,7 +123,7 @@ def find(
 
 
 def read_recipe(folder: Path) -> dict[str, Any]:
-    """What recipe.yaml in `folder` says, in the form of today; empty where it holds something else.
+    """The recipe in `folder`, in the current format; empty if the file holds something else.
 
     Raises:
         CheckpointError: it cannot be read.

@@ -1,15 +1,15 @@
-"""Claims: who computes what, among all processes that share an outputs folder.
+"""Claims: locks among all processes that share an outputs folder, so that nothing is computed twice.
 
-The claim on a path is a folder ``.<name>.claim`` beside it that holds one file, named by its owner. Nothing but rename
-is needed of the file system, so it works where locks do not (NFS):
+The claim on a path is a folder ``.<name>.claim`` beside it that holds one file, named by its owner. The file system
+only needs to support rename, so claims work where file locks do not (NFS):
 
-- it is taken by renaming a prepared folder to that name, which fails while the folder there holds a file;
-- a dead owner's is taken over by renaming the file inside from the old owner's name to one's own: one of many wins;
+- it is taken by renaming a prepared folder to that name, which fails while a folder with a file exists there;
+- a dead owner's claim is taken over by renaming its file to the new owner's name: only one process succeeds;
 - it is released by removing the file, then the folder.
 
-An owner on this machine is dead when its process is; one that is only stopped is not. Whether an owner elsewhere (on
-another machine, in another container, before a reboot) lives is seen by its file, which it touches every few seconds:
-when that is older than `LEASE` seconds by the clock of the file system (`files.dead`), the claim may be taken over.
+An owner on this machine is dead if its process is; a stopped process is alive. An owner elsewhere (on another machine,
+in another container, before a reboot) touches its file every few seconds: if that is older than `LEASE` seconds by the
+clock of the file system (`files.dead`), the claim may be taken over.
 """
 
 import errno
@@ -39,9 +39,9 @@ def _claimed_path(claim: Path) -> Path:
 
 
 def take(path: Path) -> str | None:
-    """Claim `path`; None where it is ours now, otherwise the name of the owner in the way.
+    """Claim `path`; returns None on success, otherwise the name of the current owner.
 
-    A claim that this process holds already is in the way too.
+    A claim that this process already holds cannot be taken again.
     """
     folder, me = claim_of(path), owner.me()
     folder.parent.mkdir(parents=True, exist_ok=True)
@@ -50,20 +50,20 @@ def take(path: Path) -> str | None:
             return None
         other = _owner_of(folder)
         if other is None:
-            continue  # released in this moment
+            continue  # released just now
         if not dead(other, folder / other, LEASE, folder.parent):
             return other
         try:
             (folder / other).rename(folder / me)
         except FileNotFoundError:
-            continue  # somebody else was faster
+            continue  # another process was faster
         sync(folder)
         _beating.add(folder / me)
         return None
 
 
 def release(path: Path) -> None:
-    """Give up the claim on `path`; nothing happens where it is not ours."""
+    """Release the claim on `path`; nothing happens if another process holds it."""
     folder = claim_of(path)
     mine = folder / owner.me()
     _beating.discard(mine)
@@ -71,21 +71,21 @@ def release(path: Path) -> None:
         mine.unlink()
         folder.rmdir()
     except OSError:
-        # Taken over by somebody who thought us dead, or taken by somebody between the two steps.
+        # Another process took it over, considering us dead, or took it between the two steps.
         return
 
 
 def held(path: Path) -> bool:
-    """Whether the claim on `path` is ours."""
+    """Whether this process holds the claim on `path`."""
     return (claim_of(path) / owner.me()).exists()
 
 
 @contextmanager
 def claimed(path: Path, what: str) -> Iterator[None]:
-    """Hold the claim on `path` inside.
+    """Context manager that holds the claim on `path`.
 
     Raises:
-        BusyError: somebody else holds it; the message says who and names `what`.
+        BusyError: another process holds it; the message names the process and `what`.
     """
     other = take(path)
     if other is not None:
@@ -107,7 +107,7 @@ def remove_dead_claims(folder: Path) -> None:
 
 
 def others_at_work(folder: Path) -> bool:
-    """Whether somebody else who may live holds a claim in `folder`."""
+    """Whether another process that may be alive holds a claim in `folder`."""
     owners = ((claim, _owner_of(claim)) for claim in folder.glob(".*.claim"))
     return any(
         name not in (None, owner.me()) and not dead(name, claim / name, LEASE, folder) for claim, name in owners
@@ -115,13 +115,13 @@ def others_at_work(folder: Path) -> bool:
 
 
 def _create(folder: Path, me: str) -> bool:
-    """Make the claim `folder` with our file inside, in one step; False where it is there."""
+    """Make the claim `folder` with our file inside, atomically; False if it exists."""
     new = temporary(folder)
     try:
         new.mkdir(exist_ok=True)
         (new / me).touch()
         touch(new / me)
-        # A folder can be renamed to the name of an empty one, never of one that holds something.
+        # A folder can be renamed to the name of an empty folder, never to that of a non-empty one.
         new.rename(folder)
     except OSError as error:
         if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
@@ -142,10 +142,10 @@ def _owner_of(folder: Path) -> str | None:
 
 
 class _Heart:
-    """Touches the claims of this process, so that other machines see that it lives."""
+    """Touches the claims of this process, so that other machines see that it is alive."""
 
     def __init__(self) -> None:
-        self.files: set[Path] = set()  # changed in single steps only: a signal may come at any moment
+        self.files: set[Path] = set()  # changed by single operations only: a signal may arrive at any moment
         self.pid: int | None = None
 
     def add(self, file: Path) -> None:
@@ -166,7 +166,7 @@ class _Heart:
                 except FileNotFoundError:  # taken over
                     self.discard(file)
                 except OSError:
-                    continue  # a server that is away may come back
+                    continue  # an unreachable server may come back
 
 
 _beating = _Heart()

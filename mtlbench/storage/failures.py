@@ -9,7 +9,7 @@ from mtlbench.storage.files import write_atomically
 
 
 def failure_path(store: Path, key: str) -> Path:
-    """Where the record of a cell belongs in the folder `store`."""
+    """The path of a cell's failure record in the folder `store`."""
     return store / "failures" / f"{key}.json"
 
 
@@ -21,7 +21,7 @@ def write_failure(
     Args:
         store: the folder of the store.
         key: of the cell.
-        label: what the cell is, in words.
+        label: the cell's description.
         reason: one line.
         traceback: where it happened.
         origin: the configuration, versions and machine.

@@ -1,4 +1,4 @@
-"""Files that are whole or absent, whatever moment the machine dies."""
+"""Atomic writes: files are complete or absent, even after a crash."""
 
 import hashlib
 import json
@@ -11,16 +11,16 @@ from mtlbench.storage import owner
 
 TEMPORARY = ".tmp"
 ABANDONED = 24 * 3600.0
-"""Seconds after which what a process of elsewhere has not touched is taken for left by a dead one."""
+"""Seconds without a touch after which a process on another machine is considered dead."""
 
 
 def write_atomically(path: Path, content: bytes | str) -> None:
-    """Write `content` to `path` as temporary file, fsync, rename, fsync of the folder.
+    """Write `content` to `path`: temporary file, fsync, rename, fsync of the folder.
 
     A reader sees the old file or the new one. A killed writer leaves a `temporary` behind; see `remove_leftovers`.
 
     Raises:
-        OSError: with `path` as its file name, whatever failed; a full disk, for one, does not name a file itself.
+        OSError: with `path` as its file name, which some errors, such as a full disk, do not set.
     """
     data = content.encode() if isinstance(content, str) else content
     try:
@@ -41,15 +41,15 @@ def write_atomically(path: Path, content: bytes | str) -> None:
 
 
 def temporary(path: Path) -> Path:
-    """A name beside `path` that no other process uses and that tells whose it is."""
+    """A temporary path beside `path` that contains the name of its owner, so that no other process uses it."""
     return path.with_name(f".{path.name}.{owner.me()}{TEMPORARY}")
 
 
 def dead(name: str, path: Path, silence: float, folder: Path) -> bool:
-    """Whether the process called `name` is dead. Every decision about what another process holds or left is made here.
+    """Whether the process called `name` is dead. Every decision about claims and leftovers of others is made here.
 
-    Where this machine cannot know (another one, another boot, another container), it is dead if it has not touched
-    `path` for longer than `silence` seconds by the clock of the file system, which a file touched in `folder` tells.
+    If this machine cannot know (another machine, boot or container), the process counts as dead if it has not touched
+    `path` for longer than `silence` seconds by the clock of the file system, read by touching a file in `folder`.
     """
     lives = owner.alive(name)
     if lives is not None:
@@ -60,17 +60,17 @@ def dead(name: str, path: Path, silence: float, folder: Path) -> bool:
         touch(probe)
         now = _touched(probe)
         last = max(map(_touched, [path, *(path.iterdir() if path.is_dir() else ())]))
-    except OSError:  # gone, or nothing can be written here: nobody knows
+    except OSError:  # gone, or not writable: unknown
         return False
     finally:
         with suppress(OSError):
             probe.unlink()
-    # A clock that was set back counts too: whoever lives touches again, at the time of now.
+    # A time in the future (the clock was set back) counts too: a live process touches the file again.
     return abs(now - last) > silence
 
 
 def touch(path: Path) -> None:
-    """Give a file the time of now by the clock of the file system: a network one takes its server's."""
+    """Set a file's time to now by the clock of the file system: of the server, for a network file system."""
     os.utime(path)
 
 
@@ -81,7 +81,7 @@ def _touched(path: Path) -> float:
 
 
 def sync(folder: Path) -> None:
-    """Make the names in `folder` survive a power cut."""
+    """Make the names in `folder` durable."""
     handle = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(handle)
@@ -97,10 +97,10 @@ def remove_leftovers(folder: Path) -> None:
         if left.is_dir():
             shutil.rmtree(left, ignore_errors=True)
         else:
-            with suppress(OSError):  # another user's, or gone
+            with suppress(OSError):  # owned by another user, or gone
                 left.unlink()
 
 
 def checksum(value: object) -> str:
-    """sha256 of plain values: what a small JSON file says of itself, so that one changed digit is noticed."""
+    """sha256 of JSON values: stored in a small JSON file as its checksum, so that one changed digit is detected."""
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()

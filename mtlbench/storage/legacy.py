@@ -1,15 +1,15 @@
-"""Identities and recipes of before schema 3, which held paths of Python classes and options as they were typed; and
-cells of before schema 4, which held those of weightings.
+"""Identities and recipes from before schema 3, which held import paths and options as typed, and cells from before
+schema 4, which included those of their weightings.
 
-They are brought to the form of today when they are read, so that no result and no model is lost. The tables below are
-what the constructors were at that time; they never change again.
+They are converted to the current format when they are read, so that no result and no model is lost. The tables below
+record the constructors of that time; they must never change.
 """
 
 from collections.abc import Iterator, Mapping
 from math import gcd
 from typing import Any, TypeVar
 
-from mtlbench.identity import decisive, plain
+from mtlbench.identity import as_json, without_neutral
 from mtlbench.options import is_number
 
 T = TypeVar("T")
@@ -41,7 +41,7 @@ CLASSES: dict[str, tuple[str, dict[str, Any]]] = {
 
 
 def cell_identity(old: Mapping[str, Any]) -> dict[str, Any]:
-    """The identity of a cell of schema 1 or 2 in the form of schema 3."""
+    """The identity of a cell of schema 1 or 2 in the format of schema 3."""
     if not old["objective"]:  # a clean cell
         return dict(old)
     options = dict(old["objective"])
@@ -50,7 +50,7 @@ def cell_identity(old: Mapping[str, Any]) -> dict[str, Any]:
     step = _named(old["step_options"])
     return {
         **old,
-        "objective": _named(options) | decisive({"loss_scale": scale or None}),
+        "objective": _named(options) | without_neutral({"loss_scale": scale or None}),
         "step": step.pop("name") if TARGET in old["step_options"] else old["step"],
         "step_options": step,
         "starts": {"restarts": 1, **old.get("starts", {})},
@@ -60,9 +60,9 @@ def cell_identity(old: Mapping[str, Any]) -> dict[str, Any]:
 def cells(
     identity: Mapping[str, Any], provenance: Mapping[str, Any], arrays: Mapping[str, T]
 ) -> Iterator[tuple[Mapping[str, Any], Mapping[str, Any], dict[str, T]]]:
-    """Identity, provenance and arrays of a cell of before schema 4, and of the weightings that it holds.
+    """Identity, provenance and arrays of a cell from before schema 4, and of the weightings that it includes.
 
-    Only those of `weighted_total` held any: arrays whose names began with the weights, ``w1/0/2:depth/abs_sums``.
+    Only cells of `weighted_total` included any: arrays with the weights as prefix, ``w1/0/2:depth/abs_sums``.
     """
     found: dict[str, dict[str, T]] = {"": {}}
     for name, array in arrays.items():
@@ -82,7 +82,7 @@ def cells(
 
 
 def recipe(old: Mapping[str, Any]) -> dict[str, Any]:
-    """What decided the weights of a model, as written beside them before schema 3, in the form of today."""
+    """A recipe written before schema 3, in the current format."""
     if TARGET not in old.get("model", {}):
         return dict(old)
     options = dict(old["model"])
@@ -96,13 +96,13 @@ def recipe(old: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def training(old: Mapping[str, Any]) -> dict[str, Any]:
-    """The options of a training, without those that its other options make idle."""
+    """The options of a training, without those that have no effect given the others."""
     idle = {"save_every"}
     idle |= {"halve_every"} if old["schedule"] != "halve" else set()
     idle |= {"steps"} if old.get("step") == "fgsm" else set()
     idle |= {"step", "steps", "eps"} if old.get("attack") == "none" else set()
     numbers = ("lr", "weight_decay", "eps", "ratio")
-    kept = {name: value for name, value in plain(old).items() if name not in idle}
+    kept = {name: value for name, value in as_json(old).items() if name not in idle}
     kept |= {name: float(kept[name]) for name in numbers if name in kept}
     return kept | {"betas": [float(beta) for beta in old["betas"]]}
 
@@ -113,7 +113,7 @@ def augmentation(old: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def recipe_of_config(config: Mapping[str, Any] | None) -> dict[str, Any] | None:
-    """What a cell of before schema 3 tells of its model's recipe; None where the weights were given."""
+    """The recipe recorded in a cell from before schema 3; None if the weights were given."""
     if not isinstance(config, Mapping) or config.get("checkpoint", "auto") != "auto":
         return None
     dataset = {"settings": {"augment": augmentation(config["dataset"]["augment"])}}
@@ -121,7 +121,7 @@ def recipe_of_config(config: Mapping[str, Any] | None) -> dict[str, Any] | None:
 
 
 def label_of_given(config: Mapping[str, Any] | None) -> dict[str, str]:
-    """What the training of weights that were given must be called: before schema 3 the command line named it."""
+    """The name of the training of given weights: before schema 3 it came from the command line."""
     given = isinstance(config, Mapping) and config.get("checkpoint", "auto") != "auto"
     return {"training": "given"} if given else {}
 
@@ -132,11 +132,11 @@ def _named(node: Mapping[str, Any]) -> dict[str, Any]:
         return dict(node)
     module, _, kind = node[TARGET].rpartition(".")
     if module.partition(".")[0] != "mtlbench":
-        # The class of a plugin is not at hand: its path stands for its name, see `build.identity_of`.
+        # The class of a plugin is not available here: its path replaces its name, see `build.identity_of`.
         return {"name": node[TARGET]} | {key: value for key, value in node.items() if key != TARGET}
     name, defaults = CLASSES[kind]
     options = {key: node.get(key, default) for key, default in defaults.items()}
     if "size" in options and options["size"] is None:
         options["size"] = 1 / options["steps"]
     floats = {key: float(value) for key, value in options.items() if is_number(value) and key not in WHOLE}
-    return {"name": name, **decisive(plain(options | floats))}
+    return {"name": name, **without_neutral(as_json(options | floats))}

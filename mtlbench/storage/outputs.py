@@ -1,4 +1,4 @@
-"""The outputs folder: what lies where in it. Nobody else knows these names."""
+"""The layout of the outputs folder. No other module knows these names."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from mtlbench.storage.store import Store
 
 @dataclass(frozen=True)
 class Outputs:
-    """The folder of everything that is written.
+    """The folder for all output.
 
     Args:
         path: of the folder; it need not exist yet.
@@ -22,7 +22,7 @@ class Outputs:
 
     @staticmethod
     def of(config: Mapping[str, Any]) -> "Outputs":
-        """That of a configuration."""
+        """The outputs folder of a configuration."""
         return Outputs(Path(config["outputs"]))
 
     def __str__(self) -> str:
@@ -30,7 +30,7 @@ class Outputs:
 
     @property
     def store(self) -> Store:
-        """The cells, the truth from which all tables are derived."""
+        """The cells, from which all tables are derived."""
         return Store(self.path / "store")
 
     @property
@@ -45,7 +45,7 @@ class Outputs:
 
     @property
     def fingerprints(self) -> Path:
-        """Hashes of files that were read, so that they are not read again."""
+        """Cached hashes of dataset files, so that they are not read again."""
         return self.datasets / "fingerprints.json"
 
     @property
@@ -55,16 +55,16 @@ class Outputs:
 
     @property
     def plots(self) -> Path:
-        """What studies draw."""
+        """Plots of studies."""
         return self.path / "plots"
 
     @property
     def bench(self) -> Path:
-        """Costs of attack steps."""
+        """Measured costs of attack steps."""
         return self.path / "bench"
 
     def tidy(self) -> None:
-        """Remove what killed runs left; the store does so itself."""
+        """Remove leftovers of killed runs; the store removes its own."""
         for pattern in ("tables", "plots", "checkpoints", "checkpoints/*", "datasets", "runs/*", "runs/*/*"):
             for folder in self.path.glob(pattern):
                 remove_leftovers(folder)

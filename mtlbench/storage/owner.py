@@ -1,7 +1,7 @@
-"""Names of processes, and whether the one behind a name still lives.
+"""Unique names of processes, and whether the process of a name is still alive.
 
-A name holds host, boot, process-id namespace, process id and start time, so that no other process ever has it: neither
-after a reboot, nor in another container of the same host, nor when the system hands out the process id again.
+A name holds host, boot, process-id namespace, process id and start time, so that it is unique even after a reboot, in
+another container of the same host, or when the system reuses the process id.
 """
 
 import os
@@ -12,21 +12,21 @@ from pathlib import Path
 
 NAME = re.compile(r"(?P<host>[A-Za-z0-9-]+)~(?P<boot>\w*)~(?P<space>\d*)~(?P<pid>\d+)~(?P<start>\d*)")
 DEAD, STOPPED = ("Z", "X"), ("T", "t")
-"""States of a process; stopped: by a signal, or by a debugger."""
+"""States of a process; stopped means by a signal or a debugger."""
 
 HIDDEN = ""
 
 
 def me() -> str:
-    """The name of this process; usable in file names, and without a dot, so that it can stand between two."""
+    """The name of this process; usable in file names, and without dots, which separate it from other parts."""
     return "~".join((*_here(), str(os.getpid()), _my_start(os.getpid())))
 
 
 def alive(name: str) -> bool | None:
-    """Whether the process called `name` lives, a stopped one included; None where this machine cannot know."""
+    """Whether the process called `name` is alive (also if stopped); None if this machine cannot know."""
     found = NAME.fullmatch(name)
     if found is None or (found["host"], found["boot"], found["space"]) != _here():
-        # Even our own host after a reboot: two machines may have the same host name.
+        # This includes our own host after a reboot: two machines may have the same host name.
         return None
     start = _start(int(found["pid"]))
     if start == HIDDEN != found["start"]:
@@ -35,7 +35,7 @@ def alive(name: str) -> bool | None:
 
 
 def state(pid: int) -> str:
-    """Whether a process of this machine runs, sleeps, is one of `STOPPED` or `DEAD`; empty where nobody tells."""
+    """The state of a process on this machine, possibly one of `STOPPED` or `DEAD`; empty if unknown."""
     try:
         return _status(pid)[0]
     except OSError:
@@ -43,14 +43,14 @@ def state(pid: int) -> str:
 
 
 def words(name: str) -> str:
-    """A name for people."""
+    """A readable form of a name."""
     found = NAME.fullmatch(name)
     return f"process {found['pid']} on {found['host']}" if found else f"process {name}"
 
 
 @cache
 def _here() -> tuple[str, str, str]:
-    """Host, boot and process-id namespace; empty where the system does not tell."""
+    """Host, boot and process-id namespace; empty if the system does not provide them."""
     host = re.sub(r"[^A-Za-z0-9-]", "-", socket.gethostname()) or "host"
     try:
         boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip().replace("-", "")[:12]
@@ -67,13 +67,13 @@ def _my_start(pid: int) -> str:
 
 
 def _start(pid: int) -> str | None:
-    """When a process started, in ticks since boot; `HIDDEN` where the system does not tell, None where it is dead."""
+    """Start time of a process, in ticks since boot; `HIDDEN` if the system does not provide it, None if it is dead."""
     try:
         fields = _status(pid)
     except ProcessLookupError:
         return None
     except OSError:
-        # Not there, hidden because it is another user's, or we have too many files open.
+        # Missing, hidden because it belongs to another user, or we have too many files open.
         return _start_without_proc(pid)
     return None if fields[0] in DEAD else fields[19]
 
@@ -89,5 +89,5 @@ def _start_without_proc(pid: int) -> str | None:
     except ProcessLookupError:
         return None
     except PermissionError:
-        pass  # another user's
+        pass  # of another user
     return HIDDEN

@@ -1,8 +1,8 @@
 """Results on disk: one file per cell, named by the hash of everything that can change it.
 
 A *cell* is one attack at one epsilon on one model and split. Its file is a NumPy archive of per-image statistics with
-a JSON header; scores are derived from it later and never stored. Files are written whole or not at all, so "done"
-is a fact on disk and a killed run loses only what it had not finished.
+a JSON header; scores are derived from it later and never stored. Files are written atomically, so an existing file is
+a finished cell and a killed run loses only unfinished work.
 """
 
 import hashlib
@@ -31,17 +31,17 @@ from mtlbench.storage.failures import failure_path, write_failure
 from mtlbench.storage.files import remove_leftovers, write_atomically
 
 RESULT_VERSION = 1
-"""Raise it whenever the code would compute other numbers for the same cell."""
+"""Increment it whenever the code computes different numbers for the same cell."""
 
 SCHEMA = 4
-"""Form of the file. Raise it with every change of the form and add the step from the form before to `UPGRADES`."""
+"""Version of the file format. Increment it with every change and add an upgrade to `UPGRADES`."""
 
 DIGITS, OLD_DIGITS = 24, 20
-"""Length of a key. Before schema 3 keys were shorter, so that a file's name tells whether its key is of today."""
+"""Length of a key. Before schema 3 keys were shorter, so the length shows whether a key is a current one."""
 
 
 def _without_paths(header: dict[str, Any]) -> dict[str, Any]:
-    """Before 3 an identity held paths of classes, and nothing said how the weights were trained but the options."""
+    """Before 3 an identity held import paths, and only the options recorded how the weights were trained."""
     config = header["provenance"].get("config")
     identity = legacy.cell_identity(header["identity"]) | legacy.label_of_given(config)
     provenance = {"recipe": legacy.recipe_of_config(config), **header["provenance"]}
@@ -49,19 +49,19 @@ def _without_paths(header: dict[str, Any]) -> dict[str, Any]:
 
 
 UPGRADES: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {
-    # Before 2 a cell did not say of which result version it is, nor which configuration computes it again.
+    # Before 2 a cell recorded neither its result version nor the configuration that reproduces it.
     1: lambda header: {**header, "result_version": 1, "provenance": {"config": None, **header["provenance"]}},
     2: _without_paths,
-    # Before 4 a cell of weighted_total held those of its weightings, see `_unpack`.
+    # Before 4 a cell of weighted_total included those of its weightings, see `_unpack`.
     3: dict,
 }
-"""Schema -> what makes a header of the next one of it; results are never lost to a new form."""
+"""Schema -> function that upgrades a header to the next schema, so that a new format loses no results."""
 
 OLD_NAME = "[0-9a-f]" * OLD_DIGITS + ".npz"
 SMALL_ARRAYS = ("losses", "gradient")
 HEADER = "header"
 MAX_UNPACKED = 2**30
-"""Bytes of all arrays of a cell; the largest known test split takes a twentieth."""
+"""Bytes of all arrays of a cell; the largest known test split needs a twentieth of it."""
 
 UNREADABLE = (
     AttributeError,
@@ -78,7 +78,7 @@ UNREADABLE = (
     zipfile.BadZipFile,
     zlib.error,
 )
-"""What NumPy and zipfile raise on damaged archives, found by flipping their bytes."""
+"""Exceptions that NumPy and zipfile raise on damaged archives, found by flipping bytes."""
 
 
 @dataclass(frozen=True)
@@ -88,9 +88,9 @@ class Cell:
     Attributes:
         identity: everything that can change the result, JSON values only; `key` is its hash.
         provenance: when, where and how it was computed; not part of the key.
-        tasks: what each task is, in order: name, metrics.
+        tasks: task -> names of its metrics, in order.
         arrays: ``<task>/<statistic>`` -> per-image rows [N, k] or pooled [k]; ``losses`` [N, T] and others.
-        formulas: task -> metric -> what it computes, unit and direction, of metrics that are none of mtlbench's.
+        formulas: task -> metric -> definition, unit and direction, for metrics that are not built in.
     """
 
     identity: Mapping[str, Any]
@@ -105,12 +105,12 @@ class Cell:
         return content_key(self.identity)
 
     def light(self) -> "Cell":
-        """The cell with those arrays only that are small: one number per image and task."""
+        """The cell with only the small arrays: one number per image and task."""
         return replace(self, arrays={name: a for name, a in self.arrays.items() if name in SMALL_ARRAYS})
 
 
 def content_key(identity: Mapping[str, Any], version: int | None = None, digits: int = DIGITS) -> str:
-    """First hex digits of the sha256 of the canonical JSON of `identity` and result version (None: today's)."""
+    """First hex digits of the sha256 of the canonical JSON of `identity` and result version (None: current)."""
     version = RESULT_VERSION if version is None else version
     text = json.dumps({"result_version": version, **identity}, sort_keys=True, allow_nan=False)
     return hashlib.sha256(text.encode()).hexdigest()[:digits]
@@ -119,8 +119,8 @@ def content_key(identity: Mapping[str, Any], version: int | None = None, digits:
 class Store:
     """A folder of cells.
 
-    ``partial/`` beside them holds what an interrupted pass had computed of unfinished cells, ``failures/`` why a cell
-    could not be computed, ``corrupt/`` damaged cells that have been computed again.
+    Its subfolder ``partial/`` holds unfinished cells of interrupted passes, ``failures/`` the reasons why cells could
+    not be computed, ``corrupt/`` damaged cells that were recomputed.
 
     Args:
         folder: created on first use.
@@ -130,14 +130,14 @@ class Store:
         self.folder = folder
 
     def path(self, key: str) -> Path:
-        """Where the cell called `key` is or would be; a claim on this path is a claim on computing the cell."""
+        """The path of the cell `key`, existing or not; a claim on this path is the right to compute the cell."""
         return self.folder / f"{key}.npz"
 
     def __contains__(self, key: str) -> bool:
         return self.path(key).is_file()
 
     def save(self, cell: Cell) -> Path:
-        """Write `cell` and remove what was kept until it was done; its path."""
+        """Write `cell` and remove its partial file and failure record; returns its path."""
         path = self.path(cell.key)
         write_atomically(path, _pack(cell, {}))
         self._partial(cell.key).unlink(missing_ok=True)
@@ -148,8 +148,8 @@ class Store:
         """Read one cell.
 
         Raises:
-            DamagedCellError: the file is damaged or not what its name says.
-            OldCellError: other code would compute other numbers today.
+            DamagedCellError: the file is damaged or does not match its name.
+            OldCellError: it is of another result version.
             DataError: it is missing, or of a newer version.
         """
         return _unpack(self.path(key), key)[0][0]
@@ -164,17 +164,17 @@ class Store:
     def readable(
         self, refused: Callable[[DamagedCellError | OldCellError], None], keys: Iterable[str] | None = None
     ) -> Iterator[Cell]:
-        """Every sound cell of today's result version; `refused` is told about each of the others.
+        """Every intact cell of the current result version; the others are reported to the callback `refused`.
 
         Needs no claim and may run beside any number of writers.
 
         Args:
-            refused: called with what is wrong.
-            keys: of the cells to read, as far as they are there; None reads all.
+            refused: callback, called with the error.
+            keys: of the cells to read, if they exist; None reads all.
         """
         known = set()
         wanted = self.keys() if keys is None else sorted(key for key in keys if key in self)
-        for key in sorted(wanted, key=len, reverse=True):  # before the files that hold the same in an old form
+        for key in sorted(wanted, key=len, reverse=True):  # before the files that hold the same cells in an old format
             try:
                 for cell in _unpack(self.path(key), key)[0]:
                     if cell.key not in known:
@@ -185,22 +185,22 @@ class Store:
             except DataError:
                 if key in self:
                     raise
-                # set aside by somebody since we looked
+                # set aside by another process in the meantime
 
     def set_aside(self, key: str) -> Path:
-        """Move a damaged cell out of the way, to be looked at; its new path. Call it with the claim held."""
+        """Move a damaged cell to ``corrupt/``; returns its new path. The caller must hold the claim."""
         aside = self.folder / "corrupt"
         aside.mkdir(parents=True, exist_ok=True)
         free = (path for path in (aside / f"{key}.{number}.npz" for number in count()) if not path.exists())
         return self.path(key).replace(next(free))
 
     def adopt(self, known: Callable[[Mapping[str, Any]], Mapping[str, Any]] = dict) -> int:
-        """Give the cells of before schema 3 the names of today, unfinished ones too; how many there were.
+        """Give cells from before schema 3, also unfinished ones, their current names; returns their number.
 
-        Any number of processes may do it at once. Damaged cells are set aside, those of an older result version stay.
+        Safe to run in several processes at once. Damaged cells are set aside, those of an older result version stay.
 
         Args:
-            known: an identity in which classes of plugins have the names that they declare.
+            known: converts an identity to one with the public names of a plugin's components.
         """
         count = 0
         for path in (*self.folder.glob(OLD_NAME), *(self.folder / "partial").glob(OLD_NAME)):
@@ -223,15 +223,15 @@ class Store:
             except DataError:
                 if path.exists():
                     raise
-                # another process has adopted it since we looked
+                # another process has adopted it in the meantime
         for path in (self.folder / "failures").glob(OLD_NAME.replace("npz", "json")):
-            path.unlink(missing_ok=True)  # of cells that will be tried again under their new name
+            path.unlink(missing_ok=True)  # these cells will be tried again under their new names
         return count
 
     def spread(self, key: str) -> None:
-        """Give every cell that the file of another one holds, as before schema 4, a file of its own.
+        """Write a separate file for every cell that is included in the file of another one, as before schema 4.
 
-        What cannot be read stays as it is.
+        Unreadable files are left unchanged.
         """
         try:
             cell, *others = _unpack(self.path(key), key)[0]
@@ -239,7 +239,7 @@ class Store:
             return
         if others:
             self._save_missing(others)
-            self.save(cell)  # at last: until then the others are found in it
+            self.save(cell)  # last: until then the others are read from this file
 
     def _save_missing(self, cells: Iterable[Cell]) -> int:
         missing = [cell for cell in cells if cell.key not in self]
@@ -248,11 +248,11 @@ class Store:
         return len(missing)
 
     def keep(self, cell: Cell, done: int) -> None:
-        """Write what is known of an unfinished cell: the statistics of its first `done` images."""
+        """Save an unfinished cell: the statistics of its first `done` images."""
         write_atomically(self._partial(cell.key), _pack(cell, {"done": done}))
 
     def kept(self, key: str) -> tuple[Cell, int] | None:
-        """What `keep` wrote; None where there is nothing usable."""
+        """The unfinished cell that `keep` saved, and its number of images; None if there is nothing usable."""
         path = self._partial(key)
         try:
             cells, header = _unpack(path, key)
@@ -262,12 +262,12 @@ class Store:
             return None
 
     def fail(self, key: str, label: str, error: BaseException, origin: Mapping[str, Any]) -> None:
-        """Record why a cell could not be computed; the next `save` of the cell removes the record."""
+        """Record why a cell could not be computed; a later `save` of the cell removes the record."""
         lines = traceback.format_exception(error)
         write_failure(self.folder, key, label, reason(error), "".join(lines), origin)
 
     def failures(self) -> dict[str, str]:
-        """Cell -> its description and why it could not be computed, for all that failed when last tried."""
+        """Cell -> description and reason, for all cells whose last computation failed."""
         found = {}
         for path in sorted((self.folder / "failures").glob("[!.]*.json")):
             if path.stem in self:
@@ -280,7 +280,7 @@ class Store:
         return found
 
     def tidy(self) -> None:
-        """Remove what dead processes left: temporary files, claims, and parts of cells that are done by now."""
+        """Remove leftovers of dead processes: temporary files, claims, and partial files of finished cells."""
         for folder in (self.folder, self.folder / "partial", self.folder / "failures"):
             remove_leftovers(folder)
         remove_dead_claims(self.folder)
@@ -315,11 +315,11 @@ def _pack(cell: Cell, more: Mapping[str, Any]) -> bytes:
 
 
 def _unpack(path: Path, key: str) -> tuple[list[Cell], dict[str, Any]]:
-    """The cell in a file and its whole header, brought to the schema of today; `key` is that of the file's name.
+    """The cell in a file and its header, upgraded to the current schema; `key` is taken from the file's name.
 
-    Behind the cell come those that it holds in a form of before schema 4.
+    The cells that a file from before schema 4 includes follow the first.
     """
-    # What the disk refuses says nothing about the cell: no `DamagedCellError`.
+    # An error of the disk does not mean that the cell is damaged: no `DamagedCellError`.
     content = read_bytes(path, MAX_UNPACKED)
     try:
         header, arrays = _parse(content)
@@ -327,7 +327,7 @@ def _unpack(path: Path, key: str) -> tuple[list[Cell], dict[str, Any]]:
         if schema > SCHEMA:
             raise DataError(f"{path}: of schema {schema}, written by a newer mtlbench; this one reads up to {SCHEMA}")
         version = header.get("result_version", 1)
-        # The name was made of the identity as it stands in the file.
+        # The name is the hash of the identity as stored in the file.
         intact = content_key(header["identity"], version, DIGITS if schema >= 3 else OLD_DIGITS) == key
         intact &= header["sha256"] == _checksum(arrays)
         for old in range(schema, SCHEMA):
@@ -350,7 +350,7 @@ def _cells(header: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> list[
 
 
 def _parse(content: bytes) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-    """Header and arrays of an archive; pickles in it are refused, and sizes are checked before memory is taken."""
+    """Header and arrays of an archive; pickles are refused, and sizes are checked before memory is allocated."""
     with zipfile.ZipFile(io.BytesIO(content)) as archive:
         entries = archive.infolist()
         unpacked = sum(entry.file_size for entry in entries)
@@ -369,7 +369,7 @@ def _parse(content: bytes) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
 
 
 def _array(data: bytes) -> np.ndarray:
-    """The array of a .npy file; NumPy by itself would allocate whatever the header claims."""
+    """The array of a .npy file; NumPy alone would allocate whatever size the header claims."""
     file = io.BytesIO(data)
     if np.lib.format.read_magic(file) != (1, 0):
         raise ValueError("array of an unexpected version")

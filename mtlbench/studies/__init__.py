@@ -1,7 +1,7 @@
-"""Studies: what an experiment of several models and attacks says, one file for each question of arXiv 2305.12066.
+"""Studies evaluate experiments with several models and attacks, one file per question of arXiv 2305.12066.
 
-A study reads the results of an experiment and gives tidy tables and plots; it computes no attack and knows no disk.
-To add one, write a function `Evidence` -> `Study`, name it here, and set ``study`` in a file of conf/experiment.
+A study reads the results of an experiment and gives tidy tables and plots; it runs no attack and does not access the
+disk. To add one, write a function `Evidence` -> `Study`, name it here, and set ``study`` in a file of conf/experiment.
 """
 
 from mtlbench.studies.alpha import alpha

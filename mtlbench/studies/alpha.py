@@ -1,4 +1,4 @@
-"""How strongly should a task's own loss mute it? ARP over the exponent of `power`: 0 is total, 1 is dgba."""
+"""How strongly should a task's own loss down-weight it? ARP over the exponent of `power`: 0 is total, 1 is dgba."""
 
 import json
 
@@ -6,21 +6,23 @@ import numpy as np
 
 from mtlbench.scores import paired_difference
 from mtlbench.scores.wide import OK, block, levels
-from mtlbench.studies.base import MODEL, Evidence, Plot, Study, Table, arranged, tidy, units, way
+from mtlbench.studies.base import MODEL, Evidence, Plot, Study, Table, arranged, attack_settings, tidy, units
 
 
 def alpha(evidence: Evidence) -> Study:
     """ARP for each alpha, its paired difference to alpha 1, and how often each alpha is the best.
 
     `best_share` is the share of bootstrap replicates in which that alpha has the highest ARP of all: one value near 1
-    means that the optimum is known, many small ones that it is flat.
+    means a clear optimum, many small values a flat one.
     """
     arps = evidence.arps[evidence.arps.index.get_level_values("attack") == "power"]
     keys = levels(arps)
     keys["alpha"] = [float(json.loads(options)["objective"]["alpha"]) for options in keys["options"]]
-    keys["way"], keys["units"] = way(keys), units(keys)
+    keys["attack_settings"], keys["units"] = attack_settings(keys), units(keys)
     table = tidy(arps, "arp_percent", alpha=keys["alpha"])
-    for _, group in keys.groupby([*MODEL, "step", "steps", "eps", "way", "units"], dropna=False, sort=False):
+    for _, group in keys.groupby(
+        [*MODEL, "step", "steps", "eps", "attack_settings", "units"], dropna=False, sort=False
+    ):
         rows = group.sort_values("alpha").index
         replicates = block(arps)[rows, 1:]
         if replicates.size and not np.isnan(replicates).any():

@@ -1,4 +1,4 @@
-"""What every study starts from and what it gives: wide frames in, tidy tables and plots to be drawn out."""
+"""Input and output of studies: from wide frames to tidy tables and plot descriptions."""
 
 import json
 from collections.abc import Callable, Mapping, Sequence
@@ -19,26 +19,26 @@ FIRST = (
     *("dataset", "model", "training", "sharing", "shared_blocks", "shared_path", "tree", "attack", "step"),
     *("steps", "eps", "seeds", "n_images", "scores"),
 )
-"""Order of the identifying columns of study tables, where they occur."""
+"""Order of the identifying columns of study tables."""
 
 MODEL = (
     *("dataset", "split", "fingerprint", "model", "training", "sharing", "shared_blocks", "tree"),
     *("seeds", "n_images", "scores", "precision", "recipe"),
 )
-"""Levels that name a model, up to its seeds, and the images and scores it is judged by."""
+"""Levels that identify a model (except its seed), the images and the score set."""
 
 
 NETWORK = ("dataset", "model", "sharing", "tree")
-"""Levels that name a network, whatever its training and its weights."""
+"""Levels that identify a network, independent of its training and weights."""
 
 
 @dataclass(frozen=True)
 class Evidence:
-    """The results that a study looks at.
+    """The results that a study evaluates.
 
     Attributes:
         metrics: wide frame of all metrics, see `scores.frame.metrics_frame`.
-        cells: the stored cells behind it.
+        cells: the stored cells of the frame.
     """
 
     metrics: pd.DataFrame
@@ -46,12 +46,12 @@ class Evidence:
 
     @cached_property
     def damages(self) -> pd.DataFrame:
-        """Damage of each task, wide, one row a seed."""
+        """Damage of each task, a wide frame with one row per seed."""
         return damage(relative_drops(self.metrics))
 
     @cached_property
     def shared_paths(self) -> dict[tuple[str, ...], float]:
-        """Levels `NETWORK` of a model -> its shared path, see `models.measured`; of those where results say one."""
+        """Levels `NETWORK` of a model -> its shared path, see `models.measured`; only where recorded."""
         found: dict[tuple[str, ...], set[float]] = {}
         for cell in self.cells:
             measured = cell.provenance.get("sharing_measured")
@@ -62,7 +62,7 @@ class Evidence:
 
     @cached_property
     def arps(self) -> pd.DataFrame:
-        """ARP, wide, averaged over the seeds."""
+        """ARP, a wide frame averaged over the seeds."""
         return over_seeds(arp(self.damages))
 
 
@@ -77,16 +77,16 @@ class Table:
 
 @dataclass(frozen=True)
 class Plot:
-    """What to draw from a tidy frame; `report.plots` does it.
+    """Description of a plot of a tidy frame; `report.plots` draws it.
 
     Attributes:
         name: of the file.
-        frame: its ``scores`` are filtered when it is drawn.
+        frame: the data; one score set of it is drawn.
         kind: lines over numbers, bars over names, or single points.
-        x: column of the horizontal axis; `y` is the vertical one, with ``<y>_low`` and ``<y>_high`` as error bars
-            where there are such columns, else ci_low and ci_high.
+        x: column of the horizontal axis; `y` is that of the vertical one, with error bars from ``<y>_low`` and
+            ``<y>_high`` if these columns exist, else ci_low and ci_high.
         series: column that gives the colour.
-        panel: columns that split the figure.
+        panel: columns whose values get separate panels.
         title: above all panels.
         labels: of the axes.
         log: logarithmic x axis.
@@ -116,7 +116,7 @@ Analysis = Callable[[Evidence], Study]
 
 
 def tidy(frame: pd.DataFrame, value: str, **more: pd.Series | Sequence[Any]) -> pd.DataFrame:
-    """Levels, value and interval of a wide frame as columns, and further columns; in the order of the frame."""
+    """Levels, value and interval of a wide frame as columns, with further columns, in the order of the frame."""
     table = levels(frame)
     status = table.pop("status") if "status" in table else None
     table[value] = block(frame)[:, 0]
@@ -127,9 +127,9 @@ def tidy(frame: pd.DataFrame, value: str, **more: pd.Series | Sequence[Any]) -> 
 
 
 def arranged(table: pd.DataFrame, keys: Sequence[str], values: Sequence[str]) -> pd.DataFrame:
-    """Rows sorted and columns ordered: those of `FIRST` that are in `keys`, other keys, values, status.
+    """The table with sorted rows and ordered columns: keys in `FIRST`, other keys, values, status.
 
-    Where rows would be equal in all keys, columns behind these say in what they differ.
+    If rows agree in all keys, further columns after the keys show in what they differ.
     """
     ordered = [name for name in FIRST if name in keys] + [name for name in keys if name not in FIRST]
     instead = [name for name in ("shared_path", "shared_blocks") if name in table]
@@ -140,7 +140,7 @@ def arranged(table: pd.DataFrame, keys: Sequence[str], values: Sequence[str]) ->
 
 
 def _differing(rows: pd.DataFrame, keys: Sequence[str]) -> pd.DataFrame:
-    """Options of attack and training, and images, in which rows differ that have the same `keys`."""
+    """Columns for options of attack and training, and images, in which rows with the same `keys` differ."""
     alike = rows.groupby(list(keys), dropna=False, sort=False).ngroup()
     several = alike.duplicated(keep=False)
     if not several.any():
@@ -154,7 +154,7 @@ def _differing(rows: pd.DataFrame, keys: Sequence[str]) -> pd.DataFrame:
 
 
 def labels(keys: pd.DataFrame) -> list[str]:
-    """What to call the attack of each row: its name, its target, and those of its options that matter."""
+    """The label of the attack of each row: its name, its target, and its options."""
     return [
         _label(attack, target, json.loads(options).get("objective", {}))
         for attack, target, options in zip(keys["attack"], keys["target"], keys["options"], strict=True)
@@ -164,7 +164,7 @@ def labels(keys: pd.DataFrame) -> list[str]:
 def _label(attack: str, target: str, objective: dict[str, object]) -> str:
     settings = {k: v for k, v in objective.items() if k not in ("name", "grid", "weights", "judge")}
     shown = ",".join(f"{k}={v:g}" if isinstance(v, float) else f"{k}={_flat(v)}" for k, v in settings.items())
-    attack = SEARCH if attack == WEIGHTING else attack  # one of those that the search tries
+    attack = SEARCH if attack == WEIGHTING else attack  # one of the weightings of the search
     return attack + (f"({shown})" if shown else "") + ("" if target == "all" else f":{target}")
 
 
@@ -174,14 +174,14 @@ def _flat(value: object) -> str:
     return f"{value:g}" if isinstance(value, (int, float)) else str(value)
 
 
-def way(keys: pd.DataFrame) -> pd.Series:
-    """How each attack steps and starts and which tasks it sees, as text: attacks are compared only where it agrees."""
+def attack_settings(keys: pd.DataFrame) -> pd.Series:
+    """Step options, starts, norm and tasks of each attack, as JSON text; only attacks that share them are compared."""
     parsed = [json.loads(options) for options in keys["options"]]
     names = ("step_options", "starts", "norm", "tasks")
     return pd.Series([json.dumps([p.get(name) for name in names], sort_keys=True) for p in parsed], dtype=object)
 
 
 def units(keys: pd.DataFrame) -> pd.Series:
-    """By what each attack scales the losses, as text."""
+    """The factors by which each attack scales the losses, as JSON text."""
     parsed = [json.loads(options).get("objective", {}) for options in keys["options"]]
     return pd.Series([json.dumps(objective.get("loss_scale"), sort_keys=True) for objective in parsed], dtype=object)

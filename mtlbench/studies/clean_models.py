@@ -5,7 +5,7 @@ import pandas as pd
 
 from mtlbench.scores import paired_difference
 from mtlbench.scores.wide import SEARCH, WEIGHTING, block, levels
-from mtlbench.studies.base import MODEL, Evidence, Plot, Study, Table, arranged, labels, tidy, units, way
+from mtlbench.studies.base import MODEL, Evidence, Plot, Study, Table, arranged, attack_settings, labels, tidy, units
 
 BASELINES = ("single", "total", SEARCH, WEIGHTING, "sign_sum")
 SETTING = (*MODEL, "step", "steps", "eps")
@@ -20,7 +20,7 @@ def clean_models(evidence: Evidence) -> Study:
     """
     arps = evidence.arps
     keys = levels(arps).assign(arp_percent=block(arps)[:, 0])
-    keys["way"], keys["label"] = way(keys), labels(keys)
+    keys["attack_settings"], keys["label"] = attack_settings(keys), labels(keys)
     keep = _best_weighting(keys)
     shown = tidy(arps[keep], "arp_percent", label=keys["label"][keep]).drop(columns="attack")
     table = arranged(
@@ -49,7 +49,7 @@ def gain_over_baselines(arps: pd.DataFrame, keys: pd.DataFrame) -> pd.DataFrame:
     own: list[int] = []
     best: list[int] = []
     same = keys.assign(units=units(keys))
-    for _, group in same.groupby([*SETTING, "way", "units"], dropna=False, sort=False):
+    for _, group in same.groupby([*SETTING, "attack_settings", "units"], dropna=False, sort=False):
         rivals = group[group["attack"].isin(BASELINES) & group["arp_percent"].notna()]
         for row in group.index[group["attack"] == "dgba"].tolist():
             if len(rivals):
@@ -71,8 +71,8 @@ def gain_over_baselines(arps: pd.DataFrame, keys: pd.DataFrame) -> pd.DataFrame:
 
 
 def _best_weighting(keys: pd.DataFrame) -> np.ndarray:
-    """Rows to show: of the weightings that weighted_total tried only the one with the highest ARP."""
+    """Mask of the rows to show: of the weightings of weighted_total only the one with the highest ARP."""
     tried = keys["attack"] == WEIGHTING
     order = keys[tried].sort_values("arp_percent", ascending=False, kind="stable")
-    best = order.assign(units=units(order).to_numpy()).drop_duplicates([*SETTING, "way", "units"]).index
+    best = order.assign(units=units(order).to_numpy()).drop_duplicates([*SETTING, "attack_settings", "units"]).index
     return (~tried | keys.index.isin(best)).to_numpy()

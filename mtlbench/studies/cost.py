@@ -1,4 +1,4 @@
-"""What damage costs: ARP against gradient evaluations, for DGBA and for a search over weightings of total."""
+"""ARP against the cost in gradient evaluations, for DGBA and for a search over weightings of total."""
 
 import json
 from collections.abc import Iterator
@@ -7,7 +7,7 @@ import pandas as pd
 
 from mtlbench.scores.frame import names
 from mtlbench.scores.wide import SEARCH, WEIGHTING, block, levels
-from mtlbench.studies.base import MODEL, Evidence, Plot, Study, Table, arranged, labels, tidy, units, way
+from mtlbench.studies.base import MODEL, Evidence, Plot, Study, Table, arranged, attack_settings, labels, tidy, units
 
 PER_IMAGE, OF_RUN, SINGLE_TASK = "best weighting per image", "best weighting of the run", "best single task"
 
@@ -15,9 +15,9 @@ PER_IMAGE, OF_RUN, SINGLE_TASK = "best weighting per image", "best weighting of 
 def cost(evidence: Evidence) -> Study:
     """ARP and gradient evaluations per image of every attack.
 
-    A search over weightings pays for every weighting that it tries. `weighted_total` appears three times: choosing
-    per image by the averaged relative loss change, choosing one weighting for the run by its ARP (an oracle: an
-    attacker has no metrics), and that oracle over the corners of the grid only, which are attacks on single tasks.
+    The cost of a search is that of all its weightings. `weighted_total` appears three times: the best weighting per
+    image by the averaged relative loss change, the best weighting of the run by its ARP (an oracle: an attacker has no
+    metrics), and the same oracle over the corners of the grid only, which are attacks on single tasks.
     """
     spent = {
         (found["dataset"], found["options"]): cell.provenance.get("gradients_per_image", 0)
@@ -26,7 +26,7 @@ def cost(evidence: Evidence) -> Study:
     }
     arps = evidence.arps
     keys = levels(arps).assign(arp_percent=block(arps)[:, 0])
-    keys["method"], keys["way"], keys["units"] = labels(keys), way(keys), units(keys)
+    keys["method"], keys["attack_settings"], keys["units"] = labels(keys), attack_settings(keys), units(keys)
     keys["gradients_per_image"] = [spent.get(found, 0) for found in zip(keys["dataset"], keys["options"], strict=True)]
     rows = pd.concat([keys[~keys["attack"].isin((SEARCH, WEIGHTING))], *_searches(keys)])
     table = tidy(arps.iloc[rows.index], "arp_percent")
@@ -46,8 +46,10 @@ def cost(evidence: Evidence) -> Study:
 
 
 def _searches(keys: pd.DataFrame) -> Iterator[pd.DataFrame]:
-    """The rows of each search that count, named by how the weighting is chosen, with what the search costs."""
-    for _, group in keys.groupby([*MODEL, "step", "steps", "eps", "way", "units"], dropna=False, sort=False):
+    """The rows of each search, labelled by the selection of the weighting, with the cost of the search."""
+    for _, group in keys.groupby(
+        [*MODEL, "step", "steps", "eps", "attack_settings", "units"], dropna=False, sort=False
+    ):
         tried = group[group["attack"] == WEIGHTING].sort_values("arp_percent", ascending=False, kind="stable")
         weights = tried["options"].map(lambda options: json.loads(options)["objective"]["weights"])
         for row, search in group[group["attack"] == SEARCH].iterrows():

@@ -5,12 +5,12 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import pandas as pd
 
+from mtlbench.constants import SMALLEST_LOSS
 from mtlbench.scores import bootstrap_weights, over_seeds, paired_difference
-from mtlbench.scores.alarms import TINY_LOSS
 from mtlbench.scores.frame import REPLICATES, names
 from mtlbench.scores.wide import OK, levels
 from mtlbench.storage.store import Cell
-from mtlbench.studies.base import MODEL, Evidence, Plot, Study, Table, arranged, labels, tidy, way
+from mtlbench.studies.base import MODEL, Evidence, Plot, Study, Table, arranged, attack_settings, labels, tidy
 
 NAMES = ("dataset", "model", "training", "sharing")
 OF_MODEL = [*(name for name in MODEL if name not in ("seeds", "scores")), "seed", "weights"]
@@ -20,7 +20,7 @@ def dominance(evidence: Evidence) -> Study:
     """Share of each task in the input gradient of total and of dgba at the clean images; damage under each.
 
     The share of task i is the mean over the images of |g_i| / sum_j |g_j|, with |g_i| the mean absolute gradient of
-    L_i (total) or of log L_i (dgba). 1 / T each is balance.
+    L_i (total) or of log L_i (dgba). Balance means a share of 1 / T each.
     """
     shares = tidy(over_seeds(gradient_shares(evidence.cells)), "share")
     shares = arranged(
@@ -48,7 +48,7 @@ def dominance(evidence: Evidence) -> Study:
 def gradient_shares(cells: Sequence[Cell], replicates: int = REPLICATES) -> pd.DataFrame:
     """Wide frame of the shares in every clean cell: levels of the model, seed, objective, task, status.
 
-    An image on which all gradients are zero has no shares, and does not count.
+    An image on which all gradients are zero has no shares and is not counted.
     """
     rows, values = [], []
     for cell in cells:
@@ -68,9 +68,9 @@ def gradient_shares(cells: Sequence[Cell], replicates: int = REPLICATES) -> pd.D
 
 
 def _shares(cell: Cell) -> Iterator[tuple[str, str, np.ndarray]]:
-    """Objective, task, share of each image [N]; 0 where all gradients are zero."""
+    """Objective, task and its share on each image [N]; 0 if all gradients are zero."""
     total = cell.arrays["gradient"]
-    dgba = total / np.maximum(cell.arrays["losses"], TINY_LOSS)
+    dgba = total / np.maximum(cell.arrays["losses"], SMALLEST_LOSS)
     for objective, sizes in (("total", total), ("dgba", dgba)):
         whole = sizes.sum(1, keepdims=True)
         share = np.divide(sizes, whole, out=np.zeros(sizes.shape), where=whole != 0)
@@ -83,8 +83,8 @@ def _damages(evidence: Evidence) -> pd.DataFrame:
     wide = over_seeds(evidence.damages)
     wide = wide[wide.index.get_level_values("target") == "all"]
     keys = levels(wide)
-    keys["way"], keys["label"] = way(keys), labels(keys)
-    on = [*MODEL, "step", "steps", "eps", "way", "task"]
+    keys["attack_settings"], keys["label"] = attack_settings(keys), labels(keys)
+    on = [*MODEL, "step", "steps", "eps", "attack_settings", "task"]
     total = keys[keys["label"] == "total"].assign(row=keys.index[keys["label"] == "total"])
     base = keys[on].merge(total[[*on, "row"]].drop_duplicates(on, keep=False), how="left", on=on)["row"]
     known = base.notna().to_numpy()

@@ -1,11 +1,11 @@
-"""What adversarial training buys and costs: damage before and after, clean accuracy lost, time."""
+"""Benefit and cost of adversarial training: damage before and after, clean accuracy lost, time."""
 
 import pandas as pd
 
 from mtlbench.scores import accuracy_lost, over_seeds, paired_difference
 from mtlbench.scores.frame import names
 from mtlbench.scores.wide import block, levels
-from mtlbench.studies.base import MODEL, Evidence, Plot, Study, Table, arranged, labels, tidy, way
+from mtlbench.studies.base import MODEL, Evidence, Plot, Study, Table, arranged, attack_settings, labels, tidy
 from mtlbench.studies.clean_models import gain_over_baselines
 
 NAMES = ("dataset", "model", "training", "sharing")
@@ -17,7 +17,7 @@ def robust_models(evidence: Evidence) -> Study:
     """ARP of the same attacks on clean and adversarially trained models; what the training costs; DGBA's gain."""
     arps = evidence.arps
     keys = levels(arps).assign(arp_percent=block(arps)[:, 0])
-    keys["way"], keys["label"] = way(keys), labels(keys)
+    keys["attack_settings"], keys["label"] = attack_settings(keys), labels(keys)
     table = _against_clean(arps, keys)
     accuracy = _costs(evidence)
     plot = Plot(
@@ -58,7 +58,7 @@ def _against_clean(arps: pd.DataFrame, keys: pd.DataFrame) -> pd.DataFrame:
 def _costs(evidence: Evidence) -> pd.DataFrame:
     """Clean accuracy lost against clean training, training time in seconds and in forward-backward passes.
 
-    Where there are models of clean_twice, also the accuracy lost against those.
+    If there are models of clean_twice, also the accuracy lost against those.
     """
     lost = tidy(over_seeds(accuracy_lost(evidence.metrics, "clean")), "clean_lost_percent")
     spent = pd.DataFrame(

@@ -1,4 +1,4 @@
-"""Is a tree that is accurate also fragile? Clean accuracy against ARP over the sharing trees."""
+"""Are accurate trees also fragile? Clean accuracy against ARP over the sharing trees."""
 
 import numpy as np
 import pandas as pd
@@ -12,9 +12,9 @@ NAMES = ["dataset", "model", "training", "sharing", "shared_blocks", "tree", "at
 
 
 def tradeoff(evidence: Evidence) -> Study:
-    """Clean accuracy lost against single-task models, and ARP, of every tree; which trees nothing else beats in both.
+    """Clean accuracy lost against single-task models, and ARP, of every tree; the Pareto-optimal trees.
 
-    `pareto` marks trees of which no other has less of both, by the mean values. The second table ranks the trees by
+    `pareto` marks trees that no other tree dominates in both, by the mean values. The second table ranks the trees by
     ARP, by accuracy lost and by size, and correlates the ranks (Spearman).
     """
     lost_wide = over_seeds(accuracy_lost(evidence.metrics, "independent"))
@@ -53,10 +53,10 @@ def _rank_correlations(
     """Spearman's rho, over the trees, of ARP with clean accuracy lost and with the number of block copies.
 
     Args:
-        arps: wide, a row an attack on a tree.
-        lost: wide, a row a tree.
-        attacks: what to call the attack of each row of `arps`.
-        together: levels in which the rows of one correlation agree.
+        arps: wide frame, one row per attack on a tree.
+        lost: wide frame, one row per tree.
+        attacks: label of the attack of each row of `arps`.
+        together: levels that are constant within one correlation.
     """
     keys = levels(arps).assign(attack=attacks)
     trees = levels(lost)[list(MODEL)].assign(row=range(len(lost)))
@@ -66,7 +66,7 @@ def _rank_correlations(
         if len(group) < FEWEST_TREES:
             continue
         arp = block(arps)[group.index]
-        # `models.sharing.Tree.copies`, from the text of a tree: studies know cells, not models.
+        # `models.sharing.Tree.copies`, from the text of a tree: studies may not import models.
         copies = group["tree"].map(lambda tree: 1 + sum(mark in "|," for mark in tree)).to_numpy(np.float64)
         others = {
             "clean_lost_percent": block(lost)[row[group.index].astype(int)],
@@ -85,7 +85,7 @@ def _rank_correlations(
 
 
 def _spearman(a: Block, b: Block) -> Block:
-    """Rank correlation of each column of a [n, R] with that of b; NaN where one is constant or undefined."""
+    """Rank correlation of each column of a [n, R] with that of b; NaN if one is constant or undefined."""
     ranks = [pd.DataFrame(values).rank().to_numpy() for values in (a, b)]
     x, y = (r - r.mean(0) for r in ranks)
     size = np.sqrt((x**2).sum(0) * (y**2).sum(0))
@@ -93,7 +93,7 @@ def _spearman(a: Block, b: Block) -> Block:
 
 
 def _pareto(points: np.ndarray) -> np.ndarray:
-    """Which of the points [n, 2] no other is at least as low as in both and lower in one; NaN never is."""
+    """Mask of the Pareto-optimal points of [n, 2], lower being better; NaN never is."""
     if not len(points):
         return np.zeros(0, bool)
     no_worse = (points[:, None] <= points[None]).all(2)

@@ -1,4 +1,4 @@
-"""How far an attack on one task carries to the others, and how much further the more the tasks share."""
+"""How much an attack on one task transfers to the others, and how this grows with the shared part of the model."""
 
 import numpy as np
 import pandas as pd
@@ -55,7 +55,7 @@ def transfer(evidence: Evidence) -> Study:
 
 
 def _independent(keys: pd.DataFrame) -> np.ndarray:
-    """For each row the position of the same row of the independent model; -1 where there is none or several."""
+    """For each row, the position of the corresponding row of the independent model; -1 if there is none or several."""
     on = [name for name in keys if name not in (*SHARING, "status")]
     position = keys.assign(row=range(len(keys)))[keys["sharing"] == "independent"].drop_duplicates(on, keep=False)
     merged = keys[on].merge(position[[*on, "row"]], how="left", on=on)
@@ -63,7 +63,7 @@ def _independent(keys: pd.DataFrame) -> np.ndarray:
 
 
 def _quotient(rows: pd.DataFrame, base: pd.DataFrame) -> pd.DataFrame:
-    """Quotient with its interval; NaN where the denominator, in the value or a replicate, is below `MIN_RATIO`."""
+    """Quotient with its interval; NaN if the denominator, in the value or a replicate, is below `MIN_RATIO`."""
     below = block(base)
     values = block(rows) / np.where(below >= MIN_RATIO, below, np.nan)
     bounds = interval(pd.DataFrame(values))

@@ -210,7 +210,7 @@ def test_ascent_keeps_no_graph():
     for attack in OBJECTIVES:
         built = attack_of(attack, "pgd")
         losses = golden("nyuv2").losses(batch, built.tasks)
-        for part in built.parts or (built,):
+        for part in built.alternatives or (built,):
             ascent = part.objective.bind(losses, batch.image).ascent(losses, batch.image)
             assert ascent.direction.shape == batch.image.shape
             assert ascent.score.shape == (len(batch),)

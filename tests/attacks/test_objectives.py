@@ -146,7 +146,7 @@ class TestFamilies:
         """Direction sum_i grad L_i / L_i^alpha, by one backward per task."""
         x = first_batch().image
         losses = golden("nyuv2").losses(first_batch())
-        slopes, values = Total().parts(losses, x)
+        slopes, values = Total().task_directions(losses, x)
         for alpha in (-1.0, 0.5, 1.5, 2.0):
             expected = (slopes / values[:, :, None, None, None] ** alpha).sum(0)
             same(signs(Power(alpha), losses, x), expected.sign())
@@ -157,33 +157,33 @@ class TestFamilies:
         bound = Static().bind(losses, x)
         assert torch.allclose(bound.score(losses(x)), torch.full((3,), 3.0, **HERE))
         elsewhere = (x + 0.2).clamp(0, 1)
-        slopes, _ = Total().parts(losses, elsewhere)
+        slopes, _ = Total().task_directions(losses, elsewhere)
         expected = (slopes / losses(x)[:, :, None, None, None]).sum(0)
         same(signs(bound, losses, elsewhere), expected.sign())
 
     def test_sign_sum_counts_votes(self):
         x = first_batch().image
         losses = golden("nyuv2").losses(first_batch())
-        slopes, _ = Total().parts(losses, x)
+        slopes, _ = Total().task_directions(losses, x)
         found = SignSum().ascent(losses, x)
         assert torch.equal(found.direction, slopes.sign().sum(0))
         assert set(found.direction.unique().tolist()) <= {-3, -2, -1, 0, 1, 2, 3}
 
     @pytest.mark.parametrize("objective", [Total(), DGBA(), Power(0.5), SignSum()], ids=lambda o: o.name)
-    def test_parts_add_up_to_the_gradient_of_the_score(self, objective):
+    def test_task_directions_add_up_to_the_gradient_of_the_score(self, objective):
         x = first_batch().image.clone().requires_grad_()
         losses = golden("nyuv2").losses(first_batch())
         (expected,) = torch.autograd.grad(objective.score(losses(x)).sum(), x)
-        parts, values = objective.parts(losses, x)
-        assert parts.shape == (3, *x.shape)
-        assert torch.allclose(parts.sum(0), expected, rtol=1e-3, atol=1e-6)
+        directions, values = objective.task_directions(losses, x)
+        assert directions.shape == (3, *x.shape)
+        assert torch.allclose(directions.sum(0), expected, rtol=1e-3, atol=1e-6)
         assert torch.equal(values, losses(x).detach())
 
     def test_weighted_total_is_the_best_of_its_grid(self):
         x, eps = first_batch().image, torch.full((3,), EPS)
         losses = golden("nyuv2").losses(first_batch())
         attack = Attack(WeightedTotal(2), PGD(3), golden("nyuv2").tasks)
-        found = {weights_of(part): part(losses, x, eps, PerImage(0, "abc")) for part in attack.parts}
+        found = {weights_of(part): part(losses, x, eps, PerImage(0, "abc")) for part in attack.alternatives}
         assert set(found) == {(1, 0, 0), (0, 1, 0), (0, 0, 1), (1, 1, 0), (1, 0, 1), (0, 1, 1)}
         judge = Static().bind(losses, x)
         scores = torch.stack([judge.score(losses(image)) for image in found.values()])
@@ -201,10 +201,10 @@ class TestFamilies:
         losses = golden("nyuv2").losses(first_batch())
         tasks = golden("nyuv2").tasks
         attack = Attack(WeightedTotal(1), PGD(2), tasks, random_start=random_start, restarts=restarts)
-        parts = [part(losses, x, eps, PerImage(0, "abc")) for part in attack.parts]
-        same(attack(losses, x, eps, PerImage(0, "abc")), attack.select(parts, losses, x))
+        found = [one(losses, x, eps, PerImage(0, "abc")) for one in attack.alternatives]
+        same(attack(losses, x, eps, PerImage(0, "abc")), attack.select(found, losses, x))
         judge = Static().bind(losses, x)
-        for part, images in zip(attack.parts, parts, strict=True):
+        for part, images in zip(attack.alternatives, found, strict=True):
             once = Attack(part.objective, PGD(2), tasks, random_start)(losses, x, eps, PerImage(0, "abc"))
             assert (judge.score(losses(images)) >= judge.score(losses(once))).all()
 
@@ -251,5 +251,5 @@ def test_a_search_over_weightings_of_one_task_is_single():
     losses = golden("nyuv2").losses(first_batch(), tasks)
     search = Attack(WeightedTotal(3), PGD(2), tasks)
     single = Attack(Single(), PGD(2), tasks)(losses, x, eps, PerImage(0, "abc"))
-    assert len(search.parts) == 1
+    assert len(search.alternatives) == 1
     assert torch.equal(search(losses, x, eps, PerImage(0, "abc")), single)

@@ -29,7 +29,7 @@ def vectors(rng: np.random.Generator, size: tuple[int, int], away: int) -> np.nd
 
 @pytest.fixture
 def make_nyuv2(tmp_path: Path) -> Callable[..., Path]:
-    """A folder in AdaShare's packing, with an ignored border and a few zero normals."""
+    """A folder in AdaShare's format, with an ignored border and a few zero normals."""
 
     def make(images: int = 3, size: tuple[int, int] = (24, 32), classes: int = 13, root: str = "nyu") -> Path:
         rng, folder, entries = np.random.default_rng(0), tmp_path / root, []
@@ -85,7 +85,7 @@ def make_taxonomy(tmp_path: Path) -> Callable[..., Path]:
 
 @pytest.fixture
 def make_mtan(tmp_path: Path) -> Callable[..., Path]:
-    """A folder in MTAN's packing."""
+    """A folder in MTAN's format."""
 
     def make(images: int = 3, size: tuple[int, int] = (24, 32)) -> Path:
         rng, folder = np.random.default_rng(0), tmp_path / "mtan"

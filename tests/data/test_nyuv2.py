@@ -1,4 +1,4 @@
-"""NYUv2 in AdaShare's packing: values, masks, augmentation, and errors that say what is wrong."""
+"""NYUv2 in AdaShare's format: values, masks, augmentation, and errors that say what is wrong."""
 
 import json
 import pickle

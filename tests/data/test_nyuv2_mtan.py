@@ -1,4 +1,4 @@
-"""NYUv2 in MTAN's packing."""
+"""NYUv2 in MTAN's format."""
 
 import shutil
 from collections.abc import Callable
@@ -68,7 +68,7 @@ def test_other_content_is_refused(make_mtan: Maker, kind: str, array: np.ndarray
 
 
 def test_other_folders_are_explained(make_mtan: Maker, make_nyuv2: Maker) -> None:
-    with pytest.raises(DataError, match="packing of AdaShare: use dataset=nyuv2"):
+    with pytest.raises(DataError, match="format of AdaShare: use dataset=nyuv2"):
         NYUv2MTAN(make_nyuv2(), "test")
     root = make_mtan()
     with pytest.raises(UsageError, match=r"dataset\.split=val: expected train or test"):

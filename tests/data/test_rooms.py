@@ -23,7 +23,7 @@ from mtlbench.data.rooms.scene import Camera
 from mtlbench.data.rooms.solids import Ball, Box, Frustum
 from mtlbench.errors import BusyError, DataError, UsageError
 
-# Properties of the generator: same numbers, same bytes; geometry that agrees with itself; the two packings.
+# Properties of the generator: same numbers, same bytes; geometry that agrees with itself; the two formats.
 
 FORMS = tuple(BY_NAME)
 LISTS = {"nyuv2": "nyu_v2_3task.json", "tiny_taxonomy": "taskonomy.json"}

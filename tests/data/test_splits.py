@@ -202,7 +202,7 @@ def test_verify_goes_on_after_a_list_that_is_broken(make_nyuv2: Maker, call: Cal
     assert f"{root}: 1 files cannot be used; they are listed above" in done.err
 
 
-def test_another_packing_is_said_once(make_mtan: Maker, call: Callable) -> None:
+def test_another_format_is_said_once(make_mtan: Maker, call: Callable) -> None:
     done = call("data", "action=verify", "dataset=nyuv2", f"dataset.root={make_mtan()}")
     assert (done.status, done.out) == (3, "")
     assert done.err.count("use dataset=nyuv2_mtan") == 1

@@ -1,4 +1,4 @@
-"""Tiny-Taxonomy: its packings, its values and masks."""
+"""Tiny-Taxonomy: its formats, its values and masks."""
 
 import json
 from collections.abc import Callable

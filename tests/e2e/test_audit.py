@@ -66,7 +66,7 @@ def test_an_audit_finds_a_wrong_number(call: Callable, own_outputs: Path) -> Non
     done = call("report", f"outputs={own_outputs}", "audit=100")
     assert done.status == 1
     assert [line for line in done.out.splitlines() if ": different" in line and cell.key in line]
-    assert "1 of 3 cells cannot be had again as they are stored" in done.err
+    assert "1 of 3 cells cannot be reproduced as they are stored" in done.err
 
 
 def test_an_audit_names_what_has_changed(call: Callable, own_outputs: Path) -> None:

@@ -144,7 +144,7 @@ def test_a_wrong_option(call: Callable, tmp_path: Path, small: tuple[str, ...], 
             "only rooms, rooms5 and parts can be generated",
         ),
         (("data", "action=[make]"), "action=['make']: expected make, verify, info"),
-        (("data", "action=make", "dataset.root=/data"), "dataset.root=/data: action=make has a folder of its own"),
+        (("data", "action=make", "dataset.root=/data"), "dataset.root=/data: action=make writes to its own folder"),
         (("bench", "steps=5"), "steps=5: expected a list of fgsm, pgd, mim"),
         (("bench", "objectives=null"), "objectives=None: expected a list of single, total, dgba"),
         (("bench", "objectives=[[dgba]]"), "objectives=[['dgba']]: expected a list of single"),
@@ -266,7 +266,7 @@ def test_a_damaged_cell(call: Callable, own_outputs: Path) -> None:
 
 @pytest.fixture
 def packed(outputs: Path, tmp_path: Path) -> Path:
-    """A small dataset in the packing of NYUv2, to be broken."""
+    """A small dataset in the format of NYUv2, to be broken."""
     (rooms,) = (path for path in (outputs / "datasets").iterdir() if path.is_dir())
     return Path(shutil.copytree(rooms, tmp_path / "nyuv2"))
 

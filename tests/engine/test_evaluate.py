@@ -35,8 +35,8 @@ ATTACKS = {
     "noise": Attack(Total(), Noise(), TASKS),
 }
 CELLS = [Plan("clean", None, 0.0), *(Plan(name, attack, 8.0) for name, attack in ATTACKS.items())]
-PARTS = tuple(Plan(f"part {i}", part, 8.0) for i, part in enumerate(ATTACKS["weighted"].parts))
-SEARCH = Plan("search", ATTACKS["weighted"], 8.0, parts=PARTS)
+ALTERNATIVES = tuple(Plan(f"part {i}", part, 8.0) for i, part in enumerate(ATTACKS["weighted"].alternatives))
+SEARCH = Plan("search", ATTACKS["weighted"], 8.0, alternatives=ALTERNATIVES)
 Arrays = dict[str, np.ndarray]
 
 pytestmark = [pytest.mark.engine, pytest.mark.usefixtures("one_thread")]
@@ -143,42 +143,42 @@ def test_form_of_the_record(whole):
 
 
 @pytest.mark.parametrize("in_pass", [(0, 1, 2), (2, 0), ()], ids=["all", "some", "none"])
-def test_a_cell_chooses_from_its_parts(model, whole, monkeypatch, in_pass):
+def test_a_cell_chooses_from_its_alternatives(model, whole, monkeypatch, in_pass):
     """As if it attacked by itself; every part is attacked once a batch, in the pass or not."""
     attacked, real = [], Pass.attacked
 
-    def counting(work, batch, cell, parts):
-        attacked.extend([] if parts else [cell.key])
-        return real(work, batch, cell, parts)
+    def counting(work, batch, cell, alternatives):
+        attacked.extend([] if alternatives else [cell.key])
+        return real(work, batch, cell, alternatives)
 
     monkeypatch.setattr(Pass, "attacked", counting)
-    cells = [*(PARTS[i] for i in in_pass), SEARCH]
+    cells = [*(ALTERNATIVES[i] for i in in_pass), SEARCH]
     found = evaluate(Pass(model, TASKS, cells, 0), in_order(FakeDataset(IMAGES, empty=[4]), 4), DEVICE, IMAGES)
-    assert sorted(attacked) == sorted(2 * [part.key for part in PARTS])
+    assert sorted(attacked) == sorted(2 * [part.key for part in ALTERNATIVES])
     assert found["search"].gradients_per_image == 6
-    assert [found[PARTS[i].key].gradients_per_image for i in in_pass] == [2] * len(in_pass)
+    assert [found[ALTERNATIVES[i].key].gradients_per_image for i in in_pass] == [2] * len(in_pass)
     np.testing.assert_allclose(found["search"].arrays()["losses"], whole["weighted"]["losses"], rtol=1e-3, atol=1e-5)
 
 
-def test_parts_in_the_pass_change_nothing(model, whole):
-    found = run(model, cells=[*PARTS, SEARCH])
+def test_alternatives_in_the_pass_change_nothing(model, whole):
+    found = run(model, cells=[*ALTERNATIVES, SEARCH])
     assert_same(found["search"], whole["weighted"])
-    for part in PARTS:
+    for part in ALTERNATIVES:
         assert_same(found[part.key], run(model, cells=[part])[part.key])
 
 
 def test_a_part_that_fails_fails_what_chooses_from_it(model, monkeypatch):
     real = Pass.attacked
 
-    def attacked(work, batch, cell, parts):
+    def attacked(work, batch, cell, alternatives):
         if cell.key == "part 1":
             raise ValueError(cell.key)
-        return real(work, batch, cell, parts)
+        return real(work, batch, cell, alternatives)
 
     monkeypatch.setattr(Pass, "attacked", attacked)
     failed: list[tuple[str, str]] = []
-    data, work = in_order(FakeDataset(IMAGES), IMAGES), Pass(model, TASKS, [*PARTS, SEARCH], 0)
-    records = evaluate(work, data, DEVICE, IMAGES, failed=lambda key, error: failed.append((key, str(error))))
+    data, work = in_order(FakeDataset(IMAGES), IMAGES), Pass(model, TASKS, [*ALTERNATIVES, SEARCH], 0)
+    records = evaluate(work, data, DEVICE, IMAGES, on_failure=lambda key, error: failed.append((key, str(error))))
     assert failed == [("part 1", "part 1"), ("search", "part 1")]
     done = {key: record.done for key, record in records.items()}
     assert done == {"part 0": IMAGES, "part 1": 0, "part 2": IMAGES, "search": 0}
@@ -237,7 +237,7 @@ def test_a_batch_that_does_not_fit_is_halved(model, whole):
 
     small = copy.deepcopy(model).double()
     dataset = FakeDataset(IMAGES, empty=[4], dtype=torch.float64)
-    cells = [*(cell for cell in CELLS if cell.key != "weighted"), *PARTS, SEARCH]
+    cells = [*(cell for cell in CELLS if cell.key != "weighted"), *ALTERNATIVES, SEARCH]
     expected = run(small, dataset=dataset, cells=cells)
     small.__class__ = Full
     for key, arrays in run(small, dataset=dataset, cells=cells).items():

@@ -43,10 +43,10 @@ TASKS = FakeDataset().tasks
 pytestmark = pytest.mark.usefixtures("one_thread")
 
 
-def plan(name: str, attack: Attack | None, eps: float = 8.0, parts: Sequence[Plan] = ()) -> Plan:
+def plan(name: str, attack: Attack | None, eps: float = 8.0, alternatives: Sequence[Plan] = ()) -> Plan:
     """A cell of that name."""
     identity = {"dataset": "fake", "model": "tiny", "sharing": "share2", "attack": name, "target": "all", "eps": eps}
-    return cells.plan(identity, attack, eps, parts)
+    return cells.plan(identity, attack, eps, alternatives)
 
 
 PLANS = (
@@ -82,7 +82,7 @@ def job(model: TreeModel, tmp_path: Path) -> Job:
         device=CPU,
         loader=in_order(FakeDataset(IMAGES, empty=[4]), 2),
         origin={"host": "here"},
-        screen=silent,
+        progress_bar=silent,
         title="attack",
         session=Session(),
     )
@@ -136,10 +136,10 @@ def whole(job: Job, tmp_path: Path):
 
 
 def stopping(error: type[BaseException], after: int):
-    """A screen on which the user presses Ctrl-C after so many batches."""
+    """A progress bar during which the user presses Ctrl-C after so many batches."""
 
     @contextmanager
-    def screen(title: str) -> Iterator[Progress]:
+    def progress_bar(title: str) -> Iterator[Progress]:
         told = 0
 
         def progress(done: int, total: int, note: str) -> None:
@@ -150,7 +150,7 @@ def stopping(error: type[BaseException], after: int):
 
         yield progress
 
-    return screen
+    return progress_bar
 
 
 class Stop(BaseException):
@@ -177,7 +177,7 @@ def test_complete(job: Job, whole) -> None:
 @pytest.mark.parametrize("after", [1, 2, 4])
 def test_an_interrupted_pass_continues_bit_equal(job: Job, whole, error, after: int) -> None:
     with pytest.raises(error):
-        complete(change(job, screen=stopping(error, after)))
+        complete(change(job, progress_bar=stopping(error, after)))
     assert job.store.keys() == []
     assert job.store.failures() == {}
     done = min(2 * after, IMAGES)
@@ -189,7 +189,7 @@ def test_an_interrupted_pass_continues_bit_equal(job: Job, whole, error, after: 
     tried = again(job, **reading(FakeDataset(IMAGES, empty=[4])))
     complete(tried)
     assert_same(arrays(tried), whole)
-    assert files(tried) == set(), "the parts are gone"
+    assert files(tried) == set(), "the partial cells are gone"
     if after == 4:
         assert decoded(tried) == 0, "all was known already"
 
@@ -197,7 +197,7 @@ def test_an_interrupted_pass_continues_bit_equal(job: Job, whole, error, after: 
 def test_interrupted_again_and_again(job: Job, whole) -> None:
     for _ in range(3):
         with pytest.raises(Stop):
-            complete(again(job, screen=stopping(Stop, 2)))
+            complete(again(job, progress_bar=stopping(Stop, 2)))
     complete(again(job))
     assert_same(arrays(job), whole)
 
@@ -231,7 +231,7 @@ def test_another_batch_size_continues(job: Job, first: int, second: int) -> None
     precise = change(job, model=copy.deepcopy(job.model).double(), **reading(dataset))
     complete(whole := again(precise, store=Store(job.store.folder.parent / "precise")))
     with pytest.raises(Stop):
-        complete(again(precise, **reading(dataset, first), screen=stopping(Stop, 1)))
+        complete(again(precise, **reading(dataset, first), progress_bar=stopping(Stop, 1)))
     complete(again(precise, **reading(dataset, second)))
     found, expected = arrays(precise), arrays(whole)
     assert found.keys() == expected.keys()
@@ -242,8 +242,10 @@ def test_another_batch_size_continues(job: Job, first: int, second: int) -> None
             )
 
 
-WEIGHTINGS = tuple(plan(f"part {i}", part) for i, part in enumerate(Attack(WeightedTotal(1), APGD(2), TASKS).parts))
-SEARCH = plan("weighted", Attack(WeightedTotal(1), APGD(2), TASKS), parts=WEIGHTINGS)
+WEIGHTINGS = tuple(
+    plan(f"part {i}", part) for i, part in enumerate(Attack(WeightedTotal(1), APGD(2), TASKS).alternatives)
+)
+SEARCH = plan("weighted", Attack(WeightedTotal(1), APGD(2), TASKS), alternatives=WEIGHTINGS)
 
 
 @pytest.mark.parametrize("stored", [(), (0,), (0, 1, 2), (3,)])
@@ -289,20 +291,20 @@ def test_a_long_pass_is_kept_now_and_then(job: Job, monkeypatch) -> None:
     counts = []
 
     @contextmanager
-    def screen(title: str) -> Iterator[Progress]:
+    def progress_bar(title: str) -> Iterator[Progress]:
         yield lambda done, total, note: counts.append([part and part[1] for part in map(look, PLANS)])
 
     def look(one: Plan):
         return job.store.kept(one.key)
 
-    complete(change(job, screen=screen))
+    complete(change(job, progress_bar=progress_bar))
     assert counts == [[2] * 4, [4] * 4, [6] * 4, [7] * 4]
     assert files(job) == set()
 
 
 def test_a_damaged_part_is_computed_again(job: Job, whole) -> None:
     with pytest.raises(Stop):
-        complete(change(job, screen=stopping(Stop, 2)))
+        complete(change(job, progress_bar=stopping(Stop, 2)))
     part = next((job.store.folder / "partial").iterdir())
     part.write_bytes(part.read_bytes()[:-100])
     complete(again(job))
@@ -382,7 +384,7 @@ def supervisor(monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
 def test_a_cell_that_hangs_is_left_out(job: Job, whole, supervisor: int) -> None:
     hanging = with_one_more(job, late=True)
     with pytest.raises(FailedCellsError):
-        complete(change(hanging, screen=watched(silent, 60.0)))
+        complete(change(hanging, progress_bar=watched(silent, 60.0)))
     assert_same(arrays(job), whole)
     assert ["no progress for 60 seconds" in text for text in job.store.failures().values()] == [True]
 
@@ -393,7 +395,7 @@ def test_the_supervisor_knows_what_would_be_lost(job: Job, supervisor: int, how:
     broken = with_one_more(job, error=ValueError("a reason"))
     (failing,) = {plan.key for plan in broken.plans} - {plan.key for plan in PLANS}
     with pytest.raises(FailedCellsError):
-        complete(change(broken, screen=watched(silent, 60.0), session=Session(**how)))
+        complete(change(broken, progress_bar=watched(silent, 60.0), session=Session(**how)))
     told = [json.loads(line) for line in os.read(supervisor, 1 << 16).splitlines() if line]
     assert told[0] == {"title": "attack", "timeout": 60.0, "raises": True}
     labels = {plan.key: plan.label for plan in broken.plans}
@@ -483,7 +485,7 @@ def test_force_computes_again_once(job: Job, whole) -> None:
 
 def test_force_does_not_continue_a_part(job: Job, whole) -> None:
     with pytest.raises(Stop):
-        complete(change(job, screen=stopping(Stop, 2)))
+        complete(change(job, progress_bar=stopping(Stop, 2)))
     tried = change(job, session=Session(force=True), **reading(FakeDataset(IMAGES, empty=[4])))
     complete(tried)
     assert decoded(tried) == IMAGES
@@ -560,14 +562,14 @@ def test_a_claim_that_was_lost_is_noticed(job: Job) -> None:
     """Stopped for longer than the lease of another machine: the result may be there already."""
 
     @contextmanager
-    def screen(title: str) -> Iterator[Progress]:
+    def progress_bar(title: str) -> Iterator[Progress]:
         yield lambda done, total, note: None
         for one in PLANS[:2]:
             release(job.store.path(one.key))
             others_claim(job, one)
 
     with pytest.raises(BusyError):
-        complete(change(job, screen=screen))
+        complete(change(job, progress_bar=progress_bar))
     assert [one.key in job.store for one in PLANS] == [False, False, True, True]
 
 

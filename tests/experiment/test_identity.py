@@ -317,7 +317,7 @@ def test_weightings_have_the_keys_that_are_asked_for_today(searched: Store, key:
     model = {name: value for name, value in searched.load(key).identity.items() if name not in of_attack}
     clean, *asked = plans(config, model, attacks, epsilon_list(config))
     assert len(asked) == count + 1
-    assert [plan.key for plan in asked[-1].parts] == [plan.key for plan in asked[:-1]]
+    assert [plan.key for plan in asked[-1].alternatives] == [plan.key for plan in asked[:-1]]
     stored = {cell.key: cell for cell in searched.readable(refuse)}
     assert {clean.key, *(plan.key for plan in asked)} <= stored.keys()
     assert asked[-1].key == key

@@ -205,7 +205,7 @@ lock, state = ctypes.PyDLL(None).pthread_mutex_lock, owner.state
 owner.state = lambda pid: found if (found := state(pid)) in "SZX" else "T"
 
 @contextmanager
-def screen(title):
+def progress_bar(title):
     yield lambda done, total, note: None
 
 def hang():
@@ -226,7 +226,7 @@ def cells(go_on):
     store = Path(sys.argv[-1])
     left = [key for key in ("a", "b", "c") if key not in watchdog.given_up]
     for number, key in enumerate(left):
-        with watchdog.watched(screen, 0.01 if key == "b" else 1e6)("attack"):
+        with watchdog.watched(progress_bar, 0.01 if key == "b" else 1e6)("attack"):
             watchdog.cells(store, {key: f"cell {key}"}, go_on)
             if key == "a":
                 watchdog.failed(key, "cell a: ValueError")

@@ -28,7 +28,7 @@ def told() -> list[int]:
 
 
 @pytest.fixture
-def screen(told: list[int]):
+def progress_bar(told: list[int]):
     @contextmanager
     def open_screen(title: str) -> Iterator[Progress]:
         yield lambda done, total, note: told.append(done)
@@ -75,13 +75,13 @@ ON = {"title": "attack", "timeout": 60.0, "raises": True}
 OFF = {"title": None}
 
 
-def test_nothing_is_watched_without_a_limit(screen, heard: Heard) -> None:
-    assert watched(screen, None) is screen
+def test_nothing_is_watched_without_a_limit(progress_bar, heard: Heard) -> None:
+    assert watched(progress_bar, None) is progress_bar
     assert heard() == []
 
 
-def test_progress_is_told(screen, told: list[int], heard: Heard) -> None:
-    with watched(screen, 60.0)("attack") as progress:
+def test_progress_is_told(progress_bar, told: list[int], heard: Heard) -> None:
+    with watched(progress_bar, 60.0)("attack") as progress:
         assert heard() == [ON]
         progress(1, 2, "")
         progress(2, 2, "")
@@ -90,47 +90,47 @@ def test_progress_is_told(screen, told: list[int], heard: Heard) -> None:
     assert told == [1, 2]
 
 
-def test_late_work_is_ended(screen, heard: Heard) -> None:
-    with pytest.raises(HungError, match=MESSAGE), watched(screen, 60.0)("attack"):
+def test_late_work_is_ended(progress_bar, heard: Heard) -> None:
+    with pytest.raises(HungError, match=MESSAGE), watched(progress_bar, 60.0)("attack"):
         late()
     assert heard() == [ON, None, OFF], "the exception gets as much time as the work had"
 
 
-def test_work_that_catches_the_error_may_go_on_and_hang_again(screen, heard: Heard) -> None:
-    with watched(screen, 60.0)("attack"):
+def test_work_that_catches_the_error_may_go_on_and_hang_again(progress_bar, heard: Heard) -> None:
+    with watched(progress_bar, 60.0)("attack"):
         for _ in range(3):
             with pytest.raises(HungError):
                 late()
 
 
-def test_nothing_happens_after_the_end(screen, heard: Heard) -> None:
+def test_nothing_happens_after_the_end(progress_bar, heard: Heard) -> None:
     """The signal may be on its way when the work ends; by default it would end the process."""
-    with watched(screen, 60.0)("attack"):
+    with watched(progress_bar, 60.0)("attack"):
         pass
     late()
 
 
-def test_somebody_elses_alarm_is_put_back(screen, heard: Heard) -> None:
+def test_somebody_elses_alarm_is_put_back(progress_bar, heard: Heard) -> None:
     alarms: list[int] = []
     signal.signal(watchdog.LATE, lambda number, frame: alarms.append(number))
-    with watched(screen, 60.0)("attack"), pytest.raises(HungError):
+    with watched(progress_bar, 60.0)("attack"), pytest.raises(HungError):
         late()
     late()
     assert alarms == [watchdog.LATE]
 
 
-def test_one_inside_of_another(screen, heard: Heard) -> None:
-    with watched(screen, 60.0)("attack"):
-        with watched(screen, 5.0)("decode"), pytest.raises(HungError, match="decode: no progress for 5 seconds"):
+def test_one_inside_of_another(progress_bar, heard: Heard) -> None:
+    with watched(progress_bar, 60.0)("attack"):
+        with watched(progress_bar, 5.0)("decode"), pytest.raises(HungError, match="decode: no progress for 5 seconds"):
             late()
         with pytest.raises(HungError, match=MESSAGE):
             late()
     assert heard() == [ON, ON | {"title": "decode", "timeout": 5.0}, None, ON, None, OFF]
 
 
-def test_no_exception_can_be_raised_in_another_thread(screen, heard: Heard) -> None:
+def test_no_exception_can_be_raised_in_another_thread(progress_bar, heard: Heard) -> None:
     def work() -> None:
-        with watched(screen, 60.0)("attack"):
+        with watched(progress_bar, 60.0)("attack"):
             pass
 
     thread = threading.Thread(target=work)
@@ -166,11 +166,11 @@ def test_the_stack_is_told_without_the_interpreter(heard: Heard) -> None:
     assert "in test_the_stack_is_told_without_the_interpreter" in text
 
 
-def test_work_goes_on_where_nobody_listens_any_more(screen, told: list[int], heard: Heard) -> None:
+def test_work_goes_on_where_nobody_listens_any_more(progress_bar, told: list[int], heard: Heard) -> None:
     pipe, theirs = os.pipe()
     os.close(pipe)
     watchdog._link.open(theirs, supervised=False)
-    with watched(screen, 60.0)("attack") as progress:
+    with watched(progress_bar, 60.0)("attack") as progress:
         progress(1, 1, "")
     os.close(theirs)
     assert told == [1]
@@ -194,11 +194,11 @@ from pathlib import Path
 from mtlbench.process import watchdog
 
 @contextmanager
-def screen(title):
+def progress_bar(title):
     yield lambda done, total, note: None
 
 def work():
-    with watchdog.watched(screen, 1)("attack"):
+    with watchdog.watched(progress_bar, 1)("attack"):
         watchdog.cells(Path(sys.argv[1]), {"a": "eps 4", "b": "eps 8"}, go_on=True)
         watchdog.at("a")
         mutex = ctypes.create_string_buffer(64)

@@ -271,7 +271,7 @@ def test_brackets_in_a_folder_are_no_markup(call: Callable, tmp_path: Path) -> N
     ("place", "value", "message"),
     [
         (("model", "_target_"), "evil.Evil", "_target_=evil.Evil: expected a class of mtlbench; name your module"),
-        (("attack", "objective", "_target_"), "evil.Evil", "no such model any more"),
+        (("attack", "objective", "_target_"), "evil.Evil", "this model no longer exists"),
         (
             ("dataset", "reader", "_target_"),
             "mtlbench.storage.store.Store",
@@ -279,8 +279,8 @@ def test_brackets_in_a_folder_are_no_markup(call: Callable, tmp_path: Path) -> N
         ),
         (("dataset", "name"), OUT, f"dataset.name={OUT}: expected a name of letters"),
         (("training", "name"), OUT, f"training.name={OUT}: expected a name of letters"),
-        (("plugins",), ["evil"], "no such model any more"),
-        (("outputs",), "away", "no such model any more"),
+        (("plugins",), ["evil"], "this model no longer exists"),
+        (("outputs",), "away", "this model no longer exists"),
     ],
 )
 def test_a_poisoned_record_of_a_configuration(
@@ -300,7 +300,7 @@ def test_a_poisoned_record_of_a_configuration(
     Store(tmp_path / "outputs" / "store").save(Cell(identity, {"config": recorded}, {}, {"losses": np.ones((2, 3))}))
     before = everything(tmp_path)
     done = call("report", "audit=1")
-    assert done.status == (1 if message == "no such model any more" else USAGE), done.err
+    assert done.status == (1 if message == "this model no longer exists" else USAGE), done.err
     assert message in " ".join((done.out + done.err).split())
     assert "unexpected" not in done.err
     assert everything(tmp_path) == before

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mtlbench.scores.alarms import alarms, checks, numbers_of
+from mtlbench.scores.alarms import alarms, checks_frame, numbers_of
 from mtlbench.storage.store import Cell
 
 MODEL = {
@@ -40,7 +40,7 @@ def cell(attack: str = "dgba", eps: float = 8.0, **arrays: np.ndarray) -> Cell:
 def raised(cells: list[Cell], arps: list[float]) -> dict[str, str]:
     attacked = [c for c in cells if c.identity["attack"] != "none"]
     arp = pd.DataFrame({"cell": [c.key for c in attacked], "arp_percent": arps})
-    found = alarms(checks([numbers_of(one) for one in cells]), arp)
+    found = alarms(checks_frame([numbers_of(one) for one in cells]), arp)
     return {f"{c.identity['attack']} {c.identity['eps']:g}": found[c.key] for c in attacked if c.key in found}
 
 
@@ -66,7 +66,7 @@ def test_images_without_a_valid_pixel_are_counted_and_raise_nothing() -> None:
 
 
 def test_nothing_stored() -> None:
-    assert alarms(checks([]), pd.DataFrame({"cell": [], "arp_percent": []})) == {}
+    assert alarms(checks_frame([]), pd.DataFrame({"cell": [], "arp_percent": []})) == {}
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""What an objective is: per-image losses in, a score to climb and a direction to climb it out."""
+"""The interface of an objective: from per-image losses to a score and an ascent direction."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
@@ -17,7 +17,7 @@ class Ascent(NamedTuple):
     """One evaluation of an objective at some images.
 
     Attributes:
-        direction: [B, 3, H, W]; step rules use its sign or a form of it that ignores its scale.
+        direction: [B, 3, H, W]; step rules use its sign or a normalised version of it, so its scale is irrelevant.
         score: [B], higher is better for the attacker.
         losses: [T, B], detached.
     """
@@ -28,14 +28,14 @@ class Ascent(NamedTuple):
 
 
 class Objective(Identified, ABC):
-    """What an attack climbs. Holds no state of a batch."""
+    """What an attack maximises. It holds no state of a batch."""
 
     def bind(self, losses: Losses, x: Tensor) -> "Objective":
         """The objective for one batch of clean images `x`; overridden where it depends on their clean losses."""
         return self
 
     def alternatives(self, tasks: int) -> Sequence["Objective"]:
-        """What is climbed, of so many tasks, where this only scores which result is best per image; else nothing."""
+        """The objectives to climb for so many tasks, if this one only picks the best result per image; else empty."""
         return ()
 
     @abstractmethod
@@ -46,8 +46,8 @@ class Objective(Identified, ABC):
     def ascent(self, losses: Losses, x: Tensor) -> Ascent:
         """Direction and score at `x`."""
 
-    def parts(self, losses: Losses, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Per-task directions [T, B, 3, H, W], whose sum is the direction of a potential, and losses [T, B]."""
+    def task_directions(self, losses: Losses, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Per-task directions [T, B, 3, H, W], which sum to the direction of a potential, and the losses [T, B]."""
         with torch.enable_grad():
             x = x.detach().requires_grad_()
             values = losses(x)

@@ -3,9 +3,7 @@
 from torch import Tensor
 
 from mtlbench.attacks.objectives.base import Potential
-
-SMALLEST_LOSS = 1e-8
-"""Below it a task has no say: 1 / L would explode, and a loss of 0 (no valid pixel) has no direction."""
+from mtlbench.constants import SMALLEST_LOSS
 
 
 class DGBA(Potential):

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from mtlbench.attacks.objectives.base import Potential
-from mtlbench.attacks.objectives.dgba import SMALLEST_LOSS
+from mtlbench.constants import SMALLEST_LOSS
 from mtlbench.options import number
 
 
@@ -12,7 +12,7 @@ class Power(Potential):
     """Direction sum_i grad L_i / L_i^alpha = grad sum_i L_i^(1 - alpha) / (1 - alpha). Ours.
 
     Args:
-        alpha: how strongly a task's own loss mutes it: 0 is `total`, 1 is `dgba`.
+        alpha: how strongly a task is down-weighted by its own loss: 0 is `total`, 1 is `dgba`.
     """
 
     name = "power"
@@ -28,5 +28,5 @@ class Power(Potential):
         guarded = losses.clamp_min(SMALLEST_LOSS)
         rest = 1 - self.alpha
         terms = guarded.log() if rest == 0 else guarded.pow(rest) / rest
-        # A loss of exactly 0 is that of an image without a valid pixel; its constant would drown the other terms.
+        # A loss of exactly 0 means that an image has no valid pixel; its constant term would swamp the others.
         return torch.where(losses == 0, 0, terms).sum(0)

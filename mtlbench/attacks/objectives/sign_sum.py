@@ -19,5 +19,5 @@ class SignSum(Objective):
 
     def ascent(self, losses: Losses, x: Tensor) -> Ascent:
         """One forward, T backwards."""
-        directions, values = self.parts(losses, x)
+        directions, values = self.task_directions(losses, x)
         return Ascent(directions.sign().sum(0), self.score(values), values)

@@ -1,4 +1,4 @@
-"""Static: balance by the clean losses, once and for all."""
+"""Static: task weights from the clean losses, fixed during the attack."""
 
 import copy
 from typing import Self
@@ -6,13 +6,13 @@ from typing import Self
 from torch import Tensor
 
 from mtlbench.attacks.objectives.base import Losses, Potential
-from mtlbench.attacks.objectives.dgba import SMALLEST_LOSS
+from mtlbench.constants import SMALLEST_LOSS
 
 
 class Static(Potential):
     """Sum of L_i / L_i(clean): the averaged relative loss change itself, up to a constant. Ours.
 
-    Its direction is that of `dgba` at the first step; later the weights stay where they were.
+    At the first step its direction equals that of `dgba`; after that the weights stay fixed.
     """
 
     name = "static"

@@ -35,10 +35,10 @@ class Weighted(Potential):
 
 
 class WeightedTotal(Static):
-    """Every weighting on a grid over the simplex is attacked with; the best counts (arXiv 2305.12066, baseline).
+    """Attacks with every weighting on a grid over the simplex and keeps the best (arXiv 2305.12066, baseline).
 
-    Best per image means the highest averaged relative loss change (`Static`). Each weighting is an attack of its own,
-    so that the best one of the whole run can be told. The cost is that of one attack per weighting.
+    Best per image means the highest averaged relative loss change (`Static`). Each weighting is a separate attack, so
+    that the best weighting of the whole run is known too. The cost is one attack per weighting.
 
     Args:
         grid: weights are multiples of 1 / grid that add up to 1; T = 3 tasks and grid 3 give 10 weightings.
@@ -55,11 +55,11 @@ class WeightedTotal(Static):
         return [Weighted(point) for point in simplex(tasks, self.grid)]
 
 
-def simplex(parts: int, total: int) -> Iterator[tuple[int, ...]]:
-    """All tuples of `parts` counts that add up to `total`."""
-    if parts == 1:
+def simplex(length: int, total: int) -> Iterator[tuple[int, ...]]:
+    """All tuples of `length` counts that add up to `total`."""
+    if length == 1:
         yield (total,)
         return
     for first in range(total + 1):
-        for rest in simplex(parts - 1, total - first):
+        for rest in simplex(length - 1, total - first):
             yield (first, *rest)

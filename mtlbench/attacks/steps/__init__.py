@@ -1,4 +1,4 @@
-"""Step rules: how an attack moves. To add one, write a file here and a yaml in conf/attack/step."""
+"""Step rules: how an attack updates the images. To add one, write a file here and a yaml in conf/attack/step."""
 
 from mtlbench.attacks.steps.apgd import APGD
 from mtlbench.attacks.steps.base import Step

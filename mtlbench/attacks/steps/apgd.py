@@ -10,7 +10,7 @@ from mtlbench.attacks.steps.base import Step, step_count, step_size
 MOMENTUM = 0.75
 RISES_NEEDED = 0.75
 FIRST_CHECK, SHORTEN_BY, SHORTEST = 22, 3, 6
-"""Percent of the steps: in whole numbers, because sums of 0.01 round to the wrong step."""
+"""Percent of the steps, as integers: sums of multiples of 0.01 would round to the wrong step."""
 
 
 class APGD(Step):

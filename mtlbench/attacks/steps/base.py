@@ -1,4 +1,4 @@
-"""What a step rule is: it moves images up an objective. `Attack` projects what it returns once more."""
+"""The interface of a step rule, which moves images to increase an objective. `Attack` projects its result again."""
 
 from abc import ABC, abstractmethod
 
@@ -15,7 +15,7 @@ class Step(Identified, ABC):
 
     Attributes:
         steps: how often it moves.
-        norms: of the balls that it can step in.
+        norms: the norms that it supports.
     """
 
     steps: int

@@ -1,4 +1,4 @@
-"""Momentum attacks: MIM (Dong et al. 2018, arXiv 1710.06081) and its form with a linearly decaying step."""
+"""Momentum attacks: MIM (Dong et al. 2018, arXiv 1710.06081) and a variant with a linearly decaying step size."""
 
 import torch
 from torch import Tensor
@@ -38,7 +38,7 @@ class MIM(Step):
 
 
 class MIMLinear(MIM):
-    """MIM whose step falls linearly from `size` to 0: long strides that settle without tracking a best point.
+    """MIM with a step size that decays linearly from `size` to 0: it converges without tracking the best point.
 
     Args:
         steps: number of steps.

@@ -1,4 +1,4 @@
-"""Random signs: the control that every attack has to beat."""
+"""Random signs: the baseline that every attack has to beat."""
 
 from torch import Tensor
 

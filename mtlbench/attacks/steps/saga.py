@@ -12,9 +12,9 @@ from mtlbench.attacks.steps.mim import unit
 class SAGA(Step):
     """Blend the tasks' gradients per pixel, with weights learned through a look-ahead step.
 
-    Each step moves along sign(sum_m a_m g_m). Before, the weights a_m climb the objective at the look-ahead image
-    x' = x + size * eps * sign(sum_m a_m g_m), whose derivative is taken of tanh in place of sign:
-    a_m += rate * grad(x') * fit * g_m * (1 - tanh^2(fit * sum_m a_m g_m)).
+    Each step moves along sign(sum_m a_m g_m). Before each step, the weights a_m are updated by gradient ascent on the
+    objective at the look-ahead image x' = x + size * eps * sign(sum_m a_m g_m), where the derivative of tanh replaces
+    that of sign: a_m += rate * grad(x') * fit * g_m * (1 - tanh^2(fit * sum_m a_m g_m)).
 
     Deviations from the paper's adaptation: every task enters the look-ahead gradient, directions have mean absolute
     value 1 per image (the raw ones are so small that the weights would never move), and 1 - tanh^2 stays finite
@@ -24,7 +24,7 @@ class SAGA(Step):
         steps: number of steps.
         size: step size as a share of eps; None means 1 / steps.
         rate: learning rate of the weights.
-        fit: how closely tanh follows sign.
+        fit: how closely tanh approximates sign.
     """
 
     name = "saga"
@@ -38,14 +38,14 @@ class SAGA(Step):
         """T + 1 gradients a step; the last iterate."""
         x, weights = start, None
         for _ in range(self.steps):
-            parts, _ = objective.parts(losses, x)
-            scale = parts.sum(0).abs().mean((1, 2, 3), keepdim=True)
-            parts = parts / torch.where(scale > 0, scale, torch.ones_like(scale))
+            directions, _ = objective.task_directions(losses, x)
+            scale = directions.sum(0).abs().mean((1, 2, 3), keepdim=True)
+            directions = directions / torch.where(scale > 0, scale, torch.ones_like(scale))
             if weights is None:
-                weights = torch.ones_like(parts)
-            blend = (weights * parts).sum(0)
+                weights = torch.ones_like(directions)
+            blend = (weights * directions).sum(0)
             ahead = objective.ascent(losses, ball.project(x + self.size * ball.eps * ball.direction(blend))).direction
             slope = ball.slope(blend, self.fit)
-            weights = weights + self.rate * unit(ahead) * slope * parts
-            x = ball.project(x + self.size * ball.eps * ball.direction((weights * parts).sum(0)))
+            weights = weights + self.rate * unit(ahead) * slope * directions
+            x = ball.project(x + self.size * ball.eps * ball.direction((weights * directions).sum(0)))
         return x

@@ -1,6 +1,6 @@
-"""A dataset that comes in one piece to a folder of files: Parquet (`parquet`), MATLAB v7.3 (`mat`).
+"""Converts a dataset distributed as one file to a folder of files: Parquet (`parquet`), MATLAB v7.3 (`mat`).
 
-Each needs a library that mtlbench itself does not, an extra; it is imported where it is used.
+Each needs an optional library (an extra), which is imported only when needed.
 """
 
 from collections.abc import Callable
@@ -14,7 +14,7 @@ from mtlbench.errors import DataError, UsageError
 
 
 def to_folder(source: Path, target: Path, progress: Callable[[int, int], None] | None = None) -> Converted:
-    """Write the files of a dataset below `target`, which is there whole at the end, or not at all.
+    """Write the files of a dataset to `target`, which is created atomically.
 
     Args:
         source: a .parquet file, a folder of them, or nyu_depth_v2_labeled.mat.
@@ -22,7 +22,7 @@ def to_folder(source: Path, target: Path, progress: Callable[[int, int], None] |
         progress: called with (images done, images in all).
 
     Raises:
-        UsageError: a source of another kind.
+        UsageError: an unsupported source.
         DataError: it is missing or damaged, or `target` holds something.
         MachineError: the library that reads it is not installed.
     """

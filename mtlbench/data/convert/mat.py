@@ -1,7 +1,7 @@
 """nyu_depth_v2_labeled.mat, the original NYUv2 of Silberman et al. (ECCV 2012): MATLAB v7.3, which is HDF5.
 
-It holds images, in-painted depth and 894 classes; no normals, no 40 classes, and no split: that is splits.mat, a file
-beside it on the authors' page.
+It holds images, in-painted depth and 894 classes; no normals, no 40 classes, and no split: the split is in splits.mat,
+a separate file on the authors' page.
 """
 
 from collections.abc import Callable, Iterable
@@ -33,7 +33,7 @@ tasks:
 
 
 def convert_mat(source: Path, target: Path, progress: Callable[[int, int], None] | None) -> Converted:
-    """Write images, depth and labels as files of their own, and a description, see `to_folder`."""
+    """Write images, depth and labels as separate files, and a description, see `to_folder`."""
     h5py = library("h5py", "mat", f"source={source}: a MATLAB v7.3 file")
     try:
         with h5py.File(source, "r") as file:
@@ -55,7 +55,7 @@ def convert_mat(source: Path, target: Path, progress: Callable[[int, int], None]
                 )
     except (OSError, KeyError, ValueError, RuntimeError) as error:
         if isinstance(error, OSError) and error.filename is not None:
-            raise  # ours: the disk is full, say
+            raise  # an error of writing, such as a full disk
         raise DataError(f"{source}: not a sound MATLAB v7.3 file ({error})") from error
     counts = {split: len(numbers) for split, numbers in splits.items()}
     options = {"describe": target / "nyu_depth_v2.yaml", "root": target}
@@ -63,10 +63,10 @@ def convert_mat(source: Path, target: Path, progress: Callable[[int, int], None]
 
 
 def _part(h5py: Any, file: Any, source: Path, name: str) -> Any:
-    """A dataset of the file, of the right form and stored in the file itself."""
+    """An HDF5 dataset with the right shape and type, stored in the file itself."""
     if name not in file:
         raise DataError(f"{source}: no {name}; it has {', '.join(list(file)[:12]) or 'nothing'}")
-    # HDF5 can refer to other files by their path: whoever made this one must not choose what is read here.
+    # HDF5 can refer to other files by path: an untrusted file must not choose which files are read.
     if not isinstance(file.get(name, getlink=True), h5py.HardLink):
         raise DataError(f"{source}: {name} is a link; expected the values themselves")
     part = file[name]
@@ -83,7 +83,7 @@ def _part(h5py: Any, file: Any, source: Path, name: str) -> Any:
 
 
 def _splits(path: Path, count: int) -> tuple[dict[str, list[int]], list[str]]:
-    """Numbers of the images from 1, by split; all of them for testing where there is no file of splits."""
+    """Image numbers from 1, by split; without a file of splits all are test images."""
     if not path.exists():
         return {"test": list(range(1, count + 1))}, [
             f"{path}: no such file, so all images are test images; the authors' splits.mat, beside the source, says "

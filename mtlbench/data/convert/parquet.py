@@ -14,7 +14,7 @@ from mtlbench.errors import DataError
 from mtlbench.extras import library
 
 SPLITS = {"train": "train", "val": "val", "validation": "val", "test": "val"}
-"""How a file's name begins -> MTAN's folder."""
+"""Prefix of a file's name -> MTAN's folder."""
 
 COLUMNS = {"image": ("image", 3), "segmentation": ("label", 0), "depth": ("depth", 1), "normal": ("normal", 3)}
 """Column -> MTAN's folder, and its channels; 0 for none."""
@@ -24,7 +24,7 @@ ROWS = 4
 
 
 def convert_parquet(files: Sequence[Path], target: Path, progress: Callable[[int, int], None] | None) -> Converted:
-    """Write MTAN's packing of the rows, see `to_folder`."""
+    """Write the rows in MTAN's format, see `to_folder`."""
     pq = library("pyarrow.parquet", "parquet", f"source={files[0]}: a Parquet file")
     opened = [(path, _split(path), _open(pq, path)) for path in files]
     total = sum(file.metadata.num_rows for _, _, file in opened)
@@ -49,7 +49,7 @@ def _split(path: Path) -> str:
 
 
 def _open(pq: Any, path: Path) -> Any:
-    """A file whose columns and sizes are right, none of its values read."""
+    """A file with checked columns and sizes, before any values are read."""
     try:
         file = pq.ParquetFile(path)
         names = file.schema_arrow.names
@@ -80,7 +80,7 @@ def _rows(path: Path, file: Any) -> Any:
 
 
 def _array(value: Any) -> Array:
-    """The array that lists of lists of numbers are.
+    """Converts nested lists of numbers to an array.
 
     Raises:
         ValueError: they are something else, or of unequal lengths.

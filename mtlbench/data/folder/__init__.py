@@ -1,6 +1,6 @@
 """Your own data: a folder in any layout, described by a few lines of yaml (`dataset=folder dataset.describe=...`).
 
-`description` says what a description may hold, `places` and `listing` where files and ids are, `tables` reads lists
-and tables, `labels` what stands in them about whole images, `encoding` and `decode` turn files into targets, `dataset`
-makes samples of all that. Ready descriptions lie in known/. Guide: docs/datasets.md.
+`description` checks a description, `places` and `listing` find files and ids, `tables` reads lists and tables,
+`labels` the values of whole images in them, `encoding` and `decode` turn files into targets, `dataset` makes samples
+from all of these. Ready descriptions are in known/. Guide: docs/datasets.md.
 """

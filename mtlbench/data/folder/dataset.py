@@ -1,4 +1,4 @@
-"""A folder of files in whatever layout a description says."""
+"""A folder of files in any layout, given by a description."""
 
 import os
 from collections.abc import Callable, Sequence
@@ -23,29 +23,30 @@ from mtlbench.errors import UsageError
 
 
 class FolderDataset(ListedDataset):
-    """One split of a dataset that a few lines of yaml describe, see `mtlbench.data.folder`.
+    """One split of a dataset described in yaml, see `mtlbench.data.folder`.
 
-    Targets of maps: class ids uint8 with 255 = ignore; normals of unit length; depth and other numbers float32. Where
-    a value does not count it is 0 (255 of classes) under a mask. Targets of whole images are maps of one pixel: a
-    class id int64 [1, 1, 1], numbers or attributes float32 [k, 1, 1], of attributes NaN where nobody knows.
+    Targets of maps: class ids uint8 with 255 = ignore; normals of unit length; depth and other numbers float32.
+    Invalid values are masked and set to 0 (classes: 255). Targets of whole images are maps of one pixel: a class id
+    int64 [1, 1, 1], numbers or attributes float32 [k, 1, 1], NaN for unknown attributes.
 
-    The training form (`Augment`) divides depth by the scale, multiplies inverse depth by it, and mirrors the channel
-    that `mirror` names, the first one of normals. Padding is black and masked.
+    Augmentation (`Augment`) divides depth by the scale, multiplies inverse depth by it, and negates the channel
+    `mirror` (of normals the first one) when mirroring. Padding is black and masked.
 
     Args:
         root: the folder of the data.
         split: a name in the description.
         describe: a yaml file, the name of a ready description, or its content.
         resolution: height and width of a sample; bilinear for the image, nearest for targets.
-        augment: the training form; None makes it equal to the test form.
+        augment: augmentation of training images; None disables it.
         seed: of the augmentation.
         limit: keep the first so many images.
-        name: as in conf/dataset; ``folder`` takes that of the description's file, which tells datasets apart.
+        name: as in conf/dataset; ``folder`` is replaced by the name of the description's file, to distinguish
+            datasets.
         follow_links: symbolic links may lead out of the root.
 
     Raises:
-        UsageError: the description, or another option, is not right.
-        DataError: the folder, a list or a table is missing or malformed, or ids do not agree.
+        UsageError: the description or another option is wrong.
+        DataError: the folder, a list or a table is missing or malformed, or ids do not match.
     """
 
     def __init__(
@@ -93,13 +94,13 @@ class FolderDataset(ListedDataset):
         """The image, then one file for each task of maps."""
         return (IMAGE, *(target.name for target in self._maps))
 
-    def parts(self, index: int) -> list[tuple[str, str, Callable[[Path], Array]]]:
-        """Without the files that a description allows to be missing, where they are."""
-        return [part for part in super().parts(index) if part[1]]
+    def sources(self, index: int) -> list[tuple[str, str, Callable[[Path], Array]]]:
+        """Without optional files that are missing."""
+        return [part for part in super().sources(index) if part[1]]
 
     def decode(self, index: int) -> list[Array]:
-        """The arrays of image `index`, those of missing files as the description says; raises as it does elsewhere."""
-        found = dict(zip([kind for kind, _, _ in self.parts(index)], super().decode(index), strict=True))
+        """The arrays of image `index`, with missing files filled in as described; raises like the base class."""
+        found = dict(zip([kind for kind, _, _ in self.sources(index)], super().decode(index), strict=True))
         size, source = found[IMAGE].shape[:2], self.description.source
         return [
             found[IMAGE],
@@ -125,7 +126,7 @@ class FolderDataset(ListedDataset):
         )
 
     def stored_normals(self, index: int) -> Array:
-        """Vectors of the first task of normals, float32 [N, 3]; without those that do not count."""
+        """Valid vectors of the first task of normals, float32 [N, 3]."""
         for target in self._maps:
             file = self.named_files(index).get(target.name)
             if target.kind == NORMALS and file is not None:
@@ -138,7 +139,7 @@ class FolderDataset(ListedDataset):
         return [labels[self._names[index]].tolist() for labels in self._labels.values()]
 
     def settings(self) -> dict[str, object]:
-        """All of the description but where it and the data are; resolution and augmentation."""
+        """The description without paths, resolution and augmentation."""
         tasks = {task.name: task.described() for task in self.tasks}
         return {"format": "folder", "description": self.description.settings(), "tasks": tasks, **super().settings()}
 
@@ -164,7 +165,7 @@ def described_root(describe: Any) -> Path:
 
 
 def _entries(maps: Sequence[Target], image: Place, listing: Listing, root: Path) -> list[tuple[str, ...]]:
-    """Per image, relative paths; empty for a file that may be missing and is."""
+    """Per image, relative paths; empty for a missing optional file."""
     entries = []
     for index in range(len(listing.images)):
         entry = [listing.path(image, index, root)]
@@ -183,7 +184,7 @@ def _shown(target: Target, array: Array, view: View) -> tuple[torch.Tensor, torc
         classes = view.labels(array, IGNORE)
         return channels_first(classes), channels_first(classes != IGNORE)
     values = view.labels(array, np.nan)
-    values = values.reshape(*values.shape[:2], -1)  # OpenCV drops the axis of a lone channel
+    values = values.reshape(*values.shape[:2], -1)  # OpenCV drops the axis of a single channel
     if target.kind == DEPTH:
         values = values * np.float32(view.scale) if target.inverse else values / np.float32(view.scale)
     if view.mirrored and target.mirror is not None:

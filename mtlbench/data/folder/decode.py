@@ -1,6 +1,6 @@
-"""One file of an image to an array that is what its kind says, or an error that says what it seems to be instead.
+"""Decodes one file of an image to an array of its kind, or raises an error with a guess of what the file is.
 
-Class ids are uint8 [H, W], 255 where they do not count; other targets are float32 [H, W, C], NaN where they do not.
+Class ids are uint8 [H, W], 255 if ignored; other targets are float32 [H, W, C], NaN if ignored.
 """
 
 from pathlib import Path
@@ -14,20 +14,20 @@ from mtlbench.errors import DataError
 
 IGNORE = 255
 LENGTHS = (0.9, 1.1)
-"""Between which the median length of normals lies."""
+"""Plausible range of the median length of normals."""
 
 METRES = (0.05, 200.0)
-"""Between which the median depth of an image in metres lies."""
+"""Plausible range of the median depth of an image, in metres."""
 
 ZERO = 1e-3
 BYTE = 255.0
 
 
 def read_image(path: Path, image: Image, source: str) -> Array:
-    """RGB [H, W, 3]: uint8, or float32 in 0..1 where the file holds other numbers.
+    """RGB [H, W, 3]: uint8, or float32 in 0..1 if the file holds other types.
 
     Raises:
-        DataError: the values are not those of the range that the description gives, or, without one, no bytes.
+        DataError: the values are outside the described range, or, without one, no bytes.
     """
     encoding = image.encoding
     try:
@@ -54,14 +54,14 @@ def read_image(path: Path, image: Image, source: str) -> Array:
 
 
 def read_target(path: Path, target: Target, source: str) -> Array:
-    """The target in a file; see the module."""
+    """Decode the target in a file; see the module."""
     channels = 1 if target.kind in (CLASSES, DEPTH) else target.channels
     stored = target.encoding.stored(path, channels)
     return convert(stored, target, path, f"{source}: tasks.{target.name}")
 
 
 def absent(size: tuple[int, int], target: Target, source: str) -> Array:
-    """The target of an image that has no file, as `Target.missing` says."""
+    """The target of an image without a file, as defined by `Target.missing`."""
     channels = 1 if target.kind in (CLASSES, DEPTH) else target.channels
     if isinstance(target.missing, float):
         stored = np.full((*size, channels), target.missing)
@@ -120,7 +120,7 @@ def _mapped(ids: Array, counts: Array, target: Target, path: Path, key: str) -> 
 
 
 def _normals(values: Array, encoding: Encoding, path: Path, key: str) -> Array:
-    """Unit vectors, float32 [H, W, 3]; zero vectors do not count."""
+    """Unit vectors, float32 [H, W, 3]; zero vectors are ignored."""
     length = np.sqrt(np.einsum("hwc,hwc->hw", values, values))
     counts = length > ZERO  # false for NaN
     out = np.full(values.shape, np.nan, np.float32)
@@ -139,14 +139,14 @@ def _normals(values: Array, encoding: Encoding, path: Path, key: str) -> Array:
             f"{path}: normals without a negative component with {given}: they seem to be stored uncentred; {key}: "
             f"scale: {2 * encoding.scale}, offset: {2 * encoding.offset - 1} makes unit vectors of them"
         )
-    # As `nyuv2.unit_vectors`: the same vectors to the last bit.
+    # Like `nyuv2.unit_vectors`, bit for bit.
     scale = np.divide(1, length, out=np.zeros_like(length), where=counts)
     out[counts] = (values * scale[..., None])[counts]
     return out
 
 
 def _depth(values: Array, target: Target, path: Path, key: str) -> Array:
-    """Float32 [H, W, 1]; zero does not count."""
+    """Float32 [H, W, 1]; zero is ignored."""
     with np.errstate(invalid="ignore"):
         if (values < 0).any():
             raise DataError(

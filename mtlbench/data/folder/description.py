@@ -1,4 +1,4 @@
-"""What a description of a dataset may say, checked key by key. It is data: nothing of it is ever run.
+"""The description of a dataset, checked key by key. It is data: nothing in it is ever executed.
 
     image:  {file: "images/{id}.png"}
     splits: {train: gt_sets/train.txt, test: gt_sets/val.txt}
@@ -21,13 +21,13 @@ from mtlbench.data.folder.encoding import Encoding
 from mtlbench.data.folder.keys import Keys
 from mtlbench.data.folder.places import PLACE, Place, Split, Table
 from mtlbench.errors import UsageError
-from mtlbench.identity import plain
+from mtlbench.identity import as_json
 from mtlbench.options import is_whole, near
 from mtlbench.storage.bounded import read_yaml
 
 CLASSES, NORMALS, DEPTH, REGRESSION, ATTRIBUTES = "classes", "normals", "depth", "regression", "attributes"
 MOST_CLASSES = 254
-"""Of a map: ids are bytes, and 255 says ignore."""
+"""Most classes of a map: ids are bytes, and 255 means ignore."""
 
 TABLE = ("csv", "key", "header")
 KINDS: dict[str, tuple[str, ...]] = {
@@ -47,7 +47,7 @@ KNOWN = Path(__file__).parent / "known"
 
 @dataclass(frozen=True)
 class Image:
-    """The image: where it is, how it is stored, and which stored values are black and white."""
+    """The image: its place, its encoding, and the stored values of black and white."""
 
     place: Place
     encoding: Encoding
@@ -56,22 +56,22 @@ class Image:
 
 @dataclass(frozen=True)
 class Target:
-    """A task: where its values are and what they stand for.
+    """A task: the place and the encoding of its values.
 
     Attributes:
         name: of the task.
         kind: one of `KINDS`.
-        place: of a file for each image; None where the values are those of whole images.
-        table: the text file that holds the values; None elsewhere.
+        place: of the file of each image; None for values of whole images.
+        table: the text file that holds the values; else None.
         encoding: of the file's values.
         classes: names of the classes, or of the attributes.
         map: stored value, or ``*`` for all others -> class id, or None for ignore.
         channels: of a regression.
         unit: as written; empty for none.
         inverse: whether depth is inverse depth.
-        mirror: the channel that changes its sign when left and right are exchanged.
-        missing: the stored value where an image has no file; ``ignore``; None where that is an error.
-        metrics: those that score it, where some are named.
+        mirror: the channel that is negated when the image is mirrored.
+        missing: the value for an image without a file, or ``ignore``; None if that is an error.
+        metrics: its metrics, if any are named.
     """
 
     name: str
@@ -90,7 +90,7 @@ class Target:
 
     @property
     def per_image(self) -> bool:
-        """Whether it has one value for a whole image."""
+        """Whether it has one value per image."""
         return self.place is None
 
 
@@ -99,8 +99,8 @@ class Description:
     """A dataset.
 
     Attributes:
-        source: the file, or what stands for it in messages.
-        root: the folder that it names; None where it names none.
+        source: the file, or a substitute for messages.
+        root: the folder that it names, or None.
         image: see `Image`.
         splits: by name.
         targets: one for each task.
@@ -114,13 +114,13 @@ class Description:
 
     @property
     def name(self) -> str:
-        """What its dataset is called unless it has a name of its own: as its file, in letters that names have."""
+        """The default name of its dataset: the name of its file, in valid characters."""
         if self.source == OPTION:
             return UNNAMED
         return re.sub(r"[^\w.-]", "_", Path(self.source).stem, flags=re.ASCII)[:60].lstrip(".-") or UNNAMED
 
     def settings(self) -> dict[str, object]:
-        """All that can change a sample, as plain data: neither the root nor the name of the file."""
+        """Everything that affects a sample, as JSON values: without the root and the name of the file."""
         return {
             "image": _said(asdict(self.image)),
             "splits": {name: _said(asdict(split)) for name, split in self.splits.items()},
@@ -135,7 +135,7 @@ def read_description(where: object) -> Description:
         where: a yaml file, the name of one of `KNOWN`, or its content.
 
     Raises:
-        UsageError: there is none, or it says something that is not right; the message names file, key and value.
+        UsageError: it does not exist or is wrong; the message names file, key and value.
     """
     if isinstance(where, Mapping):
         return _description(where, OPTION, Path())
@@ -273,7 +273,7 @@ def _channels(keys: Keys, kind: str, table: Table | None) -> int:
 
 
 def _mirror(keys: Keys, kind: str) -> int | None:
-    """Of normals the first one, which points right, unless it says otherwise."""
+    """For normals by default the first one, which points right."""
     if keys.get("mirror") == "none" or ("mirror" not in keys and kind != NORMALS):
         return None
     return keys.whole("mirror", 0, 2 if kind == NORMALS else 999) if "mirror" in keys else 0
@@ -296,7 +296,7 @@ def _is_name(value: object) -> bool:
 
 
 def _said(part: Mapping[str, Any]) -> dict[str, Any]:
-    """What differs from saying nothing, with numbers that read the same however they were written."""
+    """The values that differ from the defaults, with numbers in a canonical form."""
     out = {}
     for key, value in part.items():
         if isinstance(value, Mapping):
@@ -306,7 +306,7 @@ def _said(part: Mapping[str, Any]) -> dict[str, Any]:
         elif value == _NEUTRAL.get(key):
             value = None
         if value is not None and value is not False and value not in ("", (), {}):
-            out[key] = plain(value)
+            out[key] = as_json(value)
     return out
 
 

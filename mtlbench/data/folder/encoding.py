@@ -1,7 +1,7 @@
-"""How a stored value stands for a target: which channels, which scale, which values do not count.
+"""The encoding of stored values: channels, scale, ignored values.
 
-A value is ``scale * stored + offset`` after `layout`, `channel` and `order`. It counts where the stored value is not
-in `ignore`, no channel of it is `any_ignore`, it is finite, and the value lies inside `valid`.
+A value is ``scale * stored + offset`` after `layout`, `channel` and `order`. It is valid if the stored value is not in
+`ignore`, none of its channels is `any_ignore`, it is finite, and the value is inside `valid`.
 """
 
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mtlbench.data.files import GREY, PALETTE, RGB, Array, read_jpeg, read_npy, read_png
+from mtlbench.data.files import GREY_SCALE, PALETTE, RGB, Array, read_jpeg, read_npy, read_png
 from mtlbench.data.folder.keys import Keys
 from mtlbench.errors import DataError
 from mtlbench.options import is_number, is_whole
@@ -30,13 +30,13 @@ class Encoding:
         scale: see the module; exact.
         offset: see the module; exact.
         layout: ``hwc`` or, of .npy files, ``chw``.
-        channel: the one that is kept, None for all.
-        order: positions of the channels in the file, in the order of the target's; empty keeps them.
+        channel: the channel to keep, None for all.
+        order: positions in the file of the target's channels; empty keeps the order.
         bits: of a PNG.
         palette: whether a palette PNG gives its indices.
-        ignore: stored values, or tuples of one value for each channel, that do not count; NaN never does.
-        any_ignore: a stored value that, in any channel, makes the pixel not count.
-        valid: bounds of the values that count, both included.
+        ignore: ignored stored values, or tuples of one value per channel; NaN is always ignored.
+        any_ignore: a stored value that, in any channel, makes the pixel ignored.
+        valid: inclusive bounds of the valid values.
     """
 
     scale: Fraction = Fraction(1)
@@ -52,7 +52,7 @@ class Encoding:
 
     @classmethod
     def of(cls, keys: Keys, bits: int = 8) -> "Encoding":
-        """The encoding in a mapping; `bits` where it says nothing of them."""
+        """The encoding in a mapping; `bits` is the default bit depth."""
         if "palette" in keys and keys.get("palette") != "index":
             keys.refuse("palette", "expected index: the numbers in the file, not the colours that they stand for")
         if "bits" in keys and keys.get("bits") not in (8, 16):
@@ -79,7 +79,7 @@ class Encoding:
         """The stored values of a file, [H, W, channels], in its own type.
 
         Raises:
-            DataError: the file is damaged, or of another form.
+            DataError: the file is damaged, or has another format.
         """
         array = self._arranged(path, _read(path, self.bits, self.palette, volume=self._is_volume(channels)))
         if self.channel is not None:
@@ -98,9 +98,9 @@ class Encoding:
         return array
 
     def values(self, stored: Array) -> Array:
-        """Float32 values of stored ones [H, W, C]; pixels that do not count are NaN.
+        """Float32 values of stored ones [H, W, C]; ignored pixels are NaN.
 
-        The one rounding is that of the exact value where scale and offset are fractions of moderate size.
+        The exact value is rounded only once if scale and offset are fractions of moderate size.
         """
         if stored.dtype in (np.uint8, np.uint16):  # few values: each is computed once
             every = np.arange(np.iinfo(stored.dtype).max + 1)
@@ -111,7 +111,7 @@ class Encoding:
         return found
 
     def _inside(self, stored: Array) -> Array:
-        """Scaled values, float32; NaN where they lie outside `valid`."""
+        """Scaled values, float32; NaN outside `valid`."""
         common = lcm(self.scale.denominator, self.offset.denominator)
         exact = stored.astype(np.float64)
         if common < 2**31:
@@ -123,7 +123,7 @@ class Encoding:
         return exact.astype(np.float32)
 
     def ignored(self, stored: Array) -> Array:
-        """Where stored values [H, W, C] are said not to count: bool [H, W]."""
+        """Mask of ignored stored values [H, W, C]: bool [H, W]."""
         out = np.zeros(stored.shape[:2], bool)
         if stored.dtype.kind == "f":
             out |= np.isnan(stored).any(axis=2)
@@ -134,7 +134,7 @@ class Encoding:
         return out
 
     def _is_volume(self, channels: int) -> bool:
-        """Whether an array without a third axis cannot be right."""
+        """Whether the encoding needs an array with a third axis."""
         return channels > 1 or self.channel is not None or bool(self.order)
 
     def _arranged(self, path: Path, array: Array) -> Array:
@@ -149,12 +149,12 @@ class Encoding:
 
 
 def _read(path: Path, bits: int, palette: bool, volume: bool) -> Array:
-    """The array of a file, by the ending of its name."""
+    """The array of a file, read by its suffix."""
     ending = path.suffix.lower()
     if ending == ".npy":
         return read_npy(path, ndim=3 if volume else (2, 3), finite=False)
     if ending == ".png":
-        forms = [(8, PALETTE)] if palette else [(bits, GREY), (bits, RGB)]
+        forms = [(8, PALETTE)] if palette else [(bits, GREY_SCALE), (bits, RGB)]
         return read_png(path, forms, _png_remedy(bits, palette))
     if ending in (".jpg", ".jpeg"):
         return read_jpeg(path)
@@ -162,7 +162,7 @@ def _read(path: Path, bits: int, palette: bool, volume: bool) -> Array:
 
 
 def _png_remedy(bits: int, palette: bool) -> str:
-    """What to write for another PNG."""
+    """The hint for a PNG of another format."""
     if palette:
         return " (palette: index is for palette PNGs alone)"
     return f"; bits: {24 - bits} for {24 - bits}-bit files, palette: index for the numbers in a palette PNG"
@@ -172,4 +172,4 @@ def _is_stored(value: object) -> bool:
     """A number, or a list of one for each channel."""
     if isinstance(value, list):
         return bool(value) and all(map(is_number, value))
-    return is_number(value) or value != value  # NaN, which never counts anyway
+    return is_number(value) or value != value  # NaN, which is always ignored

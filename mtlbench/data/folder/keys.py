@@ -1,4 +1,4 @@
-"""Reading a mapping of plain values key by key: a mistake names the file, the key, the value, what would be right."""
+"""Checked access to a mapping: an error names the file, the key, the value and what would be right."""
 
 from collections.abc import Callable, Mapping, Sequence
 from fractions import Fraction
@@ -12,13 +12,13 @@ class Keys:
     """A mapping inside a description.
 
     Args:
-        value: what stands there.
+        value: the mapping.
         source: the file, for messages.
         at: the dotted key of the mapping in it; empty for the whole.
-        known: every key that it may have.
+        known: the allowed keys.
 
     Raises:
-        UsageError: it is no mapping, or has a key that is not known.
+        UsageError: it is no mapping, or has an unknown key.
     """
 
     def __init__(self, value: object, source: str, at: str, known: Sequence[str]) -> None:
@@ -41,11 +41,11 @@ class Keys:
         raise UsageError(f"{self.source}: {text}: {why}")
 
     def get(self, key: str) -> Any:
-        """The value; None where there is none."""
+        """The value, or None."""
         return self.values.get(key)
 
     def text(self, key: str, example: str) -> str:
-        """A text that is there and not empty."""
+        """A required, non-empty string."""
         value = self.values.get(key)
         if not isinstance(value, str) or not value.strip() or not value.isprintable():
             self.refuse(key, f"expected a text such as {example}")
@@ -59,7 +59,7 @@ class Keys:
         return str(value)
 
     def flag(self, key: str) -> bool:
-        """True or false; false where there is none."""
+        """A boolean; false by default."""
         value = self.values.get(key, False)
         if not isinstance(value, bool):
             self.refuse(key, "expected true or false")
@@ -73,7 +73,7 @@ class Keys:
         return value
 
     def fraction(self, key: str, default: int) -> Fraction:
-        """A number exactly as written: ``0.001`` is 1/1000; also a text ``2/255``."""
+        """A number exactly as written: ``0.001`` is 1/1000; also a string ``2/255``."""
         value = self.values.get(key, default)
         found = exact(value)
         if found is None:
@@ -96,7 +96,7 @@ class Keys:
         return float(value[0]), float(value[1])
 
     def items(self, key: str, expected: str, right: Callable[[object], bool]) -> tuple[Any, ...]:
-        """A list, each part of which is right; empty where there is none."""
+        """A list of checked items; empty by default."""
         value = self.values.get(key)
         if value is None:
             return ()
@@ -107,7 +107,7 @@ class Keys:
 
 
 def exact(value: object) -> Fraction | None:
-    """A number as it was written, or a text of two whole numbers ``a/b``; None for anything else."""
+    """A number exactly as written, or a string of two integers ``a/b``; None for anything else."""
     if is_number(value):
         return Fraction(repr(value))
     if isinstance(value, str) and len(value) < 40:

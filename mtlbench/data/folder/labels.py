@@ -1,4 +1,4 @@
-"""Values of whole images, which stand in the name of a folder or in a table: read once, looked up by id."""
+"""Values of whole images, from the name of a folder or a table: read once, looked up by id."""
 
 import os
 from collections.abc import Mapping, Sequence
@@ -17,17 +17,17 @@ ATTRIBUTE_VALUES = {
     **dict.fromkeys(("0", "-1", "0.0", "-1.0", "false", "no"), 0.0),
     **dict.fromkeys(("", "nan", "null", "none", "?"), float("nan")),
 }
-"""Text of an attribute in small letters -> it has it, it has not, nobody knows."""
+"""Text of an attribute in lower case -> 1 (yes), 0 (no) or NaN (unknown)."""
 
 Labels = Mapping[str, Array]
-"""Id -> class id, int64 [1], -1 where it does not count; or numbers, float32 [k], NaN where they do not."""
+"""Id -> class id, int64 [1], -1 if ignored; or numbers, float32 [k], NaN if ignored."""
 
 
 def from_folders(target: Target, images: Sequence[str], paths: Sequence[str], source: str) -> Labels:
-    """The class of each image, by the name of the folder that its file is in.
+    """The class of each image, from the name of its file's folder.
 
     Raises:
-        DataError: a folder that is no class.
+        DataError: a folder that is not a class.
     """
     found = {}
     for image, path in zip(images, paths, strict=True):
@@ -37,10 +37,10 @@ def from_folders(target: Target, images: Sequence[str], paths: Sequence[str], so
 
 
 def from_table(target: Target, images: Sequence[str], root: Path, source: str, follow_links: bool) -> Labels:
-    """The values of each image, by the row that has its id.
+    """The values of each image, from the row with its id.
 
     Raises:
-        DataError: no such table, an image without a row, an id with two, or a value of another kind.
+        DataError: a missing table, an image without a row, a repeated id, or a value of another kind.
     """
     table, key = target.table, f"{source}: tasks.{target.name}"
     assert table is not None
@@ -73,7 +73,7 @@ def _values(texts: Sequence[str], target: Target, where: str, key: str) -> Array
 
 
 def _class(text: str, target: Target, where: str, key: str) -> Array:
-    """The class that a text is the name, or the id, of."""
+    """The class with this name or id."""
     meant = dict(target.map)
     if target.map:
         if text not in meant and "*" not in meant:

@@ -1,4 +1,4 @@
-"""The images of a split, in order: from its list, or from the files that are there."""
+"""The images of a split, in order, from its list or from the existing files."""
 
 import os
 from collections import Counter
@@ -21,10 +21,10 @@ class Listing:
     """The images of a split.
 
     Attributes:
-        source: the list, or the folder whose files are the list.
+        source: the list, or the folder that was searched.
         images: ids, each once.
         rows: per image, column of the list -> text.
-        folder: what ``{split}`` stands for.
+        folder: the value of ``{split}``.
     """
 
     source: Path
@@ -36,7 +36,7 @@ class Listing:
         """The path of a file of image `index`, relative to the root.
 
         Raises:
-            DataError: it may leave the root by its spelling.
+            DataError: its spelling may leave the root.
         """
         relative = place.path(self.images[index], self.folder, self.rows[index])
         check_relative(relative, root, self.source)
@@ -48,7 +48,7 @@ def list_images(description: Description, name: str, root: Path, follow_links: b
 
     Raises:
         MissingSplitError: the description has no such split, or the root has no list, folder or files of it.
-        DataError: a list of another form, an id twice, or ids that differ between image and tasks.
+        DataError: a malformed list, a repeated id, or ids that differ between image and tasks.
     """
     split = description.splits.get(name)
     if split is None:
@@ -108,7 +108,7 @@ def _is_wanted(rows: Rows, row: Sequence[str], split: Split) -> bool:
 
 
 def _found(description: Description, name: str, split: Split, root: Path, follow_links: bool) -> Listing:
-    """The images whose files fit the pattern; the files of the tasks must have the same ids."""
+    """The images whose files match the pattern; the files of the tasks must have the same ids."""
     pattern = split.glob or description.image.place.file
     if not pattern:
         raise DataError(
@@ -129,7 +129,7 @@ def _found(description: Description, name: str, split: Split, root: Path, follow
 def _check_ids(
     description: Description, name: str, target: Target, images: Sequence[str], root: Path, follow_links: bool
 ) -> None:
-    """Refuse a task whose files have other ids than the images.
+    """Refuse a task whose files have ids that differ from those of the images.
 
     Raises:
         DataError: an image without a file, or a file without an image, of this split.
@@ -155,7 +155,7 @@ def _check_ids(
 
 
 def _search(pattern: str, folder: str, source: str, root: Path, follow_links: bool) -> tuple[Path, set[str]]:
-    """The folder that is searched, and the ids of the files in it that fit."""
+    """The folder to search, and the ids of the matching files in it."""
     filled = pattern.replace(SPLIT, folder)
     if filled.count(ID) != 1:
         raise DataError(f"{source}: {pattern} holds {ID} {filled.count(ID)} times; expected once, or a list")
@@ -170,11 +170,11 @@ def _search(pattern: str, folder: str, source: str, root: Path, follow_links: bo
 
 
 def _files(base: Path, follow_links: bool) -> Iterator[str]:
-    """Paths below `base` of all files, hidden ones left out: Macs leave ``._a.png`` beside every ``a.png``."""
+    """Paths below `base` of all files except hidden ones: macOS leaves ``._a.png`` beside every ``a.png``."""
     seen = set()
     for above, folders, files in os.walk(base, followlinks=follow_links):
         real = os.path.realpath(above)
-        if real in seen:  # links in a circle
+        if real in seen:  # circular links
             folders.clear()
             continue
         seen.add(real)

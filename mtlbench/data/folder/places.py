@@ -1,4 +1,4 @@
-"""Where the files of an image are: a pattern with the image's id, or a column of the list; and where the ids are."""
+"""The places of an image's files (a pattern with its id, or a column of the list) and of the ids."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,10 +15,10 @@ PLACE = ("file", "column")
 
 @dataclass(frozen=True)
 class Place:
-    """Of one file: exactly one of the two.
+    """The place of one file: exactly one of `file` and `column`.
 
     Attributes:
-        file: a path below the root with ``{id}``, and ``{split}`` for the folder of a split; empty where it has none.
+        file: a path below the root with ``{id}``, and ``{split}`` for the folder of a split; or empty.
         column: position or name of the column of the split's list that holds the path.
     """
 
@@ -43,16 +43,16 @@ class Place:
 
 @dataclass(frozen=True)
 class Split:
-    """Where the ids of a split are: in a list, or in the names of the files that fit a pattern.
+    """The source of a split's ids: a list, or the names of the files that match a pattern.
 
     Attributes:
-        folder: what ``{split}`` stands for.
-        list: a .txt, .json, .csv or .tsv file below the root; empty where the files themselves are the list.
-        key: of a JSON object: where the list stands.
-        column: of a table: the ids.
-        header: the line of a table that names its columns, from 1; 0 for none, None for what is usual.
-        where: column -> text: only rows that have it.
-        glob: a pattern with ``{id}``; empty for that of the image.
+        folder: the value of ``{split}``.
+        list: a .txt, .json, .csv or .tsv file below the root; empty if the files are searched.
+        key: of a JSON object: the key of the list.
+        column: of a table: the column of ids.
+        header: the line of a table with its column names, from 1; 0 for none, None for the default.
+        where: column -> text: only matching rows are used.
+        glob: a pattern with ``{id}``; empty for the pattern of the image.
     """
 
     folder: str
@@ -65,7 +65,7 @@ class Split:
 
     @classmethod
     def of(cls, value: object, source: str, name: str) -> "Split":
-        """A split as it is described; a text is a list file, or a folder."""
+        """A split from its description; a string is a list file or a folder."""
         at = f"splits.{name}"
         if isinstance(value, str):
             value = {"list": value} if PurePosixPath(value).suffix in LISTS else {"folder": value}
@@ -90,7 +90,7 @@ class Split:
 
 @dataclass(frozen=True)
 class Table:
-    """Values of whole images in a text file: one row for each.
+    """Values of whole images in a text file, one row per image.
 
     Attributes:
         file: below the root.
@@ -163,7 +163,7 @@ def _where(keys: Keys) -> tuple[tuple[int | str, str], ...]:
 
 
 def unknown_column(which: int | str, names: tuple[str, ...], width: int) -> str:
-    """What is wrong with a column that a table has not."""
+    """The message about a missing column."""
     if isinstance(which, int):
         return f"no column {which}; it has {width}, 0 to {width - 1}"
     if not names:

@@ -1,4 +1,4 @@
-"""Lists and tables as text: .txt (blanks between columns), .csv, .tsv and .json, read as rows of text."""
+"""Lists and tables as text: .txt (columns separated by blanks), .csv, .tsv and .json, read as rows of text."""
 
 import csv
 from collections.abc import Sequence
@@ -18,7 +18,7 @@ class Rows:
     """Rows of one width.
 
     Attributes:
-        file: where they were read.
+        file: the file that they come from.
         names: of the columns, or empty.
         rows: at least one.
     """
@@ -31,19 +31,19 @@ class Rows:
         """The position of a column.
 
         Raises:
-            DataError: there is none of that name or position.
+            DataError: there is no such name or position.
         """
         width = len(self.rows[0])
         if isinstance(which, int) and which < width:
             return which
         if isinstance(which, str) and which in self.names:
-            # The column of the ids may have no name: then the names begin at the second one.
+            # The column of ids may have no name: then the names start at the second column.
             return self.names.index(which) + width - len(self.names)
         raise DataError(f"{self.file}: {unknown_column(which, self.names, width)}")
 
 
 def read_lines(path: Path) -> list[str]:
-    """The lines that hold something, without blanks at their ends."""
+    """The non-empty lines, without blanks at their ends."""
     return [line.strip() for line in _text(path).splitlines() if line.strip()]
 
 
@@ -52,8 +52,8 @@ def read_table(path: Path, header: int | None = None) -> Rows:
 
     Args:
         path: .csv (commas), .tsv (tabulators), or anything else (blanks).
-        header: the line with the names of the columns, from 1; what stands before it is passed over. 0 for none; None
-            for the first line of a .csv or .tsv, and none elsewhere.
+        header: the line with the column names, from 1; earlier lines are skipped. 0 for none; None for the default:
+            the first line of a .csv or .tsv, none in other files.
 
     Raises:
         DataError: unreadable, or rows of unequal width; the message names the line.
@@ -86,10 +86,10 @@ def read_table(path: Path, header: int | None = None) -> Rows:
 
 
 def read_json_rows(path: Path, key: str) -> Rows:
-    """A JSON list of texts, of lists of texts, or of objects; `key` says where it stands in an object.
+    """A JSON list of strings, of lists of strings, or of objects; `key` is its key if the file holds an object.
 
     Raises:
-        DataError: it is of another form.
+        DataError: it has another structure.
     """
     value = read_json(path)
     if isinstance(value, dict):
@@ -108,7 +108,7 @@ def read_json_rows(path: Path, key: str) -> Rows:
 
 
 def _row(entry: object, names: Sequence[str]) -> list[str] | None:
-    """The texts of an entry; None where it is of another form."""
+    """The strings of an entry; None if it has another structure."""
     if names:
         return [entry[name] for name in names] if isinstance(entry, dict) and set(entry) == set(names) else None
     if isinstance(entry, str):

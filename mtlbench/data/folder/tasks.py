@@ -1,4 +1,4 @@
-"""From what a description calls a target to the task that the engine knows."""
+"""Converts a described target to a `Task`."""
 
 from mtlbench.data.folder.description import ATTRIBUTES, CLASSES, DEPTH, NORMALS, NOT_OF_INVERSE, Target
 from mtlbench.errors import UsageError
@@ -9,7 +9,7 @@ def task_of(target: Target, source: str) -> Task:
     """The task of a target.
 
     Raises:
-        UsageError: metrics that do not fit it.
+        UsageError: metrics that do not fit the target.
     """
     if target.kind == ATTRIBUTES:
         return multilabel(target.classes, name=target.name)

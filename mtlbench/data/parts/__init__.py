@@ -1,7 +1,7 @@
 """parts: generated images of manufactured parts with defects, for inspection; needs no download.
 
-A part and what may be wrong with it are drawn at random (`part`, `defects`), made of shapes (`shapes`), shown
-(`picture`) and written the way MVTec AD lies on the disk (`write`), so that the reader of folders serves it.
+A part and its defect are drawn at random (`part`, `defects`) from shapes (`shapes`), rendered (`picture`) and written
+in the format of MVTec AD (`write`), so that the reader of folders can read it.
 """
 
 from mtlbench.data.parts.defects import CLASSES, LEAST

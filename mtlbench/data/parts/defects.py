@@ -1,4 +1,4 @@
-"""What may be wrong with a part: one defect, where it is, how severe it is, and what it does to the light.
+"""Defects of a part: kind, place, severity, and effect on the reflected light.
 
 A defect of severity s in [`LEAST`, 1] grows in size and in contrast with s; a good part has severity 0.
 """
@@ -16,12 +16,12 @@ LEAST = 0.2
 """Severity of the slightest defect."""
 
 PLACES = 96
-"""How many places are tried; the first where the defect is on the part as a whole is taken."""
+"""Number of places to try; the first at which the defect is entirely on the part is used."""
 
 
 @dataclass(frozen=True)
 class Look:
-    """What a defect does to each of N points of the metal.
+    """The effect of a defect on N points of the metal.
 
     Attributes:
         covered: share of the point that is defective, 0..1; the mask is where it is above a half.

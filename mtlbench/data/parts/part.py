@@ -1,4 +1,4 @@
-"""A part as it should be: outline, holes that were drilled on purpose, metal, light, and what it lies on."""
+"""A part without defects: outline, drilled holes, metal, light and background."""
 
 from dataclasses import dataclass
 
@@ -11,17 +11,17 @@ Colour = tuple[float, float, float]
 
 @dataclass(frozen=True)
 class Part:
-    """A part and its picture's circumstances.
+    """A part and the conditions of its picture.
 
     Attributes:
-        place: where its centre lies in the image.
-        turn: how it lies: cosine and sine.
+        place: position of its centre in the image.
+        turn: its rotation: cosine and sine.
         body: shapes that together are its outline, in its own coordinates.
         bores: drilled holes; each has a bright chamfer.
         metal: RGB of the metal.
         brushing: direction of the traces of grinding, in its own coordinates.
         light: direction in which the image gets brighter, times the strength.
-        ground: RGB of what it lies on.
+        ground: RGB of the background.
         noise_seed: of metal and ground.
     """
 

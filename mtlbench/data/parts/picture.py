@@ -1,4 +1,4 @@
-"""One image with everything that is known about it, from (seed, split, index) alone."""
+"""One image with all its targets, a pure function of (seed, split, index)."""
 
 from dataclasses import dataclass
 
@@ -89,7 +89,7 @@ def _metal(part: Part, u: Array, v: Array, surface: Array, x: Array, y: Array) -
 
 
 def _ground(part: Part, x: Array, y: Array) -> Array:
-    """Light from what the part lies on, [3, H, W]."""
+    """Light from the background, [3, H, W]."""
     rough = value_noise(12 * x, 12 * y, (part.noise_seed + 1) % 2**16)
     return np.stack([np.float32(c) * (np.float32(0.7) + np.float32(0.6) * rough) for c in part.ground])
 
@@ -103,7 +103,7 @@ def _towards(part: Part) -> tuple[float, float]:
 
 
 def _mask(covered: Array, on_part: Array, defect: Defect, u: Array, v: Array) -> NDArray[np.bool_]:
-    """Where the defect shows on the part; at least one pixel, the one nearest to its centre."""
+    """Mask of the visible defect; at least the pixel nearest to its centre."""
     mask = (covered > np.float32(0.5)) & (on_part > np.float32(0.5))
     away = (u - np.float32(defect.place[0])) ** 2 + (v - np.float32(defect.place[1])) ** 2
     mask.flat[int(np.argmin(away))] = True

@@ -1,4 +1,4 @@
-"""How parts lie on the disk: as one category of MVTec AD, with what that has not.
+"""The on-disk format of parts: like one category of MVTec AD, with additions.
 
     train/good/train_00000.png         as in MVTec AD; the names of its files are numbers
     train/scratch/train_00001.png      MVTec AD's training images are all good: its task is to know them only
@@ -19,7 +19,7 @@ from mtlbench.data.parts.picture import Picture, render
 from mtlbench.data.write import write_png
 
 VERSION = 1
-"""Counts up whenever the same parameters give other files."""
+"""Increment it whenever the same parameters give different files."""
 
 TABLE = "parts.csv"
 COLUMNS = ("id", "split", "severity")

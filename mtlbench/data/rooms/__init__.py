@@ -1,7 +1,7 @@
 """rooms: rendered indoor scenes, the dataset that needs no download.
 
 A box-shaped room with furniture, a camera and a light is drawn at random (`layout`), described (`scene`),
-ray-cast (`raycast`, `solids`, `textures`) and written the way NYUv2 or Tiny-Taxonomy lie on the disk
+ray-cast (`raycast`, `solids`, `textures`) and written in the format of NYUv2 or Tiny-Taxonomy
 (`write`), so the readers of those two serve rooms as well.
 """
 

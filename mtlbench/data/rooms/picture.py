@@ -1,4 +1,4 @@
-"""One image with everything that is known about it, from (seed, split, index) alone."""
+"""One image with all its targets, a pure function of (seed, split, index)."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""Cast one ray through each pixel of a `Scene`; then shade what it meets."""
+"""Cast one ray through each pixel of a `Scene`, then shade the hit surfaces."""
 
 import math
 from dataclasses import dataclass
@@ -59,7 +59,7 @@ class View:
 
 
 class Hits(NamedTuple):
-    """What each ray meets first.
+    """The first hit of each ray.
 
     Attributes:
         depth: [H, W] float32 z-depth in metres.

@@ -1,4 +1,4 @@
-"""A room while it is being furnished: it draws numbers and looks, and knows which places are taken."""
+"""A room while it is being furnished: it draws random numbers and looks, and tracks occupied places."""
 
 import colorsys
 import math

@@ -1,4 +1,4 @@
-"""What a room is made of: a description with a handful of numbers, no pixels.
+"""The description of a room: a few numbers, no pixels.
 
 World axes: x and y along the floor, z up, metres; the room fills [0, size]. Angles in radians.
 """
@@ -32,7 +32,7 @@ Colour = tuple[float, float, float]
 
 @dataclass(frozen=True)
 class Material:
-    """How a surface looks.
+    """The look of a surface.
 
     Attributes:
         pattern: a key of `mtlbench.data.rooms.textures.PATTERNS`.

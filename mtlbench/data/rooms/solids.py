@@ -1,4 +1,4 @@
-"""The three solids that furniture is made of: where a ray meets them and how their surface is turned.
+"""The three solids that furniture is made of: ray intersections and surface normals.
 
 Points, origins and directions are arrays [3, ...] that broadcast against each other. Distances count in
 multiples of the direction, which need not have length one.
@@ -15,7 +15,7 @@ Array = NDArray[np.floating[Any]]
 """Always float32 here; NumPy's annotations lose that in sums with plain numbers."""
 
 NEAR = np.float32(1e-3)
-"""Hits closer than this are the surface that the ray starts from."""
+"""Closer hits are on the surface from which the ray starts."""
 
 MISS = np.float32(np.inf)
 

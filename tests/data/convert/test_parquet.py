@@ -1,4 +1,4 @@
-"""Parquet files of NYUv2, as Hugging Face has them, to MTAN's packing: the same arrays, strict about all others."""
+"""Parquet files of NYUv2, as Hugging Face has them, to MTAN's format: the same arrays, strict about all others."""
 
 import sys
 from collections.abc import Callable

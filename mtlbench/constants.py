@@ -1,0 +1,10 @@
+"""Constants that several units must agree on."""
+
+GREY_LEVELS = 255.0
+"""The radius eps is in grey levels of an image in [0, 255]; eps / GREY_LEVELS is in the unit of images in [0, 1]."""
+
+SMALLEST_LOSS = 1e-8
+"""DGBA clamps losses to it: below, 1 / L would explode, and a loss of 0 (no valid pixel) has no direction."""
+
+NO_ATTACK = "none"
+"""The attack of clean cells and of training without attacks, as in conf/attack and in tables."""
