@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from mtlbench.data.batch import Batch
-from mtlbench.engine.evaluate import Record
+from mtlbench.engine.record import Record
 from mtlbench.metrics import values
 from mtlbench.metrics.measure import measure
 from mtlbench.tasks import Task

@@ -5,7 +5,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TypeVar
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -18,9 +17,9 @@ from mtlbench.data.batch import Batch
 from mtlbench.engine.counting import Counted
 from mtlbench.engine.losses import TaskLosses
 from mtlbench.engine.plan import Plan
+from mtlbench.engine.record import Record
 from mtlbench.engine.scale_free import saturated
 from mtlbench.metrics.measure import Measured, measure
-from mtlbench.metrics.statistics import STATISTICS
 from mtlbench.metrics.visibility import visibility
 from mtlbench.models.model import MultiTaskModel
 from mtlbench.process import signals
@@ -29,65 +28,6 @@ from mtlbench.tasks import Task
 
 CPU_PIXELS = 32 * 64 * 64
 T = TypeVar("T")
-
-
-class Record:
-    """Statistics of one cell, accumulated batch by batch on the device.
-
-    Args:
-        per_image: name -> [n, k] of the images done so far.
-        pooled: name -> [k], summed over them.
-        done: number of these images.
-        gradients: gradients evaluated for them.
-    """
-
-    def __init__(
-        self,
-        per_image: dict[str, Tensor] | None = None,
-        pooled: dict[str, Tensor] | None = None,
-        done: int = 0,
-        gradients: float = 0,
-    ) -> None:
-        self._state = ([per_image] if per_image else []), pooled or {}, done, gradients
-
-    @property
-    def done(self) -> int:
-        """Number of images done, counted from the first of the split."""
-        return self._state[2]
-
-    @property
-    def gradients_per_image(self) -> float:
-        """Mean number of gradients evaluated per image; an int if it is whole."""
-        _, _, done, gradients = self._state
-        mean = gradients / max(done, 1)
-        return int(mean) if mean == int(mean) else mean
-
-    def add(self, measured: Measured, images: int, gradients: int = 0) -> None:
-        """Append the statistics of the next `images` images and the number of gradients evaluated for them."""
-        batches, pooled, done, earlier = self._state
-        pooled = {name: pooled[name] + value if name in pooled else value for name, value in measured.pooled.items()}
-        # A single assignment: a signal may interrupt the pass at any moment, and the state must stay consistent.
-        self._state = [*batches, measured.per_image], pooled, done + images, earlier + gradients
-
-    def arrays(self) -> dict[str, np.ndarray]:
-        """Per-image statistics [N, k] in the loader's order and pooled ones [k], on the host."""
-        batches, pooled, _, _ = self._state
-        joined = {name: torch.cat([batch[name] for batch in batches]) for name in (batches[0] if batches else ())}
-        return {name: value.cpu().numpy() for name, value in (joined | pooled).items()}
-
-    @staticmethod
-    def of(arrays: Mapping[str, np.ndarray], done: int, device: torch.device, gradients: float = 0) -> "Record":
-        """A record that continues after its first `done` images, from the result of `arrays`."""
-        tensors = {name: torch.from_numpy(array).to(device) for name, array in arrays.items()}
-        pooled = {name: tensor for name, tensor in tensors.items() if is_pooled(name)}
-        per_image = {name: tensor for name, tensor in tensors.items() if name not in pooled}
-        return Record(per_image, pooled, done, gradients)
-
-
-def is_pooled(name: str) -> bool:
-    """Whether an array of a record is summed over the images; names are ``<task>/<statistic>``."""
-    statistic = STATISTICS.get(name.rpartition("/")[2])
-    return "/" in name and statistic is not None and statistic.pooled
 
 
 def cpu_block(size: tuple[int, int]) -> int:

@@ -13,8 +13,9 @@ from torch import Tensor
 
 from mtlbench.data.base import ImageDataset
 from mtlbench.data.batch import Batch
-from mtlbench.engine.evaluate import Pass, Record, evaluate
+from mtlbench.engine.evaluate import Pass, evaluate
 from mtlbench.engine.plan import Plan
+from mtlbench.engine.record import Record
 from mtlbench.errors import BusyError, DamagedCellError, FailedCellsError, reason
 from mtlbench.experiment.session import Session
 from mtlbench.identity import without_neutral
