@@ -45,7 +45,7 @@ pytestmark = [pytest.mark.engine, pytest.mark.usefixtures("one_thread")]
 @pytest.fixture(scope="module")
 def model() -> TreeModel:
     """Batch normalisation set as after some training, or predictions would hardly depend on the image."""
-    built = build(Tiny(), level(3, 2), TASKS, seed=0).to(**HERE)
+    built = build(Tiny(0.25), level(3, 2), TASKS, seed=0).to(**HERE)
     with torch.no_grad():
         for batch in in_order(FakeDataset(20), 10):
             built.train()(batch.to(DEVICE).image)
