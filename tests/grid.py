@@ -70,6 +70,7 @@ def golden(ds: str) -> RGBGolden:
     return found
 
 
+@cache
 def attack_of(attack: str, step: str, ds: str = "nyuv2", **options: Any) -> Attack:
     """The attack that ``attack=.. attack/step=..`` gives, with further options of the attack group."""
     rule = {} if step == "fixed" else composed(f"attack/step={step}")

@@ -167,12 +167,13 @@ def test_a_wrong_option_of_another_command(call: Callable, arguments: tuple[str,
     expect(call(*arguments), USAGE, message)
 
 
+TREES = ("experiment=tradeoff", "all_trees=true", "sharing.index=0,1")  # two of 51: composing all takes 16 s
 EARLY = {
     "tree": (("attack", "sharing=tree", "sharing.index=51"), "sharing.index=51: 3 tasks have 51 trees, 0 to 50"),
     "half a tree": (("train", "sharing=tree", "sharing.index=1.5"), "sharing.index=1.5: 3 tasks have 51 trees"),
     "partitions": (("attack", "sharing=tree", "sharing.partitions=012"), "expected 5 blocks written like"),
     "blocks": (("bench", "sharing.shared_blocks=9"), "sharing.shared_blocks=9: expected 0 (independent) to 5"),
-    "trees of five": (("attack", "dataset=rooms5", "experiment=tradeoff", "all_trees=true"), "5 tasks have 7556"),
+    "trees of five": (("attack", "dataset=rooms5", *TREES), "5 tasks have 7556"),
     "attacked task": (("attack", "attack.tasks=[foo]"), "attack.tasks=['foo']: expected one or more of segmentation"),
     "metric": (
         ("data", "dataset.metrics={depth:[miou]}"),

@@ -56,8 +56,9 @@ def test_help_lists_the_commands_without_importing_torch_or_hydra() -> None:
 
 
 def test_no_command_means_help(run: Callable) -> None:
-    assert run().out == run("--help").out
-    assert run().status == 0
+    alone, help = run(), run("--help")
+    assert (alone.status, alone.out) == (help.status, help.out)
+    assert alone.status == 0
 
 
 def test_an_unknown_command_is_refused_with_the_nearest(run: Callable) -> None:
@@ -166,8 +167,8 @@ def test_force_computes_again_and_finds_the_same(call: Callable, own_outputs: Pa
     assert contents(own_outputs / "tables") == tables
 
 
-def test_a_sweep_finishes_although_one_point_is_bad(run: Callable, own_outputs: Path, small: tuple[str, ...]) -> None:
-    done = run(
+def test_a_sweep_finishes_although_one_point_is_bad(call: Callable, own_outputs: Path, small: tuple[str, ...]) -> None:
+    done = call(
         *("attack", "-m", f"outputs={own_outputs}", *small),
         *("attack=dgba,single", "eps=-1,4"),
     )
@@ -188,8 +189,8 @@ def test_a_sweep_finishes_although_one_point_is_bad(run: Callable, own_outputs: 
     assert "Transferability ratio" in done.out
 
 
-def test_a_message_that_all_points_share_is_not_repeated_for_each(run: Callable, own_outputs: Path) -> None:
-    done = run("attack", "-m", f"outputs={own_outputs}", "eps=-1", "seed=0,1,2,3,4")
+def test_a_message_that_all_points_share_is_not_repeated_for_each(call: Callable, own_outputs: Path) -> None:
+    done = call("attack", "-m", f"outputs={own_outputs}", "eps=-1", "seed=0,1,2,3,4")
     assert done.status == 2, done.err
     lines = done.err.splitlines()
     said = "eps=-1: expected a number from 0 to 255"
@@ -207,9 +208,9 @@ def test_fail_fast_leaves_out_the_rest(call: Callable, own_outputs: Path, small:
     assert times(own_outputs / "store") == before
 
 
-def test_quickstart_on_a_small_scale(run: Callable, tmp_path: Path) -> None:
+def test_quickstart_on_a_small_scale(call: Callable, tmp_path: Path) -> None:
     small = ("dataset.images=39", "dataset.resolution=32", "training.iterations=2", "limit=2", "eps=4")
-    done = run("attack", "experiment=quickstart", f"outputs={tmp_path}", *small)
+    done = call("attack", "experiment=quickstart", f"outputs={tmp_path}", *small)
     assert done.status == 0, done.err
     found = {(row["sharing"], row["attack"], row["target"]) for row in rows(tmp_path / "tables" / "arp.csv")}
     attacks = [("total", "all"), ("dgba", "all"), *(("single", task) for task in ("segmentation", "normals", "depth"))]

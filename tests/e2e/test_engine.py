@@ -10,10 +10,10 @@ from mtlbench.storage.store import Store
 
 
 @pytest.mark.parametrize("attack", ["dgba", "sign_sum"])
-def test_every_batch_size_gives_the_same_bits(run, small, tmp_path: Path, attack: str) -> None:
+def test_every_batch_size_gives_the_same_bits(call, small, tmp_path: Path, attack: str) -> None:
     found = []
     for batch_size in (1, 3, 8):
-        done = run(
+        done = call(
             *("attack", *small, "dataset.images=143", f"outputs={tmp_path}", f"attack={attack}", "eps=8"),
             *("force=true", f"batch_size={batch_size}"),
         )
@@ -39,8 +39,8 @@ def test_every_batch_size_gives_the_same_bits(run, small, tmp_path: Path, attack
         (("precision=fp8",), "precision=fp8"),
     ],
 )
-def test_an_attack_that_cannot_run_is_refused_before_any_model(run, small, tmp_path: Path, options, text) -> None:
-    done = run("attack", *small, f"outputs={tmp_path}", *options)
+def test_an_attack_that_cannot_run_is_refused_before_any_model(call, small, tmp_path: Path, options, text) -> None:
+    done = call("attack", *small, f"outputs={tmp_path}", *options)
     assert done.status == 2
     assert text in done.err
     assert "expected" in done.err
@@ -48,8 +48,8 @@ def test_an_attack_that_cannot_run_is_refused_before_any_model(run, small, tmp_p
     assert not (tmp_path / "checkpoints").exists()
 
 
-def test_weighted_total_shows_each_weighting_and_the_best_per_image(run, small, tmp_path: Path) -> None:
-    done = run("attack", *small, f"outputs={tmp_path}", "attack=weighted_total", "attack.grid=1", "eps=8")
+def test_weighted_total_shows_each_weighting_and_the_best_per_image(call, small, tmp_path: Path) -> None:
+    done = call("attack", *small, f"outputs={tmp_path}", "attack=weighted_total", "attack.grid=1", "eps=8")
     assert done.status == 0, done.err
     arp = pd.read_csv(tmp_path / "tables" / "arp.csv")
     assert set(arp["target"]) == {"all", "w1/0/0", "w0/1/0", "w0/0/1"}
@@ -59,8 +59,8 @@ def test_weighted_total_shows_each_weighting_and_the_best_per_image(run, small, 
     assert checks.loc["weighted", "gradients_per_image"].tolist() == [2, 2, 2]
 
 
-def test_bench_writes_its_table(run, small, tmp_path: Path) -> None:
-    done = run(
+def test_bench_writes_its_table(call, small, tmp_path: Path) -> None:
+    done = call(
         *("bench", "dataset.images=39", "dataset.resolution=32", f"outputs={tmp_path}"),
         *("repeats=1", "limit=3", "batch_size=2", "objectives=[dgba,sign_sum]", "steps=[fgsm,apgd]"),
     )
@@ -73,7 +73,7 @@ def test_bench_writes_its_table(run, small, tmp_path: Path) -> None:
     assert (rows["seconds"] > 0).all()
 
 
-def test_bench_refuses_an_unknown_objective(run, tmp_path: Path) -> None:
-    done = run("bench", "dataset.images=39", "dataset.resolution=32", f"outputs={tmp_path}", "objectives=[dbga]")
+def test_bench_refuses_an_unknown_objective(call, tmp_path: Path) -> None:
+    done = call("bench", "dataset.images=39", "dataset.resolution=32", f"outputs={tmp_path}", "objectives=[dbga]")
     assert done.status == 2
     assert "expected a list of" in done.err

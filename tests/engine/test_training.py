@@ -20,7 +20,7 @@ from tests.fakes import FakeDataset, Trivial
 
 CPU = torch.device("cpu")
 RECIPE = Recipe(iterations=12, batch_size=3, lr=1e-2, schedule="one_cycle", seed=1)
-BACKBONES = {"tiny": Tiny(), "dropout": Trivial(dropout=0.5)}
+BACKBONES = {"tiny": Tiny(0.25), "dropout": Trivial(dropout=0.5)}
 
 
 class Killed(BaseException):

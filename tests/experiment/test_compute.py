@@ -19,6 +19,7 @@ from torch import Tensor
 from mtlbench.attacks.attack import Attack
 from mtlbench.attacks.objectives import DGBA, Total, WeightedTotal
 from mtlbench.attacks.steps import APGD, PGD
+from mtlbench.data.base import ImageDataset
 from mtlbench.data.loader import in_order
 from mtlbench.engine import evaluate
 from mtlbench.engine.plan import Plan
@@ -35,7 +36,7 @@ from mtlbench.process.progress import Progress
 from mtlbench.process.watchdog import watched
 from mtlbench.storage.claims import claim_of, release, take
 from mtlbench.storage.store import Store
-from tests.fakes import FakeDataset
+from tests.fakes import FakeDataset, Trivial
 
 CPU = torch.device("cpu")
 IMAGES = 7
@@ -59,11 +60,8 @@ PLANS = (
 
 @pytest.fixture(scope="module")
 def model() -> TreeModel:
-    built = build(Tiny(), level(3, 2), TASKS, seed=0)
-    with torch.no_grad():
-        for batch in in_order(FakeDataset(20), 10):
-            built.train()(batch.image)
-    return built.eval()
+    """Dropout would make every pass another one if it were not switched off."""
+    return build(Trivial(dropout=0.5), level(3, 2), TASKS, seed=0).eval()
 
 
 @contextmanager
@@ -71,10 +69,9 @@ def silent(title: str) -> Iterator[Progress]:
     yield lambda done, total, note: None
 
 
-@pytest.fixture
-def job(model: TreeModel, tmp_path: Path) -> Job:
+def job_in(folder: Path, model: TreeModel) -> Job:
     return Job(
-        store=Store(tmp_path / "store"),
+        store=Store(folder),
         model=model,
         dataset=FakeDataset(IMAGES, empty=[4]),
         plans=PLANS,
@@ -88,6 +85,11 @@ def job(model: TreeModel, tmp_path: Path) -> Job:
     )
 
 
+@pytest.fixture
+def job(model: TreeModel, tmp_path: Path) -> Job:
+    return job_in(tmp_path / "store", model)
+
+
 change = dataclasses.replace
 
 
@@ -96,7 +98,7 @@ def again(job: Job, **changes) -> Job:
     return change(job, session=Session(), **changes)
 
 
-def reading(dataset: FakeDataset, at_once: int = 2) -> dict:
+def reading(dataset: ImageDataset, at_once: int = 2) -> dict:
     """Changes of a job."""
     return {"dataset": dataset, "loader": in_order(dataset, at_once)}
 
@@ -127,10 +129,10 @@ def files(job: Job) -> set[str]:
     return {path.as_posix() for path in found if path.parent != Path() or path.suffix != ".npz"}
 
 
-@pytest.fixture
-def whole(job: Job, tmp_path: Path):
+@pytest.fixture(scope="module")
+def whole(model: TreeModel, tmp_path_factory: pytest.TempPathFactory, one_thread: None):
     """The statistics that an uninterrupted run gives."""
-    other = again(job, store=Store(tmp_path / "whole"))
+    other = job_in(tmp_path_factory.mktemp("whole"), model)
     complete(other)
     return arrays(other)
 
@@ -223,17 +225,23 @@ def test_an_interrupted_cell_keeps_whole_batches(job: Job, whole, monkeypatch) -
     assert_same(arrays(job), whole)
 
 
+@pytest.fixture(scope="module")
+def precise(model: TreeModel, tmp_path_factory: pytest.TempPathFactory, one_thread: None) -> Job:
+    """Done in double precision, where the rounding of a convolution is too small to reach any statistic."""
+    dataset = FakeDataset(IMAGES, empty=[4], dtype=torch.float64)
+    double = copy.deepcopy(model).double()
+    complete(job := change(job_in(tmp_path_factory.mktemp("precise"), double), **reading(dataset)))
+    return job
+
+
 @pytest.mark.parametrize("first", [2, 3])
 @pytest.mark.parametrize("second", [1, 2, 3, 7])
-def test_another_batch_size_continues(job: Job, first: int, second: int) -> None:
-    """In double precision, where the rounding of a convolution is too small to reach any statistic."""
-    dataset = FakeDataset(IMAGES, empty=[4], dtype=torch.float64)
-    precise = change(job, model=copy.deepcopy(job.model).double(), **reading(dataset))
-    complete(whole := again(precise, store=Store(job.store.folder.parent / "precise")))
+def test_another_batch_size_continues(precise: Job, tmp_path: Path, first: int, second: int) -> None:
+    job = change(precise, store=Store(tmp_path / "store"))
     with pytest.raises(Stop):
-        complete(again(precise, **reading(dataset, first), progress_bar=stopping(Stop, 1)))
-    complete(again(precise, **reading(dataset, second)))
-    found, expected = arrays(precise), arrays(whole)
+        complete(again(job, **reading(precise.dataset, first), progress_bar=stopping(Stop, 1)))
+    complete(again(job, **reading(precise.dataset, second)))
+    found, expected = arrays(job), arrays(precise)
     assert found.keys() == expected.keys()
     for name in expected:
         for statistic, array in expected[name].items():
@@ -248,11 +256,17 @@ WEIGHTINGS = tuple(
 SEARCH = plan("weighted", Attack(WeightedTotal(1), APGD(2), TASKS), alternatives=WEIGHTINGS)
 
 
+@pytest.fixture(scope="module")
+def together(model: TreeModel, tmp_path_factory: pytest.TempPathFactory, one_thread: None) -> Job:
+    """A search and its cells, done from nothing."""
+    complete(job := change(job_in(tmp_path_factory.mktemp("together"), model), plans=(*WEIGHTINGS, SEARCH)))
+    return job
+
+
 @pytest.mark.parametrize("stored", [(), (0,), (0, 1, 2), (3,)])
-def test_a_search_with_some_of_its_cells_stored(job: Job, whole, stored: tuple[int, ...]) -> None:
+def test_a_search_with_some_of_its_cells_stored(job: Job, together: Job, whole, stored: tuple[int, ...]) -> None:
     """Whatever is stored, the rest comes out as if nothing were, and what is stored stays."""
     cells = (*WEIGHTINGS, SEARCH)
-    complete(together := again(job, plans=cells, store=Store(job.store.folder.parent / "together")))
     for i in stored:
         job.store.save(together.store.load(cells[i].key))
     before = {path: path.stat().st_mtime_ns for path in job.store.folder.glob("*.npz")}
@@ -573,9 +587,10 @@ def test_a_claim_that_was_lost_is_noticed(job: Job) -> None:
     assert [one.key in job.store for one in PLANS] == [False, False, True, True]
 
 
-def test_a_result_says_how_much_the_tasks_share(job: Job, model: TreeModel) -> None:
+def test_a_result_says_how_much_the_tasks_share(job: Job) -> None:
     """From the tree where there is one, else measured: the same model without its tree has the same numbers."""
-    job = change(job, plans=PLANS[:1])
+    model = build(Tiny(), level(3, 2), TASKS, seed=0).eval()
+    job = change(job, model=model, plans=PLANS[:1])
     complete(job)
     adapted = again(job, model=Adapted(model, TASKS, name="foreign"), plans=[plan("none", None, 1.0)])
     complete(adapted)
