@@ -21,7 +21,7 @@ Your model, your loader, your tasks:
 
 `attack` gives a `Result` with tables of metrics, damage, ARP (average relative performance drop) and transferability;
 `probe` asks a model what would make them wrong; `perturb` gives attacked images; `sharing` measures how much the tasks
-share; `load` reads what the commands computed. To see how it works read `engine/evaluate.py`, one pass over the images,
+share; `load` reads what the commands computed. To see how it works read `engine/evaluate.py`, one pass over images,
 then `experiment/run.py`, which is what `mtlbench attack` does.
 """
 

@@ -12,6 +12,9 @@ from mtlbench.scores.wide import OK, SHARING, block, levels, match, mean_over
 MIN_DAMAGE = 1.0
 """Percent. The transferability of an attack that damages its own task by less is undefined."""
 
+INDEPENDENT = "independent"
+"""The sharing of a model that shares nothing."""
+
 NO_INDEPENDENT = "no independent result"
 MIN_RATIO = 0.01
 """The gain over an independent model that transfers less is undefined."""
@@ -72,7 +75,7 @@ def _pair_status(
 def _with_gain(ratios: pd.DataFrame) -> pd.DataFrame:
     """Add gain_vs_independent; where that alone is undefined, the status says so."""
     on = [str(name) for name in ratios if name not in (*SHARING, "ratio", "status")]
-    base, found = match(ratios, ratios[ratios["sharing"] == "independent"], on, "ratio")
+    base, found = match(ratios, ratios[ratios["sharing"] == INDEPENDENT], on, "ratio")
     reason = np.select(
         [found == 0, found > 1, np.isnan(base), base < MIN_RATIO],
         [
