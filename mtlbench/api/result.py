@@ -77,14 +77,10 @@ class Result:
     @property
     def transferability(self) -> pd.DataFrame:
         """How far an attack on one task carries to the others; the gain where an independent model is among them."""
-        if self.baseline is None:
-            table = self._table("transferability")
-        else:
-            keys = {cell.key for cell in self.cells}
-            (name,) = {cell.identity["model"] for cell in self.cells}
-            alone = [replace(cell, identity={**cell.identity, "model": name}) for cell in self.baseline.cells]
-            table = replace(self, cells=[*self.cells, *alone], baseline=None).transferability
-            return table[table["cell"].isin(keys)].reset_index(drop=True)
+        table = self._table("transferability")
+        if self.baseline is not None:
+            both = replace(self, cells=[*self.cells, *self.baseline.cells], baseline=None).transferability
+            return both[both["cell"].isin(table["cell"])].reset_index(drop=True)
         if (table["sharing"] == INDEPENDENT).any():
             return table
         lonely = table["status"] == f"gain undefined: {NO_INDEPENDENT}"
@@ -96,18 +92,18 @@ class Result:
         Raises:
             UsageError: the other result is not of single-task models, or saw other images.
         """
-        (mine, theirs) = ({cell.identity["model"] for cell in one.cells} for one in (self, independent))
-        if (
-            len(mine) > 1
-            or len(theirs) > 1
-            or {cell.identity["sharing"] for cell in independent.cells} != {INDEPENDENT}
-        ):
+        names = {cell.identity["model"] for cell in self.cells}
+        theirs = {cell.identity["model"] for cell in independent.cells}
+        shared = {cell.identity["sharing"] for cell in independent.cells}
+        if len(names) > 1 or len(theirs) > 1 or shared != {INDEPENDENT}:
             raise UsageError(
                 "baseline: expected results of one model, and of one set of single-task models: "
                 "attack({task: model, ...}, ...)"
             )
         self._same_images(independent, "baseline")
-        return replace(self, baseline=independent)
+        (name,) = names  # the same one for both, by which tables and reports find the other
+        cells = [replace(cell, identity={**cell.identity, "model": name}) for cell in independent.cells]
+        return replace(self, baseline=replace(independent, cells=cells))
 
     @cached_property
     def checks(self) -> pd.DataFrame:

@@ -95,12 +95,12 @@ def attack(
         DataError: the loader gives something else.
         UsageError: an argument is wrong.
     """
-    chosen, used = as_tasks(tasks), modules_of(modules)
+    chosen = as_tasks(tasks)
     run = Run(
         tasks=chosen,
         attacks=attacks_of(objective, step, steps, chosen, norm),
         epsilons=radii(eps),
-        device=device_of(model, used) if device in (None, "auto") else device_named(device),
+        device=device_of(model, modules, device),
         seed=whole(seed, "seed", 0),
         limit=None if limit is None else whole(limit, "limit"),
         batch_size=whole(batch_size, "batch_size"),
@@ -109,10 +109,12 @@ def attack(
         replicates=whole(replicates, "replicates", 0),
         progress=progress,
     )
-    adapted = adapt(model, chosen, inputs, outputs, used, name).to(run.device)
+    adapted = adapt(model, chosen, inputs, outputs, modules, name).to(run.device)
     alone = None
     if baseline is not None:
-        alone = SingleTaskModels(baseline, chosen, inputs, used, adapted.identity()["model"]).to(run.device)
+        alone = SingleTaskModels(baseline, chosen, inputs, modules_of(modules), adapted.identity()["model"]).to(
+            run.device
+        )
     result = run.of(adapted, loader)
     return result if alone is None else result.with_baseline(run.of(alone, loader))
 
@@ -207,8 +209,8 @@ def adapt(
     if isinstance(model, (Mapping, nn.ModuleDict)):
         if outputs is not None:
             raise UsageError("outputs: a model of each task returns its prediction, or a mapping that holds it")
-        return SingleTaskModels(dict(model.items()), tasks, inputs, modules, name)
-    return Adapted(model, tasks, inputs, outputs, modules, name)
+        return SingleTaskModels(dict(model.items()), tasks, inputs, modules_of(modules), name)
+    return Adapted(model, tasks, inputs, outputs, modules_of(modules), name)
 
 
 def modules_of(given: Sequence[nn.Module]) -> list[nn.Module]:
@@ -216,26 +218,21 @@ def modules_of(given: Sequence[nn.Module]) -> list[nn.Module]:
     return [given] if isinstance(given, nn.Module) else list(given)
 
 
-def device_named(name: torch.device | str | None) -> torch.device:
-    """A device that is there.
+def device_of(model: Model, modules: Sequence[nn.Module], asked: torch.device | str | None = None) -> torch.device:
+    """The device that is asked for; else that of the first parameter, or the CPU where there is none.
 
     Raises:
         UsageError: it has another name.
         MachineError: it is not there.
     """
+    if asked is None or asked == "auto":
+        models = model.values() if isinstance(model, Mapping) else (model,)
+        used = [module for module in (*models, *modules_of(modules)) if isinstance(module, nn.Module)]
+        return next((parameter.device for module in used for parameter in module.parameters()), torch.device("cpu"))
     try:
-        found = torch.device(name or "")
+        found = torch.device(asked)
     except RuntimeError as error:
-        raise UsageError(f"device={name!r}: expected auto, cpu, cuda or cuda:N") from error
+        raise UsageError(f"device={asked!r}: expected auto, cpu, cuda or cuda:N") from error
     if found.type == "cuda" and (found.index or 0) >= torch.cuda.device_count():
-        raise MachineError(f"device={name}: PyTorch sees {torch.cuda.device_count()} GPUs; expected auto or cpu")
+        raise MachineError(f"device={asked}: PyTorch sees {torch.cuda.device_count()} GPUs; expected auto or cpu")
     return found
-
-
-def device_of(model: Model, modules: Sequence[nn.Module]) -> torch.device:
-    """Where the first parameter is; the CPU where there is none."""
-    for module in (*(model.values() if isinstance(model, Mapping) else (model,)), *modules):
-        if isinstance(module, nn.Module):
-            for parameter in module.parameters():
-                return parameter.device
-    return torch.device("cpu")
