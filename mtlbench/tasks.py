@@ -190,7 +190,7 @@ def segmentation(
         name,
         number,
         loss,
-        tuple(metrics),
+        _listed(metrics),
         weights,
         attack_loss,
         kind=_kind(loss, "classes"),
@@ -207,7 +207,7 @@ def normals(
     metrics: Sequence[str | Scored] = ANGLES,
 ) -> Task:
     """Surface normals: three channels, of any length. Arguments as in `segmentation`."""
-    return Task(name, 3, loss, tuple(metrics), attack_loss=attack_loss, kind=_kind(loss, "directions"))
+    return Task(name, 3, loss, _listed(metrics), attack_loss=attack_loss, kind=_kind(loss, "directions"))
 
 
 def depth(
@@ -235,7 +235,7 @@ def depth(
         metrics = DEPTH_METRICS[:1] if inverse else DEPTH_METRICS
     elif inverse and (wrong := sorted({m for m in metrics if isinstance(m, str)} & set(DEPTH_METRICS[1:]))):
         raise UsageError(f"depth {name}: {', '.join(wrong)} are of depth, the targets are inverse; expected abs_err")
-    return Task(name, 1, loss, tuple(metrics), attack_loss=attack_loss, unit="" if unit == "m" else unit)
+    return Task(name, 1, loss, _listed(metrics), attack_loss=attack_loss, unit="" if unit == "m" else unit)
 
 
 def regression(
@@ -261,7 +261,7 @@ def regression(
     """
     outputs = whole(outputs, f"regression {name}: outputs")
     unit = "" if unit == "1" else unit
-    return Task(name, outputs, loss, tuple(metrics), attack_loss=attack_loss, per_image=per_image, unit=unit)
+    return Task(name, outputs, loss, _listed(metrics), attack_loss=attack_loss, per_image=per_image, unit=unit)
 
 
 def classification(
@@ -293,7 +293,7 @@ def classification(
     task = segmentation(
         number, name=name, ignore=ignore, class_weights=class_weights, loss=loss, attack_loss=attack_loss
     )
-    return replace(task, metrics=tuple(metrics), per_image=True, labels=labels)
+    return replace(task, metrics=_listed(metrics), per_image=True, labels=labels)
 
 
 def multilabel(
@@ -315,7 +315,13 @@ def multilabel(
     """
     number, labels = _labels(attributes, f"multilabel {name}: attributes")
     kind = _kind(loss, "attributes")
-    return Task(name, number, loss, tuple(metrics), (), attack_loss, per_image=True, kind=kind, labels=labels)
+    return Task(name, number, loss, _listed(metrics), (), attack_loss, per_image=True, kind=kind, labels=labels)
+
+
+def _listed(metrics: Sequence[str | Scored]) -> tuple[str | Scored, ...]:
+    if isinstance(metrics, str):
+        raise UsageError(f"metrics={metrics!r}: expected a list of metrics, such as [{metrics!r}]")
+    return tuple(metrics)
 
 
 def _labels(given: int | Sequence[str], option: str) -> tuple[int, tuple[str, ...]]:

@@ -23,7 +23,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.syspath_prepend(tmp_path)
     with torch.random.fork_rng():
         yield tmp_path
-    for name in [name for name in sys.modules if name.startswith("my_")]:
+    for name in [name for name in sys.modules if name.startswith(("my_", "LibMTL", "torchvision.models.utils"))]:
         del sys.modules[name]
 
 
@@ -49,6 +49,7 @@ def run(guide: str, folder: Path, call: Callable[..., Result]) -> dict[str, obje
 def test_own_model(folder: Path, call: Callable[..., Result]) -> None:
     found = run("own_model.md", folder, call)
     assert set(found["result"].arp["status"]) == {"ok"}  # type: ignore[attr-defined]
+    assert "gain_vs_independent" in found["result"].transferability  # type: ignore[attr-defined]
     assert found["attacked"].shape == (4, 3, 32, 32)  # type: ignore[attr-defined]
     assert list((folder / "outputs/store").glob("*.npz"))
 
@@ -56,6 +57,7 @@ def test_own_model(folder: Path, call: Callable[..., Result]) -> None:
 def test_frameworks(folder: Path, call: Callable[..., Result]) -> None:
     found = run("frameworks.md", folder, call)
     assert found["result"].arp["sharing"].tolist() == ["custom"]  # type: ignore[attr-defined]
+    assert found["libmtl"].metrics["task"].nunique() == 3  # type: ignore[attr-defined]
 
 
 def test_models_by_name(folder: Path, call: Callable[..., Result]) -> None:

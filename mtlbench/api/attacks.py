@@ -15,6 +15,8 @@ from mtlbench.tasks import EVERY_TASK, Task
 OBJECTIVES = {kind.name: kind for kind in (Single, Total, DGBA, SignSum, Static, Power, WeightedTotal)}
 STEPS = {kind.name: kind for kind in (FGSM, PGD, APGD, MIM, MIMLinear, SAGA)}
 NOISE = "noise"
+FRACTION = 32.5 / GREY_LEVELS
+"""Smaller radii, but 0, are taken for fractions of the range, as other libraries want them."""
 
 
 def attacks_of(
@@ -75,6 +77,8 @@ def radii(eps: float | Iterable[float]) -> list[float]:
     for value in given:
         if not is_number(value, 0, GREY_LEVELS):
             raise UsageError(f"eps={value!r}: expected grey levels of 255, for example 4 for 4/255")
+        if 0 < value < FRACTION:
+            raise UsageError(f"eps={value}: expected grey levels of 255; {value * 255:.3g} for {value} of the range")
     if not given:
         raise UsageError("eps=[]: expected one or more numbers of grey levels of 255")
     return sorted({float(value) for value in given})

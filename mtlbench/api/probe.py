@@ -39,6 +39,6 @@ def probe(
         UsageError: an argument is wrong.
     """
     chosen = as_tasks(tasks)
-    where = torch.device(device) if device is not None else device_of(model, modules)
+    where = device_of(model, modules, device)
     adapted = adapt(model, chosen, inputs, outputs, modules).to(where)
     return ask(adapted, chosen, OwnImages(loader, chosen).first(IMAGES).to(where))

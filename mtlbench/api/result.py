@@ -17,7 +17,7 @@ from mtlbench.report.plots import draw
 from mtlbench.scores import arp, damage, paired_difference, relative_drops, tables
 from mtlbench.scores.alarms import alarms, arp_of_cells, checks_frame, numbers_of
 from mtlbench.scores.frame import REPLICATES, details, metrics_frame
-from mtlbench.scores.transferability import NO_INDEPENDENT
+from mtlbench.scores.transferability import INDEPENDENT, NO_INDEPENDENT
 from mtlbench.scores.wide import block, levels
 from mtlbench.storage.outputs import Outputs
 from mtlbench.storage.store import Cell
@@ -40,12 +40,14 @@ class Result:
             reference implementation of arXiv 2305.12066.
         replicates: of the bootstrap.
         seed: of the bootstrap.
+        baseline: of single-task models on the same images, see `with_baseline`.
     """
 
     cells: Sequence[Cell]
     scores: Scores = "standard"
     replicates: int = REPLICATES
     seed: int = 0
+    baseline: "Result | None" = None
 
     @property
     def standard(self) -> "Result":
@@ -76,10 +78,32 @@ class Result:
     def transferability(self) -> pd.DataFrame:
         """How far an attack on one task carries to the others; the gain where an independent model is among them."""
         table = self._table("transferability")
-        if (table["sharing"] == "independent").any():
+        if self.baseline is not None:
+            both = replace(self, cells=[*self.cells, *self.baseline.cells], baseline=None).transferability
+            return both[both["cell"].isin(table["cell"])].reset_index(drop=True)
+        if (table["sharing"] == INDEPENDENT).any():
             return table
-        alone = table["status"] == f"gain undefined: {NO_INDEPENDENT}"
-        return table.assign(status=table["status"].mask(alone, "ok")).drop(columns="gain_vs_independent")
+        lonely = table["status"] == f"gain undefined: {NO_INDEPENDENT}"
+        return table.assign(status=table["status"].mask(lonely, "ok")).drop(columns="gain_vs_independent")
+
+    def with_baseline(self, independent: "Result") -> "Result":
+        """The same, but transferability has its gain over single-task models: ``attack({task: model, ...}, ...)``.
+
+        Raises:
+            UsageError: the other result is not of single-task models, or saw other images.
+        """
+        names = {cell.identity["model"] for cell in self.cells}
+        theirs = {cell.identity["model"] for cell in independent.cells}
+        shared = {cell.identity["sharing"] for cell in independent.cells}
+        if len(names) > 1 or len(theirs) > 1 or shared != {INDEPENDENT}:
+            raise UsageError(
+                "baseline: expected results of one model, and of one set of single-task models: "
+                "attack({task: model, ...}, ...)"
+            )
+        self._same_images(independent, "baseline")
+        (name,) = names  # the same one for both, by which tables and reports find the other
+        cells = [replace(cell, identity={**cell.identity, "model": name}) for cell in independent.cells]
+        return replace(self, baseline=replace(independent, cells=cells))
 
     @cached_property
     def checks(self) -> pd.DataFrame:
@@ -111,12 +135,7 @@ class Result:
         Raises:
             UsageError: the other one saw other images, or images in another order, or no attack is in both.
         """
-        seen, there = ({cell.identity["fingerprint"] for cell in one.cells} for one in (self, other))
-        if len(seen | there) > 1:
-            raise UsageError(
-                "compare: the results are not of the same images in the same order (or their tasks differ); "
-                "does the loader shuffle?"
-            )
+        self._same_images(other, "compare")
         mine, others = self._arps, other._arps
         where = levels(others).reset_index().set_index(list(WHAT))["index"]
         keys = levels(mine)[list(WHAT)]
@@ -139,24 +158,27 @@ class Result:
         panel = ("label",) if kind == "damage" else ()
         y = f"{kind}_percent"
         series = "task" if kind == "damage" else "label"
-        title = {"arp": "ARP of each attack", "damage": "Damage of each task"}[kind]
-        plot = Plot(kind, table, "line", "eps", y, series, panel, title, ("eps, grey levels of 255", f"{kind}, %"))
+        title, value = {"arp": ("ARP of each attack", "ARP"), "damage": ("Damage of each task", "damage")}[kind]
+        plot = Plot(kind, table, "line", "eps", y, series, panel, title, ("eps, grey levels of 255", f"{value}, %"))
         return draw(plot, table)
 
     def save(self, folder: str | Path) -> Path:
-        """Write the cells to an outputs folder of the commands: `mtlbench report outputs=FOLDER` shows them.
+        """Write the cells, those of the baseline too, to an outputs folder of the commands.
+
+        `mtlbench report outputs=FOLDER` shows them.
 
         Raises:
             DataError: other numbers of the same model, images and attack are there already; name the model otherwise.
         """
         store = Outputs(Path(folder)).store
-        for cell in self.cells:
+        cells = [*self.cells, *(() if self.baseline is None else self.baseline.cells)]
+        for cell in cells:
             if cell.key in store and not _same(store.load(cell.key), cell):
                 raise DataError(
                     f"{store.path(cell.key)}: holds other numbers of the same model, images and attack; if the model "
                     "differs in more than its weights, give it a name: attack(..., name=...)"
                 )
-        for cell in self.cells:
+        for cell in cells:
             if cell.key not in store:
                 store.save(cell)
         return Path(folder)
@@ -168,6 +190,13 @@ class Result:
         """For notebooks: ARP over eps, then whatever is wrong."""
         raised = sorted(set(self.arp["status"]) - {"ok"})
         return self._grid().to_html(border=0) + "".join(f"<p>{text}</p>" for text in raised)
+
+    def _same_images(self, other: "Result", where: str) -> None:
+        if len({cell.identity["fingerprint"] for cell in (*self.cells, *other.cells)}) > 1:
+            raise UsageError(
+                f"{where}: the results are not of the same images in the same order (or their tasks differ); "
+                "does the loader shuffle, or can it be read only once?"
+            )
 
     @cached_property
     def _metrics(self) -> pd.DataFrame:

@@ -1,7 +1,6 @@
 """`attack` and `perturb`: from a model and a loader to results, or to attacked images."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import nullcontext
 from dataclasses import replace
 from typing import Any
 
@@ -10,33 +9,25 @@ from torch import Tensor, nn
 
 from mtlbench.api.attacks import attacks_of, radii
 from mtlbench.api.result import REPLICATES, Result
-from mtlbench.attacks.attack import Attack
+from mtlbench.api.run import Run
 from mtlbench.attacks.objectives import Objective
 from mtlbench.attacks.random import PerImage
 from mtlbench.attacks.steps import Step
 from mtlbench.constants import GREY_LEVELS
 from mtlbench.data.own import OwnImages
-from mtlbench.engine.evaluate import Pass, cpu_block, evaluate, frozen
+from mtlbench.engine.evaluate import frozen
 from mtlbench.engine.losses import TaskLosses
-from mtlbench.engine.plan import Plan
 from mtlbench.engine.precision import FP32, computing_in
-from mtlbench.errors import UsageError
-from mtlbench.experiment import provenance
-from mtlbench.experiment.cells import clean_plan, plans
-from mtlbench.identity import without_neutral
-from mtlbench.metrics.formulas import formulas_of
+from mtlbench.errors import MachineError, UsageError
 from mtlbench.models.adapted import Adapted
-from mtlbench.models.measured import record_of
 from mtlbench.models.model import MultiTaskModel
 from mtlbench.models.outputs import Outputs
+from mtlbench.models.single_task import SingleTaskModels
 from mtlbench.options import whole
-from mtlbench.probing.ask import IMAGES, before
-from mtlbench.process.progress import silent
-from mtlbench.report.terminal import progress_bar
-from mtlbench.storage.store import Cell
 from mtlbench.tasks import Task, three_tasks
 
-Model = nn.Module | Callable[[Tensor], Any]
+Net = nn.Module | Callable[[Tensor], Any]
+Model = Net | Mapping[str, Net]
 Tasks = Mapping[str, Task] | Sequence[Task] | str
 KNOWN_TASKS = {"nyuv2": 40, "rooms": 13}
 """Name of a set of tasks -> its classes of segmentation; beside them surface normals and depth in metres."""
@@ -61,6 +52,7 @@ def attack(
     batch_size: int = 16,
     name: str | None = None,
     dataset: str = "own",
+    baseline: Mapping[str, Net] | None = None,
     probe: str | None = "strict",
     replicates: int = REPLICATES,
     progress: bool = True,
@@ -68,9 +60,10 @@ def attack(
     """Attack a model and score what is left of it.
 
     Args:
-        model: a module or a callable: images in, predictions of all tasks out.
+        model: a module or a callable: images in, predictions of all tasks out; or task -> such a model of that task.
         loader: gives batches ``(images, {task: target})`` or ``{"image": images, task: target}``, images as RGB in
-            [0, 1], [B, 3, H, W]; or one such batch. It is read once, in its order: it must not shuffle.
+            [0, 1], [B, 3, H, W]; or one such batch. It is read once, twice with a baseline, in its order: it must not
+            shuffle.
         tasks: the tasks by name, made by `segmentation`, `depth`, `normals`, `regression`, `classification` or
             `multilabel`; or ``"nyuv2"`` (40 classes, normals, depth in metres).
         objective: what to climb, by name or as an object: one or more of dgba, total, single (each task alone),
@@ -86,10 +79,13 @@ def attack(
         modules: the modules that a callable uses, so that they are in evaluation mode and their weights are known.
         limit: the first so many images.
         seed: of random starts, noise and the bootstrap.
-        device: where to compute; None computes where the model is.
+        device: where to compute; None or ``auto`` computes where the model is.
         batch_size: images at once on a GPU; a CPU takes blocks of its own, so that a result does not depend on it.
         name: of the model in tables; its class where None.
         dataset: what the images are called in tables.
+        baseline: task -> a model of that task alone, with the same `inputs`, which returns its prediction or a mapping
+            that holds it. They are attacked, too: `Result.baseline`, and the column ``gain_vs_independent`` of
+            `Result.transferability`.
         probe: ``strict`` refuses a model whose tables would be wrong, with the reasons and what helps
             (docs/probe.md); ``warn`` prints them and goes on; None does not ask.
         replicates: of the bootstrap over images.
@@ -101,44 +97,27 @@ def attack(
         UsageError: an argument is wrong.
     """
     chosen = as_tasks(tasks)
-    epsilons = radii(eps)
-    attacks = attacks_of(objective, step, steps, chosen, norm)
-    where = torch.device(device) if device is not None else device_of(model, modules)
-    adapted = adapt(model, chosen, inputs, outputs, modules, name).to(where)
-    images = OwnImages(loader, chosen, None if limit is None else whole(limit, "limit"))
-    whole(batch_size, "batch_size")
-    wanted = _plans(attacks, epsilons)
-    head = images.first(IMAGES).to(where)
-    asked = before(adapted, chosen, head, probe)
-    measured = record_of(adapted, lambda: head.image[:1])
-    size = head.image.shape[2:]
-    at_once = cpu_block((size[0], size[1])) if where.type == "cpu" else batch_size
-    title = f"attack {dataset} {adapted.identity()['model']}"
-    work = Pass(adapted, chosen, wanted, seed)
-    with computing_in(FP32, adapted), progress_bar(title) if progress else nullcontext(silent) as shown:
-        records = evaluate(work, images.blocks(at_once), where, images.expected, shown)
-    common = {
-        "dataset": dataset,
-        "split": "test",
-        "fingerprint": images.fingerprint,
-        "n_images": images.images,
-        **adapted.identity(),
-        "training": "given",
-        "seed": seed,
-    }
-    about = provenance.record(where) | {
-        "recipe": None,
-        "config": None,
-        **without_neutral({"sharing_measured": measured}),
-    }
-    about |= {} if asked is None else {"probe": asked.described()}
-    names, formulas = {task.name: list(task.metric_names) for task in chosen}, formulas_of(chosen)
-    cells = []
-    for plan in wanted:
-        record = records[plan.key]
-        more = {"gradients_per_image": record.gradients_per_image}
-        cells.append(Cell({**common, **plan.identity}, {**about, **more}, names, record.arrays(), formulas))
-    return Result(cells, replicates=replicates, seed=seed)
+    run = Run(
+        tasks=chosen,
+        attacks=attacks_of(objective, step, steps, chosen, norm),
+        epsilons=radii(eps),
+        device=device_of(model, modules, device),
+        seed=whole(seed, "seed", 0),
+        limit=None if limit is None else whole(limit, "limit"),
+        batch_size=whole(batch_size, "batch_size"),
+        dataset=dataset,
+        probe=probe,
+        replicates=whole(replicates, "replicates", 0),
+        progress=progress,
+    )
+    adapted = adapt(model, chosen, inputs, outputs, modules, name).to(run.device)
+    alone = None
+    if baseline is not None:
+        alone = SingleTaskModels(baseline, chosen, inputs, modules_of(modules), adapted.identity()["model"]).to(
+            run.device
+        )
+    result = run.of(adapted, loader)
+    return result if alone is None else result.with_baseline(run.of(alone, loader))
 
 
 def perturb(
@@ -194,14 +173,6 @@ def perturb(
         return one(losses, batch.image, size, PerImage(seed, batch.names))
 
 
-def _plans(attacks: Mapping[str, Mapping[str, Attack]], epsilons: list[float]) -> list[Plan]:
-    """Cells without their model and images, of which the whole is known when all are read."""
-    found = [clean_plan({})]
-    for name, targets in attacks.items():
-        found += plans({"attack": {"name": name}}, {}, targets, epsilons)[1:]
-    return found
-
-
 def as_tasks(tasks: Tasks) -> tuple[Task, ...]:
     """Tasks, named by the keys of a mapping.
 
@@ -214,6 +185,10 @@ def as_tasks(tasks: Tasks) -> tuple[Task, ...]:
         return tuple(replace(task, name=name) for name, task in tasks.items())
     if isinstance(tasks, Sequence) and tasks and all(isinstance(task, Task) for task in tasks):
         return tuple(tasks)  # type: ignore[arg-type]  # no string: all are tasks
+    if isinstance(tasks, Mapping) and (wrong := [name for name, task in tasks.items() if not isinstance(task, Task)]):
+        given = tasks[wrong[0]]
+        hint = f"; call it: mtlbench.{given.__name__}(...)" if callable(given) and hasattr(given, "__name__") else ""
+        raise UsageError(f"tasks[{wrong[0]!r}]={given!r}: expected a task such as mtlbench.depth(){hint}")
     raise UsageError(
         f"tasks={tasks!r}: expected {{name: mtlbench.depth(), ...}}, a list of tasks, or {' or '.join(KNOWN_TASKS)}"
     )
@@ -232,13 +207,33 @@ def adapt(
         if inputs != "rgb01" or outputs is not None:
             raise UsageError(f"inputs, outputs: a {type(model).__name__} has its own")
         return model
-    return Adapted(model, tasks, inputs, outputs, modules, name)
+    if isinstance(model, (Mapping, nn.ModuleDict)):
+        if outputs is not None:
+            raise UsageError("outputs: a model of each task returns its prediction, or a mapping that holds it")
+        return SingleTaskModels(dict(model.items()), tasks, inputs, modules_of(modules), name)
+    return Adapted(model, tasks, inputs, outputs, modules_of(modules), name)
 
 
-def device_of(model: Model, modules: Sequence[nn.Module]) -> torch.device:
-    """Where the first parameter is; the CPU where there is none."""
-    for module in (model, *modules):
-        if isinstance(module, nn.Module):
-            for parameter in module.parameters():
-                return parameter.device
-    return torch.device("cpu")
+def modules_of(given: Sequence[nn.Module]) -> list[nn.Module]:
+    """The modules, which may be a single one."""
+    return [given] if isinstance(given, nn.Module) else list(given)
+
+
+def device_of(model: Model, modules: Sequence[nn.Module], asked: torch.device | str | None = None) -> torch.device:
+    """The device that is asked for; else that of the first parameter, or the CPU where there is none.
+
+    Raises:
+        UsageError: it has another name.
+        MachineError: it is not there.
+    """
+    if asked is None or asked == "auto":
+        models = model.values() if isinstance(model, Mapping) else (model,)
+        used = [module for module in (*models, *modules_of(modules)) if isinstance(module, nn.Module)]
+        return next((parameter.device for module in used for parameter in module.parameters()), torch.device("cpu"))
+    try:
+        found = torch.device(asked)
+    except RuntimeError as error:
+        raise UsageError(f"device={asked!r}: expected auto, cpu, cuda or cuda:N") from error
+    if found.type == "cuda" and (found.index or 0) >= torch.cuda.device_count():
+        raise MachineError(f"device={asked}: PyTorch sees {torch.cuda.device_count()} GPUs; expected auto or cpu")
+    return found

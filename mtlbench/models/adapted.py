@@ -42,8 +42,9 @@ class Adapted(MultiTaskModel):
         about: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__()
-        if not callable(model):
-            raise UsageError(f"model={model!r}: expected a module or a callable of images")
+        if not callable(model) or isinstance(model, type):
+            shown = repr(model) if isinstance(model, (str, type)) else f"a {type(model).__name__}"
+            raise UsageError(f"model={shown}: expected a module or a callable of images")
         check(outputs, tasks)
         self.tasks, self.outputs = tuple(tasks), outputs
         self.order = tuple(task.name for task in tasks)

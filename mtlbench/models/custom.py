@@ -61,7 +61,8 @@ class Custom:
         try:
             inspect.signature(self.build).bind(**options)
         except TypeError as error:
-            raise UsageError(f"{where}: {error}; the options of model.options are {list(self.options)}") from error
+            known = [name for name in takes if name != "tasks"]
+            raise UsageError(f"{where}: {error}; the options of model.options are {known}") from error
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             made = self.build(**options)

@@ -12,6 +12,9 @@ from mtlbench.scores.wide import OK, SHARING, block, levels, match, mean_over
 MIN_DAMAGE = 1.0
 """Percent. Transferability is undefined if an attack damages its own task by less."""
 
+INDEPENDENT = "independent"
+"""The sharing of a model that shares nothing."""
+
 NO_INDEPENDENT = "no independent result"
 MIN_RATIO = 0.01
 """The gain is undefined if the ratio of the independent model is smaller."""
@@ -72,7 +75,7 @@ def _pair_status(
 def _with_gain(ratios: pd.DataFrame) -> pd.DataFrame:
     """Add gain_vs_independent; the status says if only the gain is undefined."""
     on = [str(name) for name in ratios if name not in (*SHARING, "ratio", "status")]
-    base, found = match(ratios, ratios[ratios["sharing"] == "independent"], on, "ratio")
+    base, found = match(ratios, ratios[ratios["sharing"] == INDEPENDENT], on, "ratio")
     reason = np.select(
         [found == 0, found > 1, np.isnan(base), base < MIN_RATIO],
         [

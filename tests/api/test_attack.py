@@ -67,7 +67,7 @@ def test_the_model_comes_back_as_it_was(net: nn.Module, attacked: Callable[..., 
 def test_a_callable_computes_what_its_module_does(
     net: nn.Module, attacked: Callable[..., mtlbench.Result], result: mtlbench.Result
 ) -> None:
-    found = attacked(model=lambda x: net(x), modules=[net], eps=8, objective="dgba")
+    found = attacked(model=lambda x: net(x), modules=net, eps=8, objective="dgba")
     row = result.arp[(result.arp["attack"] == "dgba") & (result.arp["eps"] == 8)]
     assert found.arp["arp_percent"].tolist() == row["arp_percent"].tolist()
 
@@ -104,7 +104,19 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
     "no eps": ({"eps": []}, "expected one or more numbers"),
     "norm": ({"norm": "l1"}, "norm=l1: expected linf or l2"),
     "limit": ({"limit": 0}, "limit=0: expected a whole number of at least 1"),
-    "tasks": ({"tasks": {"scene": 3}}, "expected {name: mtlbench.depth"),
+    "tasks": ({"tasks": {"scene": 3}}, "tasks['scene']=3: expected a task such as mtlbench.depth()"),
+    "fraction": ({"eps": 8 / 255}, "expected grey levels of 255; 8 for 0.03137"),
+    "device": ({"device": "gpu"}, "device='gpu': expected auto, cpu, cuda or cuda:N"),
+    "seed": ({"seed": -1}, "seed=-1: expected a whole number of at least 0"),
+    "replicates": ({"replicates": "many"}, "replicates=many: expected a whole number"),
+    "a class": ({"model": nn.Linear}, "Linear'>: expected a module"),
+    "swapped": ({"model": [torch.zeros(2, 3)]}, "model=a list: expected a module"),
+    "a state dict": ({"model": {"conv.weight": torch.zeros(2)}}, "load a state dict into its module first"),
+    "outputs of each": (
+        {"model": dict.fromkeys(TASKS, nn.Identity()), "outputs": {}},
+        "outputs: a model of each task",
+    ),
+    "task not made": ({"tasks": {"range": mtlbench.depth}}, "call it: mtlbench.depth(...)"),
     "known tasks": ({"tasks": "nyu"}, "nyuv2 or rooms"),
 }
 

@@ -107,3 +107,63 @@ def test_loaded_equals_what_was_saved_at_full_replicates(
 def test_one_model_alone_has_no_gain(result: mtlbench.Result) -> None:
     assert set(result.transferability["status"]) == {"ok"}
     assert torch.tensor(result.transferability["ratio"].to_numpy()).isfinite().all()
+
+
+def alone(net: nn.Module) -> dict[str, nn.Module]:
+    """Three models of one task each: copies of a model of three."""
+    copies = {name: deepcopy(net) for name in ("scene", "range", "kind")}
+    with torch.no_grad():
+        copies["range"].trunk[0].weight.mul_(0.9)
+    return copies
+
+
+def test_the_gain_over_single_task_models(net: nn.Module, attacked: Callable[..., mtlbench.Result]) -> None:
+    """A model of which all tasks are attacked alike through a shared trunk, beside three that share nothing."""
+    options = {"objective": "single", "eps": 8}
+    found = attacked(baseline=alone(net), **options)
+    assert found.baseline is not None
+    assert set(found.baseline.arp["sharing"]) == {"independent"}
+    assert set(found.arp["sharing"]) == {"custom"}
+    assert found.baseline.cells[0].provenance["sharing_measured"]["shared_path"] == 0
+    keys = ["source", "destination"]
+    ours, theirs = found.transferability.set_index(keys), found.baseline.transferability.set_index(keys)
+    usable = ours["gain_vs_independent"].notna()
+    assert usable.any()
+    expected = (ours["ratio"] / theirs["ratio"])[usable]
+    assert ours["gain_vs_independent"][usable].tolist() == pytest.approx(expected.tolist())
+    named = attacked(model=alone(net), name="three", **options)
+    same(found.with_baseline(named), found)
+
+
+def test_single_task_models_run_what_is_attacked(net: nn.Module, attacked: Callable[..., mtlbench.Result]) -> None:
+    """`single` hurts a task through its own model: as an attack on that model alone does."""
+    copies = alone(net)
+    options = {"objective": "single", "eps": 8}
+    of_three, of_one = (
+        found[(found["target"] == "range") & (found["task"] == "range")]["attacked"].tolist()
+        for found in (attacked(model=model, **options).metrics for model in (copies, copies["range"]))
+    )
+    assert of_three == of_one
+    assert len(of_three) > 1
+
+
+def test_a_saved_baseline_gives_the_gain_in_reports(
+    net: nn.Module, attacked: Callable[..., mtlbench.Result], tmp_path: Path
+) -> None:
+    found = attacked(baseline=alone(net), objective="single", eps=8, limit=12, replicates=1000)
+    loaded = mtlbench.load(found.save(tmp_path)).transferability
+    ours = loaded[loaded["sharing"] == "custom"].reset_index(drop=True)
+    assert ours["gain_vs_independent"].tolist() == pytest.approx(
+        found.transferability["gain_vs_independent"].tolist(), nan_ok=True
+    )
+
+
+def test_what_is_no_baseline(
+    net: nn.Module, attacked: Callable[..., mtlbench.Result], result: mtlbench.Result, test_split: Split
+) -> None:
+    with pytest.raises(UsageError, match="expected results of one model, and of one set of single-task models"):
+        result.with_baseline(result)
+    with pytest.raises(UsageError, match=r"model: a mapping of scene, .*; expected a module, or one for each task"):
+        attacked(baseline={"scene": net})
+    with pytest.raises(UsageError, match="baseline: the results are not of the same images"):
+        result.with_baseline(attacked(model=alone(net), limit=3, objective="total", eps=8, probe=None))

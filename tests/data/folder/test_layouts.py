@@ -1,7 +1,9 @@
 """Six published layouts, each read by a description of a few lines, to the tensors that their files stand for."""
 
 import pickle
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -16,6 +18,7 @@ from mtlbench.data.folder.description import KNOWN, known, read_description
 from mtlbench.data.loader import in_order
 from mtlbench.data.nyuv2 import NYUv2
 from mtlbench.data.verify import verify
+from mtlbench.metrics import PixelMean
 from tests.data.folder.layouts import IDS, LAYOUTS, SIZE, adashare, describe
 
 
@@ -218,3 +221,33 @@ def test_settings_know_what_changes_a_sample_and_nothing_else(tmp_path: Path) ->
         ("train: nyu", "train: other_nyu"),
     ):
         assert settings(old, new) != before, new
+
+
+OTHER_TASKS: dict[str, dict[str, Any]] = {
+    "loss": {"loss": "l2"},
+    "attack's loss": {"attack_loss": "l2"},
+    "loss of a plugin": {"loss": torch.nn.functional.huber_loss},
+    "metrics": {"metrics": ("abs_err",)},
+    "metric of a plugin": {
+        "metrics": (PixelMean("own", "m", False, statistic="depth_sums", count="count", total="abs"),)
+    },
+    "class weights": {"class_weights": (1.0, 2.0)},
+    "ignore": {"ignore": 7},
+    "unit": {"unit": "cm"},
+}
+
+
+@pytest.mark.parametrize("case", OTHER_TASKS)
+def test_what_decides_the_numbers_of_a_task_is_in_the_fingerprint(case: str, tmp_path: Path) -> None:
+    """The same files, read to the same samples: nothing else would tell the results apart."""
+    one, other = made("adashare", tmp_path), made("adashare", tmp_path)
+    other.tasks = tuple(replace(t, **OTHER_TASKS[case]) if t.name == "depth" else t for t in other.tasks)
+    assert fingerprint(one) != fingerprint(other)
+
+
+def test_metrics_of_a_description_are_in_the_fingerprint(tmp_path: Path) -> None:
+    root, text = tmp_path / "adashare", adashare(tmp_path / "adashare")
+    (tmp_path / "one.yaml").write_text(text)
+    (tmp_path / "other.yaml").write_text(text.replace("kind: depth,", "kind: depth, metrics: [abs_err],"))
+    names = [fingerprint(FolderDataset(root, "test", tmp_path / f"{name}.yaml", SIZE)) for name in ("one", "other")]
+    assert names[0] != names[1]

@@ -1,0 +1,84 @@
+"""One pass over the images of a loader: every attack on one model, and what is stored of it."""
+
+from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from mtlbench.api.result import Result
+from mtlbench.attacks.attack import Attack
+from mtlbench.data.own import OwnImages
+from mtlbench.engine.evaluate import Pass, cpu_block, evaluate
+from mtlbench.engine.plan import Plan
+from mtlbench.engine.precision import FP32, computing_in
+from mtlbench.experiment import provenance
+from mtlbench.experiment.cells import clean_plan, plans
+from mtlbench.identity import without_neutral
+from mtlbench.metrics.formulas import formulas_of
+from mtlbench.models.measured import record_of
+from mtlbench.models.model import MultiTaskModel
+from mtlbench.probing.ask import IMAGES, before
+from mtlbench.process.progress import silent
+from mtlbench.report.terminal import progress_bar
+from mtlbench.storage.store import Cell
+from mtlbench.tasks import Task
+
+
+@dataclass(frozen=True)
+class Run:
+    """Everything of `mtlbench.attack` but the model and the loader; `attacks` are name -> target -> attack."""
+
+    tasks: Sequence[Task]
+    attacks: Mapping[str, Mapping[str, Attack]]
+    epsilons: list[float]
+    device: torch.device
+    seed: int
+    limit: int | None
+    batch_size: int
+    dataset: str
+    probe: str | None
+    replicates: int
+    progress: bool
+
+    def of(self, model: MultiTaskModel, loader: Any) -> Result:
+        """Attack a model on the images of a loader."""
+        images = OwnImages(loader, self.tasks, self.limit)
+        wanted = self._plans()
+        head = images.first(IMAGES).to(self.device)
+        asked = before(model, self.tasks, head, self.probe)
+        measured = record_of(model, lambda: head.image[:1])
+        size = head.image.shape[2:]
+        at_once = cpu_block((size[0], size[1])) if self.device.type == "cpu" else self.batch_size
+        title = f"attack {self.dataset} {model.identity()['model']}"
+        work = Pass(model, self.tasks, wanted, self.seed)
+        with computing_in(FP32, model), progress_bar(title) if self.progress else nullcontext(silent) as shown:
+            records = evaluate(work, images.blocks(at_once), self.device, images.expected, shown)
+        common = {
+            "dataset": self.dataset,
+            "split": "test",
+            "fingerprint": images.fingerprint,
+            "n_images": images.images,
+            **model.identity(),
+            "training": "given",
+            "seed": self.seed,
+        }
+        about = provenance.record(self.device) | {"recipe": None, "config": None}
+        about |= without_neutral({"sharing_measured": measured}) | (
+            {} if asked is None else {"probe": asked.described()}
+        )
+        names, formulas = {task.name: list(task.metric_names) for task in self.tasks}, formulas_of(self.tasks)
+        cells = []
+        for plan in wanted:
+            record = records[plan.key]
+            more = {"gradients_per_image": record.gradients_per_image}
+            cells.append(Cell({**common, **plan.identity}, {**about, **more}, names, record.arrays(), formulas))
+        return Result(cells, replicates=self.replicates, seed=self.seed)
+
+    def _plans(self) -> list[Plan]:
+        """Cells without their model and images, of which the whole is known when all are read."""
+        found = [clean_plan({})]
+        for name, targets in self.attacks.items():
+            found += plans({"attack": {"name": name}}, {}, targets, self.epsilons)[1:]
+        return found
