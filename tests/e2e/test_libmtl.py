@@ -127,7 +127,7 @@ def test_its_model_attacked_both_ways(
 
     torch.save(model.state_dict(), tmp_path / "best.pt")
     (tmp_path / "my_hps.py").write_text(BUILD)
-    custom = ("model=custom", "plugins=[my_hps]", "model.build=my_hps:build", "checkpoint=best.pt")
+    custom = ("model=custom", "plugins=[my_hps]", "model.build=my_hps:build", "checkpoint=best.pt", "model.probe=null")
     done = call("attack", *custom, *SMALL, "attack=total", "attack.step.steps=2", "eps=8")
     assert done.status == 0, done.err
     table = pd.read_csv(tmp_path / "outputs/tables/metrics.csv")
