@@ -23,7 +23,7 @@ KEYS = frozenset(
             "seeds",
             "n_images",
         ),
-        *("source", "destination", "objective", "task", "alpha", "method"),
+        *("source", "destination", "objective", "task", "alpha", "method", "seeds_needed", "over"),
     }
 )
 """Columns that are left out where they hold one value."""
