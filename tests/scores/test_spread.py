@@ -60,7 +60,7 @@ def test_where_images_decide_it_is_a_normal_interval() -> None:
 
 def test_what_each_training_adds_on_the_images_counts_once() -> None:
     """It is in the spread between trainings already; what they have in common is not."""
-    own, common = (spread(averaged([1, 2, 3], **{name: 1.0})) for name in ("own", "images"))
+    own, common = spread(averaged([1, 2, 3], own=1.0)), spread(averaged([1, 2, 3], images=1.0))
     assert own.images.item() == pytest.approx(0, abs=0.05)
     assert common.images.item() == pytest.approx(1, rel=0.1)
     assert own.between.item() == common.between.item() == pytest.approx(1 / 3)

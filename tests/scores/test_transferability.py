@@ -21,7 +21,7 @@ def of(*parts: list) -> pd.DataFrame:
     return damage(relative_drops(frame[~frame.index.duplicated()]))
 
 
-def found(*parts: list) -> pd.DataFrame:
+def found(*parts):
     return transferability(of(*parts)).set_index(["sharing", "source", "destination"])
 
 
@@ -52,7 +52,7 @@ def test_properties_of_the_normalised_ratio(seed: int) -> None:
     itself = frame.index.get_level_values("source") == frame.index.get_level_values("destination")
     assert frame[itself][0].tolist() == pytest.approx([1, 1, 1])
     unit = rng.uniform(0.01, 100)
-    scaled = [row | {"values": row["values"] * unit} for part in singles(hurt) for row in part]
+    scaled: list[dict] = [row | {"values": row["values"] * unit} for part in singles(hurt) for row in part]
     assert pairs(of(scaled), normalised=True)[0].tolist() == pytest.approx(frame[0].tolist())
     half = {s: {t: v * (0.5 if t == "depth" else 1) for t, v in hurt[s].items()} for s in TASKS}
     assert pairs(of(*singles(half)), normalised=True)[0].tolist() == pytest.approx(frame[0].tolist())
@@ -61,8 +61,10 @@ def test_properties_of_the_normalised_ratio(seed: int) -> None:
 def test_the_ratio_of_the_paper_moves_with_the_metric() -> None:
     """Where depth's damage counts a quarter, sources trade places; their normalised ratios stay (see above)."""
     quarter = {s: {t: v * (0.25 if t == "depth" else 1) for t, v in HURT[s].items()} for s in HURT}
-    tables = (found(*singles(hurt)).loc["all_shared"]["ratio"] for hurt in (HURT, quarter))
-    before, after = (table.xs("mean", level="destination") for table in tables)
+    before, after = (
+        {source: found(*singles(hurt)).loc[("all_shared", source, "mean"), "ratio"] for source in TASKS}
+        for hurt in (HURT, quarter)
+    )
     assert before["depth"] < before["normals"]
     assert after["depth"] > after["normals"]
 
@@ -95,15 +97,15 @@ def test_an_attack_that_does_not_hurt_the_destination_is_no_denominator() -> Non
 def noisy(own: float, other: float, sharing: str, noise: float) -> list:
     """The attack on depth: damage of depth and normals in percent; the latter moves by `noise` with the images."""
     moved = np.concatenate([[0], np.random.default_rng(0).normal(0, noise, 400)])
-    names = {("depth", "delta_1.25"): 1 - own / 100, ("normals", "cosine_similarity"): 1 - (other + moved) / 100}
-    clean = {key: np.ones(401) for key in names}
+    depth, normals = ("depth", "delta_1.25"), ("normals", "cosine_similarity")
+    attacked = {depth: np.full(401, 1 - own / 100), normals: 1 - (other + moved) / 100}
     same = {"sharing": sharing, "target": "depth"}
-    attacked = {key: np.broadcast_to(value, 401) for key, value in names.items()}
-    return rows(clean, **same | NONE | {"target": "all"}) + rows(attacked, attack="single", **same)
+    clean = rows({depth: np.ones(401), normals: np.ones(401)}, **same | NONE | {"target": "all"})
+    return clean + rows(attacked, attack="single", **same)
 
 
 def test_a_gain_has_an_interval_and_is_not_ok_where_its_denominator_is_nothing() -> None:
-    def gain(independent: float, noise: float) -> pd.Series:
+    def gain(independent, noise):
         parts = noisy(50, 25, "all_shared", 1), noisy(50, independent, "independent", noise)
         return found(*parts).loc[("all_shared", "depth", "mean")]
 

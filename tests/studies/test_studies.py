@@ -101,6 +101,54 @@ def test_transfer_without_an_independent_model_says_so() -> None:
     assert found["status"].tolist() == ["gain undefined: no independent result"]
 
 
+def test_normalised_transfer_by_hand_over_three_seeds() -> None:
+    """Attacks on depth and on normals; half of what an attack on normals does, plus or minus a tenth, t = 8.66."""
+    parts = []
+    for sharing, shares in (("independent", (0.1, 0.1, 0.1)), ("all_shared", (0.5, 0.6, 0.7))):
+        for seed, share in enumerate(shares):
+            same = {
+                "attack": "single",
+                "sharing": sharing,
+                "seed": seed,
+                "shared_blocks": 5 * (sharing != "independent"),
+            }
+            parts.append(cell({"depth": 90.0, "normals": 40 * share}, target="depth", **same))
+            parts.append(cell({"depth": 30.0, "normals": 40.0}, target="normals", **same))
+    study = run("transfer", *parts)
+    found: Any = table(study, "transfer_normalised").set_index(["sharing", "source"])
+    assert found["normalised_ratio"].to_dict() == pytest.approx(
+        {("independent", "depth"): 0.1, ("independent", "normals"): 1 / 3}
+        | {("all_shared", "depth"): 0.6, ("all_shared", "normals"): 1 / 3},
+        abs=1e-3,
+    )
+    row = found.loc[("all_shared", "depth")]
+    assert row["increase"] == pytest.approx(0.5, abs=1e-3)
+    half = 4.303 * 0.1 / 3**0.5
+    assert [row["increase_low"], row["increase_high"]] == pytest.approx([0.5 - half, 0.5 + half], abs=2e-3)
+    assert row["p_value"] == pytest.approx(0.0131, rel=0.02)
+    assert row["over"] == "images and 3 seeds"
+    assert row["seeds_needed"] == "3"
+    assert found.loc[("independent", "depth"), "seeds_needed"] == "", "itself"
+    assert np.isnan(found.loc[("independent", "depth"), "p_value"])
+    assert {"transfer_normalised_matrix", "transfer", "transfer_matrix"} < {t.name for t in study.tables}
+
+
+def test_the_p_values_of_a_table_are_adjusted_within_its_scores() -> None:
+    parts = []
+    for scores in ("standard", "paper"):
+        for seed, (one, two) in enumerate(((9, 3), (10, 4), (11, 8))):
+            for training, more in (("clean", 0.0), ("a", one), ("b", two)):
+                parts.append(cell(50.0 - more, attack="dgba", training=training, seed=seed, scores=scores))
+    found: Any = table(run("robust_models", *parts), "robust_models").set_index(["scores", "training"])
+    raw, holm = found["p_value"].to_dict(), found["p_holm"].to_dict()
+    assert raw["standard", "a"] == pytest.approx(raw["paper", "a"])
+    assert holm["standard", "a"] == pytest.approx(holm["paper", "a"])
+    assert holm["standard", "a"] == pytest.approx(2 * raw["standard", "a"])
+    assert holm["standard", "b"] == pytest.approx(raw["standard", "b"])
+    assert raw["standard", "a"] == pytest.approx(0.0033, rel=0.05), "9, 10, 11: t = 10 sqrt(3)"
+    assert np.isnan(holm["standard", "clean"])
+
+
 def of_network(sharing: str, path: object, tree: str | None = None) -> Cell:
     identity = {"dataset": "rooms", "model": "tiny", "sharing": sharing, "tree": tree or sharing}
     return Cell(identity, {"sharing_measured": {"shared_path": path}}, {}, {})
