@@ -14,7 +14,7 @@ from mtlbench.errors import DataError, UsageError
 from mtlbench.options import one_of
 from mtlbench.probing.finding import Probe
 from mtlbench.report.plots import draw
-from mtlbench.scores import arp, damage, paired_difference, relative_drops, tables
+from mtlbench.scores import arp, damage, holm, paired_difference, relative_drops, tables
 from mtlbench.scores.alarms import alarms, arp_of_cells, checks_frame, numbers_of
 from mtlbench.scores.frame import REPLICATES, details, metrics_frame
 from mtlbench.scores.transferability import INDEPENDENT, NO_INDEPENDENT
@@ -84,7 +84,9 @@ class Result:
         if (table["sharing"] == INDEPENDENT).any():
             return table
         lonely = table["status"] == f"gain undefined: {NO_INDEPENDENT}"
-        return table.assign(status=table["status"].mask(lonely, "ok")).drop(columns="gain_vs_independent")
+        return table.assign(status=table["status"].mask(lonely, "ok")).drop(
+            columns=["gain_vs_independent", "gain_low", "gain_high"]
+        )
 
     def with_baseline(self, independent: "Result") -> "Result":
         """The same, but transferability has its gain over single-task models: ``attack({task: model, ...}, ...)``.
@@ -130,7 +132,8 @@ class Result:
     def compare(self, other: "Result") -> pd.DataFrame:
         """ARP of this result less that of another one, attack by attack, paired over the images.
 
-        Columns: those of the attack, ``arp_percent`` and ``other``, ``difference`` with its interval and p-value.
+        Columns: those of the attack, ``arp_percent`` and ``other``, ``difference`` with its interval and p-value,
+        over the images only: they say nothing of other trainings; ``p_holm``, adjusted for all tests of the table.
 
         Raises:
             UsageError: the other one saw other images, or images in another order, or no attack is in both.
@@ -146,7 +149,8 @@ class Result:
         found = paired_difference(mine[both], others.iloc[rows]).reset_index(drop=True)
         values = {"arp_percent": block(mine[both])[:, 0], "other": block(others.iloc[rows])[:, 0]}
         table = keys[both].drop(columns="options").reset_index(drop=True).assign(**values)
-        table = table.join(found.rename(columns={"diff": "difference"}))
+        table = table.join(found.drop(columns="seeds_needed").rename(columns={"diff": "difference"}))
+        table = table.assign(p_holm=holm(table["p_value"]), over="images only")
         return table.sort_values(["attack", "step", "steps", "norm", "target", "eps"], ignore_index=True)
 
     def plot(self, kind: Literal["arp", "damage"] = "arp") -> Figure:

@@ -23,7 +23,7 @@ KEYS = frozenset(
             "seeds",
             "n_images",
         ),
-        *("source", "destination", "objective", "task", "alpha", "method"),
+        *("source", "destination", "objective", "task", "alpha", "method", "seeds_needed", "over"),
     }
 )
 """Columns that are omitted if they are constant."""
@@ -52,7 +52,8 @@ def show_study(table: Table, scores: str) -> None:
         grid.add_row(*row)
     out.print(grid)
     if constant:
-        out.print(", ".join(f"{name} {_text(frame[name].iloc[0])}" for name in constant), markup=False)
+        shared = {name: _text(frame[name].iloc[0]) for name in constant}
+        out.print(", ".join(f"{name} {text}" for name, text in shared.items() if text), markup=False)
     show_remarks(out, sorted(set(frame["status"]) - {"ok"}) if "status" in frame else [])
 
 

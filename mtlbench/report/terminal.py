@@ -117,6 +117,8 @@ def show_summary(frames: dict[str, pd.DataFrame], scores: str) -> None:
         _show(arp_grid(frames["arp"], scores))
     if len(frames["transferability"]):
         _show(transferability_grid(frames["transferability"], scores))
+        if frames["transferability"]["normalised_ratio"].notna().any():  # with an attack on one task alone it never is
+            _show(normalised_grid(frames["transferability"], scores))
 
 
 @dataclass(frozen=True)
@@ -178,11 +180,21 @@ def _best_weightings(frame: pd.DataFrame) -> pd.DataFrame:
 def transferability_grid(frame: pd.DataFrame, scores: str) -> Grid:
     """Rows sharing x source, columns eps: the transferability ratio of each attacked task."""
     frame = frame[(frame["scores"] == scores) & (frame["destination"] == "mean")].copy()
-    # The gain is not shown, so the reason why it is undefined is not shown either.
-    frame["status"] = frame["status"].where(~frame["status"].str.startswith("gain undefined"), "ok")
+    # The gain is not shown here, so neither is the reason why it is undefined.
+    frame["status"] = frame["status"].where(~frame["status"].str.startswith("gain "), "ok")
     frame["text"] = list(map(partial(_text, digits=2), frame["ratio"], frame["status"]))
     names = (*NAMES, "source", "step", "steps", *_further(frame, "source"))
     return _grid(frame, names, "Transferability ratio: damage to the other tasks / damage to the attacked task")
+
+
+def normalised_grid(frame: pd.DataFrame, scores: str) -> Grid:
+    """Rows sharing x source, columns eps: the normalised ratio of each attacked task with half its 95 % interval."""
+    frame = frame[(frame["scores"] == scores) & (frame["destination"] == "mean")].copy()
+    frame["status"] = frame["normalised_status"]
+    half = (frame["normalised_high"] - frame["normalised_low"]) / 2
+    frame["text"] = list(map(partial(_text, digits=2), frame["normalised_ratio"], frame["status"], half))
+    names = (*NAMES, "source", "step", "steps", *_further(frame, "source"))
+    return _grid(frame, names, "Normalised transfer: damage to the other tasks / damage that attacks on them do")
 
 
 def _grid(frame: pd.DataFrame, names: Sequence[str], title: str) -> Grid:

@@ -7,18 +7,23 @@ from them. Positive values mean damage. An undefined value is NaN, never infinit
 from mtlbench.scores.accuracy import accuracy_lost
 from mtlbench.scores.bootstrap import bootstrap_weights, interval, paired_difference
 from mtlbench.scores.damage import arp, damage, relative_drops
+from mtlbench.scores.holm import holm
+from mtlbench.scores.quotient import quotient
 from mtlbench.scores.seeds import over_seeds
 from mtlbench.scores.tables import tables
-from mtlbench.scores.transferability import ratios, transferability
+from mtlbench.scores.transferability import normalised_ratios, ratios, transferability
 
 __all__ = [
     "accuracy_lost",
     "arp",
     "bootstrap_weights",
     "damage",
+    "holm",
     "interval",
+    "normalised_ratios",
     "over_seeds",
     "paired_difference",
+    "quotient",
     "ratios",
     "relative_drops",
     "tables",

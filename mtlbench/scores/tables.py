@@ -7,7 +7,7 @@ import pandas as pd
 from mtlbench.metrics import METRICS
 from mtlbench.scores.bootstrap import interval
 from mtlbench.scores.damage import about_metric, arp, damage, drops_and_clean, relative_drops
-from mtlbench.scores.transferability import transferability
+from mtlbench.scores.transferability import COLUMNS, transferability
 from mtlbench.scores.wide import ABOUT_METRIC, IDENTITY, OK, block, levels, with_status
 from mtlbench.tasks import DEPTH, EDGE_TEXTURE, KEYPOINTS2D, NORMALS, SEGMENTATION
 
@@ -43,8 +43,8 @@ def tables(
         "arp": _percent(arps, "arp_percent", further=["status"]),
         "transferability": _sorted(
             transferability(damages),
-            keys=["source", "destination"],
-            values=["ratio", "gain_vs_independent", "status"],
+            keys=COLUMNS[:2],
+            values=COLUMNS[2:],
         ),
     }
     more = distinguishing(levels(metrics), details or {})

@@ -1,8 +1,10 @@
 """Wide frames: a row for each cell, task and metric, identified by its index levels.
 
-The columns 0..R are floats: 0 is the value, 1..R its bootstrap replicates. The index levels of the input
-are those of `IDENTITY`, ``task``, ``metric``, ``cell`` (the cell's key: two cells are never averaged), and
-others; those named in `SAME_MODEL` and `SHARING` help to match cells. Derived frames add a level ``status``.
+The columns 0..R are floats: 0 the value itself, 1..R its bootstrap replicates. Where rows are means over several
+trainings, the columns ``k:0`` to ``k:R`` behind these are what the mean is of: the same of its k-th training. The
+index levels of the input are those of `IDENTITY`, ``task``, ``metric``, ``cell`` (the cell's key: two cells are never
+averaged), and others; those named in `SAME_MODEL` and `SHARING` help to match cells. Derived frames add a level
+``status``.
 """
 
 from collections.abc import Callable, Iterable
@@ -40,6 +42,25 @@ def block(frame: pd.DataFrame) -> Block:
     """The float columns [rows, 1 + R]; NaN instead of infinity."""
     values = frame.to_numpy(np.float64)
     return np.where(np.isinf(values), np.nan, values)
+
+
+def replicates(frame: pd.DataFrame) -> Block:
+    """The bootstrap replicates [rows, R] of a wide frame."""
+    return block(frame)[:, 1 : sum(not isinstance(name, str) for name in frame)]
+
+
+def of_trainings(frame: pd.DataFrame) -> Block:
+    """Value and replicates of each training [rows, K, 1 + R], NaN behind the last of a row; K is 0 where none is told.
+
+    That is so of rows that stand for one training.
+    """
+    own = sum(not isinstance(name, str) for name in frame)
+    return block(frame)[:, own:].reshape(len(frame), frame.shape[1] // own - 1, own)
+
+
+def columns(replicates: int, trainings: int) -> list[int | str]:
+    """Names of the columns of a wide frame of means over several trainings, see above."""
+    return [*range(1 + replicates), *(f"{k}:{r}" for k in range(trainings) for r in range(1 + replicates))]
 
 
 def levels(frame: pd.DataFrame) -> pd.DataFrame:

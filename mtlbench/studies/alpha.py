@@ -3,10 +3,13 @@
 import json
 
 import numpy as np
+import pandas as pd
 
 from mtlbench.scores import paired_difference
-from mtlbench.scores.wide import OK, block, levels
+from mtlbench.scores.wide import OK, levels, replicates
 from mtlbench.studies.base import MODEL, Evidence, Plot, Study, Table, arranged, attack_settings, tidy, units
+
+COMPARED = ["difference_to_1", "difference_low", "difference_high", "p_value", "seeds_needed"]
 
 
 def alpha(evidence: Evidence) -> Study:
@@ -24,22 +27,20 @@ def alpha(evidence: Evidence) -> Study:
         [*MODEL, "step", "steps", "eps", "attack_settings", "units"], dropna=False, sort=False
     ):
         rows = group.sort_values("alpha").index
-        replicates = block(arps)[rows, 1:]
-        if replicates.size and not np.isnan(replicates).any():
-            table.loc[rows, "best_share"] = (
-                np.bincount(replicates.argmax(0), minlength=len(rows)) / replicates.shape[1]
-            )
+        drawn = replicates(arps)[rows]
+        if drawn.size and not np.isnan(drawn).any():
+            table.loc[rows, "best_share"] = np.bincount(drawn.argmax(0), minlength=len(rows)) / drawn.shape[1]
         one = rows[group.loc[rows, "alpha"] == 1]
         if len(one) == 1:
-            compared = paired_difference(arps.iloc[rows], arps.iloc[np.repeat(one, len(rows))])
-            columns = ["difference_to_1", "difference_low", "difference_high", "p_value"]
-            table.loc[rows, columns] = compared.to_numpy()
+            found = paired_difference(arps.iloc[rows], arps.iloc[np.repeat(one, len(rows))])
+            table.loc[rows, COMPARED] = found.set_axis(COMPARED, axis=1).set_axis(rows)
         else:
             fine = rows[table.loc[rows, "status"] == OK]
             table.loc[fine, "status"] = f"{len(one) or 'no'} results with alpha 1 to compare with"
     values = ["difference_to_1", "difference_low", "difference_high", "p_value", "best_share"]
     for name in values:
         table[name] = table.get(name, np.nan)
+    table["seeds_needed"] = table.get("seeds_needed", pd.Series("", table.index)).fillna("")
     names = ["dataset", "model", "training", "sharing", "step", "steps", "eps", "seeds", "n_images", "scores", "alpha"]
     table = arranged(table, names, ["arp_percent", "ci_low", "ci_high", *values])
     plot = Plot(

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from mtlbench.options import is_number
-from mtlbench.scores import arp, damage, interval, over_seeds, relative_drops
+from mtlbench.scores import arp, damage, holm, interval, over_seeds, paired_difference, relative_drops
 from mtlbench.scores.frame import HASH_DIGITS, spelled_out
 from mtlbench.scores.wide import SEARCH, WEIGHTING, block, levels
 from mtlbench.storage.store import Cell
@@ -30,6 +30,9 @@ MODEL = (
 
 NETWORK = ("dataset", "model", "sharing", "tree")
 """Levels that identify a network, independent of its training and weights."""
+
+DIFFERENCE = ("difference", "difference_low", "difference_high", "p_value")
+"""The columns of `compared` that stand beside the value."""
 
 
 @dataclass(frozen=True)
@@ -126,17 +129,55 @@ def tidy(frame: pd.DataFrame, value: str, **more: pd.Series | Sequence[Any]) -> 
     return table if status is None else table.assign(status=status)
 
 
+def compared(
+    table: pd.DataFrame, known: np.ndarray, rows: pd.DataFrame, others: pd.DataFrame, name: str
+) -> pd.DataFrame:
+    """The table with the differences of wide rows: columns `name`, <name>_low, <name>_high, p_value, seeds_needed.
+
+    Args:
+        table: what the columns are added to.
+        known: which of its rows have somebody to be compared with, bool [rows].
+        rows: wide, those that are known.
+        others: wide, what each of them is compared with.
+        name: of the difference.
+    """
+    found = paired_difference(rows, others)
+    found.columns = pd.Index([name, f"{name}_low", f"{name}_high", "p_value", "seeds_needed"])
+    table = table.join(found.set_axis(table.index[known]))
+    return table.assign(seeds_needed=table["seeds_needed"].fillna(""))
+
+
 def arranged(table: pd.DataFrame, keys: Sequence[str], values: Sequence[str]) -> pd.DataFrame:
     """The table with sorted rows and ordered columns: keys in `FIRST`, other keys, values, status.
 
-    If rows agree in all keys, further columns after the keys show in what they differ.
+    Where rows would be equal in all keys, columns behind these say in what they differ. Where there are p-values,
+    columns behind the values hold them adjusted for all tests of the table under the same scores (``p_holm``), and how
+    many seeds might decide; where there are seeds, one says what the intervals are over.
     """
+    table, added = _with_remarks(table)
+    values = [*values, *added]
     ordered = [name for name in FIRST if name in keys] + [name for name in keys if name not in FIRST]
     instead = [name for name in ("shared_path", "shared_blocks") if name in table]
     by = [other for name in ordered for other in (instead if name == "sharing" and instead else [name])]
     rows = table.sort_values(list(dict.fromkeys(by)), kind="stable", ignore_index=True)
     more = _differing(rows, ordered)
     return pd.concat([rows[ordered], more, rows[[*values, *(["status"] if "status" in table else [])]]], axis=1)
+
+
+def _with_remarks(table: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
+    """The table with the columns that follow from others, and their names."""
+    added = []
+    if "p_value" in table:
+        family = table["scores"] if "scores" in table else pd.Series("", table.index)
+        p_values = table["p_value"].astype(float)
+        table = table.assign(p_holm=p_values.groupby(family, group_keys=False).apply(holm).reindex(table.index))
+        added += ["p_holm", *(["seeds_needed"] if "seeds_needed" in table else [])]
+    if "seeds" in table:
+        if "over" not in table:
+            counts = table["seeds"].map(lambda seeds: len(seeds.split(",")))
+            table = table.assign(over=[f"images and {n} seeds" if n > 1 else "images only" for n in counts])
+        added.append("over")
+    return table, added
 
 
 def _differing(rows: pd.DataFrame, keys: Sequence[str]) -> pd.DataFrame:

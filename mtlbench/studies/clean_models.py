@@ -55,13 +55,13 @@ def gain_over_baselines(arps: pd.DataFrame, keys: pd.DataFrame) -> pd.DataFrame:
             if len(rivals):
                 own.append(int(row))
                 best.append(int(rivals.index.to_numpy()[rivals["arp_percent"].to_numpy().argmax()]))
-    compared = paired_difference(arps.iloc[own], arps.iloc[best]).reset_index(drop=True)
+    found = paired_difference(arps.iloc[own], arps.iloc[best]).reset_index(drop=True)
     values = block(arps)[:, 0]
     table = keys.iloc[own].reset_index(drop=True)
     table["attack"] = table["label"]
     table["dgba"], table["best_baseline"] = values[own], keys["label"].iloc[best].to_numpy()
     table["baseline"] = values[best]
-    table[["difference", "ci_low", "ci_high", "p_value"]] = compared.to_numpy()
+    table = table.join(found.rename(columns={"diff": "difference"}))
     table["gain_percent"] = 100 * table["difference"] / np.where(table["baseline"] > 0, table["baseline"], np.nan)
     return arranged(
         table.drop(columns="status"),

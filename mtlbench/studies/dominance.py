@@ -6,11 +6,23 @@ import numpy as np
 import pandas as pd
 
 from mtlbench.constants import SMALLEST_LOSS
-from mtlbench.scores import bootstrap_weights, over_seeds, paired_difference
+from mtlbench.scores import bootstrap_weights, over_seeds
 from mtlbench.scores.frame import REPLICATES, names
 from mtlbench.scores.wide import OK, levels
 from mtlbench.storage.store import Cell
-from mtlbench.studies.base import MODEL, Evidence, Plot, Study, Table, arranged, attack_settings, labels, tidy
+from mtlbench.studies.base import (
+    DIFFERENCE,
+    MODEL,
+    Evidence,
+    Plot,
+    Study,
+    Table,
+    arranged,
+    attack_settings,
+    compared,
+    labels,
+    tidy,
+)
 
 NAMES = ("dataset", "model", "training", "sharing")
 OF_MODEL = [*(name for name in MODEL if name not in ("seeds", "scores")), "seed", "weights"]
@@ -89,11 +101,7 @@ def _damages(evidence: Evidence) -> pd.DataFrame:
     base = keys[on].merge(total[[*on, "row"]].drop_duplicates(on, keep=False), how="left", on=on)["row"]
     known = base.notna().to_numpy()
     table = tidy(wide, "damage_percent", label=keys["label"])
-    difference = pd.DataFrame(
-        paired_difference(wide[known], wide.iloc[base[known].astype(int)]).to_numpy(),
-        table.index[known],
-        ["difference", "difference_low", "difference_high", "p_value"],
-    )
-    table = table.join(difference).drop(columns="attack").rename(columns={"label": "attack"})
+    table = compared(table, known, wide[known], wide.iloc[base[known].astype(int)], "difference")
+    table = table.drop(columns="attack").rename(columns={"label": "attack"})
     columns = [*NAMES, "shared_blocks", "step", "steps", "eps", "seeds", "n_images", "scores", "attack", "task"]
-    return arranged(table, columns, ["damage_percent", "ci_low", "ci_high", *difference])
+    return arranged(table, columns, ["damage_percent", "ci_low", "ci_high", *DIFFERENCE])

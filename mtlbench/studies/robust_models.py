@@ -2,10 +2,22 @@
 
 import pandas as pd
 
-from mtlbench.scores import accuracy_lost, over_seeds, paired_difference
+from mtlbench.scores import accuracy_lost, over_seeds
 from mtlbench.scores.frame import names
 from mtlbench.scores.wide import block, levels
-from mtlbench.studies.base import MODEL, Evidence, Plot, Study, Table, arranged, attack_settings, labels, tidy
+from mtlbench.studies.base import (
+    DIFFERENCE,
+    MODEL,
+    Evidence,
+    Plot,
+    Study,
+    Table,
+    arranged,
+    attack_settings,
+    compared,
+    labels,
+    tidy,
+)
 from mtlbench.studies.clean_models import gain_over_baselines
 
 NAMES = ("dataset", "model", "training", "sharing")
@@ -45,14 +57,10 @@ def _against_clean(arps: pd.DataFrame, keys: pd.DataFrame) -> pd.DataFrame:
     base = keys[on].merge(clean[[*on, "row"]], how="left", on=on)["row"]
     known = base.notna().to_numpy()
     table = tidy(arps, "arp_percent", label=keys["label"])
-    difference = pd.DataFrame(
-        paired_difference(arps[known], arps.iloc[base[known].astype(int)]).to_numpy(),
-        table.index[known],
-        ["difference", "difference_low", "difference_high", "p_value"],
-    )
-    table = table.join(difference).drop(columns="attack").rename(columns={"label": "attack"})
+    table = compared(table, known, arps[known], arps.iloc[base[known].astype(int)], "difference")
+    table = table.drop(columns="attack").rename(columns={"label": "attack"})
     columns = [*NAMES, "shared_blocks", "step", "steps", "eps", "seeds", "n_images", "scores", "attack"]
-    return arranged(table, columns, ["arp_percent", "ci_low", "ci_high", *difference])
+    return arranged(table, columns, ["arp_percent", "ci_low", "ci_high", *DIFFERENCE])
 
 
 def _costs(evidence: Evidence) -> pd.DataFrame:

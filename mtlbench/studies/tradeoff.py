@@ -3,8 +3,9 @@
 import numpy as np
 import pandas as pd
 
-from mtlbench.scores import accuracy_lost, over_seeds, paired_difference
-from mtlbench.scores.wide import OK, Block, block, levels
+from mtlbench.scores import accuracy_lost, over_seeds
+from mtlbench.scores.ranks import permutation_p, rank_interval, spearman
+from mtlbench.scores.wide import OK, block, levels
 from mtlbench.studies.base import MODEL, Evidence, Plot, Study, Table, arranged, labels, tidy
 
 FEWEST_TREES = 3
@@ -50,7 +51,9 @@ def tradeoff(evidence: Evidence) -> Study:
 def _rank_correlations(
     arps: pd.DataFrame, lost: pd.DataFrame, attacks: pd.Series, together: list[str]
 ) -> pd.DataFrame:
-    """Spearman's rho, over the trees, of ARP with clean accuracy lost and with the number of block copies.
+    """Spearman's rho, over the trees, of mean ARP with mean clean accuracy lost and with the number of block copies.
+
+    The p-value is that of permuting the trees, and the interval is over trees too, whatever the images and seeds.
 
     Args:
         arps: wide frame, one row per attack on a tree.
@@ -61,35 +64,25 @@ def _rank_correlations(
     keys = levels(arps).assign(attack=attacks)
     trees = levels(lost)[list(MODEL)].assign(row=range(len(lost)))
     row = keys[list(MODEL)].merge(trees, how="left", on=list(MODEL))["row"]
-    rows, values = [], []
+    rows: list[dict[str, object]] = []
+    damage, accuracy = block(arps)[:, 0], block(lost)[:, 0]
     for _, group in keys[row.notna()].groupby(together, dropna=False, sort=False):
         if len(group) < FEWEST_TREES:
             continue
-        arp = block(arps)[group.index]
-        # `models.sharing.Tree.copies`, from the text of a tree: studies may not import models.
+        # `models.sharing.Tree.copies`, from the text of a tree: studies know cells, not models.
         copies = group["tree"].map(lambda tree: 1 + sum(mark in "|," for mark in tree)).to_numpy(np.float64)
-        others = {
-            "clean_lost_percent": block(lost)[row[group.index].astype(int)],
-            "block_copies": np.broadcast_to(copies[:, None], arp.shape),
-        }
+        others = {"clean_lost_percent": accuracy[row[group.index].astype(int)], "block_copies": copies}
         for name, other in others.items():
-            rows.append(group.iloc[0].drop(["sharing", "shared_blocks", "tree"]).to_dict())
-            rows[-1] |= {"trees": len(group), "with": name}
-            values.append(_spearman(arp, other))
+            arp, known = damage[group.index], len(group)
+            rho = spearman(arp, other)
+            low, high = rank_interval(rho, known)
+            found = {"rho": rho, "ci_low": low, "ci_high": high, "p_value": permutation_p(arp, other)}
+            rows.append({str(k): v for k, v in group.iloc[0].items() if k not in ("sharing", "shared_blocks", "tree")})
+            rows[-1] |= {"trees": known, "with": name, "over": "trees", **found}
     shown = [name for name in NAMES if name not in ("sharing", "shared_blocks", "tree")]
     shown += ["trees", "seeds", "n_images", "scores", "with"]
-    wide = pd.DataFrame(np.array(values).reshape(len(rows), arps.shape[1]))
-    numbers = paired_difference(wide, 0 * wide).rename(columns={"diff": "rho"})
-    table = pd.DataFrame(rows, columns=shown).join(numbers)
-    return arranged(table, shown, [*numbers])
-
-
-def _spearman(a: Block, b: Block) -> Block:
-    """Rank correlation of each column of a [n, R] with that of b; NaN if one is constant or undefined."""
-    ranks = [pd.DataFrame(values).rank().to_numpy() for values in (a, b)]
-    x, y = (r - r.mean(0) for r in ranks)
-    size = np.sqrt((x**2).sum(0) * (y**2).sum(0))
-    return np.divide((x * y).sum(0), size, out=np.full(size.shape, np.nan), where=size > 0)
+    values = ["rho", "ci_low", "ci_high", "p_value"]
+    return arranged(pd.DataFrame(rows, columns=[*shown, "over", *values]), shown, values)
 
 
 def _pareto(points: np.ndarray) -> np.ndarray:

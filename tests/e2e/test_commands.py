@@ -22,7 +22,10 @@ COLUMNS = {
     "metrics": ["task", "metric", "unit", "higher_is_better", "clean", "attacked", "relative_drop"],
     "damage": ["task", "damage_percent", "ci_low", "ci_high"],
     "arp": ["arp_percent", "ci_low", "ci_high", "status"],
-    "transferability": ["source", "destination", "ratio", "gain_vs_independent", "status"],
+    "transferability": [
+        *("source", "destination", "ratio", "gain_vs_independent", "status", "ratio_low", "ratio_high"),
+        *("gain_low", "gain_high", "normalised_ratio", "normalised_low", "normalised_high", "normalised_status"),
+    ],
 }
 
 

@@ -1,5 +1,6 @@
 """Relative drops, damage, ARP, transferability and tables, on examples to check by hand."""
 
+import math
 import subprocess
 import sys
 
@@ -226,12 +227,18 @@ def test_bootstrap_weights_draw_n_images_each_and_repeat():
 def test_paired_difference():
     rng = np.random.default_rng(1)
     common = rng.normal(0, 50, 1001)  # the same images: cancels
-    a, b = pd.DataFrame([common + 3 + rng.normal(0, 0.5, 1001)]), pd.DataFrame([common])
+    a, b = pd.DataFrame([common + 3 + rng.normal(0, 0.7, 1001)]), pd.DataFrame([common])
     result = paired_difference(a, b)
     assert result["ci_low"].item() < 3 < result["ci_high"].item() < 5
-    assert result["p_value"].item() == pytest.approx(2 / 1001)
+    z = result["diff"].item() / (a - b).to_numpy()[0, 1:].std()
+    assert result["p_value"].item() == pytest.approx(math.erfc(z / 2**0.5)), "no replicate is beyond 0"
     assert paired_difference(b, a)["diff"].item() == -result["diff"].item()
-    assert paired_difference(a, a).iloc[0].to_dict() == {"diff": 0, "ci_low": 0, "ci_high": 0, "p_value": 1}
+    itself = paired_difference(a, a)
+    assert (itself[["diff", "ci_low", "ci_high"]] == 0).all(axis=None)
+    assert itself["p_value"].isna().all(), "a row and itself are no test"
+    near = pd.DataFrame([np.linspace(-1, 3, 1001)])
+    share = paired_difference(near, 0 * near)["p_value"].item()
+    assert share == pytest.approx(2 * (1 + 250) / 1001), "twice the share on the other side"
     assert paired_difference(a[[0]], b[[0]])["p_value"].isna().all()
     two = paired_difference(pd.concat([a, b]), pd.concat([b, b]))
     pd.testing.assert_frame_equal(two.iloc[[0]], result)
@@ -243,7 +250,10 @@ COLUMNS = {
     "metrics": ["task", "metric", "unit", "higher_is_better", "clean", "attacked", "relative_drop"],
     "damage": ["task", "damage_percent", "ci_low", "ci_high"],
     "arp": ["arp_percent", "ci_low", "ci_high", "status"],
-    "transferability": ["source", "destination", "ratio", "gain_vs_independent", "status"],
+    "transferability": [
+        *("source", "destination", "ratio", "gain_vs_independent", "status", "ratio_low", "ratio_high"),
+        *("gain_low", "gain_high", "normalised_ratio", "normalised_low", "normalised_high", "normalised_status"),
+    ],
 }
 
 

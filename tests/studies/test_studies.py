@@ -66,7 +66,8 @@ def test_the_best_baseline_is_found_among_targets_and_weightings() -> None:
     assert gain["best_baseline"] == "weighted_total:w1/0/2"
     assert gain["difference"] == pytest.approx(10)
     assert gain["gain_percent"] == pytest.approx(25)
-    assert gain["p_value"] == pytest.approx(2 / (1 + REPLICATES))
+    assert gain["p_value"] == 1e-9, "no replicate differs"
+    assert (gain["over"], gain["seeds_needed"]) == ("images only", "unknown")
     assert gain["ci_low"] == pytest.approx(10), "the same images: what is common cancels"
     shown = set(table(study, "clean_models")["attack"])
     assert "weighted_total:w1/0/2" in shown
@@ -97,7 +98,55 @@ def test_transfer_without_an_independent_model_says_so() -> None:
     damage = {"segmentation": 50.0, "depth": 5.0, "normals": 5.0}
     found = table(run("transfer", cell(damage, attack="single", target="segmentation", sharing="share2")), "transfer")
     assert found["gain"].isna().all()
-    assert found["status"].tolist() == ["no independent result"]
+    assert found["status"].tolist() == ["gain undefined: no independent result"]
+
+
+def test_normalised_transfer_by_hand_over_three_seeds() -> None:
+    """Attacks on depth and on normals; half of what an attack on normals does, plus or minus a tenth, t = 8.66."""
+    parts = []
+    for sharing, shares in (("independent", (0.1, 0.1, 0.1)), ("all_shared", (0.5, 0.6, 0.7))):
+        for seed, share in enumerate(shares):
+            same = {
+                "attack": "single",
+                "sharing": sharing,
+                "seed": seed,
+                "shared_blocks": 5 * (sharing != "independent"),
+            }
+            parts.append(cell({"depth": 90.0, "normals": 40 * share}, target="depth", **same))
+            parts.append(cell({"depth": 30.0, "normals": 40.0}, target="normals", **same))
+    study = run("transfer", *parts)
+    found: Any = table(study, "transfer_normalised").set_index(["sharing", "source"])
+    assert found["normalised_ratio"].to_dict() == pytest.approx(
+        {("independent", "depth"): 0.1, ("independent", "normals"): 1 / 3}
+        | {("all_shared", "depth"): 0.6, ("all_shared", "normals"): 1 / 3},
+        abs=1e-3,
+    )
+    row = found.loc[("all_shared", "depth")]
+    assert row["increase"] == pytest.approx(0.5, abs=1e-3)
+    half = 4.303 * 0.1 / 3**0.5
+    assert [row["increase_low"], row["increase_high"]] == pytest.approx([0.5 - half, 0.5 + half], abs=2e-3)
+    assert row["p_value"] == pytest.approx(0.0131, rel=0.02)
+    assert row["over"] == "images and 3 seeds"
+    assert row["seeds_needed"] == "3"
+    assert found.loc[("independent", "depth"), "seeds_needed"] == "", "itself"
+    assert np.isnan(found.loc[("independent", "depth"), "p_value"])
+    assert {"transfer_normalised_matrix", "transfer", "transfer_matrix"} < {t.name for t in study.tables}
+
+
+def test_the_p_values_of_a_table_are_adjusted_within_its_scores() -> None:
+    parts = []
+    for scores in ("standard", "paper"):
+        for seed, (one, two) in enumerate(((9, 3), (10, 4), (11, 8))):
+            for training, more in (("clean", 0.0), ("a", one), ("b", two)):
+                parts.append(cell(50.0 - more, attack="dgba", training=training, seed=seed, scores=scores))
+    found: Any = table(run("robust_models", *parts), "robust_models").set_index(["scores", "training"])
+    raw, holm = found["p_value"].to_dict(), found["p_holm"].to_dict()
+    assert raw["standard", "a"] == pytest.approx(raw["paper", "a"])
+    assert holm["standard", "a"] == pytest.approx(holm["paper", "a"])
+    assert holm["standard", "a"] == pytest.approx(2 * raw["standard", "a"])
+    assert holm["standard", "b"] == pytest.approx(raw["standard", "b"])
+    assert raw["standard", "a"] == pytest.approx(0.0033, rel=0.05), "9, 10, 11: t = 10 sqrt(3)"
+    assert np.isnan(holm["standard", "clean"])
 
 
 def of_network(sharing: str, path: object, tree: str | None = None) -> Cell:
@@ -115,7 +164,8 @@ def test_transfer_is_sorted_by_the_shared_path_where_it_is_known() -> None:
     assert found["sharing"].tolist() == ["independent", "share1", "tree9"]
     assert found["shared_path"].tolist() == [0.0, 0.06, 0.6]
     assert list(found)[:6] == ["dataset", "model", "training", "sharing", "shared_blocks", "shared_path"]
-    (plot,) = study.plots
+    plot, normalised = study.plots
+    assert normalised.x == plot.x
     assert (plot.x, plot.labels[0]) == ("shared_path", "shared part of a task's path")
 
 
@@ -129,7 +179,8 @@ def test_transfer_without_a_shared_path_is_sorted_by_blocks() -> None:
     found = table(study, "transfer")
     assert found["sharing"].tolist() == ["independent", "share1", "share2"]
     assert found["shared_path"].isna().all()
-    (plot,) = study.plots
+    plot, normalised = study.plots
+    assert normalised.x == plot.x
     assert plot.x == "shared_blocks"
 
 
@@ -141,7 +192,7 @@ def test_an_undefined_gain_says_why() -> None:
     found = table(run("transfer", *parts), "transfer").set_index("sharing")
     assert found["gain"].isna()["share2"]
     assert found.loc["share2", "increase"] == pytest.approx(0.498)
-    assert found.loc["share2", "status"] == "gain undefined: the independent ratio is below 0.01"
+    assert found.loc["share2", "status"] == "gain undefined: independent ratio below 0.01"
 
 
 def test_seeds_of_different_recipes_are_not_averaged() -> None:
@@ -269,7 +320,8 @@ def test_ranks_of_trees_are_correlated_whatever_the_spacing() -> None:
     assert found["trees"].eq(4).all()
     assert found.loc[("dgba", "block_copies"), "rho"] == pytest.approx(-1)
     assert found.loc[("total", "block_copies"), "rho"] == pytest.approx(-0.6)
-    assert found.loc[("total", "block_copies"), "ci_low"] == pytest.approx(-0.6), "noise does not swap these ranks"
+    assert found.loc[("dgba", "block_copies"), "p_value"] == pytest.approx(2 / 24), "all orders of four"
+    assert found["over"].eq("trees").all()
     assert found["rho"].xs("clean_lost_percent", level="with").isna().all(), "all trees are as accurate"
     assert table(run("tradeoff", *parts[:2]), "tradeoff_ranks").empty, "two trees make no trend"
 
