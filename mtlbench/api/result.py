@@ -119,7 +119,7 @@ class Result:
 
     def summary(self) -> str:
         """ARP of every attack and eps, and the transfer ratios, as text."""
-        parts = ["ARP: percent of the clean metrics lost, ± half the 95 % interval", _shown(self._grid())]
+        parts = ["ARP: percent of the clean metrics lost, ± half the 95 % interval over images", _shown(self._grid())]
         if len(self.transferability):
             parts += [
                 "",

@@ -159,7 +159,9 @@ def arp_grid(frame: pd.DataFrame, scores: str) -> Grid:
         "steps",
         *_further(frame, "arp_percent"),
     )
-    return _grid(frame, names, f"ARP: percent of the clean metrics lost ({scores} scores; ± half the 95 % interval)")
+    return _grid(
+        frame, names, f"ARP: percent of the clean metrics lost ({scores} scores; ± half the 95 % interval over images)"
+    )
 
 
 def _further(frame: pd.DataFrame, first_value: str) -> list[str]:

@@ -89,11 +89,13 @@ def spread(frame: pd.DataFrame) -> Spread:
     each = of_trainings(frame)
     counts = np.maximum((~np.isnan(each[:, :, 0])).sum(1), 1)
     between = np.zeros(len(frame))
-    images = replicates(frame).var(1) if replicates(frame).shape[1] else np.full(len(frame), np.nan)
+    sampled = replicates(frame).shape[1] > 0
+    images = replicates(frame).var(1) if sampled else np.full(len(frame), np.nan)
     for count in set(counts.tolist()) - {1}:
         rows = counts == count
         own = each[rows, :count]
         between[rows] = own[:, :, 0].var(1, ddof=1) / count
-        mean, single = own[:, :, 1:].mean(1).var(1), own[:, :, 1:].var(2).mean(1)
-        images[rows] = (count * mean - single) / (count - 1)
+        if sampled:
+            mean, single = own[:, :, 1:].mean(1).var(1), own[:, :, 1:].var(2).mean(1)
+            images[rows] = (count * mean - single) / (count - 1)
     return Spread(block(frame)[:, 0], counts, between, images)

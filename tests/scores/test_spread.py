@@ -84,6 +84,14 @@ def test_how_many_seeds_would_decide(value: float, between: float, images: float
     assert found == [needed]
 
 
+def test_without_samples_of_the_images_there_is_no_interval() -> None:
+    frame = pd.concat([averaged([value])[[0]] for value in (1.0, 2.0)]).reset_index()
+    frame = frame.assign(seed=[0, 1], row=0).set_index(["row", "seed", "status"])[[0]]
+    found = paired_difference(over_seeds(frame), 0 * over_seeds(frame))
+    assert found["diff"].tolist() == [1.5]
+    assert found[["ci_low", "ci_high", "p_value"]].isna().all(axis=None)
+
+
 def test_one_training_says_nothing_of_others() -> None:
     found = paired_difference(averaged([3], own=1.0), 0 * averaged([3], own=1.0))
     assert found["seeds_needed"].tolist() == ["unknown"]
