@@ -15,6 +15,8 @@ os.environ.setdefault("GOMP_SPINCOUNT", "10000")  # as the commands do, before a
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # Started in the background of a shell, which makes every child deaf to the Ctrl-C that tests send.
     signal.signal(signal.SIGINT, signal.default_int_handler)
+if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:  # by nohup, likewise
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 NOT_PASSED_ON = {"nyuv2": "real NYUv2 images, which may not be passed on with the project"}

@@ -288,5 +288,6 @@ def test_every_rule_checks_its_steps(step):
 
 @pytest.mark.parametrize("restarts", [0, -1, 1.5, True, None, "2"])
 def test_bad_number_of_restarts(restarts):
-    with pytest.raises(UsageError, match=rf"attack\.restarts={restarts}: expected a whole number"):
+    shown = "null" if restarts is None else restarts
+    with pytest.raises(UsageError, match=rf"attack\.restarts={shown}: expected a whole number"):
         Attack(Total(), PGD(), (), restarts=restarts)

@@ -318,7 +318,7 @@ def test_the_rate_is_what_the_optimiser_uses(tmp_path, monkeypatch, schedule):
         ({"iterations": 2.5}, r"training\.iterations=2\.5: expected a whole number"),
         ({"iterations": True}, r"training\.iterations=True: expected a whole number"),
         ({"iterations": "10"}, r"training\.iterations=10: expected a whole number"),
-        ({"iterations": None}, r"training\.iterations=None: expected a whole number"),
+        ({"iterations": None}, r"training\.iterations=null: expected a whole number"),
         ({"batch_size": -1}, r"training\.batch_size=-1: expected a whole number"),
         ({"halve_every": 0}, r"training\.halve_every=0: expected a whole number"),
         ({"schedule": "cosine"}, r"training\.schedule=cosine: expected one_cycle or halve"),

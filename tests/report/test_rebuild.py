@@ -24,7 +24,7 @@ def rebuild(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
             passes += 1
             if passes <= changes:
                 store.save(Cell({"eps": passes}, {}, {}, {}))
-            return SimpleNamespace(cells=[None], tables=dict, checks=pd.DataFrame())
+            return SimpleNamespace(cells=[None], tables={}, checks=pd.DataFrame())
 
         monkeypatch.setattr(report, "collect", collect)
         report.rebuild(Outputs(tmp_path), 1)
