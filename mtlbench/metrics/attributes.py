@@ -4,6 +4,7 @@ Each is the mean over the attributes for which it is defined: F1 and average pre
 the curve a label 0 as well.
 """
 
+from abc import abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -52,9 +53,9 @@ class _Ranking(Metric):
         broken = weights @ (np.isnan(logits) & ~np.isnan(labels)) > 0
         return _mean_of_defined(found, broken)
 
+    @abstractmethod
     def area(self, true: Floats, false: Floats) -> Floats:
         """From positives and negatives above each threshold [R, K], highest first, to the metric [R]."""
-        raise NotImplementedError
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ Both score sets agree. Only classes in the ground truth are averaged, as in mIoU
 set. (scikit-learn's macro F1 also averages predicted classes.)
 """
 
+from abc import abstractmethod
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,9 +22,9 @@ class _OfCounts(Metric):
         """See `Metric.value`; a fraction."""
         return self.of(*np.split(weights @ statistics["class_counts"], 3, axis=1))
 
+    @abstractmethod
     def of(self, correct: Floats, truth: Floats, predicted: Floats) -> Floats:
         """[R]."""
-        raise NotImplementedError
 
 
 @dataclass(frozen=True)
