@@ -65,10 +65,11 @@ def attack(
             [0, 1], [B, 3, H, W]; or one such batch. It is read once, twice with a baseline, in its order: it must not
             shuffle.
         tasks: the tasks by name, made by `segmentation`, `depth`, `normals`, `regression`, `classification` or
-            `multilabel`; or ``"nyuv2"`` (40 classes, normals, depth in metres).
+            `multilabel`; or ``"nyuv2"`` or ``"rooms"`` (40 or 13 classes,
+            normals, depth in metres).
         objective: what to climb, by name or as an object: one or more of dgba, total, single (each task alone),
             sign_sum, static, power, weighted_total and noise.
-        step: how to move, by name or as an object: apgd, pgd, fgsm, mim, saga.
+        step: how to move, by name or as an object: apgd, pgd, fgsm, mim, mim_linear, saga.
         eps: radius or radii in grey levels of 255.
         steps: gradient steps; None takes those of the step rule.
         norm: linf, or l2 (eps is then the root mean square change of a value).

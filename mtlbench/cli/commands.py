@@ -229,10 +229,10 @@ def _record_run(config: Config) -> None:
 
 
 def _session(config: Config) -> "Session":
-    from mtlbench.experiment.cells import known
+    from mtlbench.experiment.cells import with_public_names
     from mtlbench.experiment.session import Session
 
-    adopted = Outputs.of(config).store.adopt(lambda identity: known(identity, config["plugins"]))
+    adopted = Outputs.of(config).store.adopt(lambda identity: with_public_names(identity, config["plugins"]))
     if adopted:
         console(stderr=True).print(f"mtlbench: {adopted} cells of an earlier version were converted", soft_wrap=True)
     failed = dict(watchdog.given_up)

@@ -100,7 +100,10 @@ def _channels(where: Any) -> Where:
 def build_backbone(config: Config) -> Backbone:
     """The backbone of the configuration."""
     if is_custom(config):
-        raise UsageError("model=custom: only mtlbench attack and audit take it; what mtlbench trains it builds itself")
+        raise UsageError(
+            "model=custom: only `mtlbench attack` and `mtlbench report audit=N` take it; "
+            "what mtlbench trains it builds itself"
+        )
     built: Backbone = build(config["model"], config["plugins"], kind=Backbone)
     return built
 

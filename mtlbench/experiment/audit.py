@@ -15,8 +15,8 @@ from mtlbench.engine.evaluate import Pass, evaluate
 from mtlbench.engine.plan import Plan
 from mtlbench.engine.precision import computing_in
 from mtlbench.errors import DataError, MtlbenchError
-from mtlbench.experiment.cells import clean_plan, plans
-from mtlbench.experiment.run import loader_of, model_identity
+from mtlbench.experiment.cells import clean_plan, model_identity, plans
+from mtlbench.experiment.run import loader_of
 from mtlbench.experiment.session import Session
 from mtlbench.experiment.setup import AUTO, Setup, prepare
 from mtlbench.experiment.trained import Trained, load_or_train

@@ -6,14 +6,35 @@ from typing import Any
 from mtlbench.attacks.attack import RAW, Attack
 from mtlbench.config import Config
 from mtlbench.config.build import identity_of
+from mtlbench.config.dataset import image_size
 from mtlbench.constants import NO_ATTACK
+from mtlbench.data.base import ImageDataset
+from mtlbench.data.fingerprint import fingerprint
 from mtlbench.engine.plan import Plan
+from mtlbench.engine.precision import FP32, in_identity
+from mtlbench.experiment.setup import Setup
+from mtlbench.experiment.trained import Trained
 from mtlbench.identity import without_neutral
 from mtlbench.storage.store import content_key
 from mtlbench.tasks import EVERY_TASK
 
 LINF = "linf"
 """The norm of results from before the option existed; identities omit it."""
+
+
+def model_identity(setup: Setup, trained: Trained, dataset: ImageDataset, arithmetic: str = FP32) -> dict[str, Any]:
+    """The part of the identity that all cells of one model on one split share."""
+    version = setup.architecture.version_at(image_size(setup.config["dataset"]["resolution"]))
+    return {
+        "dataset": dataset.name + dataset.scoring,
+        "split": dataset.split,
+        "fingerprint": fingerprint(dataset, setup.outputs.fingerprints),
+        "n_images": len(dataset),
+        **trained.model.identity(),
+        "training": trained.training,
+        "seed": trained.seed,
+        **({"model_version": version} if version > 1 else {}),
+    } | in_identity(arithmetic)
 
 
 def plan(identity: Mapping[str, Any], attack: Attack | None, eps: float, alternatives: Sequence[Plan] = ()) -> Plan:
@@ -71,7 +92,7 @@ def attack_identity(name: str, target: str, attack: Attack) -> dict[str, Any]:
     } | {option: value for option, value in chosen.items() if value != neutral[option]}
 
 
-def known(identity: Mapping[str, Any], plugins: Sequence[str]) -> dict[str, Any]:
+def with_public_names(identity: Mapping[str, Any], plugins: Sequence[str]) -> dict[str, Any]:
     """The identity of a cell from before schema 3, with the public names of a plugin's components."""
     if not identity["objective"]:
         return dict(identity)

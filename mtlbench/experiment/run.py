@@ -10,13 +10,12 @@ from mtlbench.config.dataset import image_size, known_tasks, open_dataset
 from mtlbench.data import left_out
 from mtlbench.data.base import ImageDataset
 from mtlbench.data.batch import Batch
-from mtlbench.data.fingerprint import fingerprint
 from mtlbench.data.loader import in_order
 from mtlbench.engine.evaluate import cpu_block
 from mtlbench.engine.plan import Plan
-from mtlbench.engine.precision import FP32, check, computing_in, in_identity
+from mtlbench.engine.precision import FP32, check, computing_in
 from mtlbench.experiment import provenance
-from mtlbench.experiment.cells import clean_plan, plans
+from mtlbench.experiment.cells import clean_plan, model_identity, plans
 from mtlbench.experiment.compute import Job, complete
 from mtlbench.experiment.session import Session
 from mtlbench.experiment.setup import Setup, prepare
@@ -119,18 +118,3 @@ def loader_of(setup: Setup, dataset: ImageDataset) -> Iterable[Batch]:
 def _reproducible_config(config: Config) -> dict[str, Any]:
     """The options that reproduce the same cells."""
     return {key: value for key, value in config.items() if key not in ("run_dir", "force", "fail_fast", "wait")}
-
-
-def model_identity(setup: Setup, trained: Trained, dataset: ImageDataset, arithmetic: str = FP32) -> dict[str, Any]:
-    """The part of the identity that all cells of one model on one split share."""
-    version = setup.architecture.version_at(image_size(setup.config["dataset"]["resolution"]))
-    return {
-        "dataset": dataset.name + dataset.scoring,
-        "split": dataset.split,
-        "fingerprint": fingerprint(dataset, setup.outputs.fingerprints),
-        "n_images": len(dataset),
-        **trained.model.identity(),
-        "training": trained.training,
-        "seed": trained.seed,
-        **({"model_version": version} if version > 1 else {}),
-    } | in_identity(arithmetic)

@@ -1,4 +1,4 @@
-"""The four tidy tables as CSV, Markdown and LaTeX files."""
+"""Frames as CSV, Markdown and LaTeX files. Which columns the result tables have is said in `scores.tables`."""
 
 import errno
 from collections.abc import Iterator, Mapping

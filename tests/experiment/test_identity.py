@@ -19,7 +19,7 @@ from mtlbench.config.build import build, identity_of
 from mtlbench.config.training import build_adversary
 from mtlbench.engine.training import Recipe
 from mtlbench.errors import DamagedCellError, UsageError
-from mtlbench.experiment.cells import known, plans
+from mtlbench.experiment.cells import plans, with_public_names
 from mtlbench.identity import Identified
 from mtlbench.models.backbone import Backbone
 from mtlbench.storage import legacy
@@ -286,7 +286,7 @@ def test_a_part_of_a_plugin_gets_its_name_once_the_plugin_is_there() -> None:
     found = legacy.cell_identity(old)
     assert found["objective"] == {"name": "mine.Least"}
     assert (found["step"], found["step_options"]) == ("mine.Halving", {"steps": 3})
-    assert known(found, []) == found
+    assert with_public_names(found, []) == found
 
 
 def test_the_label_of_given_weights_was_never_known() -> None:
