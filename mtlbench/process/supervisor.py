@@ -165,7 +165,8 @@ def supervise(work: Callable[[], int], stopped: Callable[[int], None]) -> int:
         if hung:
             observed.record()
             watchdog.given_up.update(observed.failed)
-        if asked and status == -signal.SIGKILL:
+        # What is passed on may reach a child that has stopped already, and has no handlers left while it exits.
+        if asked and status in (-signal.SIGKILL, -asked[0]):
             return 128 + asked[0]
         if not hung:
             return status if status >= 0 else _die_of(-status)
