@@ -25,8 +25,10 @@ def attacks_of(
     steps: int | None,
     tasks: Sequence[Task],
     norm: str,
-) -> dict[str, dict[str, Attack]]:
-    """Name of the attack -> target -> attack; `single` has a target for each task, every other one ``all``.
+) -> list[tuple[str, dict[str, Attack]]]:
+    """Name of each attack, and target -> attack; `single` has a target for each task, every other one ``all``.
+
+    A name may come twice, with other options.
 
     Raises:
         UsageError: an objective, a step rule or a norm is unknown.
@@ -34,17 +36,17 @@ def attacks_of(
     one_of(norm, "norm", BALLS)
     chosen = [objective] if isinstance(objective, (str, Objective)) else list(objective)
     rule = step_rule(step, steps)
-    found: dict[str, dict[str, Attack]] = {}
+    found: list[tuple[str, dict[str, Attack]]] = []
     for one in chosen:
         if one == NOISE:
-            found[NOISE] = {EVERY_TASK: Attack(Total(), Noise(), tuple(tasks), norm=norm)}
+            found.append((NOISE, {EVERY_TASK: Attack(Total(), Noise(), tuple(tasks), norm=norm)}))
             continue
         built = objective_of(one)
         name = public_name(type(built))
         if isinstance(built, Single):
-            found[name] = {task.name: Attack(built, rule, (task,), norm=norm) for task in tasks}
+            found.append((name, {task.name: Attack(built, rule, (task,), norm=norm) for task in tasks}))
         else:
-            found[name] = {EVERY_TASK: Attack(built, rule, tuple(tasks), norm=norm)}
+            found.append((name, {EVERY_TASK: Attack(built, rule, tuple(tasks), norm=norm)}))
     if not found:
         raise UsageError(f"objective={objective!r}: expected one or more of {', '.join((*OBJECTIVES, NOISE))}")
     return found

@@ -28,10 +28,10 @@ from mtlbench.tasks import Task
 
 @dataclass(frozen=True)
 class Run:
-    """Everything of `mtlbench.attack` but the model and the loader; `attacks` are name -> target -> attack."""
+    """All of `mtlbench.attack` but model and loader; `attacks` are pairs of name and target -> attack."""
 
     tasks: Sequence[Task]
-    attacks: Mapping[str, Mapping[str, Attack]]
+    attacks: Sequence[tuple[str, Mapping[str, Attack]]]
     epsilons: list[float]
     device: torch.device
     seed: int
@@ -79,6 +79,6 @@ class Run:
     def _plans(self) -> list[Plan]:
         """Cells without their model and images, of which the whole is known when all are read."""
         found = [clean_plan({})]
-        for name, targets in self.attacks.items():
+        for name, targets in self.attacks:
             found += plans({"attack": {"name": name}}, {}, targets, self.epsilons)[1:]
         return found

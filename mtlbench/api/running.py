@@ -161,7 +161,7 @@ def perturb(
     """
     chosen = as_tasks(tasks)
     (radius,) = radii(eps)
-    ((_, built),) = attacks_of([objective], step, steps, chosen, norm).items()
+    ((_, built),) = attacks_of([objective], step, steps, chosen, norm)
     if len(built) > 1:
         raise UsageError(f"objective=single: give one task, not {', '.join(built)}")
     (one,) = built.values()

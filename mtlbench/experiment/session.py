@@ -19,7 +19,7 @@ class Session:
         computed: keys of the cells, and folders of the models, that it computed.
         failed: cell -> label and reason of the failure; this invocation does not try it again.
         trained: the model of the last point, often reused by the next one.
-        probes: weights -> result of the probe of a user's model.
+        probes: model and images -> result of the probe of a user's model.
         said: messages already printed, so that they are not repeated for every point of a sweep.
     """
 

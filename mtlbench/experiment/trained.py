@@ -142,7 +142,8 @@ def _probed(setup: Setup, model: Adapted) -> Probe | None:
     if how is None:
         return None
     one_of(how, "model.probe", (STRICT, WARN))
-    key, known = model.identity()["weights"], setup.session.probes
+    # The same weights may come with other inputs, or see other images, at the next point of a sweep.
+    key, known = str((model.identity(), setup.test.name, setup.test.settings())), setup.session.probes
     if key not in known:
         first = collate([setup.test.sample(index) for index in range(min(IMAGES, len(setup.test)))])
         known[key] = ask(model, setup.test.tasks, first.to(setup.device))

@@ -89,6 +89,13 @@ def test_parts_as_objects_and_by_name(attacked: Callable[..., mtlbench.Result]) 
     assert alphas.arp["attack"].tolist() == ["power"]
 
 
+def test_one_objective_with_several_options(attacked: Callable[..., mtlbench.Result]) -> None:
+    found = attacked(objective=[Power(1.25), Power(1.75)], eps=4)
+    assert len({cell.key for cell in found.cells}) == 3
+    assert found.arp["attack"].tolist() == ["power"] * 2
+    assert found.arp["alpha"].tolist() == ["1.25", "1.75"]
+
+
 def test_noise_is_a_control(attacked: Callable[..., mtlbench.Result]) -> None:
     found = attacked(objective=["noise", "dgba"], eps=8).arp.set_index("attack")["arp_percent"].to_dict()
     assert found["noise"] < found["dgba"]
