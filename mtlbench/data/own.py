@@ -125,6 +125,9 @@ def as_batch(item: Any, tasks: Sequence[Task], start: int, where: str) -> Batch:
         DataError: it has another structure, or values out of range.
     """
     if isinstance(item, Batch):
+        for task in tasks:
+            if task.name not in item.targets:
+                raise DataError(f"{where}: no target for {task.name}, only {', '.join(map(repr, item.targets))}")
         return item.to("cpu")
     if _is_pair(item):
         image, rest = item

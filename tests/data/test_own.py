@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 from torch.utils.data import DataLoader, TensorDataset
 
+from mtlbench.data.batch import Batch
 from mtlbench.data.own import OwnImages
 from mtlbench.errors import DataError
 from mtlbench.tasks import classification, depth, multilabel, normals, regression, segmentation
@@ -171,6 +172,7 @@ REFUSED = {
         [{"image": IMAGE, **TARGETS, "name": ["a", "b"]}] * 2,
         "batch 1 of the loader: the name 'a' comes twice",
     ),
+    "a batch": ([Batch(IMAGE, {}, {}, ("a", "b"))], "batch 0 of the loader: no target for segmentation, only "),
     "nothing": ([], "loader: gives no images"),
 }
 
