@@ -29,7 +29,8 @@ def adashare(root: Path) -> str:
         normals[:2], normals[2, :4], classes[:2] = 255, 127, 255
         entries.append([f"img/{name}.png", f"seg/{name}.png", f"normal_mask/{name}.png", f"depth/{name}.npy"])
         depth = np.asfortranarray(random.uniform(0.5, 9.5, SIZE).astype(np.float32))
-        for path, array in zip(entries[-1], (image(random), classes, normals, depth), strict=True):
+        arrays: list[np.ndarray] = [image(random), classes, normals, depth]
+        for path, array in zip(entries[-1], arrays, strict=True):
             save(root / path, array)
     (root / "nyu_v2_3task.json").write_text(json.dumps({"train": entries, "test": entries}))
     return """
