@@ -73,8 +73,10 @@ def _fold(model: nn.Module) -> None:
     uses = Counter(id(module) for _, module in model.named_modules(remove_duplicate=False))
     for parent in list(model.modules()):
         for names, last in _candidates(parent):
-            convs, norm = [parent.get_submodule(name) for name in names], parent.get_submodule(last)
-            if all(uses[id(module)] == 1 for module in (*convs, norm)) and _plain(convs, norm):
+            convs, norm = _convolutions(parent, names), parent.get_submodule(last)
+            if len(convs) < len(names) or not isinstance(norm, nn.BatchNorm2d) or not _plain(norm):
+                continue
+            if all(uses[id(module)] == 1 for module in (*convs, norm)):
                 _into(convs, norm)
                 parent.set_submodule(last, nn.Identity())
 
@@ -86,23 +88,28 @@ def _candidates(parent: nn.Module) -> Iterator[Fold]:
         yield from (((before,), after) for before, after in pairwise(parent._modules))
 
 
-def _plain(convs: Sequence[nn.Module], norm: nn.Module) -> bool:
-    """Whether these are convolutions and a batch normalisation by its stored statistics, exactly of these classes."""
-    return (
-        all(type(conv) is nn.Conv2d for conv in convs)
-        and type(norm) is nn.BatchNorm2d
-        and not norm.training
-        and norm.affine
-        and norm.running_mean is not None
-        and norm.running_var is not None
-    )
+def _convolutions(parent: nn.Module, names: Sequence[str]) -> list[nn.Conv2d]:
+    """Those of the named modules that are of exactly this class."""
+    found = (parent.get_submodule(name) for name in names)
+    return [module for module in found if isinstance(module, nn.Conv2d) and type(module) is nn.Conv2d]
 
 
-def _into(convs: Sequence[nn.Module], norm: nn.Module) -> None:
+def _plain(norm: nn.BatchNorm2d) -> bool:
+    """Whether it multiplies and shifts by what is stored, and nothing else."""
+    stored = norm.running_mean is not None and norm.running_var is not None
+    return type(norm) is nn.BatchNorm2d and stored and norm.affine and not norm.training
+
+
+def _into(convs: Sequence[nn.Conv2d], norm: nn.BatchNorm2d) -> None:
     """Let `convs` compute what `norm` makes of their sum; the first one adds the shift."""
+    assert norm.running_mean is not None
+    assert norm.running_var is not None
     scale = norm.weight.double() / (norm.running_var.double() + norm.eps).sqrt()
-    biases = [conv.bias.double() for conv in convs if conv.bias is not None]
-    shift = norm.bias.double() + (sum(biases, start=-norm.running_mean.double())) * scale
+    shift = -norm.running_mean.double()
+    for conv in convs:
+        if conv.bias is not None:
+            shift = shift + conv.bias.double()
+    shift = shift * scale + norm.bias.double()
     for number, conv in enumerate(convs):
         exact = conv.weight.dtype
         conv.weight = _constant((conv.weight.double() * scale[:, None, None, None]).to(exact))

@@ -32,7 +32,7 @@ from tests.device import DEVICE, HERE
 from tests.fakes import FakeDataset
 
 TASKS = (*three_tasks(5), classification(4, name="scene"))
-OWN: list[type[Backbone]] = [Tiny, DeepLabResNet34, MobileNetV2]
+BACKBONES: list[type[Backbone]] = [Tiny, DeepLabResNet34, MobileNetV2]
 
 pytestmark = [pytest.mark.engine, pytest.mark.usefixtures("one_thread")]
 
@@ -81,7 +81,7 @@ def norms(model: nn.Module) -> int:
 
 
 @pytest.mark.parametrize("shared", [0, 2, 5])
-@pytest.mark.parametrize("backbone", OWN)
+@pytest.mark.parametrize("backbone", BACKBONES)
 def test_predictions_and_gradients_differ_by_rounding(backbone: type[Backbone], shared: int) -> None:
     model = trained(backbone(), shared)
     fast = for_inference(model)
@@ -94,7 +94,7 @@ def test_predictions_and_gradients_differ_by_rounding(backbone: type[Backbone], 
         assert found.is_contiguous(), name
 
 
-@pytest.mark.parametrize("backbone", OWN)
+@pytest.mark.parametrize("backbone", BACKBONES)
 def test_the_original_stays_as_it_is(backbone: type[Backbone]) -> None:
     model = trained(backbone(), 2)
     before = weights_hash(model), [p.stride() for p in model.parameters()], str(model), model.identity()
@@ -199,7 +199,7 @@ def test_a_chain_with_a_forward_of_its_own_is_not_folded() -> None:
         """May read what is between its modules."""
 
         def forward(self, x: Tensor) -> Tensor:
-            return super().forward(x)  # type: ignore[no-any-return]
+            return super().forward(x)
 
     model = trained(Tiny(), 5)
     stem(model).__class__ = Features
