@@ -53,7 +53,6 @@ SHAPES = (
     ("tiny", 3, 0, 64, 32),
     ("deeplab_resnet34", 3, BLOCKS, 65, 4),
     ("deeplab_resnet34", 3, 0, 65, 4),
-    ("deeplab_resnet34", 3, BLOCKS, 97, 13),
     ("mobilenet_v2", 3, BLOCKS, 65, 16),
     ("mobilenet_v2", 3, 0, 65, 16),
 )

@@ -78,7 +78,7 @@ def _fold(model: nn.Module) -> None:
                 continue
             if all(uses[id(module)] == 1 for module in (*convs, norm)):
                 _into(convs, norm)
-                parent.set_submodule(last, nn.Identity())
+                parent.set_submodule(last, nn.Identity().eval())
 
 
 def _candidates(parent: nn.Module) -> Iterator[Fold]:

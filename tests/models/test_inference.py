@@ -88,6 +88,7 @@ def test_predictions_and_gradients_differ_by_rounding(backbone: type[Backbone], 
     assert isinstance(fast, ForInference)
     assert norms(model) > 0
     assert norms(fast) == 0
+    assert not any(module.training for module in fast.modules())
     expected = seen(model)
     for name, found in seen(fast).items():
         assert (found - expected[name]).abs().max() <= 1e-10 * expected[name].abs().max(), name
