@@ -2,12 +2,14 @@
 
     PYTHONPATH=. python scripts/fast_copy.py cost --threads 1
     PYTHONPATH=. python scripts/fast_copy.py attack --threads 1
+    PYTHONPATH=. python scripts/fast_copy.py memory
     mtlbench train outputs=FOLDER; mtlbench train sharing=independent outputs=FOLDER
     PYTHONPATH=. python scripts/fast_copy.py rounding FOLDER [--images 32]
 
 `cost` times one forward and one backward to the images as the model is, with its normalisations folded, with channels
 last, and with both; `attack` times dgba with APGD on the model and on its copy. Rounds are interleaved, seconds are
 CPU time of the process, and a factor is the median over the rounds, so that other work on the machine matters little.
+`memory` counts the weights that the copy adds.
 `rounding` attacks rooms with and without the copy, and compares ARP.
 """
 
@@ -141,6 +143,18 @@ def attack(rounds: int, steps: int) -> list[str]:
     return table(("backbone", "sharing", "size", "batch", "s as it is", "s copy", "times faster"), rows)
 
 
+def memory() -> list[str]:
+    """Weights of a model, and what its copy adds, in MiB of float32; a row for each backbone and two levels."""
+    rows = []
+    for kind, shared in product(KINDS, (BLOCKS, 0)):
+        model = TreeModel(KINDS[kind](), level(3, shared), three_tasks(40)).eval()
+        known = {one.data_ptr() for one in model.parameters()}
+        added = [one for one in for_inference(model).parameters() if one.data_ptr() not in known]
+        sizes = (sum(one.numel() for one in found) * 4 / 2**20 for found in (model.parameters(), added))
+        rows.append([kind, words(shared), *(f"{size:.1f}" for size in sizes)])
+    return table(("backbone", "sharing", "MiB", "MiB added"), rows)
+
+
 def words(shared: int) -> str:
     """A level of sharing."""
     return {0: "independent", BLOCKS: "all-shared"}.get(shared, f"{shared} blocks")
@@ -201,7 +215,7 @@ def largest_change(tasks: Sequence[Task], before: Mapping[str, np.ndarray], afte
 def main() -> None:
     """Print the table that is asked for."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=("cost", "attack", "rounding"))
+    parser.add_argument("what", choices=("cost", "attack", "memory", "rounding"))
     parser.add_argument("outputs", type=Path, nargs="?", help="of rounding")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--rounds", type=int, default=5)
@@ -214,7 +228,8 @@ def main() -> None:
             parser.error("rounding: give the outputs folder with the two trained models")
         lines = rounding(given.outputs, given.images)
     else:
-        lines = cost(given.rounds) if given.what == "cost" else attack(given.rounds, given.steps)
+        timed = {"cost": lambda: cost(given.rounds), "attack": lambda: attack(given.rounds, given.steps)}
+        lines = {**timed, "memory": memory}[given.what]()
     print("\n".join(lines))
 
 
