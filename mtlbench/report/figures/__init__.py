@@ -11,6 +11,7 @@ import pandas as pd
 from mtlbench.report.figures import drawing
 from mtlbench.report.figures.charts import chart
 from mtlbench.report.figures.general import general_plots
+from mtlbench.report.figures.html import html
 from mtlbench.storage.files import write_atomically
 from mtlbench.studies import Matrix, Plot
 
@@ -42,6 +43,14 @@ class Figure:
     def svg(self) -> str:
         """SVG to stand in a page or a file; its text has the colour of the text around it."""
         return drawing.svg(self.spec, self.name, self.description)
+
+    def html(self, picture: str | None = None) -> str:
+        """A ``figure`` for a page that includes ``report/page/charts.js`` and ``charts.css``.
+
+        Args:
+            picture: what `svg` or `draw` returned; drawn anew unless given.
+        """
+        return html(self.svg() if picture is None else picture, self.name, self.title, self.description)
 
     def save(self, path: str | Path) -> None:
         """Write an SVG, PDF or PNG file, by the ending of its name."""

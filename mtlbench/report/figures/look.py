@@ -45,14 +45,8 @@ def config() -> dict[str, Any]:
         | {"domainColor": INK, "domainOpacity": 0.5, "tickColor": INK, "tickOpacity": 0.5}
         | {"labelLimit": 260, "titlePadding": 8},
         "legend": text
-        | {
-            "labelLimit": 400,
-            "symbolOpacity": 1,
-            "symbolStrokeWidth": 0,
-            "symbolSize": 60,
-            "columnPadding": 18,
-            "offset": 12,
-        },
+        | {"labelLimit": 400, "symbolOpacity": 1, "symbolStrokeWidth": 0, "symbolSize": 60}
+        | {"columnPadding": 18, "offset": 12},
         "header": {"labelColor": INK, "labelFontSize": 12, "labelFontWeight": "bold", "labelLimit": 330},
         "title": {"color": INK, "anchor": "start", "fontSize": 14, "offset": 14},
     }
