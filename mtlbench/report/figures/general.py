@@ -4,7 +4,6 @@ from collections.abc import Callable, Iterator, Mapping
 
 import pandas as pd
 
-from mtlbench.report.figures.look import MOST_COLUMNS
 from mtlbench.scores.transferability import COLUMNS
 from mtlbench.scores.wide import IDENTITY
 from mtlbench.studies import ARP, Axis, Matrix, Plot
@@ -14,6 +13,10 @@ EPS = Axis("eps", "eps", "grey levels of 255")
 MODEL = ("dataset", "model", "training", "sharing", "step")
 RATIO = Axis("ratio", "ratio", "", "ratio_low", "ratio_high")
 NORMALISED = Axis("normalised_ratio", "normalised ratio", "", "normalised_low", "normalised_high")
+RATIO_TITLE = "Transferability ratio"
+MOST_EPS = 3
+"""Of more, damage is shown at the largest only."""
+
 MEAN = "mean"
 """The destination that stands for all other tasks."""
 
@@ -44,7 +47,7 @@ def damage(table: pd.DataFrame) -> Plot:
     """Damage of each task under each attack; of more than three eps only at the largest."""
     shown = Axis("damage_percent", "damage", "%", "ci_low", "ci_high")
     frame, at = _labelled(table, "damage"), ""
-    if frame["eps"].nunique() > MOST_COLUMNS:
+    if frame["eps"].nunique() > MOST_EPS:
         frame, at = _at_largest(frame)
     attack = Axis("attack", "attack")
     return Plot("damage", f"Damage of each task{at}", frame, "dot", attack, shown, "task", (*MODEL, "eps"))
@@ -52,13 +55,16 @@ def damage(table: pd.DataFrame) -> Plot:
 
 def transfer(table: pd.DataFrame) -> Matrix:
     """The ratio of each pair of tasks, at the largest eps."""
-    return _matrix(_labelled(table, "transferability"), "transfer", "Transferability ratio", RATIO)
+    return _matrix(_labelled(table, "transferability"), "transferability", RATIO_TITLE, RATIO)
 
 
 def transfers(table: pd.DataFrame) -> Iterator[Plot | Matrix]:
     """Both ratios: as a matrix at the largest eps, and over what the tasks share."""
     frame = _labelled(table, "transferability")
-    shown = [("transfer", "Transferability ratio", RATIO), ("normalised_transfer", "Normalised transfer", NORMALISED)]
+    shown = [
+        ("transferability", RATIO_TITLE, RATIO),
+        ("normalised_transfer", "Normalised transfer", NORMALISED),
+    ]
     for name, title, value in shown:
         yield _matrix(frame, name, title, value)
         means = frame[frame["destination"] == MEAN]
@@ -81,7 +87,7 @@ ALONE: dict[str, tuple[str, Callable[[pd.DataFrame], Plot | Matrix]]] = {
 def _matrix(frame: pd.DataFrame, name: str, title: str, value: Axis) -> Matrix:
     pairs, at = _at_largest(frame[frame["destination"] != MEAN])
     axes = Axis("source", "attacked task"), Axis("destination", "other task")
-    return Matrix(f"{name}_matrix", f"{title} from task to task{at}", pairs, *axes, value, MODEL)
+    return Matrix(name, f"{title} from task to task{at}", pairs, *axes, value, MODEL)
 
 
 def _at_largest(frame: pd.DataFrame) -> tuple[pd.DataFrame, str]:
@@ -93,6 +99,8 @@ def _at_largest(frame: pd.DataFrame) -> tuple[pd.DataFrame, str]:
 def _labelled(table: pd.DataFrame, name: str) -> pd.DataFrame:
     """The table with the whole name of each attack: its target, and the options in which rows differ."""
     more = [column for column in table if column not in (*IDENTITY, *VALUES[name], "cell", "shared_path")]
+    order = ["dataset", "model", "training", "shared_blocks"]
+    table = table.sort_values(order, kind="stable", ignore_index=True)
     label = table["attack"].where(table["target"] == "all", table["attack"] + ":" + table["target"].astype(str))
     for column in map(str, more):
         told = table[column].astype(str)

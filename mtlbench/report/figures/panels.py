@@ -17,19 +17,25 @@ FEW_TICKS = 8
 LINE_HEIGHT, ROW_GAP, DOT_GAP = 20, 8, 11
 """Pixels: of a row with one dot; between rows; between dots of a row."""
 
-LETTER, SYMBOL = 6.0, 45
-"""Pixels: of a letter of the legend; of a symbol with the space around it."""
-
 Axes = dict[str, Axis]
 
 
 @dataclass(frozen=True)
 class Panel:
-    """The layers of a panel, from the back to the front; its size in pixels; whether each scales its y on its own."""
+    """The layers of a panel, from the back to the front.
+
+    Attributes:
+        layers: without data.
+        width: pixels.
+        height: pixels.
+        names: at the left edge.
+        own_scale: each panel scales its y on its own.
+    """
 
     layers: Sequence[alt.Chart]
     width: int
     height: int
+    names: Sequence[str] = ()
     own_scale: bool = False
 
 
@@ -38,7 +44,7 @@ def lines(found: Values, axes: Axes) -> Panel:
     ticks = sorted({row["x"] for row in found.rows})
     log = axes["x"].log
     scale = alt.Scale(type="log", nice=False, padding=10) if log else alt.Scale(zero=False, nice=False, padding=10)
-    axis = alt.Axis(tickCount=5, format="~s") if log or len(ticks) > FEW_TICKS else alt.Axis(values=ticks)
+    axis = alt.Axis(values=ticks) if len(ticks) <= FEW_TICKS else alt.Axis(tickCount=5)
     x = alt.X("x:Q", title=title(axes["x"]), scale=scale, axis=axis)
     y = _numbers("y", axes["y"], found)
     base = alt.Chart().encode(x=x, y=y, detail=["line:N", "colour:N"], color=_colour(found))
@@ -59,22 +65,27 @@ def dots(found: Values, axes: Axes) -> Panel:
     ends = {"x": alt.X("x_low:Q", title=title(axes["x"])), "x2": "x_high:Q"}
     rule = base.transform_filter("isValid(datum.x_low)").mark_rule(aria=False, strokeWidth=1.5).encode(**ends)
     height = len(names) * max(LINE_HEIGHT, DOT_GAP * several + ROW_GAP)
-    return Panel([rule, _points(base, found)], look.PANEL[0], height)
+    return Panel([rule, _points(base, found)], look.PANEL[0], height, names)
 
 
 def scatter(found: Values, axes: Axes) -> Panel:
-    """Points, and a line through the front: those that no other dominates."""
-    x, y = _numbers("x", axes["x"], found), _numbers("y", axes["y"], found)
-    base = alt.Chart().encode(x=x, y=y)
-    order = {"order": alt.Order("x:Q"), "detail": "line:N"}
-    front = base.transform_filter("datum.front").mark_line(
-        aria=False, color=look.INK, opacity=0.4, strokeDash=[3, 3], interpolate="step-after"
-    )
-    base = base.encode(color=_colour(found))
-    known = base.transform_filter("isValid(datum.y_low)")
+    """Points, a line through the front (those that no other dominates), and names where colours do not tell them."""
+    base = alt.Chart().encode(x=_numbers("x", axes["x"], found), y=_numbers("y", axes["y"], found))
+    look_of_line: dict[str, Any] = {
+        "color": look.INK,
+        "opacity": 0.5,
+        "strokeDash": [3, 3],
+        "interpolate": "step-after",
+    }
+    front = base.transform_filter("datum.front")
+    line = front.mark_line(aria=False, **look_of_line).encode(order="x:Q", detail="line:N")
+    texts = front.mark_text(aria=False, align="left", dx=7, dy=-7, fontSize=10).encode(text="name:N")
     ends = {"y": alt.Y("y_low:Q", title=title(axes["y"])), "y2": "y_high:Q"}
-    rule = known.mark_rule(aria=False, opacity=0.5).encode(**ends)
-    return Panel([front.encode(**order), rule, _points(base, found)], *look.PANEL, own_scale=True)
+    known = base.transform_filter("isValid(datum.y_low)")
+    rule = known.mark_rule(aria=False, opacity=0.5).encode(color=_colour(found), **ends)
+    points = _points(base.encode(color=_colour(found)), found)
+    named_by_colour = {row["name"] for row in found.rows} <= set(found.colours)
+    return Panel([line, rule, points, *([] if named_by_colour else [texts])], *look.PANEL, own_scale=True)
 
 
 def matrix(found: Values, axes: Axes) -> Panel:
@@ -85,7 +96,7 @@ def matrix(found: Values, axes: Axes) -> Panel:
     rows = [*(name for name in names if name in rows), *(name for name in rows if name not in names)]
     across = alt.Axis(orient="top", labelAngle=-40, domain=False, ticks=False, titlePadding=4)
     x = alt.X("x:N", title=title(axes["x"]), sort=names, scale=alt.Scale(domain=names), axis=across)
-    down = alt.Axis(domain=False, ticks=False)
+    down = alt.Axis(domain=False, ticks=False, titlePadding=8 + look.WIDER * max(map(len, rows)))
     y = alt.Y("y:N", title=title(axes["y"]), sort=rows, scale=alt.Scale(domain=rows), axis=down)
     base = alt.Chart().encode(x=x, y=y)
     heat = alt.Scale(domain=[0, 1], range=list(look.HEAT), interpolate="rgb", clamp=True)
@@ -93,8 +104,8 @@ def matrix(found: Values, axes: Axes) -> Panel:
         color=alt.Color("value:Q", scale=heat, legend=None), description="description:N"
     )
     ink = alt.when(f"datum.value > {look.DARK_ENOUGH}").then(alt.value(look.LIGHT)).otherwise(alt.value(look.DARK))
-    texts = base.mark_text(fontSize=12, aria=False).encode(text="text:N", color=ink)
-    return Panel([cells, texts], look.CELL * len(names), look.CELL * len(rows))
+    texts = base.mark_text(fontSize=12, aria=False).encode(text="value_text:N", color=ink)
+    return Panel([cells, texts], look.CELL * len(names), look.CELL * len(rows), rows)
 
 
 PANELS: dict[str, Callable[[Values, Axes], Panel]] = {"line": lines, "dot": dots, "scatter": scatter, "matrix": matrix}
@@ -103,9 +114,9 @@ PANELS: dict[str, Callable[[Values, Axes], Panel]] = {"line": lines, "dot": dots
 def _numbers(channel: str, axis: Axis, found: Values) -> Any:
     """A numeric axis; it begins at 0 if the smallest value is below half of the largest."""
     every = [row[name] for row in found.rows for name in (channel, f"{channel}_low", f"{channel}_high") if name in row]
-    zero = min(every) < max(every) / 2
+    zero = 0 <= min(every) < max(every) / 2
     made = {"x": alt.X, "y": alt.Y}[channel]
-    scale = alt.Scale(zero=zero, padding=6 if not zero else 0)
+    scale = alt.Scale(zero=zero, padding=0 if zero else 8)
     return made(f"{channel}:Q", title=title(axis), scale=scale, axis=alt.Axis(tickCount=5))
 
 
@@ -129,6 +140,5 @@ def _dash(found: Values) -> Any:
 def _by_series(channel: Any, found: Values, looks: Sequence[Any]) -> Any:
     """One look for each series; a single series needs no legend."""
     names = found.colours
-    fitting = max(1, int(found.columns * look.PANEL[0] / (LETTER * max(map(len, names)) + SYMBOL)))
-    legend = alt.Legend(title=None, orient="bottom", columns=fitting) if len(names) > 1 else None
+    legend = alt.Legend(title=None) if len(names) > 1 else None
     return channel("colour:N", scale=alt.Scale(domain=names, range=list(looks[: len(names)])), legend=legend)
