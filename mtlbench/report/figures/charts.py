@@ -57,9 +57,10 @@ def _together(name: str, panel: Panel, found: Values, columns: int) -> Any:
     width = columns * (panel.width + look.BETWEEN)
     lines = wrap(plain(name), max(SHORTEST, int(width / LETTER)))
     space = 5 + look.WIDER * max(map(len, panel.names), default=0)
+    heading = alt.TitleParams(lines, dx=5 - space)
     edges = {"left": space, "right": 5, "top": 5, "bottom": 5}
     fitting = max(1, int(width / (LEGEND_LETTER * max(map(len, found.colours)) + LEGEND_SYMBOL)))
-    return made.properties(title=lines, padding=edges).configure(**look.config(fitting))
+    return made.properties(title=heading, padding=edges).configure(**look.config(fitting))
 
 
 def _description(found: Contents, shown: Values) -> str:

@@ -39,7 +39,7 @@ def contents(plot: Plot | Matrix, scores: str) -> Contents:
     """Of one score set of a plot."""
     if isinstance(plot, Matrix):
         frame = _drawable(plot.frame, scores, [plot.value])
-        layout = Layout((), varying(frame, [*OF_MODEL, *REPEATED, *plot.panel]))
+        layout = Layout((), varying(frame, [*OF_MODEL, *plot.panel, *REPEATED]))
         return Contents("matrix", frame, layout, {"x": plot.column, "y": plot.row, "value": plot.value}, ("x", "y"))
     if plot.kind == "dot":
         return _dots(plot, _drawable(plot.frame, scores, [plot.y]))

@@ -10,7 +10,7 @@ from mtlbench.studies import ARP, Axis, Matrix, Plot
 from mtlbench.studies.transfer import BLOCKS_LABEL, PATH_LABEL
 
 EPS = Axis("eps", "eps", "grey levels of 255")
-MODEL = ("dataset", "model", "training", "sharing", "step")
+MODEL = ("dataset", "model", "training", "sharing", "step", "steps")
 RATIO = Axis("ratio", "ratio", "", "ratio_low", "ratio_high")
 NORMALISED = Axis("normalised_ratio", "normalised ratio", "", "normalised_low", "normalised_high")
 RATIO_TITLE = "Transferability ratio"
@@ -29,10 +29,12 @@ VALUES = {
 
 
 def general_plots(tables: Mapping[str, pd.DataFrame]) -> Iterator[Plot | Matrix]:
-    """ARP over eps, damage of each task, and transfer, of all cells."""
-    yield arp(tables["arp"])
-    yield damage(tables["damage"])
-    yield from transfers(tables["transferability"])
+    """ARP over eps, damage of each task, and transfer, of all cells; a table that is missing or empty is none."""
+    for name, plot in (("arp", arp), ("damage", damage)):
+        if len(tables.get(name, ())):
+            yield plot(tables[name])
+    if len(tables.get("transferability", ())):
+        yield from transfers(tables["transferability"])
 
 
 def arp(table: pd.DataFrame) -> Plot:
@@ -72,7 +74,7 @@ def transfers(table: pd.DataFrame) -> Iterator[Plot | Matrix]:
         by_path, by_blocks = Axis("shared_path", PATH_LABEL), Axis("shared_blocks", BLOCKS_LABEL)
         shared = by_path if measured else by_blocks
         if means[shared.column].nunique() > 1:
-            panel = (*(part for part in MODEL if part != "sharing"), "eps")
+            panel = (*(part for part in MODEL if part != "sharing"), "variant", "eps")
             yield Plot(f"{name}_sharing", f"{title} over sharing", means, "line", shared, value, "source", panel)
 
 
@@ -87,7 +89,7 @@ ALONE: dict[str, tuple[str, Callable[[pd.DataFrame], Plot | Matrix]]] = {
 def _matrix(frame: pd.DataFrame, name: str, title: str, value: Axis) -> Matrix:
     pairs, at = _at_largest(frame[frame["destination"] != MEAN])
     axes = Axis("source", "attacked task"), Axis("destination", "other task")
-    return Matrix(name, f"{title} from task to task{at}", pairs, *axes, value, MODEL)
+    return Matrix(name, f"{title} from task to task{at}", pairs, *axes, value, (*MODEL, "variant"))
 
 
 def _at_largest(frame: pd.DataFrame) -> tuple[pd.DataFrame, str]:
@@ -97,12 +99,13 @@ def _at_largest(frame: pd.DataFrame) -> tuple[pd.DataFrame, str]:
 
 
 def _labelled(table: pd.DataFrame, name: str) -> pd.DataFrame:
-    """The table with the whole name of each attack: its target, and the options in which rows differ."""
-    more = [column for column in table if column not in (*IDENTITY, *VALUES[name], "cell", "shared_path")]
+    """The table with whole names of attacks: with the target, and a ``variant``: the options in which rows differ."""
+    more = [str(column) for column in table if column not in (*IDENTITY, *VALUES[name], "cell", "shared_path")]
     order = ["dataset", "model", "training", "shared_blocks"]
     table = table.sort_values(order, kind="stable", ignore_index=True)
-    label = table["attack"].where(table["target"] == "all", table["attack"] + ":" + table["target"].astype(str))
-    for column in map(str, more):
+    variant = pd.Series("", table.index)
+    for column in more:
         told = table[column].astype(str)
-        label = label.where(told.isin(("", "nan")), label + f" {column}=" + told)
-    return table.assign(attack=label)
+        variant = variant.where(told.isin(("", "nan")), variant + f" {column}=" + told)
+    attack = table["attack"].where(table["target"] == "all", table["attack"] + ":" + table["target"].astype(str))
+    return table.assign(attack=attack + variant, variant=variant.str.strip())

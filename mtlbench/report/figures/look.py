@@ -51,7 +51,7 @@ def config(legend_columns: int) -> dict[str, Any]:
         "axis": text
         | {"titleFontWeight": "normal", "gridColor": INK, "gridOpacity": 0.12}
         | {"domainColor": INK, "domainOpacity": 0.5, "tickColor": INK, "tickOpacity": 0.5}
-        | {"labelLimit": 260, "titlePadding": 8},
+        | {"labelLimit": 260, "labelFlush": False, "titlePadding": 8},
         "legend": text
         | {"orient": "bottom", "columns": legend_columns}
         | {"labelLimit": 400, "symbolOpacity": 1, "symbolStrokeWidth": 0, "symbolSize": 60}
