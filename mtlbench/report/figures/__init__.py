@@ -10,7 +10,7 @@ import pandas as pd
 
 from mtlbench.report.figures import drawing
 from mtlbench.report.figures.charts import chart
-from mtlbench.report.figures.general import general_plots
+from mtlbench.report.figures.general import VALUES, general_plots
 from mtlbench.report.figures.html import html
 from mtlbench.storage.files import write_atomically
 from mtlbench.studies import Matrix, Plot
@@ -85,9 +85,21 @@ def figure(plot: Plot | Matrix, scores: str) -> Figure | None:
     return None if made is None else Figure(plot.name, plot.title, made.description, made.chart)
 
 
-def figures(tables: Mapping[str, pd.DataFrame], scores: str) -> list[Figure]:
-    """The general figures of a store, from its tables ``arp``, ``damage`` and ``transferability``."""
-    shown = {name: table[table["scores"] == scores] for name, table in tables.items() if "scores" in table}
+def figures(tables: Mapping[str, pd.DataFrame], scores: str, paths: Mapping[str, float] | None = None) -> list[Figure]:
+    """The general figures of a store.
+
+    Args:
+        tables: arp, damage and transferability, see `scores.tables`; what is missing or empty is not drawn.
+        scores: the score set that is drawn.
+        paths: cell -> shared part of a task's path, where it is known, see `scores.frame.shared_path`.
+    """
+    shown = {}
+    for name in (name for name in VALUES if name in tables):
+        table = tables[name]
+        shown[name] = table[table["scores"] == scores] if len(table) else table
+    if paths and len(shown.get("transferability", ())):
+        table = shown["transferability"]
+        shown["transferability"] = table.assign(shared_path=table["cell"].map(paths))
     return study_figures(general_plots(shown), scores)
 
 

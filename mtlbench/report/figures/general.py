@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Mapping
 import pandas as pd
 
 from mtlbench.scores.transferability import COLUMNS
-from mtlbench.scores.wide import IDENTITY
+from mtlbench.scores.wide import IDENTITY, WEIGHTING
 from mtlbench.studies import ARP, Axis, Matrix, Plot
 from mtlbench.studies.transfer import BLOCKS_LABEL, PATH_LABEL
 
@@ -101,6 +101,7 @@ def _at_largest(frame: pd.DataFrame) -> tuple[pd.DataFrame, str]:
 def _labelled(table: pd.DataFrame, name: str) -> pd.DataFrame:
     """The table with whole names of attacks: with the target, and a ``variant``: the options in which rows differ."""
     more = [str(column) for column in table if column not in (*IDENTITY, *VALUES[name], "cell", "shared_path")]
+    table = table[table["attack"] != WEIGHTING]  # the search that tried it is shown
     order = ["dataset", "model", "training", "shared_blocks"]
     table = table.sort_values(order, kind="stable", ignore_index=True)
     variant = pd.Series("", table.index)

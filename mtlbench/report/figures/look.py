@@ -29,7 +29,7 @@ CELL = 46
 HEAT = ("#eff3fa", "#08306b")
 """From 0 to 1: light to dark, so that grey keeps the order."""
 
-DARK_ENOUGH = 0.65
+DARK_ENOUGH = 0.635
 """From this value on a cell is so dark that white can be read on it better than black."""
 
 DARK, LIGHT = "#010101", "#ffffff"
