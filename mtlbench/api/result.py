@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import pandas as pd
@@ -12,8 +12,6 @@ import pandas as pd
 from mtlbench.errors import DataError, UsageError
 from mtlbench.options import one_of
 from mtlbench.probing.finding import Probe
-from mtlbench.report.figures import Figure, figure
-from mtlbench.report.figures.general import ALONE
 from mtlbench.scores import arp, damage, holm, paired_difference, relative_drops, tables
 from mtlbench.scores.alarms import alarms, arp_of_cells, checks_frame, numbers_of
 from mtlbench.scores.frame import REPLICATES, details, metrics_frame
@@ -21,6 +19,9 @@ from mtlbench.scores.transferability import INDEPENDENT, NO_INDEPENDENT
 from mtlbench.scores.wide import block, levels
 from mtlbench.storage.outputs import Outputs
 from mtlbench.storage.store import Cell
+
+if TYPE_CHECKING:
+    from mtlbench.report.figures import Figure
 
 Scores = Literal["standard", "paper"]
 WHAT = ("attack", "target", "step", "steps", "norm", "options", "eps")
@@ -152,7 +153,7 @@ class Result:
         table = table.assign(p_holm=holm(table["p_value"]), over="images only")
         return table.sort_values(["attack", "step", "steps", "norm", "target", "eps"], ignore_index=True)
 
-    def plot(self, kind: Literal["arp", "damage", "transfer"] = "arp") -> Figure:
+    def plot(self, kind: Literal["arp", "damage", "transfer"] = "arp") -> "Figure":
         """A figure: ARP of every attack, damage of every task, or how far an attack on one task carries to the others.
 
         A notebook shows it; ``.save("arp.pdf")`` writes it as PDF, SVG or PNG; ``.chart`` is the Altair chart.
@@ -160,9 +161,11 @@ class Result:
         Raises:
             UsageError: there is nothing to draw: no attack, or for ``transfer`` none on a single task.
         """
-        one_of(kind, "kind", list(ALONE))
-        plot = ALONE[kind][1](self._table(ALONE[kind][0]))
-        found = figure(plot, self.scores)
+        from mtlbench.report.figures import figure, general  # Altair takes a second to import
+
+        one_of(kind, "kind", list(general.ALONE))
+        table, plot = general.ALONE[kind]
+        found = figure(plot(self._table(table)), self.scores)
         if found is None:
             raise UsageError(f"plot: nothing to draw in {kind}: its table has no number, or only undefined ones")
         return found

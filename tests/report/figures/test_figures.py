@@ -21,8 +21,9 @@ def by_name(*args: Any, **options: Any) -> dict[str, Figure]:
     return {found.name: found for found in figures(tables(*args, **options), "standard")}
 
 
-def rows(found: Figure) -> list[dict[str, Any]]:
+def rows(found: Figure | None) -> list[dict[str, Any]]:
     """The values of a chart."""
+    assert found is not None
     data: list[dict[str, Any]] = found.spec["data"]["values"]
     return data
 
