@@ -440,10 +440,8 @@ def test_nothing_to_compare_is_no_error(name: str, capsys: pytest.CaptureFixture
 def test_one_score_set_is_drawn() -> None:
     plots = run("clean_models", cell(50, attack="dgba"), cell(30, attack="total")).plots
     (drawn,) = study_figures(plots, "standard")
-    assert [row["description"] for row in drawn.spec["data"]["values"]] == [
-        "dgba, ARP 50.0 % (50.0 to 50.0)",
-        "total, ARP 30.0 % (30.0 to 30.0)",
-    ]
+    assert [row["y"] for row in drawn.spec["data"]["values"]] == ["dgba", "total"]
+    assert [row["x"] for row in drawn.spec["data"]["values"]] == pytest.approx([50, 30])
     assert study_figures(plots, "paper") == []
 
 
