@@ -76,7 +76,9 @@ class Attack(_Computing):
         refused: Sequence[DamagedCellError | OldCellError] = ()
         if self.session.wanted:
             scores, study = self.config["scores"], self.config["study"]
-            found = report.rebuild(Outputs.of(self.config), scores["paper_batch"], scores["name"], self.session.wanted)
+            found = report.rebuild(
+                Outputs.of(self.config), scores["paper_batch"], self.session.wanted, scores=scores["name"]
+            )
             refused = found.refused
             if found.cells and study is None:
                 found.show(scores["name"])

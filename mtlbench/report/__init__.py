@@ -119,10 +119,10 @@ class Report:
 def rebuild(
     outputs: Outputs,
     paper_batch: int,
-    scores: str,
     keys: Collection[str] | None = None,
-    layout: Layout | None = None,
     unwritten: list[OSError] | None = None,
+    scores: str = "standard",
+    layout: Layout | None = None,
 ) -> Report:
     """Derive tables from the store and write them to ``outputs/tables``.
 
@@ -133,10 +133,10 @@ def rebuild(
     Args:
         outputs: the folder whose store it is.
         paper_batch: images per batch of the paper's batch means.
-        scores: the score set of the printed tables.
         keys: of the cells that the tables are of; None takes all that are stored.
-        layout: of the printed tables.
         unwritten: see `may_fail`.
+        scores: the score set of the printed tables.
+        layout: of the printed tables.
     """
     store = outputs.store
     while True:

@@ -1,7 +1,8 @@
 r"""A pivot as a LaTeX table: booktabs, best bold, second underlined, every name escaped.
 
 Compiles with latex-base, latex-recommended and ``\usepackage{booktabs}``. A value and its interval are two columns,
-``r@{\,$\pm$\,}r``, so that they align without siunitx, whose columns lose bold and underlined numbers.
+``r@{\,$\pm$\,}l``, so that they align without siunitx, whose columns lose bold and underlined numbers. Shorter
+intervals begin with phantom digits: a second column ``r`` would be torn from the first one below a wide header.
 """
 
 from collections.abc import Sequence
@@ -19,7 +20,7 @@ ESCAPES = str.maketrans(
         "<": r"\textless{}",
         ">": r"\textgreater{}",
         "|": r"\textbar{}",
-        "`": r"\textasciigrave{}",
+        "`": r"\`{}",
         '"': "''",  # active in German and others
         "-": "-{}",  # no dashes
         "[": "{[}",  # at the beginning of a row, the one above would take it for an option
@@ -64,7 +65,7 @@ def latex(pivot: Pivot, caption: bool = True, label: str | None = None) -> str:
     return "\n".join([*around, *lines, r"\end{table}"]) + "\n"
 
 
-SPECS = {"half": r"r@{\,$\pm$\,}r", "bounds": r"r@{\,}l", "number": "r", "text": "l"}
+SPECS = {"half": r"r@{\,$\pm$\,}l", "bounds": r"r@{\,}l", "number": "r", "text": "l"}
 """Kind of a column -> its specification; the first two are two columns of LaTeX."""
 
 
@@ -107,11 +108,12 @@ def _heads(pivot: Pivot, kinds: Sequence[str]) -> list[str]:
 
 def _body(pivot: Pivot, kinds: Sequence[str]) -> list[str]:
     """A line for each row; a label is not repeated, and where the first one changes there is a gap."""
+    longest = [max((len(e.interval) for e in column if e), default=0) for column in zip(*pivot.entries, strict=True)]
     lines, before = [], None
     for labels, entries in zip(pivot.rows, pivot.entries, strict=True):
         if before and len(labels) > 1 and before[0] != labels[0]:
             lines.append(r"\addlinespace")
-        lines.append(_line([*_labels(labels, before), *map(_cell, entries, kinds)]))
+        lines.append(_line([*_labels(labels, before), *map(_cell, entries, kinds, longest)]))
         before = labels
     return lines
 
@@ -123,7 +125,8 @@ def _labels(labels: Labels, before: Labels | None) -> list[str]:
     return [""] * same + [escaped(text) for text in labels[same:]]
 
 
-def _cell(entry: Entry | None, kind: str) -> str:
+def _cell(entry: Entry | None, kind: str, longest: int) -> str:
+    """What stands in the one or two columns of an entry; `longest` is the length of the longest interval below it."""
     width = _width(kind)
     if entry is None:
         return _over(width, "c", "") if width > 1 else ""
@@ -136,7 +139,9 @@ def _cell(entry: Entry | None, kind: str) -> str:
     if not entry.interval:
         return rf"\multicolumn{{1}}{{r@{{\phantom{{{GAPS[kind]}}}}}}}{{{value}{mark}}} &"
     parts = ", ".join(map(_number, entry.interval.split(", ")))
-    return f"{value} & {f'[{parts}]' if entry.bounds else parts}{mark}"
+    digits = "0" * (longest - len(entry.interval))
+    before = rf"\phantom{{{digits}}}" if digits else ""
+    return f"{value} & {f'[{parts}]' if entry.bounds else before + parts}{mark}"
 
 
 def _number(text: str) -> str:

@@ -93,7 +93,7 @@ class Pivot:
     @property
     def caption(self) -> str:
         """The title, and what all results share."""
-        return f"{self.title}. {self.shared}" if self.constants else self.title
+        return f"{self.title}; {self.shared}" if self.constants else self.title
 
     @property
     def notes(self) -> tuple[str, ...]:

@@ -165,7 +165,8 @@ def one(frames: Frames, name: str, scores: str, layout: Layout, paths: Mapping[s
         further,
         kind.rows[0],
         compared=[name for name in names if not _same(name)] if kind.ranked else (),
-        order={"sharing": _by_sharing(frame, paths or {}), "attack": {NO_ATTACK: 0}} | dict.fromkeys(OF_TASKS, TASKS),
+        order=dict.fromkeys(OF_TASKS, TASKS)
+        | {"sharing": _by_sharing(frame, paths or {}), "attack": {NO_ATTACK: 0.0}},
         interval=layout.interval,
         name=name,
         title=kind.title.format(scores=scores, interval=INTERVAL[layout.interval]),

@@ -1,6 +1,7 @@
 """Tables of studies as pivots: constant columns go into the caption, intervals follow their values."""
 
 from dataclasses import replace
+from itertools import takewhile
 from math import isnan, nan
 
 import pandas as pd
@@ -41,8 +42,9 @@ def study_pivot(table: Table, scores: str) -> Pivot:
     if WHERE_KNOWN in frame and frame[WHERE_KNOWN].isna().all():
         frame = frame.drop(columns=WHERE_KNOWN)
     constant = [name for name in frame if name in KEYS and frame[name].nunique(dropna=False) == 1 and len(frame) > 1]
-    values = _values(frame.drop(columns=[name for name in frame if name in (*KEYS, *ALWAYS_OUT)]))
-    names = [name for name in map(str, frame) if name in KEYS and name not in constant]
+    told = [name for name in map(str, frame) if name not in (*constant, *ALWAYS_OUT)]
+    names = list(takewhile(KEYS.__contains__, told))  # other keys stand behind the values
+    values = _values(frame[told[len(names) :]])
     across = len(values) == 1 and "eps" in names
     rows, columns, entries = (
         _side_by_side(frame, names, *values.values()) if across else _as_they_are(frame, names, values)

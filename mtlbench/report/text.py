@@ -30,6 +30,9 @@ STYLES = {BEST: "bold", SECOND: "underline"}
 def show(out: Console, pivot: Pivot) -> None:
     """Print title, table, what all results share, and remarks."""
     out.print(f"\n{pivot.title}", markup=False)
+    if not pivot.rows:
+        out.print("nothing to show: some of the cells that it compares are missing")
+        return
     heads = ["\n".join(labels) for labels in pivot.columns]
     texts = [[_plain(row[number]) for row in pivot.entries] for number in range(len(heads))]
     most = out.width - EDGES - GAP - NARROWEST
