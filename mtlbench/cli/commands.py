@@ -156,7 +156,7 @@ def rebuild(config: Config) -> None:
     """
     outputs = Outputs.of(config)
     scores, layout, unwritten = config["scores"], Layout.of(config), list[OSError]()
-    found = report.rebuild(outputs, scores["paper_batch"], scores["name"], layout=layout, unwritten=unwritten)
+    found = report.rebuild(outputs, scores["paper_batch"], unwritten=unwritten, scores=scores["name"], layout=layout)
     report.show_failures(found.failures.values())
     if found.metrics.empty:
         report.refuse(found.refused)

@@ -86,7 +86,7 @@ def test_the_first_attack_writes_what_is_promised(outputs: Path) -> None:
         header = (outputs / "tables" / f"{table}.csv").read_text().splitlines()[0]
         columns = [*FIRST, *further, "cell"]
         assert header.split(",") == columns
-        assert "\n| attack |" in (outputs / "tables" / f"{table}.md").read_text()
+        assert "\n| --- |" in (outputs / "tables" / f"{table}.md").read_text()
         assert r"\begin{tabular}" in (outputs / "tables" / f"{table}.tex").read_text()
 
 
