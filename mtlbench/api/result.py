@@ -12,9 +12,11 @@ import pandas as pd
 from mtlbench.errors import DataError, UsageError
 from mtlbench.options import one_of
 from mtlbench.probing.finding import Probe
+from mtlbench.report.html import html
+from mtlbench.report.pivots import pivots
 from mtlbench.scores import arp, damage, holm, paired_difference, relative_drops, tables
 from mtlbench.scores.alarms import alarms, arp_of_cells, checks_frame, numbers_of
-from mtlbench.scores.frame import REPLICATES, details, metrics_frame
+from mtlbench.scores.frame import REPLICATES, details, metrics_frame, shared_path
 from mtlbench.scores.transferability import INDEPENDENT, NO_INDEPENDENT
 from mtlbench.scores.wide import block, levels
 from mtlbench.storage.outputs import Outputs
@@ -195,9 +197,9 @@ class Result:
         return self.summary()
 
     def _repr_html_(self) -> str:
-        """For notebooks: ARP over eps, then whatever is wrong."""
-        raised = sorted(set(self.arp["status"]) - {"ok"})
-        return self._grid().to_html(border=0) + "".join(f"<p>{text}</p>" for text in raised)
+        """For notebooks: the tables of a report, with what is wrong below each."""
+        paths = {cell.key: path for cell in self.cells if (path := shared_path(cell)) is not None}
+        return "".join(html(pivot) for pivot in pivots(self._tables, self.scores, paths=paths).values())
 
     def _same_images(self, other: "Result", where: str) -> None:
         if len({cell.identity["fingerprint"] for cell in (*self.cells, *other.cells)}) > 1:

@@ -8,7 +8,9 @@ import pandas as pd
 import pytest
 
 from mtlbench.report.figures import study_figures
-from mtlbench.report.studies import show_study
+from mtlbench.report.studies import study_pivot
+from mtlbench.report.terminal import console
+from mtlbench.report.text import show
 from mtlbench.storage.store import Cell
 from mtlbench.studies import STUDIES, Axis, Evidence, Plot, Study
 from mtlbench.studies.base import arranged
@@ -432,7 +434,7 @@ def test_models_in_two_precisions_are_two_models() -> None:
 def test_nothing_to_compare_is_no_error(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     study = run(name, cell(5, attack="noise"))
     for made in study.tables:
-        show_study(made, "standard")
+        show(console(), study_pivot(made, "standard"))
     study_figures(study.plots, "standard")
     assert study.tables[0].title in capsys.readouterr().out
 
