@@ -13,7 +13,8 @@ from mtlbench.errors import DataError, UsageError
 from mtlbench.options import one_of
 from mtlbench.probing.finding import Probe
 from mtlbench.report.html import html
-from mtlbench.report.pivots import pivots
+from mtlbench.report.layout import Layout
+from mtlbench.report.pivots import pivots, printed
 from mtlbench.scores import arp, damage, holm, paired_difference, relative_drops, tables
 from mtlbench.scores.alarms import alarms, arp_of_cells, checks_frame, numbers_of
 from mtlbench.scores.frame import REPLICATES, details, metrics_frame, shared_path
@@ -197,9 +198,9 @@ class Result:
         return self.summary()
 
     def _repr_html_(self) -> str:
-        """For notebooks: the tables of a report, with what is wrong below each."""
+        """For notebooks: the tables that a report prints, with what is wrong below each."""
         paths = {cell.key: path for cell in self.cells if (path := shared_path(cell)) is not None}
-        return "".join(html(pivot) for pivot in pivots(self._tables, self.scores, paths=paths).values())
+        return "".join(map(html, printed(pivots(self._tables, self.scores, paths=paths), Layout())))
 
     def _same_images(self, other: "Result", where: str) -> None:
         if len({cell.identity["fingerprint"] for cell in (*self.cells, *other.cells)}) > 1:
