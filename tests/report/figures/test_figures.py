@@ -80,6 +80,15 @@ def test_attacks_of_one_name_are_told_apart_by_their_options() -> None:
     assert {row["panel"].partition(", ")[2] for row in rows(found["transferability"])} == {"", "alpha=2"}
 
 
+def test_long_names_of_panels_are_wrapped() -> None:
+    found = by_name(["dgba"], ["a", "b"], sharings=["s" * 100, "short"])["arp"]
+    (long, short) = dict.fromkeys(row["panel"] for row in rows(found))
+    assert long.replace("\n", "") == "s" * 100
+    assert max(map(len, long.split("\n"))) < 40
+    assert short == "short"
+    assert "s" * 100 in found.description
+
+
 def test_what_is_nan_is_not_drawn() -> None:
     found = tables()
     found["arp"].loc[0, "arp_percent"] = math.nan
