@@ -11,7 +11,7 @@ from mtlbench.scores.wide import OK
 from mtlbench.studies import Table
 
 KEYS = frozenset(
-    {
+    (
         *(
             "dataset",
             "model",
@@ -22,12 +22,12 @@ KEYS = frozenset(
             "attack",
             "step",
             "steps",
+            "target",
             "eps",
-            "seeds",
-            "n_images",
         ),
+        *("seed", "seeds", "n_images", "norm", "precision", "model_version"),
         *("source", "destination", "objective", "task", "alpha", "method", "seeds_needed", "over"),
-    }
+    )
 )
 """Columns that are omitted if they are constant."""
 ALWAYS_OUT = ("scores", "shared_blocks", "status")
