@@ -92,8 +92,10 @@ class Pivot:
 
     @property
     def caption(self) -> str:
-        """The title, and what all results share."""
-        return f"{self.title}; {self.shared}" if self.constants else self.title
+        """The title, what all results share, and what bold and underlined numbers are."""
+        marked = any(entry and entry.place for row in self.entries for entry in row)
+        parts = (self.title, self.shared, "best bold, second underlined" if marked else "")
+        return "; ".join(filter(None, parts))
 
     @property
     def notes(self) -> tuple[str, ...]:

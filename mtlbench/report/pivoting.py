@@ -3,6 +3,7 @@
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import isnan, nan
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -23,7 +24,7 @@ from mtlbench.report.pivot import (
 from mtlbench.scores.wide import OK
 
 Codes = NDArray[np.int64]
-Order = Mapping[str, Mapping[object, float]]
+Order = Mapping[str, Mapping[Any, float]]
 UNKNOWN = 1e9
 """The place of a value without one."""
 
@@ -136,7 +137,7 @@ def _codes(frame: pd.DataFrame, names: Sequence[str], order: Order) -> Codes:
     return np.unique(codes, return_inverse=True)[1] if len(codes) else codes
 
 
-def _ranks(column: pd.Series, order: Mapping[object, float] | None) -> tuple[Codes, int]:
+def _ranks(column: pd.Series, order: Mapping[Any, float] | None) -> tuple[Codes, int]:
     """Places of the values, and their number: by `order`, numbers by size, others as they come, missing ones last."""
     found, values = pd.factorize(column)
     if order is not None:

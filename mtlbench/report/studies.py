@@ -6,12 +6,12 @@ from math import isnan, nan
 
 import pandas as pd
 
-from mtlbench.report.pivot import Entry, Labels, Pivot, label, printable
+from mtlbench.report.pivot import MOST_ROWS, Entry, Labels, Pivot, label, printable
 from mtlbench.scores.wide import OK
 from mtlbench.studies import Table
 
 KEYS = frozenset(
-    {
+    (
         *(
             "dataset",
             "model",
@@ -22,12 +22,12 @@ KEYS = frozenset(
             "attack",
             "step",
             "steps",
+            "target",
             "eps",
-            "seeds",
-            "n_images",
         ),
+        *("seed", "seeds", "n_images", "norm", "precision", "model_version"),
         *("source", "destination", "objective", "task", "alpha", "method", "seeds_needed", "over"),
-    }
+    )
 )
 """Columns that are omitted if they are constant."""
 ALWAYS_OUT = ("scores", "shared_blocks", "status")
@@ -42,6 +42,10 @@ def study_pivot(table: Table, scores: str) -> Pivot:
     if WHERE_KNOWN in frame and frame[WHERE_KNOWN].isna().all():
         frame = frame.drop(columns=WHERE_KNOWN)
     constant = [name for name in frame if name in KEYS and frame[name].nunique(dropna=False) == 1 and len(frame) > 1]
+    remarks = sorted({printable(str(status)) for status in frame["status"]} - {OK}) if "status" in frame else []
+    if len(frame) > MOST_ROWS:
+        remarks.insert(0, f"the first {MOST_ROWS} of {len(frame)} results; {table.name}.csv has all of them")
+        frame = frame.head(MOST_ROWS)
     told = [name for name in map(str, frame) if name not in (*constant, *ALWAYS_OUT)]
     names = list(takewhile(KEYS.__contains__, told))  # other keys stand behind the values
     values = _values(frame[told[len(names) :]])
@@ -58,7 +62,7 @@ def study_pivot(table: Table, scores: str) -> Pivot:
         ("eps",) if across else ("value",),
         columns,
         entries,
-        tuple(sorted({printable(str(status)) for status in frame["status"]} - {OK})) if "status" in frame else (),
+        tuple(remarks),
     )
 
 

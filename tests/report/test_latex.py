@@ -29,7 +29,7 @@ def test_a_table() -> None:
         latex(TABLE)
         == r"""\begin{table}
 \centering
-\caption{Damage, percent; dataset rooms, model tiny.}
+\caption{Damage, percent; dataset rooms, model tiny; best bold, second underlined.}
 \label{tab:damage}
 \begin{tabular}{llr@{\,$\pm$\,}lr@{\,$\pm$\,}lr}
 \toprule

@@ -7,7 +7,7 @@ from tests.report.pivots import STRANGE, TABLE, entry, of
 def test_a_table() -> None:
     assert (
         markdown(TABLE)
-        == """Damage, percent; dataset rooms, model tiny
+        == """Damage, percent; dataset rooms, model tiny; best bold, second underlined
 
 | sharing | attack | depth, eps 4 | depth, eps 8 | normals, eps 4 |
 | --- | --- | ---: | ---: | ---: |

@@ -16,7 +16,7 @@ VALUE = Value("value")
 NAMES = ("model", "attack", "eps")
 
 
-def frame(*rows: tuple[str, str, float, float], **columns: object) -> pd.DataFrame:
+def frame(*rows: tuple[str, str, float, float], **columns: str) -> pd.DataFrame:
     """Rows of model, attack, eps and value."""
     return pd.DataFrame(rows, columns=[*NAMES, "value"]).assign(cell="k", **columns)
 

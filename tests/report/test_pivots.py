@@ -1,6 +1,8 @@
 """The printed tables of results: which there are, and what they say of undefined, doubtful and searched results."""
 
+from collections.abc import Mapping
 from math import nan
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -18,7 +20,7 @@ ON_NORMALS = {"depth": 10.0, "normals": 40.0}
 ALL = {"depth": 60.0, "normals": 50.0}
 
 
-def frames(*attacks: dict[str, object]) -> dict[str, pd.DataFrame]:
+def frames(*attacks: Mapping[str, Any]) -> dict[str, pd.DataFrame]:
     """Tidy tables of attacks: what `damages` takes, with the damage of each task as ``hurt``."""
     frame = wide(*(damages(attack.pop("hurt"), **attack) for attack in map(dict, attacks)))
     return tables(frame[~frame.index.duplicated()])
@@ -162,3 +164,11 @@ def test_twenty_attacks_on_five_tasks() -> None:
     made = pivots(frames(*many), "standard")
     assert len(made["arp"].rows) == 20
     assert len(made["damage"].columns) == 3
+
+
+def test_of_clean_results_there_are_metrics_only() -> None:
+    found = frames({"hurt": ALL})
+    clean = {name: frame[frame["attack"] == "none"].copy() for name, frame in found.items()}
+    made = pivots(clean, "standard")
+    assert set(made) == {"metrics"}
+    assert printed(made, Layout()) == []

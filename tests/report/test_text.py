@@ -15,9 +15,9 @@ WIDTHS = (60, 61, 80, 120, 1000)
 
 
 def shown(pivot: Pivot, width: int, **options) -> str:
-    out = Console(file=io.StringIO(), width=width, highlight=False, markup=False, **options)
-    show(out, pivot)
-    return out.file.getvalue()
+    stream = io.StringIO()
+    show(Console(file=stream, width=width, highlight=False, markup=False, **options), pivot)
+    return stream.getvalue()
 
 
 def wide(rows: int, columns: int, names: int) -> Pivot:
