@@ -55,6 +55,7 @@ SHAPES = (
     ("tiny", 3, 0, 64, 32),
     ("deeplab_resnet34", 3, BLOCKS, 65, 4),
     ("deeplab_resnet34", 3, 0, 65, 4),
+    ("mobilenet_v2", 3, BLOCKS, 65, 16),
     ("mobilenet_v2", 3, BLOCKS, 224, 4),
 )
 """Backbone, tasks, shared blocks, side, batch."""
