@@ -75,7 +75,7 @@ class Images:
     def save(self, chosen: str, saved: SavedImages) -> Path:
         """Write the images of a cell, atomically; the same images give the same bytes."""
         path = self.path(chosen, saved.key)
-        about = {"schema": SCHEMA, "cell": saved.key, "sha256": _checksum(saved.arrays), **saved.about}
+        about = {**saved.about, "schema": SCHEMA, "cell": saved.key, "sha256": _checksum(saved.arrays)}
         arrays = {name: np.ascontiguousarray(array) for name, array in sorted(saved.arrays.items())}
         write_atomically(path, save(arrays, {ABOUT: json.dumps(about, sort_keys=True, allow_nan=False)}))
         return path

@@ -7,6 +7,7 @@ from typing import Any
 
 from mtlbench.constants import NO_ATTACK
 from mtlbench.errors import DataError
+from mtlbench.report.panels.encode import LARGE
 from mtlbench.report.panels.labels import model_words, of_attacks
 from mtlbench.report.panels.panel import Column, Panel
 from mtlbench.report.panels.rounding import rounding_sentence
@@ -142,15 +143,15 @@ def _choice(abouts: Sequence[About]) -> str:
     if not abouts:
         return ""
     first = abouts[0]
-    counts = [f"{first['roles'].count(role)} {role}" for role in dict.fromkeys(first["roles"])]
-    number, over = len(first["names"]), sorted({about["over"] for about in abouts})
-    attacks = " or ".join(map(str, over))
+    roles = {"worst": "hurt most", "median": "in the middle", "best": "hurt least"}
+    counts = [f"{first['roles'].count(role)} {words}" for role, words in roles.items() if role in first["roles"]]
+    attacks = " or ".join(map(str, sorted({about["over"] for about in abouts})))
     return (
-        f"The images are chosen by a rule: of every attack and task the images are ranked by the relative rise of the "
-        f"task's loss, the ranks are averaged over tasks and over the {attacks} attacks that were run together, and "
-        f"of {first['n_images']} images the {number} shown are the {', '.join(counts)}. "
-        f"{_agreement(abouts)} Perturbations and errors are computed from the floats; photographs above 24 kB are "
-        f"coded with loss for display, which changes them more than an attack does. {rounding_sentence(abouts)}"
+        f"The images are chosen by a rule. Of every attack and task the images are ranked by the relative rise of the "
+        f"task's loss, and the ranks are averaged over the tasks and over the {attacks} attacks that were run "
+        f"together. Shown of {first['n_images']} images: {', '.join(counts)}. {_agreement(abouts)} "
+        f"{rounding_sentence(abouts)} Perturbations and errors are computed from the floats; a photograph of more "
+        f"than {LARGE // 1000} kB is coded with loss for display, which changes it more than the attack does."
     )
 
 

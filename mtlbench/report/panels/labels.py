@@ -12,8 +12,8 @@ PARTS = ("attack", "step", "norm", "options", "key")
 
 def model_words(identity: Identity) -> str:
     """Dataset, model, sharing, training and seed."""
-    words = [str(identity[name]) for name in ("dataset", "model", "sharing", "training")]
-    return ", ".join([*words, f"seed {identity['seed']}"])
+    words = [str(identity[name]) for name in ("dataset", "model", "sharing")]
+    return ", ".join([*words, f"training {identity['training']}", f"seed {identity['seed']}"])
 
 
 def of_attacks(identities: Mapping[str, Identity]) -> dict[str, str]:
