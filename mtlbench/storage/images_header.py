@@ -19,7 +19,7 @@ LENGTH = 8
 MAX_HEADER = 10_000_000
 REMEDY = "delete the file; the attack that saved it saves it again"
 NEEDED = ("cell", "clean", "names", "roles", "ranks", "over", "n_images", "tasks", "losses", "losses_rounded")
-TASK = {"name": str, "holds": str, "per_image": bool, "channels": int, "unit": str, "labels": list, "metrics": list}
+TASK = {"name": str, "holds": str, "per_image": bool, "channels": int, "unit": str, "labels": list}
 """What is known of a task, and its type."""
 
 

@@ -24,9 +24,7 @@ ABOUT: dict[str, Any] = {
 NASTY = 'a/../"<b>\u2028'
 
 
-TASKS = [
-    {"name": NASTY, "holds": "values", "per_image": False, "channels": 3, "unit": "", "labels": [], "metrics": []}
-]
+TASKS = [{"name": NASTY, "holds": "values", "per_image": False, "channels": 3, "unit": "", "labels": []}]
 
 
 def saved(key: str = "k") -> SavedImages:

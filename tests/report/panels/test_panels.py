@@ -23,14 +23,14 @@ IMAGES, HEIGHT, WIDTH, EPS = 3, 6, 8, 8 / 255
 
 
 def task(name: str, holds: str, channels: int, **more: Any) -> dict[str, Any]:
-    usual = {"per_image": False, "unit": "", "labels": [], "metrics": []}
+    usual = {"per_image": False, "unit": "", "labels": []}
     return {"name": name, "holds": holds, "channels": channels, **usual, **more}
 
 
 FIVE = [
     task("segmentation", "classes", 4, labels=["wall", NASTY, "door"]),
     task("normals", "directions", 3),
-    task("depth", "values", 1, metrics=["abs_err"]),
+    task("depth", "values", 1, unit="m"),
     task("defect", "classes", 3, per_image=True, labels=["good", NASTY]),
     task(f"tags {NASTY}", "attributes", 2, per_image=True),
 ]
@@ -206,7 +206,7 @@ def test_no_perturbation_is_grey(outputs: Outputs) -> None:
 
 
 def test_large_photographs_are_coded_with_loss_and_maps_are_not(outputs: Outputs) -> None:
-    write(outputs, {"a": 2.0}, [task("depth", "values", 1, metrics=["abs_err"])], size=(160, 160))
+    write(outputs, {"a": 2.0}, [task("depth", "values", 1, unit="m")], size=(160, 160))
     page = first(outputs, "a")
     clean = outputs.images.load("set", "clean").arrays
     (photo,) = page.pictures("clean image")
