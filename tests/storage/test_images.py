@@ -20,6 +20,7 @@ ABOUT: dict[str, Any] = {
     "tasks": [],
     "losses": [[1.0]],
     "losses_rounded": [[None]],
+    "losses_of_cell": [[1.0]],
 }
 NASTY = 'a/../"<b>\u2028'
 

@@ -175,6 +175,14 @@ def test_the_strongest_attack_stands_first(outputs: Outputs) -> None:
     assert [column.label for column in gallery(outputs, "weak", "strong").panels[0].columns] == ["strong", "weak"]
 
 
+def test_a_task_with_large_losses_does_not_decide_which_attack_is_strongest(outputs: Outputs) -> None:
+    write(outputs, {"loud": 2.0, "broad": 2.0})
+    for key, row in {"clean": [100, 1, 1, 1, 1], "loud": [150, 1, 1, 1, 1], "broad": [100, 3, 3, 3, 3]}.items():
+        about = {**outputs.images.about("set", key), "losses": [row] * IMAGES}
+        outputs.images.save("set", SavedImages(key, about, outputs.images.load("set", key).arrays))
+    assert [column.label for column in gallery(outputs, "loud", "broad").panels[0].columns] == ["broad", "loud"]
+
+
 def test_attacks_that_differ_in_steps_are_told_apart(outputs: Outputs) -> None:
     write(outputs, {"a": 2.0, "b": 3.0})
     found = panels(outputs, {"a": identity("dgba"), "b": identity("dgba", steps=7)})
