@@ -220,7 +220,8 @@ def test_large_photographs_are_coded_with_loss_and_maps_are_not(outputs: Outputs
     (photo,) = page.pictures("clean image")
     exact = np.round(clean["image"][0].transpose(1, 2, 0) * 255)
     assert np.abs(photo - exact).max() > 1
-    assert np.unique(page.pictures("depth: ground truth")[0].reshape(-1, 3), axis=0).shape[0] > 100
+    colours = np.unique(page.pictures("depth: ground truth")[0].reshape(-1, 3), axis=0)
+    assert 30 < len(colours) <= 64  # loss would invent thousands
 
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 5), (7, 2)])
