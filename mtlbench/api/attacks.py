@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Sequence
 from mtlbench.attacks.attack import Attack
 from mtlbench.attacks.ball import BALLS
 from mtlbench.attacks.objectives import DGBA, Objective, Power, SignSum, Single, Static, Total, WeightedTotal
-from mtlbench.attacks.steps import APGD, FGSM, MIM, PGD, SAGA, MIMLinear, Noise, Step
+from mtlbench.attacks.steps import APGD, FGSM, MIM, PGD, SAGA, MIMLinear, Noise, Square, Step
 from mtlbench.constants import GREY_LEVELS
 from mtlbench.errors import UsageError
 from mtlbench.identity import public_name
@@ -13,7 +13,7 @@ from mtlbench.options import is_number, one_of
 from mtlbench.tasks import EVERY_TASK, Task
 
 OBJECTIVES = {kind.name: kind for kind in (Single, Total, DGBA, SignSum, Static, Power, WeightedTotal)}
-STEPS = {kind.name: kind for kind in (FGSM, PGD, APGD, MIM, MIMLinear, SAGA)}
+STEPS = {kind.name: kind for kind in (FGSM, PGD, APGD, MIM, MIMLinear, SAGA, Square)}
 NOISE = "noise"
 FRACTION = 32.5 / GREY_LEVELS
 """Smaller radii, but 0, are taken for fractions of the range, as other libraries want them."""

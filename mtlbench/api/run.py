@@ -72,7 +72,7 @@ class Run:
         cells = []
         for plan in wanted:
             record = records[plan.key]
-            more = {"gradients_per_image": record.gradients_per_image}
+            more = record.cost_per_image
             cells.append(Cell({**common, **plan.identity}, {**about, **more}, names, record.arrays(), formulas))
         return Result(cells, replicates=self.replicates, seed=self.seed)
 

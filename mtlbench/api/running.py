@@ -70,9 +70,9 @@ def attack(
             normals, depth in metres).
         objective: what to climb, by name or as an object: one or more of dgba, total, single (each task alone),
             sign_sum, static, power, weighted_total and noise.
-        step: how to move, by name or as an object: apgd, pgd, fgsm, mim, mim_linear, saga.
+        step: how to move, by name or as an object: apgd, pgd, fgsm, mim, mim_linear, saga, square (no gradients).
         eps: radius or radii in grey levels of 255.
-        steps: gradient steps; None takes those of the step rule.
+        steps: gradient steps, or queries of square; None takes those of the step rule.
         norm: linf, or l2 (eps is then the root mean square change of a value).
         inputs: what the model wants to see: rgb01, imagenet, half, rgb255, bgr01, bgr255-mean or (mean, std). It is
             applied inside, so that eps keeps its unit.

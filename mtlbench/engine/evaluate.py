@@ -14,7 +14,7 @@ from mtlbench.attacks.objectives import Total
 from mtlbench.attacks.random import PerImage
 from mtlbench.constants import GREY_LEVELS
 from mtlbench.data.batch import Batch
-from mtlbench.engine.counting import Counted
+from mtlbench.engine.counting import FREE, Cost, Counted
 from mtlbench.engine.losses import TaskLosses
 from mtlbench.engine.plan import Plan
 from mtlbench.engine.record import Record
@@ -95,17 +95,17 @@ class Pass:
 
         return _in_halves(len(batch), statistics, Measured.join)
 
-    def attacked(self, batch: Batch, cell: Plan, alternatives: Sequence[Tensor]) -> tuple[Tensor, int]:
-        """Attack a batch: the attacked images, and the number of gradients evaluated for them, over all images.
+    def attacked(self, batch: Batch, cell: Plan, alternatives: Sequence[Tensor]) -> tuple[Tensor, Cost]:
+        """Attack a batch: the attacked images, and what they cost.
 
         Where the cell has alternatives, the images are chosen from `alternatives`, the attacked images of each.
         """
         assert cell.attack is not None
         losses = Counted(self._losses(batch, cell.attack))
         if alternatives:
-            return cell.attack.select(alternatives, losses, batch.image), losses.gradients
+            return cell.attack.select(alternatives, losses, batch.image), losses.cost
         eps = batch.image.new_full((len(batch),), cell.eps / GREY_LEVELS)
-        return cell.attack(losses, batch.image, eps, PerImage(self.seed, batch.names)), losses.gradients
+        return cell.attack(losses, batch.image, eps, PerImage(self.seed, batch.names)), losses.cost
 
     def _losses(self, batch: Batch, attack: Attack) -> TaskLosses:
         """The losses that an attack sees."""
@@ -161,13 +161,13 @@ class Share:
 
     Attributes:
         clean: the statistics of the clean images.
-        gradients: cell -> gradients evaluated for it, over all images.
+        cost: cell -> what it cost, its alternatives included.
     """
 
     def __init__(self, work: Pass, batch: Batch, wanted: Collection[str]) -> None:
         self.work, self.batch, self.wanted = work, batch, wanted
         self.clean = _in_halves(len(batch), lambda part: work.measured(batch[part], batch.image[part]), Measured.join)
-        self.gradients: dict[str, int] = {}
+        self.cost: dict[str, Cost] = {}
         self._kept: dict[str, Tensor] = {}
 
     def attacked(self, cell: Plan) -> Tensor:
@@ -180,11 +180,11 @@ class Share:
     def _search(self, cell: Plan) -> Tensor:
         batch, kept = self.batch, self._kept
         found = [kept.pop(one.key) if one.key in kept else self._search(one) for one in cell.alternatives]
-        self.gradients[cell.key] = sum(self.gradients[one.key] for one in cell.alternatives)
+        self.cost[cell.key] = sum((self.cost[one.key] for one in cell.alternatives), FREE)
 
         def some(rows: slice) -> Tensor:
-            images, gradients = self.work.attacked(batch[rows], cell, [images[rows] for images in found])
-            self.gradients[cell.key] += gradients
+            images, cost = self.work.attacked(batch[rows], cell, [images[rows] for images in found])
+            self.cost[cell.key] += cost
             return images
 
         return _in_halves(len(batch), some, torch.cat)
@@ -274,7 +274,7 @@ def _next(
         share = shares[have]
         on_cell(cell.key)
         try:
-            record.add(work.batch(share, cell), len(share.batch), share.gradients.get(cell.key, 0))
+            record.add(work.batch(share, cell), len(share.batch), share.cost.get(cell.key, FREE))
         except (Exception, SystemExit) as error:
             if on_failure is None or signals.received:
                 raise

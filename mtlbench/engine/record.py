@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from mtlbench.engine.counting import FREE, Cost
 from mtlbench.metrics.measure import Measured
 from mtlbench.metrics.statistics import STATISTICS
 
@@ -17,7 +18,7 @@ class Record:
         per_image: name -> [n, k] of the images done so far.
         pooled: name -> [k], summed over them.
         done: number of these images.
-        gradients: gradients evaluated for them.
+        cost: of the attack on them.
     """
 
     def __init__(
@@ -25,9 +26,9 @@ class Record:
         per_image: dict[str, Tensor] | None = None,
         pooled: dict[str, Tensor] | None = None,
         done: int = 0,
-        gradients: float = 0,
+        cost: Cost = FREE,
     ) -> None:
-        self._state = ([per_image] if per_image else []), pooled or {}, done, gradients
+        self._state = ([per_image] if per_image else []), pooled or {}, done, cost
 
     @property
     def done(self) -> int:
@@ -35,18 +36,17 @@ class Record:
         return self._state[2]
 
     @property
-    def gradients_per_image(self) -> float:
-        """Mean number of gradients evaluated per image; an int if it is whole."""
-        _, _, done, gradients = self._state
-        mean = gradients / max(done, 1)
-        return int(mean) if mean == int(mean) else mean
+    def cost_per_image(self) -> dict[str, float]:
+        """``gradients_per_image`` and ``forwards_per_image``, means; ints if they are whole."""
+        _, _, done, cost = self._state
+        return cost.per_image(max(done, 1))
 
-    def add(self, measured: Measured, images: int, gradients: int = 0) -> None:
-        """Append the statistics of the next `images` images and the number of gradients evaluated for them."""
+    def add(self, measured: Measured, images: int, cost: Cost = FREE) -> None:
+        """Append the statistics of the next `images` images and the cost of the attack on them."""
         batches, pooled, done, earlier = self._state
         pooled = {name: pooled[name] + value if name in pooled else value for name, value in measured.pooled.items()}
         # A single assignment: a signal may interrupt the pass at any moment, and the state must stay consistent.
-        self._state = [*batches, measured.per_image], pooled, done + images, earlier + gradients
+        self._state = [*batches, measured.per_image], pooled, done + images, earlier + cost
 
     def arrays(self) -> dict[str, np.ndarray]:
         """Per-image statistics [N, k] in the loader's order and pooled ones [k], on the host."""
@@ -55,12 +55,12 @@ class Record:
         return {name: value.cpu().numpy() for name, value in (joined | pooled).items()}
 
     @staticmethod
-    def of(arrays: Mapping[str, np.ndarray], done: int, device: torch.device, gradients: float = 0) -> "Record":
+    def of(arrays: Mapping[str, np.ndarray], done: int, device: torch.device, cost: Cost = FREE) -> "Record":
         """A record that continues after its first `done` images, from the result of `arrays`."""
         tensors = {name: torch.from_numpy(array).to(device) for name, array in arrays.items()}
         pooled = {name: tensor for name, tensor in tensors.items() if is_pooled(name)}
         per_image = {name: tensor for name, tensor in tensors.items() if name not in pooled}
-        return Record(per_image, pooled, done, gradients)
+        return Record(per_image, pooled, done, cost)
 
 
 def is_pooled(name: str) -> bool:

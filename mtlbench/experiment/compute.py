@@ -13,6 +13,7 @@ from torch import Tensor
 
 from mtlbench.data.base import ImageDataset
 from mtlbench.data.batch import Batch
+from mtlbench.engine.counting import Cost
 from mtlbench.engine.evaluate import Pass, evaluate
 from mtlbench.engine.plan import Plan
 from mtlbench.engine.record import Record
@@ -136,7 +137,7 @@ class _Run:
         kept = {} if self.session.force else {key: job.store.kept(key) for key in self.plans}
         found = {key: part for key, part in kept.items() if part is not None}
         self.records = {
-            key: Record.of(cell.arrays, done, job.device, cell.provenance.get("gradients_per_image", 0) * done)
+            key: Record.of(cell.arrays, done, job.device, Cost.of(cell.provenance, done))
             for key, (cell, done) in found.items()
         }
         self.earlier = {key: float(cell.provenance["pass_seconds"]) for key, (cell, _) in found.items()}
@@ -221,7 +222,7 @@ class _Run:
         about = {
             "pass_seconds": round(seconds, 3),
             "cells_in_pass": len(self.plans),
-            "gradients_per_image": self.records[key].gradients_per_image,
+            **self.records[key].cost_per_image,
         }
         tasks = {task.name: list(task.metric_names) for task in job.dataset.tasks}
         formulas = formulas_of(job.dataset.tasks)

@@ -50,7 +50,7 @@ def numbers_of(cell: Cell) -> dict[str, object]:
     ``nonfinite_gradient`` of the clean images, of the worst task; ``saturated`` share of their pixels whose logits
     leave cross-entropy no gradient, of the worst task, and ``saturated_tasks`` those above the limit (older cells have
     neither); ``l2`` (grey levels), ``psnr`` (dB) and ``ssim`` of the perturbation, means over the images;
-    ``gradients_per_image`` is the attack's cost.
+    ``gradients_per_image`` and ``forwards_per_image`` (older cells lack it) are the attack's cost.
     """
     arrays = cell.arrays
     losses = arrays["losses"]
@@ -59,6 +59,7 @@ def numbers_of(cell: Cell) -> dict[str, object]:
     row: dict[str, object] = {name: identity.get(name) for name in (*SAME_ATTACK, "norm", "eps", "options")}
     row |= {"cell": cell.key, "nonfinite": float((~np.isfinite(losses)).any(1).mean())}
     row["gradients_per_image"] = cell.provenance.get("gradients_per_image", 0)
+    row["forwards_per_image"] = cell.provenance.get("forwards_per_image")
     # A loss of exactly 0 means that an image has no valid pixel (see `losses`), so the attack has nothing to increase.
     empty = losses == 0
     row["no_valid_pixel"] = float(empty.any(1).mean())

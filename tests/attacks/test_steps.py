@@ -12,7 +12,7 @@ from mtlbench.attacks.attack import Attack
 from mtlbench.attacks.ball import BALLS, Ball
 from mtlbench.attacks.objectives import DGBA, Power, SignSum, Static, Total
 from mtlbench.attacks.random import PerImage
-from mtlbench.attacks.steps import APGD, FGSM, MIM, PGD, SAGA, MIMLinear, Noise
+from mtlbench.attacks.steps import APGD, FGSM, MIM, PGD, SAGA, MIMLinear, Noise, Square
 from mtlbench.attacks.steps.apgd import checkpoints
 from mtlbench.errors import UsageError
 from mtlbench.reference import ReferenceAPGD, ReferenceSAGA
@@ -150,8 +150,13 @@ def test_checkpoints_of_apgd(steps):
 
 @pytest.mark.parametrize(
     ("step", "options"),
-    [(Noise(), {}), (PGD(2), {"random_start": True}), (FGSM(), {"random_start": True, "restarts": 3})],
-    ids=["noise", "random start", "restarts"],
+    [
+        (Noise(), {}),
+        (Square(3), {}),
+        (PGD(2), {"random_start": True}),
+        (FGSM(), {"random_start": True, "restarts": 3}),
+    ],
+    ids=["noise", "square", "random start", "restarts"],
 )
 def test_random_draws_depend_on_seed_and_name_only(step, options):
     batch = first_batch()

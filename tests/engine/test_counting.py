@@ -9,12 +9,12 @@ from mtlbench.attacks.ball import Ball
 from mtlbench.attacks.objectives import Losses, Objective, Static, Total
 from mtlbench.attacks.random import PerImage
 from mtlbench.attacks.steps import PGD, Step
-from mtlbench.engine.counting import Counted
+from mtlbench.engine.counting import Cost, Counted
 from tests.grid import EPS, PAIRS, attack_of, first_batch, golden
 
 pytestmark = [pytest.mark.engine, pytest.mark.usefixtures("one_thread")]
 
-RULES = ("apgd", "apgd_reference", "fgsm", "mim", "mim_linear", "pgd", "saga", "saga_reference")
+RULES = ("apgd", "apgd_reference", "fgsm", "mim", "mim_linear", "pgd", "saga", "saga_reference", "square")
 
 
 def by_rule(*numbers: int) -> dict[str, int]:
@@ -22,15 +22,15 @@ def by_rule(*numbers: int) -> dict[str, int]:
 
 
 PER_IMAGE = {
-    "dgba": by_rule(4, 5, 1, 4, 4, 4, 16, 24),
+    "dgba": by_rule(4, 5, 1, 4, 4, 4, 16, 24, 0),
     "noise": {"fixed": 0},
-    "power": by_rule(4, 5, 1, 4, 4, 4, 16, 24),
+    "power": by_rule(4, 5, 1, 4, 4, 4, 16, 24, 0),
     "saga": {"fixed": 40},
-    "sign_sum": by_rule(12, 15, 3, 12, 12, 12, 24, 24),
-    "single": by_rule(4, 5, 1, 4, 4, 4, 8, 8),
-    "static": by_rule(4, 5, 1, 4, 4, 4, 16, 24),
-    "total": by_rule(4, 5, 1, 4, 4, 4, 16, 24),
-    "weighted_total": by_rule(12, 15, 3, 12, 12, 12, 48, 72),
+    "sign_sum": by_rule(12, 15, 3, 12, 12, 12, 24, 24, 0),
+    "single": by_rule(4, 5, 1, 4, 4, 4, 8, 8, 0),
+    "static": by_rule(4, 5, 1, 4, 4, 4, 16, 24, 0),
+    "total": by_rule(4, 5, 1, 4, 4, 4, 16, 24, 0),
+    "weighted_total": by_rule(12, 15, 3, 12, 12, 12, 48, 72, 0),
 }
 """Of three tasks, four steps and a grid of 1 where there are such options; `single` has one task."""
 
@@ -39,7 +39,7 @@ def counted(attack: Attack) -> float:
     batch = first_batch()
     losses = Counted(golden("nyuv2").losses(batch, attack.tasks))
     attack(losses, batch.image, batch.image.new_full((len(batch),), EPS), PerImage(0, batch.names))
-    return losses.gradients / len(batch)
+    return losses.cost.gradients / len(batch)
 
 
 @pytest.mark.parametrize(("attack", "step"), PAIRS)
@@ -72,14 +72,14 @@ def test_what_a_plugin_does_by_itself_counts() -> None:
     seen = Counted(losses)
     x = torch.full((2, 3, 4, 4), 0.5)
     Attack(Total(), Secretive(), ())(seen, x, torch.full((2,), EPS), PerImage(0, "ab"))
-    assert seen.gradients == 3 * 2
+    assert seen.cost == Cost(gradients=3 * 2, forwards=3 * 2)
 
 
 def test_losses_without_a_gradient_are_free() -> None:
     batch = first_batch()
     losses = Counted(golden("nyuv2").losses(batch))
     Static().bind(losses, batch.image)
-    assert losses.gradients == 0
+    assert losses.cost == Cost(forwards=len(batch))
     assert torch.equal(losses(batch.image), golden("nyuv2").losses(batch)(batch.image))
 
 

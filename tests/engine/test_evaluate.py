@@ -155,8 +155,8 @@ def test_a_cell_chooses_from_its_alternatives(model, whole, monkeypatch, in_pass
     cells = [*(ALTERNATIVES[i] for i in in_pass), SEARCH]
     found = evaluate(Pass(model, TASKS, cells, 0), in_order(FakeDataset(IMAGES, empty=[4]), 4), DEVICE, IMAGES)
     assert sorted(attacked) == sorted(2 * [part.key for part in ALTERNATIVES])
-    assert found["search"].gradients_per_image == 6
-    assert [found[ALTERNATIVES[i].key].gradients_per_image for i in in_pass] == [2] * len(in_pass)
+    assert found["search"].cost_per_image["gradients_per_image"] == 6
+    assert [found[ALTERNATIVES[i].key].cost_per_image["gradients_per_image"] for i in in_pass] == [2] * len(in_pass)
     np.testing.assert_allclose(found["search"].arrays()["losses"], whole["weighted"]["losses"], rtol=1e-3, atol=1e-5)
 
 

@@ -7,5 +7,6 @@ from mtlbench.attacks.steps.mim import MIM, MIMLinear
 from mtlbench.attacks.steps.noise import Noise
 from mtlbench.attacks.steps.pgd import PGD
 from mtlbench.attacks.steps.saga import SAGA
+from mtlbench.attacks.steps.square import Square
 
-__all__ = ["APGD", "FGSM", "MIM", "PGD", "SAGA", "MIMLinear", "Noise", "Step"]
+__all__ = ["APGD", "FGSM", "MIM", "PGD", "SAGA", "MIMLinear", "Noise", "Square", "Step"]
