@@ -21,8 +21,9 @@ Your model, your loader, your tasks:
 
 `attack` gives a `Result` with tables of metrics, damage, ARP (average relative performance drop) and transferability;
 `probe` asks a model what would make them wrong; `perturb` gives attacked images; `sharing` measures how much the tasks
-share; `load` reads what the commands computed. To see how it works read `engine/evaluate.py`, one pass over images,
-then `experiment/run.py`, which is what `mtlbench attack` does.
+share; `straight_through` lets gradients pass a part without any; `load` reads what the commands computed. To see how
+it works read `engine/evaluate.py`, one pass over images, then `experiment/run.py`, which is what `mtlbench attack`
+does.
 """
 
 import importlib
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from mtlbench.api.sharing import sharing
     from mtlbench.errors import MtlbenchError
     from mtlbench.models.measured import Sharing
+    from mtlbench.models.straight_through import straight_through
     from mtlbench.probing.finding import Probe
     from mtlbench.tasks import Task, classification, depth, multilabel, normals, regression, segmentation
 
@@ -56,11 +58,13 @@ __all__ = [
     "regression",
     "segmentation",
     "sharing",
+    "straight_through",
 ]
 
 _HOME = {"attack": "api.running", "perturb": "api.running", "Result": "api.result", "load": "api.result"}
 _HOME |= {"MtlbenchError": "errors", "probe": "api.probe", "Probe": "probing.finding"}
 _HOME |= {"sharing": "api.sharing", "Sharing": "models.measured"}
+_HOME |= {"straight_through": "models.straight_through"}
 
 
 def __getattr__(name: str) -> object:

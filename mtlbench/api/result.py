@@ -18,6 +18,7 @@ from mtlbench.report.pivots import pivots, printed
 from mtlbench.scores import arp, damage, holm, paired_difference, relative_drops, tables
 from mtlbench.scores.alarms import alarms, arp_of_cells, checks_frame, numbers_of
 from mtlbench.scores.frame import REPLICATES, details, metrics_frame, shared_path
+from mtlbench.scores.gradient_free import with_gradient_free
 from mtlbench.scores.transferability import INDEPENDENT, NO_INDEPENDENT
 from mtlbench.scores.wide import block, levels
 from mtlbench.storage.outputs import Outputs
@@ -113,7 +114,7 @@ class Result:
     @cached_property
     def checks(self) -> pd.DataFrame:
         """The numbers that alarms are made of, a row for each cell."""
-        return checks_frame([numbers_of(cell) for cell in self.cells])
+        return with_gradient_free(checks_frame([numbers_of(cell) for cell in self.cells]), self._metrics)
 
     @property
     def probe(self) -> Probe | None:

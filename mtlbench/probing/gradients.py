@@ -33,7 +33,7 @@ NO_GRADIENT = (
 )
 ROUNDED = (
     "something rounds: uint8, round() or a comparison; take it out, or let gradients pass: "
-    "x + (x.round() - x).detach()"
+    "front_end = mtlbench.straight_through(front_end)"
 )
 
 

@@ -19,6 +19,7 @@ from mtlbench.report.text import show
 from mtlbench.scores import accuracy_lost, tables
 from mtlbench.scores.alarms import alarms, arp_of_cells, checks_frame, numbers_of
 from mtlbench.scores.frame import details, metrics_frame, shared_path
+from mtlbench.scores.gradient_free import with_gradient_free
 from mtlbench.scores.wide import OK
 from mtlbench.storage.outputs import Outputs
 from mtlbench.storage.store import Cell, Store
@@ -167,7 +168,7 @@ def collect(outputs: Outputs, paper_batch: int, keys: Collection[str] | None = N
             cells.append(cell.light())
 
     metrics = metrics_frame(passing(), paper_batch=paper_batch)
-    numbers = checks_frame(rows)
+    numbers = with_gradient_free(checks_frame(rows), metrics)
     raised = alarms(numbers, arp_of_cells(metrics))
     return Report(outputs, cells, metrics, numbers, raised, refused, store.failures())
 

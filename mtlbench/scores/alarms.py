@@ -13,6 +13,7 @@ import pandas as pd
 from mtlbench.constants import NO_ATTACK, SMALLEST_LOSS
 from mtlbench.scores.damage import arp, damage, relative_drops
 from mtlbench.scores.frame import names
+from mtlbench.scores.gradient_free import GAIN, GAIN_LOW
 from mtlbench.scores.wide import IDENTITY, SAME_MODEL, levels
 from mtlbench.storage.store import Cell
 
@@ -97,7 +98,7 @@ def alarms(numbers: pd.DataFrame, arp: pd.DataFrame) -> dict[str, str]:
     """Cell -> text of its alarms; cells without an alarm are left out.
 
     Args:
-        numbers: from `checks_frame`.
+        numbers: from `checks_frame`, with the columns of `gradient_free.with_gradient_free` if there are any.
         arp: columns ``cell`` and ``arp_percent``, one row per attacked cell.
     """
     if numbers.empty:
@@ -147,6 +148,11 @@ def _own(row: Mapping[Hashable, object]) -> list[str]:
         texts.append(
             f"cross-entropy has no gradient on {share('saturated', 0):.0%} of {' and '.join(tasks)}, where logits are "
             "more than 17 apart: use attack.logits=normalised, or a task's attack_loss class_margin or label_margin"
+        )
+    if value := share(GAIN_LOW, 0):
+        texts.append(
+            f"an attack without gradients does {share(GAIN, 0):.1f} points more (at least {value:.1f}): are gradients "
+            "hidden? See straight_through"
         )
     if row.get("training_mode") is True:
         texts.append("the model was not in evaluation mode")

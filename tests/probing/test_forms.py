@@ -205,7 +205,7 @@ REFUSED: dict[str, tuple[Callable[[nn.Module], Callable[..., Any]], dict[str, An
     "quantisation": (
         lambda net: Before(net, lambda x: (x * 255).round() / 255),
         {"inputs": "rgb01"},
-        ("gradient of segmentation", "100 % of its gradient is 0", "x + (x.round() - x).detach()"),
+        ("gradient of segmentation", "100 % of its gradient is 0", "front_end = mtlbench.straight_through(front_end)"),
     ),
     "untrained": (
         lambda net: FAMILIES["residual"].build(TASKS, SIZE),

@@ -1,0 +1,51 @@
+"""Is an attack that sees no gradient stronger than one that does? Then gradients are hidden, or the latter is weak."""
+
+import pandas as pd
+
+from mtlbench.constants import NO_ATTACK
+from mtlbench.scores.bootstrap import paired_difference
+from mtlbench.scores.damage import arp, damage, relative_drops
+from mtlbench.scores.wide import SAME_MODEL
+
+GAIN = "gradient_free_gain"
+GAIN_LOW = "gradient_free_gain_low"
+
+
+def with_gradient_free(numbers: pd.DataFrame, metrics: pd.DataFrame) -> pd.DataFrame:
+    """`numbers` with two columns more, if a gradient-free attack can be compared with another one.
+
+    ``gradient_free_gain`` is how much higher the ARP of the gradient-free attack of the same model, images, eps, norm
+    and attacked tasks is, in points, and ``gradient_free_gain_low`` the lower end of its 95 % interval; of several
+    attacks the one whose lower end is highest. NaN where there is none.
+
+    Args:
+        numbers: from `alarms.checks_frame`.
+        metrics: wide frame.
+    """
+    pairs = _pairs(numbers)
+    if pairs.empty:
+        return numbers
+    keys = metrics.index
+    wanted = keys.get_level_values("cell").isin([*pairs["cell"], *pairs["free"]])
+    wanted |= keys.get_level_values("attack") == NO_ATTACK
+    part = metrics[wanted & (keys.get_level_values("scores") == "standard")]
+    arps = arp(damage(relative_drops(part)))
+    row = {cell: at for at, cell in enumerate(arps.index.get_level_values("cell"))}
+    both = pairs[pairs["cell"].isin(row) & pairs["free"].isin(row)]
+    mine, others = (arps.iloc[[row[cell] for cell in both[name]]] for name in ("free", "cell"))
+    found = paired_difference(mine, others)
+    both = both.assign(**{GAIN: found["diff"].to_numpy(), GAIN_LOW: found["ci_low"].to_numpy()})
+    best = both.sort_values(GAIN_LOW, na_position="first").drop_duplicates("cell", keep="last")
+    return numbers.merge(best[["cell", GAIN, GAIN_LOW]], on="cell", how="left")
+
+
+def _pairs(numbers: pd.DataFrame) -> pd.DataFrame:
+    """The cells of attacks with gradients, and ``free``, those without that they are to be compared with."""
+    if numbers.empty:
+        return pd.DataFrame({"cell": [], "free": []})
+    counted = numbers["forwards_per_image"].astype(float) > 0  # older cells tell nothing, noise asks nothing
+    attacked = counted & (numbers["attack"] != NO_ATTACK) & (numbers["eps"] > 0)
+    free = numbers["gradients_per_image"] == 0
+    on = [name for name in (*SAME_MODEL, "eps", "norm", "target") if name in numbers and name != "scores"]
+    others = numbers[attacked & free][[*on, "cell"]].rename(columns={"cell": "free"})
+    return numbers[attacked & ~free][[*on, "cell"]].merge(others, on=on)[["cell", "free"]]
