@@ -1,0 +1,43 @@
+"""Capped damage and ARP: no metric counts for more than all of its clean value, so that crushing one task wins little.
+
+A metric that is better when higher has lost all of it at 0, so its relative drop stays below 100 % anyway. An error
+has no upper limit, and a clean cross-entropy of .3 that becomes 3 is a drop of 900 %: one task then outweighs all
+others. In the capped scores the drop of each metric counts for at most 100 %: an error up to twice its clean value.
+
+The limit needs nothing but the stored statistics. A limit at what a constant prediction scores would need the targets
+of the training images, which old results lack, and lies above 100 % for most errors: a capped ARP could exceed 100, or
+would have to be divided by the limit and then differ from ARP even where nothing is capped. A geometric mean over the
+tasks is not defined for tasks that an attack improves.
+"""
+
+import numpy as np
+import pandas as pd
+
+from mtlbench.scores.damage import arp, damage
+from mtlbench.scores.wide import block, levels
+
+LIMIT = 1.0
+"""Largest relative drop of a metric that counts."""
+
+
+def capped(drops: pd.DataFrame) -> pd.DataFrame:
+    """Relative drops, each at most `LIMIT`, in every replicate; undefined ones stay so."""
+    return drops.clip(upper=LIMIT)
+
+
+def capped_damage(drops: pd.DataFrame) -> pd.DataFrame:
+    """`damage` of capped drops: at most 100 %."""
+    return damage(capped(drops))
+
+
+def capped_arp(drops: pd.DataFrame) -> pd.DataFrame:
+    """`arp` of capped drops: at most 100 %, and equal to ARP where no drop is above 100 %."""
+    return arp(capped_damage(drops))
+
+
+def capped_metrics(drops: pd.DataFrame) -> pd.DataFrame:
+    """Columns cell, scores, task, and ``capped_metrics``: the names of capped metrics, joined by ``+``."""
+    keys = levels(drops)[["cell", "scores", "task", "metric"]]
+    keys["capped_metrics"] = np.where(block(drops)[:, 0] > LIMIT, keys.pop("metric"), "")
+    groups = keys.groupby(["cell", "scores", "task"], sort=False, as_index=False)
+    return groups.agg({"capped_metrics": lambda names: "+".join(filter(None, names))})
