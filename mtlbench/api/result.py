@@ -10,12 +10,14 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
+from mtlbench.constants import SAMPLE_OF
 from mtlbench.errors import DataError, UsageError
 from mtlbench.options import one_of
 from mtlbench.probing.finding import Probe
 from mtlbench.report.plots import draw
 from mtlbench.scores import arp, damage, holm, paired_difference, relative_drops, tables
 from mtlbench.scores.alarms import alarms, arp_of_cells, checks_frame, numbers_of
+from mtlbench.scores.converged import of_all_images, with_gains
 from mtlbench.scores.frame import REPLICATES, details, metrics_frame
 from mtlbench.scores.transferability import INDEPENDENT, NO_INDEPENDENT
 from mtlbench.scores.wide import block, levels
@@ -110,7 +112,7 @@ class Result:
     @cached_property
     def checks(self) -> pd.DataFrame:
         """The numbers that alarms are made of, a row for each cell."""
-        return checks_frame([numbers_of(cell) for cell in self.cells])
+        return with_gains(checks_frame([numbers_of(cell) for cell in self.cells]), self._every)
 
     @property
     def probe(self) -> Probe | None:
@@ -196,7 +198,8 @@ class Result:
         return self._grid().to_html(border=0) + "".join(f"<p>{text}</p>" for text in raised)
 
     def _same_images(self, other: "Result", where: str) -> None:
-        if len({cell.identity["fingerprint"] for cell in (*self.cells, *other.cells)}) > 1:
+        cells = [cell for cell in (*self.cells, *other.cells) if SAMPLE_OF not in cell.identity]
+        if len({cell.identity["fingerprint"] for cell in cells}) > 1:
             raise UsageError(
                 f"{where}: the results are not of the same images in the same order (or their tasks differ); "
                 "does the loader shuffle, or can it be read only once?"
@@ -204,6 +207,11 @@ class Result:
 
     @cached_property
     def _metrics(self) -> pd.DataFrame:
+        return of_all_images(self._every)
+
+    @cached_property
+    def _every(self) -> pd.DataFrame:
+        """Wide, the cells of convergence checks included."""
         return metrics_frame(self.cells, replicates=self.replicates, seed=self.seed)
 
     @cached_property

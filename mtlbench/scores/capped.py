@@ -40,4 +40,8 @@ def capped_metrics(drops: pd.DataFrame) -> pd.DataFrame:
     keys = levels(drops)[["cell", "scores", "task", "metric"]]
     keys["capped_metrics"] = np.where(block(drops)[:, 0] > LIMIT, keys.pop("metric"), "")
     groups = keys.groupby(["cell", "scores", "task"], sort=False, as_index=False)
-    return groups.agg({"capped_metrics": lambda names: "+".join(filter(None, names))})
+    return groups.agg({"capped_metrics": _joined})
+
+
+def _joined(names: pd.Series) -> str:
+    return "+".join(name for name in names if name)
