@@ -151,7 +151,7 @@ def _own(row: Mapping[Hashable, object]) -> list[str]:
             "more than 17 apart: use attack.logits=normalised, or a task's attack_loss class_margin or label_margin"
         )
     if value := share("converged_gain", MAX_GAIN):
-        texts.append(f"not converged: twice the steps do {value:.0f}% more damage to what it attacks")
+        texts.append(f"not converged: twice the steps do {value:.2g}% more damage to what it attacks")
     if row.get("training_mode") is True:
         texts.append("the model was not in evaluation mode")
     return texts
