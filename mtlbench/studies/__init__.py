@@ -10,6 +10,7 @@ from mtlbench.studies.clean_models import clean_models
 from mtlbench.studies.cost import cost
 from mtlbench.studies.dominance import dominance
 from mtlbench.studies.robust_models import robust_models
+from mtlbench.studies.steps import steps
 from mtlbench.studies.tradeoff import tradeoff
 from mtlbench.studies.transfer import transfer
 
@@ -21,6 +22,7 @@ STUDIES: dict[str, Analysis] = {
     "cost": cost,
     "dominance": dominance,
     "robust_models": robust_models,
+    "steps": steps,
     "tradeoff": tradeoff,
     "transfer": transfer,
 }
