@@ -4,9 +4,9 @@ A metric that is better when higher has lost all of it at 0, so its relative dro
 has no upper limit, and a clean cross-entropy of .3 that becomes 3 is a drop of 900 %: one task then outweighs all
 others. In the capped scores the drop of each metric counts for at most 100 %: an error up to twice its clean value.
 
-The limit needs nothing but the stored statistics. What a constant prediction scores would be another one, but it depends
-on the targets, which results do not hold, and lies anywhere: as a limit it would let a capped ARP exceed 100, and divided
-by it ARP would change even where nothing is capped. docs/scores.md compares them.
+The limit needs nothing but the stored statistics. What a constant prediction scores would be another one, but it
+depends on the targets, which results do not hold, and lies anywhere: as a limit it would let a capped ARP exceed 100,
+and divided by it ARP would change even where nothing is capped. docs/scores.md compares them.
 """
 
 import numpy as np

@@ -1,18 +1,19 @@
-"""How much damage does a gradient do? ARP over the number of steps, for every step rule."""
+"""How much damage does a gradient do, and when is an attack done? ARP over the number of steps, for every step rule."""
 
 import pandas as pd
 
 from mtlbench.scores.wide import block, levels
-from mtlbench.studies.base import Evidence, Plot, Study, Table, arranged, labels, tidy
+from mtlbench.studies.base import MODEL, Evidence, Plot, Study, Table, arranged, labels, tidy
 
-SAME = ("dataset", "fingerprint", "model", "training", "sharing", "tree", "seeds", "scores", "method", "eps")
+SAME = (*MODEL, "method", "eps")
 
 
 def steps(evidence: Evidence) -> Study:
-    """ARP of each step rule and number of steps, and what is missing to the strongest of the same attack.
+    """ARP of each step rule and number of steps.
 
     ``short_percent`` is how much less ARP it has than the strongest rule and number of steps on the same model, images
-    and eps, in percent of that.
+    and eps, in percent of that; ``twice_gains_percent`` how much more the same rule has with twice the steps, in percent
+    of its own ARP, NaN where nobody tried.
     """
     arps = evidence.arps
     keys = levels(arps).assign(arp_percent=block(arps)[:, 0])
@@ -20,18 +21,38 @@ def steps(evidence: Evidence) -> Study:
     same = [name for name in SAME if name in keys]
     best = keys.groupby(same, dropna=False)["arp_percent"].transform("max")
     table = tidy(arps, "arp_percent", method=keys["method"], short_percent=100 * (1 - keys["arp_percent"] / best))
+    table["twice_gains_percent"] = _gain_of_twice(keys, [*same, "step"])
     columns = [
-        *("dataset", "model", "training", "sharing", "method", "eps", "step", "steps", "seeds", "n_images", "scores")
+        "dataset",
+        "model",
+        "training",
+        "sharing",
+        "method",
+        "eps",
+        "step",
+        "steps",
+        "seeds",
+        "n_images",
+        "scores",
     ]
-    table = arranged(table, columns, ["arp_percent", "ci_low", "ci_high", "short_percent"])
+    values = ["arp_percent", "ci_low", "ci_high", "short_percent", "twice_gains_percent"]
+    table = arranged(table, columns, values)
     plot = Plot(
-        "steps", table.assign(panel=_panel(table)), "line", "steps", "arp_percent", "step", ("panel", "eps"),
+        "steps", table.assign(of=_of(table)), "line", "steps", "arp_percent", "step", ("of", "eps"),
         "ARP over the number of gradient steps", ("steps", "ARP, %"), log=True,
     )  # fmt: skip
     return Study((Table("steps", "ARP over steps, for every step rule", table),), (plot,))
 
 
-def _panel(table: pd.DataFrame) -> pd.Series:
+def _gain_of_twice(keys: pd.DataFrame, same: list[str]) -> pd.Series:
+    twice = keys.assign(steps=keys["steps"] / 2).drop_duplicates([*same, "steps"])
+    found = (
+        keys[[*same, "steps"]].astype({"steps": float}).merge(twice, how="left", on=[*same, "steps"])["arp_percent"]
+    )
+    return 100 * (found / keys["arp_percent"] - 1)
+
+
+def _of(table: pd.DataFrame) -> pd.Series:
     """Model and attack, as far as they differ."""
     names = [name for name in ("dataset", "training", "sharing", "method") if table[name].nunique() > 1]
     return table[names or ["method"]].agg(", ".join, axis=1)
