@@ -1,4 +1,4 @@
-"""How much damage does a gradient do, and when is an attack done? ARP over the number of steps, for every step rule."""
+"""How much damage does a gradient do, and when is an attack done? ARP over steps, for every step rule."""
 
 import pandas as pd
 
@@ -12,8 +12,8 @@ def steps(evidence: Evidence) -> Study:
     """ARP of each step rule and number of steps.
 
     ``short_percent`` is how much less ARP it has than the strongest rule and number of steps on the same model, images
-    and eps, in percent of that; ``twice_gains_percent`` how much more the same rule has with twice the steps, in percent
-    of its own ARP, NaN where nobody tried.
+    and eps, in percent of that; ``twice_gains_percent`` how much more the same rule has with twice the steps, in
+    percent of its own ARP, NaN where nobody tried.
     """
     arps = evidence.arps
     keys = levels(arps).assign(arp_percent=block(arps)[:, 0])
@@ -45,6 +45,7 @@ def steps(evidence: Evidence) -> Study:
 
 
 def _gain_of_twice(keys: pd.DataFrame, same: list[str]) -> pd.Series:
+    """Percent of each row's ARP that the row with twice its steps, and all else equal, has more."""
     twice = keys.assign(steps=keys["steps"] / 2).drop_duplicates([*same, "steps"])
     found = (
         keys[[*same, "steps"]].astype({"steps": float}).merge(twice, how="left", on=[*same, "steps"])["arp_percent"]
