@@ -23,17 +23,7 @@ def steps(evidence: Evidence) -> Study:
     table = tidy(arps, "arp_percent", method=keys["method"], short_percent=100 * (1 - keys["arp_percent"] / best))
     table["twice_gains_percent"] = _gain_of_twice(keys, [*same, "step"])
     columns = [
-        "dataset",
-        "model",
-        "training",
-        "sharing",
-        "method",
-        "eps",
-        "step",
-        "steps",
-        "seeds",
-        "n_images",
-        "scores",
+        *("dataset", "model", "training", "sharing", "method", "eps", "step", "steps", "seeds", "n_images", "scores")
     ]
     values = ["arp_percent", "ci_low", "ci_high", "short_percent", "twice_gains_percent"]
     table = arranged(table, columns, values)
