@@ -10,7 +10,7 @@ from mtlbench.data.batch import Sample
 
 
 class Spread(ImageDataset):
-    """Every so-manieth image of another dataset, in its order; its settings, names and targets are the same.
+    """Some images of another dataset, in its order; its settings, names and targets are the same.
 
     Args:
         whole: the dataset.
@@ -19,7 +19,10 @@ class Spread(ImageDataset):
 
     def __init__(self, whole: ImageDataset, images: int) -> None:
         self.whole, self.positions = whole, positions(len(whole), images)
-        self.name, self.split, self.root, self.tasks = whole.name, whole.split, whole.root, whole.tasks
+        self.name, self.root, self.tasks = whole.name, whole.root, whole.tasks
+        self.split = (
+            f"{whole.split} sample"  # results of all images and of a sample of them, even if it is all, differ
+        )
         self.scoring, self.skipped, self.depth_stored_in = whole.scoring, whole.skipped, whole.depth_stored_in
 
     def __len__(self) -> int:

@@ -21,7 +21,7 @@ def test_positions_lie_evenly(images: int, wanted: int) -> None:
 def test_the_images_are_those_of_the_split() -> None:
     whole = FakeDataset(images=10)
     sample = Spread(whole, 3)
-    assert (len(sample), sample.positions) == (3, (1, 5, 8))
+    assert (len(sample), sample.positions, sample.split) == (3, (1, 5, 8), "train sample")
     for own, position in enumerate(sample.positions):
         assert torch.equal(sample.sample(own).image, whole.sample(position).image)
         assert list(sample.files(own)) == list(whole.files(position))

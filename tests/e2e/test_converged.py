@@ -54,6 +54,13 @@ def test_an_attack_of_thirty_steps_has(attack: Callable) -> None:
     assert attack(*ENOUGH, *CHECK)[2] == keys, "nothing is computed again"
 
 
+def test_the_sample_may_be_all_images(attack: Callable) -> None:
+    _, checks, _ = attack(*ENOUGH, "attack.converged=check")
+    (row,) = checks[checks["attack"] == "dgba"].to_dict("records")
+    assert (row["converged_images"], row["n_images"]) == (10, 10)
+    assert -5 < row["converged_gain"] < 5
+
+
 def test_a_search_checks_each_of_its_weightings(attack: Callable) -> None:
     _, checks, _ = attack("attack=weighted_total", "attack.grid=1", *TOO_FEW, *CHECK)
     assert checks[checks["attack"].isin(["weighted", "weighted_total"])]["converged_gain"].notna().sum() == 4
