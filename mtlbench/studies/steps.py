@@ -29,7 +29,7 @@ def steps(evidence: Evidence) -> Study:
     table = arranged(table, columns, values)
     plot = Plot(
         "steps", table.assign(of=_of(table)), "line", "steps", "arp_percent", "step", ("of", "eps"),
-        "ARP over the number of gradient steps", ("steps", "ARP, %"), log=True,
+        "ARP over the number of gradient steps", ("steps", "ARP, %"),
     )  # fmt: skip
     return Study((Table("steps", "ARP over steps, for every step rule", table),), (plot,))
 
