@@ -1,5 +1,8 @@
 """Capped damage and ARP: at most 100 %, ARP itself where nothing is capped, and no score that one task decides."""
 
+from collections.abc import Mapping
+from typing import Any
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -21,7 +24,7 @@ WORSE = {
 CLEAN_TWICE = {key: [value, value] for key, value in CLEAN.items()}
 
 
-def drops(clean: dict[tuple[str, str], object], attacked: dict[tuple[str, str], object]) -> pd.DataFrame:
+def drops(clean: Mapping[tuple[str, str], Any], attacked: Mapping[tuple[str, str], Any]) -> pd.DataFrame:
     return relative_drops(wide(rows(clean, **NONE), rows(attacked)))
 
 
