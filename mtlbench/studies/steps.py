@@ -3,7 +3,8 @@
 import pandas as pd
 
 from mtlbench.scores.wide import block, levels
-from mtlbench.studies.base import MODEL, Evidence, Plot, Study, Table, arranged, labels, tidy
+from mtlbench.studies.base import MODEL, Evidence, Study, Table, arranged, labels, tidy
+from mtlbench.studies.plot import ARP, Axis, Plot
 
 SAME = (*MODEL, "method", "eps")
 
@@ -28,8 +29,8 @@ def steps(evidence: Evidence) -> Study:
     values = ["arp_percent", "ci_low", "ci_high", "short_percent", "twice_gains_percent"]
     table = arranged(table, columns, values)
     plot = Plot(
-        "steps", table.assign(of=_of(table)), "line", "steps", "arp_percent", "step", ("of", "eps"),
-        "ARP over the number of gradient steps", ("steps", "ARP, %"),
+        "steps", "ARP over the number of gradient steps", table.assign(of=_of(table)), "line",
+        Axis("steps", "gradient steps"), ARP, "step", ("of", "eps"),
     )  # fmt: skip
     return Study((Table("steps", "ARP over steps, for every step rule", table),), (plot,))
 
