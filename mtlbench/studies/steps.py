@@ -29,8 +29,8 @@ def steps(evidence: Evidence) -> Study:
     values = ["arp_percent", "ci_low", "ci_high", "short_percent", "twice_gains_percent"]
     table = arranged(table, columns, values)
     plot = Plot(
-        "steps", "ARP over the number of gradient steps", table.assign(of=_of(table)), "line",
-        Axis("steps", "gradient steps"), ARP, "step", ("of", "eps"),
+        "steps", "ARP over the number of gradient steps", table, "line",
+        Axis("steps", "gradient steps"), ARP, "step", ("sharing", "method", "eps"),
     )  # fmt: skip
     return Study((Table("steps", "ARP over steps, for every step rule", table),), (plot,))
 
@@ -42,9 +42,3 @@ def _gain_of_twice(keys: pd.DataFrame, same: list[str]) -> pd.Series:
         keys[[*same, "steps"]].astype({"steps": float}).merge(twice, how="left", on=[*same, "steps"])["arp_percent"]
     )
     return 100 * (found / keys["arp_percent"] - 1)
-
-
-def _of(table: pd.DataFrame) -> pd.Series:
-    """Model and attack, as far as they differ."""
-    names = [name for name in ("dataset", "training", "sharing", "method") if table[name].nunique() > 1]
-    return table[names or ["method"]].agg(", ".join, axis=1)
