@@ -39,7 +39,7 @@ def attack(
     loader: Any,
     tasks: Tasks,
     objective: str | Objective | Iterable[str | Objective] = ("single", "total", "dgba"),
-    step: str | Step = "apgd",
+    step: str | Step = "mim_linear",
     eps: float | Iterable[float] = (1, 2, 4, 8),
     *,
     steps: int | None = None,
@@ -70,7 +70,7 @@ def attack(
             normals, depth in metres).
         objective: what to climb, by name or as an object: one or more of dgba, total, single (each task alone),
             sign_sum, static, power, weighted_total and noise.
-        step: how to move, by name or as an object: apgd, pgd, fgsm, mim, mim_linear, saga, square (no gradients).
+        step: how to move, by name or as an object: mim_linear, apgd, pgd, fgsm, mim, saga, square (no gradients).
         eps: radius or radii in grey levels of 255.
         steps: gradient steps, or queries of square; None takes those of the step rule.
         norm: linf, or l2 (eps is then the root mean square change of a value).
@@ -129,7 +129,7 @@ def perturb(
     tasks: Tasks,
     eps: float = 8,
     objective: str | Objective = "dgba",
-    step: str | Step = "apgd",
+    step: str | Step = "mim_linear",
     *,
     steps: int | None = None,
     norm: str = "linf",

@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from mtlbench.config.doubled import CHECK, has_steps
 from mtlbench.constants import NO_ATTACK
 from mtlbench.errors import UsageError
 
@@ -38,6 +39,11 @@ RULES: tuple[tuple[str, Callable[[Config], bool], str], ...] = (
     ),
     (r"attack\.random_start", lambda c: _attack(c).get("name") == "noise", "noise is random wherever it starts"),
     (r"attack\.loss_scale", lambda c: _attack(c).get("name") == "noise", "noise is random whatever the losses are"),
+    (
+        r"attack\.converged_images",
+        lambda c: _attack(c).get("converged") is None,
+        f"give attack.converged={CHECK} as well",
+    ),
     (
         r"training\.halve_every",
         lambda c: _training(c).get("schedule") != "halve",
@@ -93,6 +99,11 @@ ONLY_IN_A_SWEEP: tuple[tuple[str, Callable[[Config], bool], str], ...] = (
         r"attack/step|eps|attack\.tasks",
         lambda c: "attack" in c and _attack(c).get("objective") is None,
         "attack={attack} attacks nothing",
+    ),
+    (
+        r"attack\.converged",
+        lambda c: _attack(c).get("converged") == CHECK and not has_steps(_attack(c)),
+        "attack={attack} with this step rule takes no number of steps, so none can be doubled",
     ),
 )
 """The same, but accepted in a sweep, where they may be meant for other points."""

@@ -17,6 +17,7 @@ from mtlbench.engine.precision import FP32, check, computing_in
 from mtlbench.experiment import provenance
 from mtlbench.experiment.cells import clean_plan, model_identity, plans
 from mtlbench.experiment.compute import Job, complete
+from mtlbench.experiment.converged import check_of
 from mtlbench.experiment.session import Session
 from mtlbench.experiment.setup import Setup, prepare
 from mtlbench.experiment.trained import Trained, load_or_train
@@ -29,6 +30,8 @@ from mtlbench.storage.files import write_atomically
 
 def run_attack(config: Config, progress_bar: ProgressBar, session: Session) -> list[Plan]:
     """Compute the missing cells of one configuration; returns all its cells and adds their keys to `session`.
+
+    With ``attack.converged=check`` those of the check follow, in `session` only.
 
     Raises:
         BusyError: another process holds the claim on some cells, the training or the rooms; everything else is done.
@@ -45,9 +48,12 @@ def run_attack(config: Config, progress_bar: ProgressBar, session: Session) -> l
     if not trained.has_clean_metrics:
         record_clean(setup, trained)
     wanted = plans(config, model_identity(setup, trained, setup.test, config["precision"]), attacks, epsilons)
-    session.wanted.update(plan.key for plan in wanted)
+    converged = check_of(setup, trained, wanted)
+    session.wanted.update(plan.key for plan in (*wanted, *(converged[1] if converged else ())))
     with computing_in(config["precision"], trained.model):
         _compute(setup, trained, setup.test, wanted)
+        if converged:
+            _compute(setup, trained, *converged)
     return wanted
 
 

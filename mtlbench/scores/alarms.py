@@ -29,6 +29,9 @@ fifth of its ARP, with 97 % half of it."""
 MAX_OUTSIDE = 1e-3
 """Grey levels; float32 rounding stays below it."""
 
+MAX_GAIN = 5.0
+"""Percent that twice the steps may gain (`scores.converged`) before an attack counts as not converged."""
+
 MAX_FALL = 1.0
 """Percentage points by which ARP may fall from one eps to the next."""
 
@@ -98,7 +101,8 @@ def alarms(numbers: pd.DataFrame, arp: pd.DataFrame) -> dict[str, str]:
     """Cell -> text of its alarms; cells without an alarm are left out.
 
     Args:
-        numbers: from `checks_frame`, with the columns of `gradient_free.with_gradient_free` if there are any.
+        numbers: from `checks_frame`, with the columns of `converged.with_gains` and
+            `gradient_free.with_gradient_free` if there are any.
         arp: columns ``cell`` and ``arp_percent``, one row per attacked cell.
     """
     if numbers.empty:
@@ -149,6 +153,8 @@ def _own(row: Mapping[Hashable, object]) -> list[str]:
             f"cross-entropy has no gradient on {share('saturated', 0):.0%} of {' and '.join(tasks)}, where logits are "
             "more than 17 apart: use attack.logits=normalised, or a task's attack_loss class_margin or label_margin"
         )
+    if value := share("converged_gain", MAX_GAIN):
+        texts.append(f"not converged: twice the steps do {value:.2g}% more damage to what it attacks")
     if value := share(GAIN_LOW, 0):
         texts.append(
             f"an attack without gradients does {share(GAIN, 0):.1f} points more (at least {value:.1f}): are gradients "
