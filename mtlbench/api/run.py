@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -41,6 +41,11 @@ class Run:
     probe: str | None
     replicates: int
     progress: bool
+
+    def made_on(self, source: MultiTaskModel) -> "Run":
+        """The same, with attacks that are made on another model."""
+        attacks = [(name, {at: replace(one, source=source) for at, one in by.items()}) for name, by in self.attacks]
+        return replace(self, attacks=attacks)
 
     def of(self, model: MultiTaskModel, loader: Any) -> Result:
         """Attack a model on the images of a loader."""

@@ -54,6 +54,7 @@ def attack(
     name: str | None = None,
     dataset: str = "own",
     baseline: Mapping[str, Net] | None = None,
+    source: Net | None = None,
     probe: str | None = "strict",
     replicates: int = REPLICATES,
     progress: bool = True,
@@ -88,6 +89,8 @@ def attack(
         baseline: task -> a model of that task alone, with the same `inputs`, which returns its prediction or a mapping
             that holds it. They are attacked, too: `Result.baseline`, and the column ``gain_vs_independent`` of
             `Result.transferability`.
+        source: another model of these tasks, with the same `inputs` and `outputs`, that the attacks are made on: do
+            they transfer? Where gradients of `model` are hidden, such an attack is the stronger one.
         probe: ``strict`` refuses a model whose tables would be wrong, with the reasons and what helps
             (docs/probe.md); ``warn`` prints them and goes on; None does not ask.
         replicates: of the bootstrap over images.
@@ -113,6 +116,8 @@ def attack(
         progress=progress,
     )
     adapted = adapt(model, chosen, inputs, outputs, modules, name).to(run.device)
+    if source is not None:
+        run = run.made_on(adapt(source, chosen, inputs, outputs, modules, name).to(run.device))
     alone = None
     if baseline is not None:
         alone = SingleTaskModels(baseline, chosen, inputs, modules_of(modules), adapted.identity()["model"]).to(

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from mtlbench.attacks.ball import BALLS
 from mtlbench.attacks.objectives.base import Losses, Objective
@@ -32,6 +32,7 @@ class Attack:
         logits: the input of the cross-entropies: ``raw`` logits, or ``normalised`` ones, divided by a third of their
             spread on the clean image, so that the attack does not depend on their scale.
         loss_scale: task -> factor on its loss as the attack sees it. The default is 1.
+        source: the model that the attack is made on, of the same tasks; None is the attacked model itself.
         judge: the objective whose score selects the best run; None = `objective`.
     """
 
@@ -44,6 +45,7 @@ class Attack:
     logits: str = RAW
     loss_scale: Mapping[str, float] = field(default_factory=dict)
     judge: Objective | None = None
+    source: nn.Module | None = None
 
     def __post_init__(self) -> None:
         one_of(self.norm, "attack.norm", BALLS)

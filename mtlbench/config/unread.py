@@ -28,7 +28,7 @@ RULES: tuple[tuple[str, Callable[[Config], bool], str], ...] = (
         "attack={attack} has a step rule of its own; its options are attack.fixed_step.*, see --cfg job",
     ),
     (
-        r"attack\.(step\..+|random_start|restarts|loss_scale|norm|logits)",
+        r"attack\.(step\..+|random_start|restarts|loss_scale|norm|logits|source)",
         lambda c: "attack" in c and _attack(c).get("objective") is None,
         "attack={attack} attacks nothing",
     ),
@@ -38,6 +38,7 @@ RULES: tuple[tuple[str, Callable[[Config], bool], str], ...] = (
         "model=custom comes with a sharing and a training of its own",
     ),
     (r"attack\.random_start", lambda c: _attack(c).get("name") == "noise", "noise is random wherever it starts"),
+    (r"attack\.source", lambda c: _attack(c).get("name") == "noise", "noise is random whatever model it is made on"),
     (r"attack\.loss_scale", lambda c: _attack(c).get("name") == "noise", "noise is random whatever the losses are"),
     (
         r"attack\.converged_images",

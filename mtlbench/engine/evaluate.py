@@ -1,7 +1,7 @@
 """One pass over a split: model x loader x attacks x epsilons -> per-image statistics. Needs no disk, no config."""
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
@@ -83,7 +83,8 @@ class Pass:
         def statistics(part: slice) -> Measured:
             measured = self.measured(batch[part], images[part])
             before, after = clean.per_image["losses"][part, rows].T, measured.per_image["losses"][:, rows].T
-            if attack.logits != RAW:  # the recorded losses are those of raw logits
+            # The recorded losses are those of raw logits of the attacked model.
+            if attack.logits != RAW or attack.source is not None:
                 losses = self._losses(batch[part], attack)
                 with torch.no_grad():
                     before, after = losses(batch.image[part]), losses(images[part])
@@ -109,9 +110,8 @@ class Pass:
 
     def _losses(self, batch: Batch, attack: Attack) -> TaskLosses:
         """The losses that an attack sees."""
-        return TaskLosses(
-            self.model, attack.tasks, batch.targets, batch.masks, clean=batch.image, logits=attack.logits
-        )
+        model = self.model if attack.source is None else attack.source
+        return TaskLosses(model, attack.tasks, batch.targets, batch.masks, clean=batch.image, logits=attack.logits)
 
     def measured(self, batch: Batch, image: Tensor) -> Measured:
         """Statistics and losses of clean or attacked images."""
@@ -238,7 +238,10 @@ def evaluate(
     for cell in work.cells:
         records.setdefault(cell.key, Record())
     cells, start = list(work.cells), 0
-    with frozen(work.model):
+    sources = {id(one): one for cell in cells if cell.attack and (one := cell.attack.source) is not None}
+    with ExitStack() as stack:
+        for model in (work.model, *sources.values()):
+            stack.enter_context(frozen(model))
         work = replace(work, model=for_inference(work.model))
         for whole in loader:
             stop = start + len(whole)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from mtlbench.config import Config
-from mtlbench.config.attack import build_attacks, build_objective_and_step, epsilon_list
+from mtlbench.config.attack import epsilon_list
 from mtlbench.config.dataset import open_dataset
 from mtlbench.config.values import check_values
 from mtlbench.constants import SAMPLE_OF
@@ -21,6 +21,7 @@ from mtlbench.experiment.converged import check_of
 from mtlbench.experiment.run import loader_of
 from mtlbench.experiment.session import Session
 from mtlbench.experiment.setup import AUTO, Setup, prepare
+from mtlbench.experiment.source import attacks_of
 from mtlbench.experiment.trained import Trained, load_or_train
 from mtlbench.process.watchdog import ProgressBar
 from mtlbench.scores.frame import metrics_frame
@@ -105,9 +106,8 @@ def _plans(setup: Setup, trained: Trained, cell: Cell, arithmetic: str) -> tuple
         return whole, [clean_plan(model_identity(setup, trained, whole, arithmetic))]
     if config.get("attack") is None:
         return setup.test, [clean_plan(model_identity(setup, trained, setup.test, arithmetic))]
-    attacks = build_attacks(config, build_objective_and_step(config), setup.test.tasks)
     identity = model_identity(setup, trained, setup.test, arithmetic)
-    asked = plans(config, identity, attacks, epsilon_list(config))
+    asked = plans(config, identity, attacks_of(setup, config), epsilon_list(config))
     return (checks and check_of(setup, trained, asked)) or (setup.test, asked)
 
 

@@ -3,6 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from torch import nn
+
 from mtlbench.attacks.attack import RAW, Attack
 from mtlbench.config import Config
 from mtlbench.config.build import identity_of
@@ -15,6 +17,7 @@ from mtlbench.engine.precision import FP32, in_identity
 from mtlbench.experiment.setup import Setup
 from mtlbench.experiment.trained import Trained
 from mtlbench.identity import without_neutral
+from mtlbench.models.model import MultiTaskModel
 from mtlbench.storage.store import content_key
 from mtlbench.tasks import EVERY_TASK
 
@@ -77,19 +80,30 @@ def attack_identity(name: str, target: str, attack: Attack) -> dict[str, Any]:
     scale = {task.name: attack.loss_scale.get(task.name, 1.0) for task in attack.tasks}
     # Without restarts there is nothing to judge.
     judge = attack.judge.name if attack.judge and attack.restarts > 1 else None
+    source = None if attack.source is None else _source(attack.source)
     seen = {"loss_scale": {task: factor for task, factor in scale.items() if factor != 1} or None, "judge": judge}
     neutral = {"norm": LINF, "logits": RAW}  # the values from before the options existed; omitted
     chosen = {option: getattr(attack, option) for option in neutral}
-    return {
-        "attack": name,
-        "objective": attack.objective.identity() | without_neutral(seen),
-        "target": target,
-        "tasks": [task.name for task in attack.tasks],
-        "step": step["name"],
-        "steps": attack.step.steps,
-        "step_options": {name: value for name, value in step.items() if name != "name"},
-        "starts": without_neutral({"random_start": attack.random_start, "restarts": attack.restarts}),
-    } | {option: value for option, value in chosen.items() if value != neutral[option]}
+    return (
+        {
+            "attack": name,
+            "objective": attack.objective.identity() | without_neutral(seen),
+            "target": target,
+            "tasks": [task.name for task in attack.tasks],
+            "step": step["name"],
+            "steps": attack.step.steps,
+            "step_options": {name: value for name, value in step.items() if name != "name"},
+            "starts": without_neutral({"random_start": attack.random_start, "restarts": attack.restarts}),
+        }
+        | {option: value for option, value in chosen.items() if value != neutral[option]}
+        | without_neutral({"source": source})
+    )
+
+
+def _source(model: nn.Module) -> dict[str, Any]:
+    """What names the model that an attack is made on."""
+    assert isinstance(model, MultiTaskModel)
+    return {name: value for name, value in model.identity().items() if value is not None}
 
 
 def with_public_names(identity: Mapping[str, Any], plugins: Sequence[str]) -> dict[str, Any]:

@@ -7,7 +7,7 @@ that the cells that are checked keep their keys. What they say is derived in `sc
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from mtlbench.config.attack import build_attacks, build_objective_and_step, epsilon_list
+from mtlbench.config.attack import epsilon_list
 from mtlbench.config.doubled import doubled
 from mtlbench.constants import SAMPLE_OF
 from mtlbench.data.base import ImageDataset
@@ -15,6 +15,7 @@ from mtlbench.data.spread import Spread
 from mtlbench.engine.plan import Plan
 from mtlbench.experiment.cells import model_identity, plan, plans
 from mtlbench.experiment.setup import Setup
+from mtlbench.experiment.source import attacks_of
 from mtlbench.experiment.trained import Trained
 
 
@@ -35,8 +36,7 @@ def check_of(setup: Setup, trained: Trained, checked: Sequence[Plan]) -> tuple[I
     model = model_identity(setup, trained, sample, setup.config["precision"])
     found: dict[str, Plan] = {}
     for config in (setup.config, twice):
-        attacks = build_attacks(config, build_objective_and_step(config), sample.tasks)
-        own = plans(config, model, attacks, epsilon_list(config))
+        own = plans(config, model, attacks_of(setup, config), epsilon_list(config))
         found |= {one.key: one for one in _named(own, checked)}
     return sample, list(found.values())
 

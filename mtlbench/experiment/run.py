@@ -20,6 +20,7 @@ from mtlbench.experiment.compute import Job, complete
 from mtlbench.experiment.converged import check_of
 from mtlbench.experiment.session import Session
 from mtlbench.experiment.setup import Setup, prepare
+from mtlbench.experiment.source import attacks_of
 from mtlbench.experiment.trained import Trained, load_or_train
 from mtlbench.process.watchdog import ProgressBar
 from mtlbench.scores import tables
@@ -43,7 +44,7 @@ def run_attack(config: Config, progress_bar: ProgressBar, session: Session) -> l
     if tasks is not None:
         build_attacks(config, engine, tasks)  # checks options before any rooms are generated
     setup = prepare(config, progress_bar, session)
-    attacks = build_attacks(config, engine, setup.test.tasks)
+    attacks = attacks_of(setup, config)
     trained = load_or_train(setup)
     if not trained.has_clean_metrics:
         record_clean(setup, trained)

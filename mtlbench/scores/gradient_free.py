@@ -1,4 +1,7 @@
-"""Is an attack that sees no gradient stronger than one that does? Then gradients are hidden, or the latter is weak."""
+"""Is an attack that sees no gradient of the model stronger than one that does? Then its gradients are hidden.
+
+Gradient-free are random search, and what was made on another model (`Attack.source`).
+"""
 
 import pandas as pd
 
@@ -45,7 +48,7 @@ def _pairs(numbers: pd.DataFrame) -> pd.DataFrame:
         return pd.DataFrame({"cell": [], "free": []})
     counted = numbers["forwards_per_image"].astype(float) > 0  # older cells tell nothing, noise asks nothing
     attacked = counted & (numbers["attack"] != NO_ATTACK) & (numbers["eps"] > 0)
-    free = numbers["gradients_per_image"] == 0
+    free = (numbers["gradients_per_image"] == 0) | numbers["transferred"]
     on = [name for name in (*SAME_MODEL, "eps", "norm", "target") if name in numbers and name != "scores"]
     others = numbers[attacked & free][[*on, "cell"]].rename(columns={"cell": "free"})
     return numbers[attacked & ~free][[*on, "cell"]].merge(others, on=on)[["cell", "free"]]

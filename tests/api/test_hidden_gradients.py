@@ -1,6 +1,7 @@
 """A front end without gradient: what each attack sees past it, and what the alarms say."""
 
 from collections.abc import Callable
+from copy import deepcopy
 
 import pytest
 import torch
@@ -99,3 +100,42 @@ def test_a_module_becomes_a_part() -> None:
 def test_what_gradients_cannot_pass_is_refused(function: Callable[[Tensor], Tensor], said: str) -> None:
     with pytest.raises(ModelError, match=said):
         mtlbench.straight_through(function)(torch.rand(1, 4))
+
+
+@pytest.fixture(scope="module")
+def transferred(net: nn.Module, attacked: Callable[..., mtlbench.Result]) -> mtlbench.Result:
+    """Made on the model without its front end."""
+    model = nn.Sequential(Rounding(), net)
+    return attacked(model=model, source=net, step="pgd", steps=STEPS, objective="total", eps=8, probe=None)
+
+
+def test_what_is_made_on_another_model_transfers(
+    transferred: mtlbench.Result, found: dict[str, mtlbench.Result]
+) -> None:
+    assert arp(transferred) > arp(found["square"])
+    status = mtlbench.Result([*found["white"].cells, transferred.cells[-1]], replicates=50).arp.set_index("made_on")
+    assert "an attack without gradients does" in status.loc["", "status"]
+
+
+def test_of_the_model_itself_it_is_the_white_box_attack(
+    net: nn.Module, attacked: Callable[..., mtlbench.Result]
+) -> None:
+    same, white = (attacked(objective="weighted_total", step="pgd", steps=1, eps=8, source=one) for one in (net, None))
+    assert same.metrics["attacked"].tolist() == white.metrics["attacked"].tolist()
+    assert {cell.key for cell in same.cells} & {cell.key for cell in white.cells} == {same.cells[0].key}
+
+
+def test_only_attacks_are_named_by_their_source(
+    transferred: mtlbench.Result, found: dict[str, mtlbench.Result]
+) -> None:
+    clean, attack = transferred.cells
+    assert attack.identity["source"]["weights"] != attack.identity["weights"] == clean.identity["weights"]
+    assert "source" not in clean.identity
+    assert "source" not in found["white"].cells[-1].identity
+
+
+def test_the_source_comes_back_as_it_was(net: nn.Module, attacked: Callable[..., mtlbench.Result]) -> None:
+    other = deepcopy(net).train()
+    attacked(source=other, objective="total", step="fgsm", steps=None, eps=8)
+    assert all(module.training for module in other.modules())
+    assert all(parameter.requires_grad for parameter in other.parameters())

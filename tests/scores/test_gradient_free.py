@@ -8,7 +8,7 @@ import pytest
 from mtlbench.scores.gradient_free import GAIN, GAIN_LOW, with_gradient_free
 from tests.frames import CELL, damages, wide
 
-HOW = ("gradients_per_image", "forwards_per_image")
+HOW = ("gradients_per_image", "forwards_per_image", "transferred")
 WHITE = {"step": "pgd", "gradients_per_image": 10, "forwards_per_image": 10}
 SQUARE = {"step": "square", "gradients_per_image": 0, "forwards_per_image": 100}
 
@@ -17,7 +17,12 @@ def attack(name: str, how: dict[str, Any], percent: list[float], **more: object)
     """Rows of its metrics with replicates, and its checks."""
     about = {"step": how["step"], "cell": name, **more}
     drop = pd.Series(percent, dtype=float).to_numpy()
-    return damages({"depth": drop}, **about), {**CELL, **about, "norm": "linf", **{key: how[key] for key in HOW}}
+    return damages({"depth": drop}, **about), {
+        **CELL,
+        **about,
+        "norm": "linf",
+        **{key: how.get(key, False) for key in HOW},
+    }
 
 
 def gains(*attacks: tuple[Any, dict[str, Any]]) -> dict[str, tuple[float, float]]:
@@ -41,6 +46,11 @@ def test_the_gain_and_its_lower_end() -> None:
 def test_a_weaker_one_has_a_negative_gain() -> None:
     found = gains(attack("white", WHITE, [10, 10, 10]), attack("square", SQUARE, [3, 3, 3]))
     assert found == {"white": (pytest.approx(-7), pytest.approx(-7))}
+
+
+def test_what_was_made_on_another_model_counts() -> None:
+    found = gains(attack("white", WHITE, [10, 10, 10]), attack("other", {**WHITE, "transferred": True}, [13, 13, 13]))
+    assert found == {"white": (pytest.approx(3), pytest.approx(3))}
 
 
 def test_of_several_the_surest() -> None:
