@@ -11,6 +11,8 @@ REFUSED = {
     "eps of nothing": (("attack", "attack=none", "eps=4"), "attack=none attacks nothing"),
     "restarts of nothing": (("attack", "attack=none", "attack.restarts=2"), "attack=none attacks nothing"),
     "start of noise": (("attack", "attack=noise", "attack.random_start=true"), "random wherever it starts"),
+    "source of noise": (("attack", "attack=noise", "attack.source=x"), "noise is random whatever model"),
+    "source of nothing": (("attack", "attack=none", "attack.source=x"), "attack=none attacks nothing"),
     "convergence of noise": (("attack", "attack=noise", "attack.converged=check"), "takes no number of steps"),
     "convergence of fgsm": (("attack", "attack/step=fgsm", "attack.converged=check"), "takes no number of steps"),
     "a sample of nothing": (("attack", "attack.converged_images=9"), "give attack.converged=check as well"),
