@@ -52,6 +52,8 @@ def _pairs() -> list[tuple[str, str]]:
 
 
 PAIRS = _pairs()
+GRADIENT_FREE = {"square"}
+"""Step rules that need more than a few queries to be any good."""
 LINF_ONLY = BATCH_BOUND | {"square"}
 NORMED = [(*pair, norm) for pair in PAIRS for norm in BALLS if norm == "linf" or pair[1] not in LINF_ONLY]
 """(attack, step, norm)."""
