@@ -74,7 +74,9 @@ class Run:
         for plan in wanted:
             record = records[plan.key]
             more = {"gradients_per_image": record.gradients_per_image}
-            cells.append(Cell({**common, **plan.identity}, {**about, **more}, names, sketched(record.arrays()), formulas))
+            cells.append(
+                Cell({**common, **plan.identity}, {**about, **more}, names, sketched(record.arrays()), formulas)
+            )
         return Result(cells, replicates=self.replicates, seed=self.seed)
 
     def _plans(self) -> list[Plan]:

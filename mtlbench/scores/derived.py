@@ -31,8 +31,8 @@ VERSION = 1
 SINGLE = "single"
 """The attack whose damages other cells are divided by, so that its replicates are kept."""
 
-ABOUT = ("gradients_per_image", "trained", "sharing_measured", "recipe")
-"""What studies read of the provenance."""
+LONG_PROVENANCE = ("config", "probe")
+"""What no table says of the provenance."""
 
 CELL_LEVELS = tuple(name for name in LEVELS if name != "scores")
 UNSCORABLE = (DataError, ArithmeticError, LookupError, MemoryError, TypeError, ValueError)
@@ -59,8 +59,7 @@ def derive(cell: Cell, clean: Iterable[Cell], frame: pd.DataFrame, paper_batch: 
         paper_batch: of the frame.
 
     Returns:
-        ``rows``: ``against`` (see there); ``names`` (`CELL_LEVELS`); ``cell`` (identity, `ABOUT` of the provenance,
-        tasks), ``checks`` and ``details``, which are JSON texts; ``metrics``: scores, task, metric, unit,
+        ``rows``: ``against`` (see there); ``names`` (`CELL_LEVELS`); ``cell`` (identity, provenance, tasks), ``checks`` and ``details``, which are JSON texts; ``metrics``: scores, task, metric, unit,
         higher_is_better, clean, attacked, drop; ``scores``: scores, task (empty: ARP), percent, low, high, status.
         ``replicates``: of the damages, in their order, for an attack on a single task.
     """
@@ -68,7 +67,7 @@ def derive(cell: Cell, clean: Iterable[Cell], frame: pd.DataFrame, paper_batch: 
     own = (frame.index.get_level_values("cell") == cell.key).tolist()
     drops, values, reference = drops[own], frame[own], reference[own]
     identity = names(cell)
-    about = {name: cell.provenance[name] for name in ABOUT if name in cell.provenance}
+    about = {name: value for name, value in cell.provenance.items() if name not in LONG_PROVENANCE}
     rows: dict[str, Any] = {
         "against": against({one.key: content_of(one) for one in clean}),
         "names": {name: identity[name] for name in CELL_LEVELS},
@@ -89,20 +88,6 @@ def derive(cell: Cell, clean: Iterable[Cell], frame: pd.DataFrame, paper_batch: 
 def against(clean: Mapping[str, str]) -> str:
     """The clean cells that a cell is compared with, key -> checksum of their arrays, as one text."""
     return json.dumps(clean, sort_keys=True)
-
-
-def damages_of(derived: Sequence[Derived]) -> pd.DataFrame:
-    """The wide frame of damages of cells whose replicates are known."""
-    index = [
-        (*(scores if name == "scores" else rows["names"][name] for name in LEVELS), task, status)
-        for rows in (one.rows for one in derived)
-        for scores, task, _, _, _, status in rows["scores"]
-        if task
-    ]
-    kept = [one.replicates for one in derived if one.replicates is not None]
-    data = np.concatenate(kept) if kept else np.empty((0, 1 + REPLICATES))
-    keys = pd.DataFrame(index, columns=[*LEVELS, "task", "status"])
-    return pd.DataFrame(data, index=pd.MultiIndex.from_frame(keys))
 
 
 class Deriving:
