@@ -5,6 +5,7 @@ derived from the arrays here.
 """
 
 import json
+import logging
 import sqlite3
 import time
 from collections import OrderedDict
@@ -24,7 +25,7 @@ from mtlbench.scores.derived import CELL_LEVELS, ROWS, against, derive, keeps, s
 from mtlbench.scores.frame import metrics_frame, names
 from mtlbench.scores.wide import SAME_MODEL
 from mtlbench.storage.derived import Derived, Kept
-from mtlbench.storage.store import Cell, Store, content_of
+from mtlbench.storage.store import Cell, Store, content_key, content_of
 
 SECONDS_TOO_NEW = 2.0
 """A file may change again without a new time; one as young as this is read again by the next report."""
@@ -32,6 +33,7 @@ SECONDS_TOO_NEW = 2.0
 AGAIN = -1
 """Size recorded of a file that is read again by the next report."""
 
+log = logging.getLogger(__name__)
 FRAMES_KEPT = 4
 REPLICATES_KEPT = 2000
 """Cells whose replicates, derived here, wait in memory for the transfer ratios; 50 kB each."""
@@ -76,6 +78,12 @@ def gather(store: Store, path: Path | None, paper_batch: int, keys: Collection[s
     work = _Gathering(store, Index(path, settings(paper_batch)), paper_batch)
     try:
         return work(_stamps(store, keys))
+    except sqlite3.Error as error:  # a full disk
+        work.index.drop()
+        if path is None:
+            raise
+        log.info("%s: the index is made in memory (%s)", path, error)
+        return gather(store, None, paper_batch, keys)
     except BaseException:
         work.index.drop()
         raise
@@ -162,6 +170,9 @@ class _Gathering:
         mark = self.index.db.execute("SELECT max(id) FROM cell").fetchone()[0] or 0
         try:
             rows = kept.rows
+            identity, _, _ = json.loads(rows["cell"])
+            if (content_key(identity), rows["names"]["cell"], json.loads(rows["checks"])["cell"]) != (name,) * 3:
+                raise ValueError("the rows of another cell")
             self._fill(self._insert(name, kept.content, rows["names"]), kept)
             return True
         except (LookupError, TypeError, ValueError, sqlite3.Error):  # not what we write

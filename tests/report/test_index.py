@@ -1,6 +1,7 @@
 """The index says what the cells say: exactly, whatever is there of it, and it reads only what has changed."""
 
 import shutil
+import sqlite3
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -19,6 +20,7 @@ from mtlbench.report.gather import gather
 from mtlbench.scores import tables
 from mtlbench.scores.alarms import alarms, arp_of_cells, checks_frame, numbers_of
 from mtlbench.scores.frame import details, metrics_frame
+from mtlbench.storage.derived import Derived
 from mtlbench.storage.outputs import Outputs
 from mtlbench.storage.store import Cell, Store
 from mtlbench.studies import STUDIES, Evidence
@@ -77,7 +79,7 @@ def read(outputs: Outputs) -> int:
 
 def test_derived_rows_give_the_tables_of_the_arrays_bit_for_bit(outputs: Outputs, expected: Frames) -> None:
     same(found(outputs), expected)
-    assert all(outputs.store.derived(key) for key in outputs.store.keys())
+    assert all(outputs.store.derived(key) for key in list(outputs.store.keys()))
 
 
 def test_so_do_cells_without_derived_rows(tmp_path: Path, expected: Frames) -> None:
@@ -95,7 +97,7 @@ def test_stores_of_old_schemas(tmp_path: Path, schema: str) -> None:
     shutil.copytree(SCHEMAS / schema / "store", tmp_path / "store")
     store = Store(tmp_path / "store")
     same(found(Outputs(tmp_path)), as_before(list(store.readable(lambda error: None))))
-    assert not any(store.derived(key) for key in store.keys())
+    assert not any(store.derived(key) for key in list(store.keys()))
 
 
 def test_a_clean_cell_that_came_back_with_other_numbers(outputs: Outputs) -> None:
@@ -223,6 +225,21 @@ def test_where_nothing_can_be_written(outputs: Outputs, expected: Frames, monkey
     assert not outputs.index.exists()
 
 
+def test_where_the_disk_is_full(outputs: Outputs, expected: Frames, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is noticed in the middle of the work."""
+    before = outputs.index.read_bytes()
+    outputs.store.path(CELLS[0].key).touch()
+    renew = gathering.renew_transfer
+
+    def fail(*_: object) -> None:
+        monkeypatch.setattr(gathering, "renew_transfer", renew)
+        raise sqlite3.OperationalError("database or disk is full")
+
+    monkeypatch.setattr(gathering, "renew_transfer", fail)
+    same(found(outputs), expected)
+    assert outputs.index.read_bytes() == before
+
+
 def test_a_report_that_is_killed_leaves_the_old_index(
     outputs: Outputs, expected: Frames, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -268,7 +285,7 @@ def test_two_reports_at_once(outputs: Outputs, monkeypatch: pytest.MonkeyPatch) 
 def test_a_damaged_cell_is_found_and_reported_every_time(outputs: Outputs) -> None:
     path = outputs.store.path(CELLS[0].key)
     _flip(path)
-    rest = as_before([one for one in CELLS[1:]])
+    rest = as_before(CELLS[1:])
     for _ in range(2):
         one = report.collect(outputs, PAPER_BATCH)
         assert [type(error) for error in one.refused] == [DamagedCellError]
@@ -290,6 +307,16 @@ def test_no_flipped_bit_gives_other_rows(outputs: Outputs) -> None:
         assert now is None or (now.rows, now.settings, now.content) == (kept.rows, kept.settings, kept.content), at
         refused += now is None
     assert refused > len(range(0, len(content), 97)) - 5
+
+
+@pytest.mark.parametrize("name", ["cell", "checks", "names", "metrics", "damages"])
+def test_rows_that_we_did_not_write_are_not_believed(outputs: Outputs, expected: Frames, name: str) -> None:
+    """Even with a checksum that fits."""
+    kept = outputs.store.derived(CELLS[0].key)
+    assert kept is not None
+    forged = Derived(kept.settings, {**kept.rows, name: ["nothing"]}, kept.replicates)
+    outputs.store.save(outputs.store.load(CELLS[0].key), forged)
+    same(found(outputs), expected)
 
 
 # Studies
