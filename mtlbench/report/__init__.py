@@ -11,7 +11,7 @@ from mtlbench.constants import NO_ATTACK
 from mtlbench.errors import DamagedCellError, DataError, OldCellError
 from mtlbench.report.caches import provide_caches
 from mtlbench.report.evidence import StoredEvidence, arp_of, checks_of, stored_cells
-from mtlbench.report.gather import Gathered, gather
+from mtlbench.report.gathering import Gathered, gather
 from mtlbench.report.studies import show_study
 from mtlbench.report.tables import may_fail, write_result_tables, write_tables
 from mtlbench.report.terminal import MOST_REMARKS, console, show_remarks, show_summary
@@ -35,7 +35,7 @@ class Report:
     Attributes:
         outputs: the folder whose store it is.
         paper_batch: images per batch of the paper's batch means.
-        gathered: what its cells say, see `gather`.
+        gathered: what its cells say, see `gathering`.
         checks: the diagnostics from which alarms are derived, a row per cell.
         alarms: cell -> text of its alarms.
         failures: cell -> description and reason of its last failed computation.
@@ -80,7 +80,7 @@ class Report:
 
     def show(self, scores: str) -> None:
         """Print the tables."""
-        show_summary(self.tables, scores)
+        show_summary({name: self.tables[name] for name in self.tables if name != "metrics"}, scores)
 
     def study(self, name: str, scores: str, unwritten: list[OSError] | None = None) -> None:
         """Print the tables of a study; write them and their plots to files.

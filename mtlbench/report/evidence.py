@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from mtlbench.constants import NO_ATTACK
-from mtlbench.report.gather import clean_of, load, read_cells
+from mtlbench.report.gathering import clean_of, load, read_cells
 from mtlbench.scores import arp, damage, over_seeds, relative_drops
 from mtlbench.scores.alarms import checks_frame
 from mtlbench.scores.frame import metrics_frame
@@ -27,7 +27,8 @@ ORDER = "ORDER BY length(file) DESC, file, id"
 def stored_cells(db: sqlite3.Connection) -> list[Cell]:
     """The cells without their arrays."""
     rows = db.execute(f"SELECT description FROM chosen {ORDER}")
-    return [Cell(*json.loads(text), arrays={}) for (text,) in rows]
+    described = (json.loads(text) for (text,) in rows)
+    return [Cell(identity, provenance, tasks, {}) for identity, provenance, tasks in described]
 
 
 def checks_of(db: sqlite3.Connection) -> pd.DataFrame:
