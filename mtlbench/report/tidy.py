@@ -2,7 +2,7 @@
 
 import json
 import sqlite3
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from sys import intern
 from typing import Any
@@ -103,7 +103,7 @@ class Tidy(Mapping[str, pd.DataFrame]):
                 column += [""] * (row - len(column))
                 column.append(intern(value))
         padded = {name: column + [""] * (len(cells) - len(column)) for name, column in columns.items()}
-        return pd.DataFrame(padded, index=pd.Index(cells), dtype=object)
+        return pd.DataFrame({name: _texts(column) for name, column in padded.items()}).set_axis(pd.Index(cells))
 
     def _piece(self, name: str, start: int, end: int) -> pd.DataFrame:
         """The rows of the cells from `start` to `end`."""
@@ -139,9 +139,14 @@ class Tidy(Mapping[str, pd.DataFrame]):
 
 def _column(name: str, values: Any) -> Any:
     if name in TEXTS:
-        return pd.Series(values, dtype=object) if name in OBJECTS else pd.Series(values)
+        return pd.Series(values, dtype=object) if name in OBJECTS else _texts(values)
     kinds = {"at": np.intp, "higher_is_better": bool}
     return np.array(values, dtype=kinds.get(name, np.float64))
+
+
+def _texts(values: Sequence[Any]) -> pd.Series:
+    """As pandas stores text, also where there is none."""
+    return pd.Series([*values, ""]).iloc[:-1]
 
 
 def _order(columns: list[Any]) -> np.ndarray:
