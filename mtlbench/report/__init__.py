@@ -9,23 +9,32 @@ import pandas as pd
 
 from mtlbench.constants import NO_ATTACK
 from mtlbench.errors import DamagedCellError, DataError, OldCellError
-from mtlbench.report.caches import provide_caches
 from mtlbench.report.evidence import StoredEvidence, arp_of, checks_of, stored_cells
 from mtlbench.report.gathering import Gathered, gather
-from mtlbench.report.studies import show_study
-from mtlbench.report.tables import may_fail, write_result_tables, write_tables
-from mtlbench.report.terminal import MOST_REMARKS, console, show_remarks, show_summary
+from mtlbench.report.layout import Layout
+from mtlbench.report.pivots import KINDS, laid_out, printed
+from mtlbench.report.pivots import pivots as shown_pivots
+from mtlbench.report.studies import study_pivot
+from mtlbench.report.tables import may_fail, remove_prints, write_pieces, write_tables
+from mtlbench.report.terminal import MOST_REMARKS, console, show_remarks
+from mtlbench.report.text import show
 from mtlbench.report.tidy import Tidy
 from mtlbench.scores import accuracy_lost
 from mtlbench.scores.alarms import alarms
-from mtlbench.scores.frame import metrics_frame
+from mtlbench.scores.frame import metrics_frame, shared_path
 from mtlbench.scores.wide import OK
 from mtlbench.storage.outputs import Outputs
 from mtlbench.storage.store import Cell, Store
-from mtlbench.studies import STUDIES, Evidence
+from mtlbench.studies import STUDIES, Evidence, Table
 
 HIDDEN = ("split", "fingerprint", "tree", "weights", "options", "climbs_raw")
 """Columns that distinguish cells but are not informative."""
+
+MOST_ROWS = 20_000
+"""Of a table that is printed whole."""
+
+CHECKS_TITLE = "Checks: what tells a broken attack from a robust model, for every cell"
+NOTHING = "no attack among these results; tables/metrics.csv has the clean metrics"
 
 
 @dataclass
@@ -61,7 +70,7 @@ class Report:
     @cached_property
     def tables(self) -> Tidy:
         """The four result tables."""
-        return Tidy(self.gathered.index.db, self.alarms)
+        return Tidy(self.gathered.index.db, self.alarms, self.shared_paths)
 
     @cached_property
     def cells(self) -> list[Cell]:
@@ -78,33 +87,80 @@ class Report:
         """The wide frame of all cells. Takes 200 kB a cell; `evidence` reads less."""
         return self.evidence.metrics
 
-    def show(self, scores: str) -> None:
-        """Print the tables."""
-        show_summary({name: self.tables[name] for name in self.tables if name != "metrics"}, scores)
+    @cached_property
+    def shared_paths(self) -> dict[str, float]:
+        """Cell -> shared part of a task's path, where it was measured."""
+        return {cell.key: path for cell in self.cells if (path := shared_path(cell)) is not None}
 
-    def study(self, name: str, scores: str, unwritten: list[OSError] | None = None) -> None:
+    def _long(self, layout: Layout) -> list[str]:
+        """The tables that are not printed: too many rows, and no condition says which ones are wanted."""
+        return [name for name in self.tables if layout.where is None and self.tables.size(name) > MOST_ROWS]
+
+    def _frames(self, layout: Layout) -> dict[str, pd.DataFrame]:
+        """The tables that are printed; the others without their rows."""
+        long = self._long(layout)
+        return {name: self.tables.none(name) if name in long else self.tables[name] for name in self.tables}
+
+    def show(self, scores: str, layout: Layout | None = None) -> None:
+        """Print the tables of one score set."""
+        layout = layout or Layout()
+        shown = printed(shown_pivots(self._frames(layout), scores, layout, self.shared_paths), layout)
+        for pivot in shown:
+            show(console(), pivot)
+        if long := self._long(layout):
+            files = ", ".join(f"tables/{name}.csv" for name in long)
+            console().print(f"too long to print: {files}; report.where=... prints a part", soft_wrap=True)
+        elif not shown:
+            console().print(NOTHING, soft_wrap=True)
+
+    def write(self, scores: str, layout: Layout | None = None) -> None:
+        """Write the result tables, and those of one score set as papers print them."""
+        layout = layout or Layout()
+        checks = self.checks.drop(columns=[name for name in HIDDEN if name in self.checks])
+        long, frames = self._long(layout), self._frames(layout)
+        laid = laid_out(frames, scores, layout, self.shared_paths)
+        pivots = [pivot for name, pivot in laid.items() if KINDS[name].frame not in long]
+        folder = self.outputs.tables
+        for name in long:
+            write_pieces(name, self.tables.pieces(name), folder)
+        whole = {name: frame for name, frame in frames.items() if name not in long}
+        if len(checks) > MOST_ROWS:
+            write_pieces("checks", [checks], folder)
+            remove_prints(["checks"], folder)
+        else:
+            whole["checks"] = checks
+            pivots.append(study_pivot(Table("checks", CHECKS_TITLE, checks), scores))
+        write_tables(whole, pivots, folder, layout.caption)
+        remove_prints((name for name, kind in KINDS.items() if kind.frame in long), folder)
+
+    def study(
+        self, name: str, scores: str, unwritten: list[OSError] | None = None, layout: Layout | None = None
+    ) -> None:
         """Print the tables of a study; write them and their plots to files.
 
         Args:
             name: of the study.
             scores: the score set that is printed and drawn.
             unwritten: see `may_fail`; if it is not empty, nothing is written.
+            layout: says whether LaTeX tables have captions.
         """
         found = STUDIES[name](self.evidence)
+        laid = [study_pivot(table, scores) for table in found.tables]
         if not unwritten:
             with may_fail(unwritten):
-                write_tables({table.name: table.frame for table in found.tables}, self.outputs.tables)
-        for table in found.tables:
-            show_study(table, scores)
+                frames = {table.name: table.frame for table in found.tables}
+                write_tables(frames, laid, self.outputs.tables, (layout or Layout()).caption)
+        for pivot in laid:
+            show(console(), pivot)
         if unwritten:
             return
-        provide_caches()
-        from mtlbench.report.plots import write_plot  # matplotlib takes a second to import
+        from mtlbench.report.figures import study_figures  # Altair takes a second to import
 
-        drawn: list[Path | None] = []
+        files = [f"tables/{table.name}.csv" for table in found.tables]
         with may_fail(unwritten):
-            drawn += [write_plot(plot, scores, self.outputs.plots) for plot in found.plots]
-        files = [*(f"tables/{table.name}.csv" for table in found.tables), *(f"plots/{p.name}" for p in drawn if p)]
+            for figure in study_figures(found.plots, scores):
+                figure.draw(self.outputs.plots)
+                files.append(f"plots/{figure.name}.svg")
         console().print(f"\n{name}: {', '.join(files)} in {self.outputs}", soft_wrap=True, markup=False)
 
 
@@ -113,6 +169,8 @@ def rebuild(
     paper_batch: int,
     keys: Collection[str] | None = None,
     unwritten: list[OSError] | None = None,
+    scores: str = "standard",
+    layout: Layout | None = None,
 ) -> Report:
     """Derive tables from the store and write them to ``outputs/tables``.
 
@@ -125,6 +183,8 @@ def rebuild(
         paper_batch: images per batch of the paper's batch means.
         keys: of the cells that the tables are of; None takes all that are stored.
         unwritten: see `may_fail`.
+        scores: the score set of the printed tables.
+        layout: of the printed tables.
     """
     store = outputs.store
     while True:
@@ -132,7 +192,7 @@ def rebuild(
         found = collect(outputs, paper_batch, keys)
         if not found.empty:  # otherwise the tables would have no columns
             with may_fail(unwritten):
-                write_result_tables(found.tables, found.checks.drop(columns=HIDDEN, errors="ignore"), outputs.tables)
+                found.write(scores, layout)
         if _present(store, keys) == before or store.others_at_work():
             return found
 

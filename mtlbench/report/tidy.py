@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from mtlbench.constants import NO_ATTACK
 from mtlbench.report.index import LEVEL_COLUMNS
-from mtlbench.scores.derived import CELL_LEVELS
-from mtlbench.scores.tables import ALARMED, ARP_VALUES, DAMAGE_VALUES, METRIC_VALUES, differing, rank
+from mtlbench.scores.derived import CELL_LEVELS, SINGLE
+from mtlbench.scores.tables import ALARMED, ARP_VALUES, DAMAGE_VALUES, METRIC_VALUES, by_sharing, differing, rank
 from mtlbench.scores.tables import TEXTS as TEXT_VALUES
 from mtlbench.scores.transferability import COLUMNS
 from mtlbench.scores.wide import IDENTITY, OK
@@ -44,16 +45,24 @@ class Tidy(Mapping[str, pd.DataFrame]):
     Args:
         db: of an index that is up to date.
         alarms: cell -> text for the status of defined ARPs.
+        paths: see `scores.tables.tables`.
     """
 
-    def __init__(self, db: sqlite3.Connection, alarms: Mapping[str, str]) -> None:
-        self.db, self.alarms = db, alarms
+    def __init__(
+        self, db: sqlite3.Connection, alarms: Mapping[str, str], paths: Mapping[str, float] | None = None
+    ) -> None:
+        self.db, self.alarms, self.paths = db, alarms, paths or {}
         self._made: dict[str, pd.DataFrame] = {}
 
     def __getitem__(self, name: str) -> pd.DataFrame:
         if name not in self._made:
-            self._made[name] = self._piece(name, 0, len(self.cells))
+            cells = self._cells_of(name)
+            self._made[name] = self._piece(name, cells, 0, len(cells))
         return self._made[name]
+
+    def none(self, name: str) -> pd.DataFrame:
+        """A table without its rows."""
+        return self._piece(name, self._cells_of(name), 0, 0)
 
     def __iter__(self) -> Iterator[str]:
         return iter(VALUES)
@@ -68,13 +77,13 @@ class Tidy(Mapping[str, pd.DataFrame]):
 
     def pieces(self, name: str) -> Iterator[pd.DataFrame]:
         """A table in pieces that fit into memory, at least one."""
-        cells, start = self.cells, 0
+        cells, start = self._cells_of(name), 0
         groups = cells["group"].to_numpy()
         while True:
             end = min(start + CELLS_AT_ONCE, len(cells))
             while end < len(cells) and groups[end] == groups[end - 1]:  # rows of equal cells are sorted together
                 end += 1
-            yield self._piece(name, start, end)
+            yield self._piece(name, cells, start, end)
             if end == len(cells):
                 return
             start = end
@@ -88,10 +97,19 @@ class Tidy(Mapping[str, pd.DataFrame]):
         names = [name for name in IDENTITY if name != "scores"]
         hidden = [name for name in CELL_LEVELS if name not in names]
         ordered = keys.assign(id=[row[0] for row in rows]).sort_values([*names, *hidden], kind="stable")
-        group = ordered.groupby(names, dropna=False, sort=False).ngroup()
         more = differing(keys.set_index("cell")[names], self._details(keys["cell"])).set_axis(keys.index)
         cells = pd.concat([ordered[[*names, "cell", "id"]], more.loc[ordered.index].add_prefix("more ")], axis=1)
-        return cells.assign(group=group).reset_index(drop=True)
+        return cells.reset_index(drop=True)
+
+    def _cells_of(self, name: str) -> pd.DataFrame:
+        """The cells that have rows in a table, of one model those that share least first; see `tables.by_sharing`."""
+        attack = self.cells["attack"]
+        has = {"metrics": attack.notna(), "transferability": attack == SINGLE}.get(name, attack != NO_ATTACK)
+        cells = by_sharing(self.cells[has], self.paths)
+        names = [name for name in IDENTITY if name != "scores"]
+        shared = cells["cell"].map(self.paths).astype(float)
+        group = cells[names].assign(shared=shared).groupby([*names, "shared"], dropna=False, sort=False).ngroup()
+        return cells.assign(group=group)
 
     def _details(self, cells: pd.Series) -> pd.DataFrame:
         """What may distinguish cells, a row for each; equal texts are kept once."""
@@ -105,9 +123,9 @@ class Tidy(Mapping[str, pd.DataFrame]):
         padded = {name: column + [""] * (len(cells) - len(column)) for name, column in columns.items()}
         return pd.DataFrame({name: _texts(column) for name, column in padded.items()}).set_axis(pd.Index(cells))
 
-    def _piece(self, name: str, start: int, end: int) -> pd.DataFrame:
+    def _piece(self, name: str, cells: pd.DataFrame, start: int, end: int) -> pd.DataFrame:
         """The rows of the cells from `start` to `end`."""
-        cells = self.cells.iloc[start:end]
+        cells = cells.iloc[start:end]
         columns = VALUES[name]
         self.db.execute("CREATE TEMP TABLE IF NOT EXISTS piece (at INTEGER PRIMARY KEY, cell INTEGER)")
         self.db.execute("DELETE FROM piece")

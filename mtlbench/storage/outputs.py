@@ -7,6 +7,7 @@ from typing import Any
 
 from mtlbench.storage.claims import remove_dead_claims
 from mtlbench.storage.files import remove_leftovers
+from mtlbench.storage.images import Images
 from mtlbench.storage.store import Store
 
 
@@ -39,6 +40,11 @@ class Outputs:
         return self.path / "store" / "index.sqlite"
 
     @property
+    def images(self) -> Images:
+        """A few images of the cells, clean and attacked, for pictures."""
+        return Images(self.path / "images")
+
+    @property
     def checkpoints(self) -> Path:
         """A folder for each trained model."""
         return self.path / "checkpoints"
@@ -55,7 +61,7 @@ class Outputs:
 
     @property
     def tables(self) -> Path:
-        """Tables, as .csv, .md and .tex."""
+        """Tables: tidy as .csv, as papers print them as .tex, .md and .html."""
         return self.path / "tables"
 
     @property
@@ -73,5 +79,6 @@ class Outputs:
         for pattern in ("tables", "plots", "checkpoints", "checkpoints/*", "datasets", "runs/*", "runs/*/*"):
             for folder in self.path.glob(pattern):
                 remove_leftovers(folder)
+        self.images.tidy()
         for claimed in (self.checkpoints, self.datasets):
             remove_dead_claims(claimed)

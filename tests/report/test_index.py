@@ -97,6 +97,7 @@ def test_rows_of_other_settings_are_derived_again(tmp_path: Path) -> None:
     same(found(Outputs(tmp_path), paper_batch=4), expected)
 
 
+@pytest.mark.usefixtures("result_version_1")
 @pytest.mark.parametrize("schema", ["3", "4"])
 def test_stores_of_old_schemas(tmp_path: Path, schema: str) -> None:
     shutil.copytree(SCHEMAS / schema / "store", tmp_path / "store")
@@ -372,7 +373,7 @@ def test_large_tables_are_written_in_pieces(
 ) -> None:
     report.rebuild(outputs, PAPER_BATCH)
     whole = {path.name: path.read_bytes() for path in outputs.tables.glob("*.csv")}
-    monkeypatch.setattr("mtlbench.report.tables.MOST_ROWS", 3)
+    monkeypatch.setattr(report, "MOST_ROWS", 3)
     monkeypatch.setattr("mtlbench.report.tidy.CELLS_AT_ONCE", 2)
     report.rebuild(outputs, PAPER_BATCH)
     assert {path.name: path.read_bytes() for path in outputs.tables.iterdir()} == whole
