@@ -22,6 +22,7 @@ from mtlbench.experiment.run import loader_of
 from mtlbench.experiment.session import Session
 from mtlbench.experiment.setup import AUTO, Setup, prepare
 from mtlbench.experiment.trained import Trained, load_or_train
+from mtlbench.metrics.sketch import sketched
 from mtlbench.process.watchdog import ProgressBar
 from mtlbench.scores.frame import metrics_frame
 from mtlbench.storage.outputs import Outputs
@@ -112,8 +113,9 @@ def _plans(setup: Setup, trained: Trained, cell: Cell, arithmetic: str) -> tuple
 
 
 def _compared(cell: Cell, label: str, arrays: dict[str, np.ndarray]) -> Audited:
-    same = cell.arrays.keys() <= arrays.keys() and all(  # older cells have no ``saturated``
-        array.tobytes() == arrays[name].tobytes() for name, array in cell.arrays.items()
+    stored, arrays = sketched(cell.arrays), sketched(arrays)  # older cells have whole histograms, no ``saturated``
+    same = stored.keys() <= arrays.keys() and all(
+        array.tobytes() == arrays[name].tobytes() for name, array in stored.items()
     )
     if same:
         return Audited(cell.key, label, "equal", 0.0)
