@@ -104,7 +104,7 @@ def apply(
     attack: Attack, batch: Batch, eps: float | Sequence[float] = EPS, seed: int = 0, ds: str = "nyuv2"
 ) -> Tensor:
     radii = torch.tensor([eps] * len(batch) if isinstance(eps, float) else eps, **HERE)
-    losses = golden(ds).losses(batch, attack.tasks)
+    losses = golden(ds).seen_by(attack, batch)
     return attack(losses, batch.image, radii, PerImage(seed, batch.names))
 
 

@@ -16,16 +16,23 @@ def with_plugins(task: Task, plugins: Sequence[str]) -> Task:
     Raises:
         UsageError: a name is neither built in nor a function or `Metric` of a plugin.
     """
-    attack_loss = None if task.attack_loss is None else _loss(task.attack_loss, f"{task.name}.attack_loss", plugins)
+    attack_loss = (
+        None if task.attack_loss is None else loss_named(task.attack_loss, f"{task.name}.attack_loss", plugins)
+    )
     return replace(
         task,
-        loss=_loss(task.loss, f"{task.name}.loss", plugins),
+        loss=loss_named(task.loss, f"{task.name}.loss", plugins),
         attack_loss=attack_loss,
         metrics=tuple(_metric(metric, f"{task.name}.metrics", plugins) for metric in task.metrics),
     )
 
 
-def _loss(given: str | Loss, option: str, plugins: Sequence[str]) -> str | Loss:
+def loss_named(given: str | Loss, option: str, plugins: Sequence[str]) -> str | Loss:
+    """A loss by its name; one of a plugin as the function.
+
+    Raises:
+        UsageError: there is none of that name.
+    """
     if not isinstance(given, str) or given in LOSSES:
         return given
     found: Loss = attribute(given, option, f"{', '.join(LOSSES)}, or a function", plugins)
