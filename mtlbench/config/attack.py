@@ -71,6 +71,8 @@ def _losses(given: object, targets: Sequence[Task], plugins: Sequence[str]) -> d
     for name, loss in given.items():
         if name not in known:
             raise UsageError(f"attack.loss.{name}: no such task; the attacked ones are {', '.join(known)}")
+        if not isinstance(loss, str):
+            raise UsageError(f"attack.loss.{name}={loss}: {example}")
         kinds = {known[name].holds, KINDS.get(loss, "values") if loss in LOSSES else known[name].holds}
         if len(kinds) > 1 and kinds & {"classes", "attributes"}:
             raise UsageError(

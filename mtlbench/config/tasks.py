@@ -7,6 +7,7 @@ from mtlbench.config.build import attribute
 from mtlbench.engine.losses import LOSSES
 from mtlbench.errors import UsageError
 from mtlbench.metrics import METRICS, Metric
+from mtlbench.options import near
 from mtlbench.tasks import Loss, Scored, Task
 
 
@@ -35,7 +36,10 @@ def loss_named(given: str | Loss, option: str, plugins: Sequence[str]) -> str | 
     """
     if not isinstance(given, str) or given in LOSSES:
         return given
-    found: Loss = attribute(given, option, f"{', '.join(LOSSES)}, or a function", plugins)
+    try:
+        found: Loss = attribute(given, option, f"{', '.join(LOSSES)}, or a function", plugins)
+    except UsageError as error:
+        raise UsageError(f"{error}{near(given, list(LOSSES))}") from error
     if not callable(found):
         raise UsageError(f"{option}={given}: expected a function of prediction, target, mask and class weights")
     return found

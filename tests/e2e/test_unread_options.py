@@ -11,6 +11,12 @@ REFUSED = {
     "eps of nothing": (("attack", "attack=none", "eps=4"), "attack=none attacks nothing"),
     "restarts of nothing": (("attack", "attack=none", "attack.restarts=2"), "attack=none attacks nothing"),
     "start of noise": (("attack", "attack=noise", "attack.random_start=true"), "random wherever it starts"),
+    "metrics of losses": (("attack", "attack.metrics={depth:[abs_err]}"), "attack=dgba climbs losses, not metrics"),
+    "clean values of losses": (("attack", "attack.clean_values=train"), "attack=dgba climbs losses, not metrics"),
+    "a loss of metrics": (
+        ("attack", "attack=smooth_arp", "attack.loss={segmentation:js}"),
+        "attack=smooth_arp climbs metrics, not losses",
+    ),
     "halving in one cycle": (("train", "training.halve_every=5"), "training.schedule=one_cycle halves nothing"),
     "steps of fgsm": (("train", "training=adversarial", "training.steps=3"), "training.step=fgsm takes one step"),
     "eps of the control": (("train", "training=clean_twice", "training.eps=3"), "leaves the images as they are"),

@@ -1,4 +1,4 @@
-"""Smooth levels of metrics: the metric itself as the temperature goes to 0, bounded where it is, and differentiable."""
+"""Smooth levels of metrics: the metric as the temperature goes to 0, bounded where it is, and differentiable."""
 
 from dataclasses import replace
 from typing import Any
@@ -18,7 +18,17 @@ from mtlbench.engine.smooth import LEVELS
 from mtlbench.engine.terms import terms_of
 from mtlbench.metrics import METRICS, Metric, PixelMean, metrics_of, values
 from mtlbench.metrics.measure import measure
-from mtlbench.tasks import Loss, Task, classification, depth, five_tasks, multilabel, normals, regression, segmentation
+from mtlbench.tasks import (
+    Loss,
+    Task,
+    classification,
+    depth,
+    five_tasks,
+    multilabel,
+    normals,
+    regression,
+    segmentation,
+)
 from tests.device import HERE, here
 from tests.fakes import RGBGolden, rows
 
