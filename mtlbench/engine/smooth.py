@@ -9,6 +9,8 @@ A metric names its level (`Metric.smooth`): one of `LEVELS`, a loss of `losses.L
 """
 
 import math
+from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 
 import torch
@@ -53,32 +55,61 @@ def soft_recall(prediction: Tensor, target: Tensor, mask: Tensor, class_weights:
     return _over_classes(1 - hit / truth.clamp_min(_TINY), truth)
 
 
-def angle(prediction: Tensor, target: Tensor, mask: Tensor, class_weights: Tensor | None = None) -> Tensor:
-    """Mean angle in degrees. It stands for the median, too, of which an attack makes less."""
-    return masked_mean(_degrees("angle", prediction, target, mask), mask[:, 0].to(prediction.dtype))
+@dataclass(frozen=True)
+class PixelSum:
+    """Levels that are means over pixels of one thing, an angle or a depth ratio, which is computed once for all.
+
+    Attributes:
+        base: (prediction, target, mask) -> [B, h, w].
+        parts: weights, and functions from `base` to the level of each pixel.
+    """
+
+    base: Callable[[Tensor, Tensor, Tensor], Tensor]
+    parts: tuple[tuple[float, Callable[[Tensor], Tensor]], ...]
+
+    def __call__(
+        self, prediction: Tensor, target: Tensor, mask: Tensor, class_weights: Tensor | None = None
+    ) -> Tensor:
+        """The weighted sum of the levels [B]."""
+        # In double precision: in single, the last bit of a sigmoid depends on where a number is in memory.
+        values = self.base(prediction, target, mask).double()
+        first, *others = [weight * part(values) for weight, part in self.parts]
+        return masked_mean(sum(others, start=first).to(prediction.dtype), mask[:, 0].to(prediction.dtype))
 
 
-def beyond_angle(
-    prediction: Tensor, target: Tensor, mask: Tensor, class_weights: Tensor | None = None, *, most: float
-) -> Tensor:
-    """Percentage of pixels beyond `most` degrees, in [0, 100]."""
-    degrees = _degrees("beyond_angle", prediction, target, mask)
-    return 100 * masked_mean(_sigmoid((degrees - most) / ANGLE), mask[:, 0].to(degrees.dtype))
+def degrees(prediction: Tensor, target: Tensor, mask: Tensor) -> Tensor:
+    """Angle of each pixel [B, h, w] between directions of any length."""
+    same_pixels("degrees", prediction, target, mask, channels=max(prediction.shape[1], 2))
+    alike = F.cosine_similarity(prediction, torch.where(mask, target.to(prediction.dtype), 0), dim=1)
+    return torch.rad2deg(torch.acos(SHORT_OF_1 * alike))
 
 
-def relative(prediction: Tensor, target: Tensor, mask: Tensor, class_weights: Tensor | None = None) -> Tensor:
-    """Mean of the absolute error over the depth."""
-    truth = _depth("relative", prediction, target, mask)
-    return masked_mean(((prediction - truth).abs() / truth)[:, 0], mask[:, 0].to(prediction.dtype))
+def ratio(prediction: Tensor, target: Tensor, mask: Tensor) -> Tensor:
+    """Prediction over depth of each pixel [B, h, w]; the prediction where the depth is ignored, or none."""
+    same_pixels("ratio", prediction, target, mask, channels=prediction.shape[1])
+    if prediction.shape[1] != 1:
+        raise DataError(f"ratio: depth has one channel; the prediction has {prediction.shape[1]}")
+    return (prediction / torch.where(mask & (target > 0), target.to(prediction.dtype), 1))[:, 0]
 
 
-def beyond_ratio(
-    prediction: Tensor, target: Tensor, mask: Tensor, class_weights: Tensor | None = None, *, most: float
-) -> Tensor:
-    """Percentage of pixels whose depth is wrong by more than the factor `most`, in [0, 100]."""
-    ratio = prediction / _depth("beyond_ratio", prediction, target, mask)
-    size = ratio.clamp_min(SMALLEST_RATIO).log().abs()[:, 0]
-    return 100 * masked_mean(_sigmoid((size - math.log(most)) / LOG_RATIO), mask[:, 0].to(size.dtype))
+def itself(values: Tensor) -> Tensor:
+    """Of angles: their mean. It stands for the median, too, of which an attack makes less."""
+    return values
+
+
+def beyond_angle(values: Tensor, most: float) -> Tensor:
+    """100 where an angle is above `most` degrees, softened."""
+    return 100 * torch.sigmoid((values - most) / ANGLE)
+
+
+def relative(values: Tensor) -> Tensor:
+    """Of ratios: the absolute error over the depth."""
+    return (values - 1).abs()
+
+
+def beyond_ratio(values: Tensor, most: float) -> Tensor:
+    """100 where a depth is wrong by more than the factor `most`, softened."""
+    return 100 * torch.sigmoid((values.clamp_min(SMALLEST_RATIO).log().abs() - math.log(most)) / LOG_RATIO)
 
 
 def mean_error(prediction: Tensor, target: Tensor, mask: Tensor, class_weights: Tensor | None = None) -> Tensor:
@@ -97,7 +128,7 @@ def root_mean_square(prediction: Tensor, target: Tensor, mask: Tensor, class_wei
 def wrong_labels(prediction: Tensor, target: Tensor, mask: Tensor, class_weights: Tensor | None = None) -> Tensor:
     """Share of the known attributes whose label is wrong, in [0, 1]: the sigmoid of the logit's other sign."""
     same_pixels("wrong_labels", prediction, target, mask, channels=prediction.shape[1])
-    wrong = _sigmoid(torch.where(target == 1, -prediction, prediction))
+    wrong = torch.sigmoid(torch.where(target == 1, -prediction, prediction).double()).to(prediction.dtype)
     return masked_mean(wrong.flatten(2), known(target, mask).to(wrong.dtype).flatten(2))
 
 
@@ -106,10 +137,13 @@ LEVELS: dict[str, Loss] = {
     "soft_iou": soft_iou,
     "soft_f1": soft_f1,
     "soft_recall": soft_recall,
-    "angle": angle,
-    **{f"beyond_{most:g}_degrees": partial(beyond_angle, most=most) for most in WITHIN.values()},
-    "relative": relative,
-    **{f"beyond_{name}": partial(beyond_ratio, most=most) for name, most in DELTAS.items()},
+    "angle": PixelSum(degrees, ((1.0, itself),)),
+    **{
+        f"beyond_{most:g}_degrees": PixelSum(degrees, ((1.0, partial(beyond_angle, most=most)),))
+        for most in WITHIN.values()
+    },
+    "relative": PixelSum(ratio, ((1.0, relative),)),
+    **{f"beyond_{name}": PixelSum(ratio, ((1.0, partial(beyond_ratio, most=most)),)) for name, most in DELTAS.items()},
     "mean_error": mean_error,
     "root_mean_square": root_mean_square,
     "wrong_labels": wrong_labels,
@@ -129,30 +163,10 @@ def _soft_counts(level: str, prediction: Tensor, target: Tensor, mask: Tensor) -
     return hit, truth.sum((2, 3)).to(shares.dtype), predicted
 
 
-def _sigmoid(x: Tensor) -> Tensor:
-    """In double precision: in single, the last bit depends on where a number is in memory."""
-    return torch.sigmoid(x.double()).to(x.dtype)
-
-
 def _over_classes(of_class: Tensor, truth: Tensor) -> Tensor:
     """The mean over the classes that occur in an image [B]; 0 where none does."""
     occurs = truth > 0
     return torch.where(occurs, of_class, 0).sum(1) / occurs.sum(1).clamp_min(1)
-
-
-def _degrees(level: str, prediction: Tensor, target: Tensor, mask: Tensor) -> Tensor:
-    """Angle of each pixel [B, h, w] between directions of any length."""
-    same_pixels(level, prediction, target, mask, channels=max(prediction.shape[1], 2))
-    alike = F.cosine_similarity(prediction, torch.where(mask, target.to(prediction.dtype), 0), dim=1)
-    return torch.rad2deg(torch.acos(SHORT_OF_1 * alike))
-
-
-def _depth(level: str, prediction: Tensor, target: Tensor, mask: Tensor) -> Tensor:
-    """The depth [B, 1, h, w]; 1 where it is ignored, or none."""
-    same_pixels(level, prediction, target, mask, channels=prediction.shape[1])
-    if prediction.shape[1] != 1:
-        raise DataError(f"{level}: depth has one channel; the prediction has {prediction.shape[1]}")
-    return torch.where(mask & (target > 0), target.to(prediction.dtype), 1)
 
 
 def _difference(level: str, prediction: Tensor, target: Tensor, mask: Tensor) -> Tensor:

@@ -3,13 +3,14 @@
 The rise of the second kind is a task's damage as ARP counts it, made smooth. The clean values are constants.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from mtlbench.constants import MIN_CLEAN
 from mtlbench.engine.dense import JUDGES
 from mtlbench.engine.scale_free import OF_KIND, SCALES, Scale
-from mtlbench.engine.smooth import LEVELS
+from mtlbench.engine.smooth import LEVELS, PixelSum
 from mtlbench.metrics import metrics_of
 from mtlbench.tasks import KINDS, Loss, Task
 
@@ -55,8 +56,19 @@ def terms_of(task: Task, clean: Values) -> tuple[Term, ...]:
             loss = metric.smooth or task.climbed
             weights[loss] = weights.get(loss, 0) + 1 / (len(metrics) * value)
     own = {metric.smooth for metric in metrics}
-    terms = (Term(loss, weight, loss in own and _is_decision(loss)) for loss, weight in weights.items())
-    return tuple(terms) or (Term(task.climbed, 0.0),)
+    return _joined(weights, own) or (Term(task.climbed, 0.0),)
+
+
+def _joined(weights: Mapping[str | Loss, float], levels: Collection[str | Loss | None]) -> tuple[Term, ...]:
+    """A term of each loss and its weight; one of all pixelwise levels with the same base."""
+    terms, sums = [], dict[Any, list[tuple[float, Any]]]()
+    for loss, weight in weights.items():
+        level = LEVELS.get(loss) if isinstance(loss, str) and loss in levels else None
+        if isinstance(level, PixelSum):
+            sums.setdefault(level.base, []).extend((weight * factor, part) for factor, part in level.parts)
+        else:
+            terms.append(Term(loss, weight, loss in levels and _is_decision(loss)))
+    return (*terms, *(Term(PixelSum(base, tuple(parts)), 1.0, True) for base, parts in sums.items()))
 
 
 def _is_decision(level: str | Loss) -> bool:

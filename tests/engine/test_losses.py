@@ -312,7 +312,7 @@ def wrong_shapes() -> list[tuple[str, tuple[int, ...], tuple[int, ...], tuple[in
 
 @pytest.mark.parametrize(("loss", "prediction", "target", "mask"), wrong_shapes())
 def test_shapes_that_only_broadcasting_would_take_are_refused(loss, prediction, target, mask):
-    name = getattr(LOSSES[loss], "func", LOSSES[loss]).__name__
+    name = getattr(LOSSES[loss], "base", LOSSES[loss]).__name__
     with pytest.raises(DataError, match=rf"{name}: .*prediction {re.escape(str(list(prediction)))}"):
         LOSSES[loss](
             torch.zeros(prediction), torch.zeros(target).long(), torch.ones(mask, dtype=torch.bool), torch.ones(C)
