@@ -9,20 +9,26 @@ import pandas as pd
 
 from mtlbench.constants import NO_ATTACK
 from mtlbench.errors import DamagedCellError, DataError, OldCellError
-from mtlbench.report.caches import provide_caches
-from mtlbench.report.studies import show_study
+from mtlbench.report.layout import Layout
+from mtlbench.report.pivots import laid_out, printed
+from mtlbench.report.pivots import pivots as shown_pivots
+from mtlbench.report.studies import study_pivot
 from mtlbench.report.tables import may_fail, write_tables
-from mtlbench.report.terminal import MOST_REMARKS, console, show_remarks, show_summary
+from mtlbench.report.terminal import MOST_REMARKS, console, show_remarks
+from mtlbench.report.text import show
 from mtlbench.scores import accuracy_lost, tables
 from mtlbench.scores.alarms import alarms, arp_of_cells, checks_frame, numbers_of
-from mtlbench.scores.frame import details, metrics_frame
+from mtlbench.scores.frame import details, metrics_frame, shared_path
 from mtlbench.scores.wide import OK
 from mtlbench.storage.outputs import Outputs
 from mtlbench.storage.store import Cell, Store
-from mtlbench.studies import STUDIES, Evidence
+from mtlbench.studies import STUDIES, Evidence, Table
 
 HIDDEN = ("split", "fingerprint", "tree", "weights", "options", "climbs_raw")
 """Columns that distinguish cells but are not informative."""
+
+CHECKS_TITLE = "Checks: what tells a broken attack from a robust model, for every cell"
+NOTHING = "no attack among these results; tables/metrics.csv has the clean metrics"
 
 
 @dataclass
@@ -50,35 +56,62 @@ class Report:
     @cached_property
     def tables(self) -> dict[str, pd.DataFrame]:
         """The four result tables."""
-        return tables(self.metrics, self.alarms, {cell.key: details(cell) for cell in self.cells})
+        return tables(self.metrics, self.alarms, {cell.key: details(cell) for cell in self.cells}, self.shared_paths)
 
-    def show(self, scores: str) -> None:
-        """Print the tables."""
-        show_summary(self.tables, scores)
+    @cached_property
+    def shared_paths(self) -> dict[str, float]:
+        """Cell -> shared part of a task's path, where it was measured."""
+        return {cell.key: path for cell in self.cells if (path := shared_path(cell)) is not None}
 
-    def study(self, name: str, scores: str, unwritten: list[OSError] | None = None) -> None:
+    def show(self, scores: str, layout: Layout | None = None) -> None:
+        """Print the tables of one score set."""
+        layout = layout or Layout()
+        shown = printed(shown_pivots(self.tables, scores, layout, self.shared_paths), layout)
+        for pivot in shown:
+            show(console(), pivot)
+        if not shown:
+            console().print(NOTHING, soft_wrap=True)
+
+    def write(self, scores: str, layout: Layout | None = None) -> None:
+        """Write the result tables, and those of one score set as papers print them."""
+        layout = layout or Layout()
+        checks = self.checks.drop(columns=[name for name in HIDDEN if name in self.checks])
+        laid = laid_out(self.tables, scores, layout, self.shared_paths)
+        write_tables(
+            self.tables | {"checks": checks},
+            [*laid.values(), study_pivot(Table("checks", CHECKS_TITLE, checks), scores)],
+            self.outputs.tables,
+            layout.caption,
+        )
+
+    def study(
+        self, name: str, scores: str, unwritten: list[OSError] | None = None, layout: Layout | None = None
+    ) -> None:
         """Print the tables of a study; write them and their plots to files.
 
         Args:
             name: of the study.
             scores: the score set that is printed and drawn.
             unwritten: see `may_fail`; if it is not empty, nothing is written.
+            layout: says whether LaTeX tables have captions.
         """
         found = STUDIES[name](Evidence(self.metrics, self.cells))
+        laid = [study_pivot(table, scores) for table in found.tables]
         if not unwritten:
             with may_fail(unwritten):
-                write_tables({table.name: table.frame for table in found.tables}, self.outputs.tables)
-        for table in found.tables:
-            show_study(table, scores)
+                frames = {table.name: table.frame for table in found.tables}
+                write_tables(frames, laid, self.outputs.tables, (layout or Layout()).caption)
+        for pivot in laid:
+            show(console(), pivot)
         if unwritten:
             return
-        provide_caches()
-        from mtlbench.report.plots import write_plot  # matplotlib takes a second to import
+        from mtlbench.report.figures import study_figures  # Altair takes a second to import
 
-        drawn: list[Path | None] = []
+        files = [f"tables/{table.name}.csv" for table in found.tables]
         with may_fail(unwritten):
-            drawn += [write_plot(plot, scores, self.outputs.plots) for plot in found.plots]
-        files = [*(f"tables/{table.name}.csv" for table in found.tables), *(f"plots/{p.name}" for p in drawn if p)]
+            for figure in study_figures(found.plots, scores):
+                figure.draw(self.outputs.plots)
+                files.append(f"plots/{figure.name}.svg")
         console().print(f"\n{name}: {', '.join(files)} in {self.outputs}", soft_wrap=True, markup=False)
 
 
@@ -87,6 +120,8 @@ def rebuild(
     paper_batch: int,
     keys: Collection[str] | None = None,
     unwritten: list[OSError] | None = None,
+    scores: str = "standard",
+    layout: Layout | None = None,
 ) -> Report:
     """Derive tables from the store and write them to ``outputs/tables``.
 
@@ -99,16 +134,16 @@ def rebuild(
         paper_batch: images per batch of the paper's batch means.
         keys: of the cells that the tables are of; None takes all that are stored.
         unwritten: see `may_fail`.
+        scores: the score set of the printed tables.
+        layout: of the printed tables.
     """
     store = outputs.store
     while True:
         before = _present(store, keys)
         found = collect(outputs, paper_batch, keys)
         if found.cells:  # otherwise the tables would have no columns
-            frames = dict(found.tables)
-            frames["checks"] = found.checks.drop(columns=[name for name in HIDDEN if name in found.checks])
             with may_fail(unwritten):
-                write_tables(frames, outputs.tables)
+                found.write(scores, layout)
         if _present(store, keys) == before or store.others_at_work():
             return found
 

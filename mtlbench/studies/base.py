@@ -1,19 +1,19 @@
 """Input and output of studies: from wide frames to tidy tables and plot descriptions."""
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from mtlbench.options import is_number
 from mtlbench.scores import arp, damage, holm, interval, over_seeds, paired_difference, relative_drops
-from mtlbench.scores.frame import HASH_DIGITS, spelled_out
+from mtlbench.scores.frame import HASH_DIGITS, shared_path, spelled_out
 from mtlbench.scores.wide import SEARCH, WEIGHTING, block, levels
 from mtlbench.storage.store import Cell
+from mtlbench.studies.plot import Matrix, Plot
 
 FIRST = (
     *("dataset", "model", "training", "sharing", "shared_blocks", "shared_path", "tree", "attack", "step"),
@@ -57,10 +57,10 @@ class Evidence:
         """Levels `NETWORK` of a model -> its shared path, see `models.measured`; only where recorded."""
         found: dict[tuple[str, ...], set[float]] = {}
         for cell in self.cells:
-            measured = cell.provenance.get("sharing_measured")
-            if isinstance(measured, Mapping) and is_number(measured.get("shared_path"), 0, 1):
+            path = shared_path(cell)
+            if path is not None:
                 network = tuple(str(cell.identity.get(name)) for name in NETWORK)
-                found.setdefault(network, set()).add(float(measured["shared_path"]))
+                found.setdefault(network, set()).add(path)
         return {network: min(values) for network, values in found.items() if len(values) == 1}
 
     @cached_property
@@ -79,40 +79,11 @@ class Table:
 
 
 @dataclass(frozen=True)
-class Plot:
-    """Description of a plot of a tidy frame; `report.plots` draws it.
-
-    Attributes:
-        name: of the file.
-        frame: the data; one score set of it is drawn.
-        kind: lines over numbers, bars over names, or single points.
-        x: column of the horizontal axis; `y` is that of the vertical one, with error bars from ``<y>_low`` and
-            ``<y>_high`` if these columns exist, else ci_low and ci_high.
-        series: column that gives the colour.
-        panel: columns whose values get separate panels.
-        title: above all panels.
-        labels: of the axes.
-        log: logarithmic x axis.
-    """
-
-    name: str
-    frame: pd.DataFrame
-    kind: Literal["line", "bar", "point"]
-    x: str
-    y: str
-    series: str
-    panel: tuple[str, ...]
-    title: str
-    labels: tuple[str, str]
-    log: bool = False
-
-
-@dataclass(frozen=True)
 class Study:
     """The outcome of a study."""
 
     tables: tuple[Table, ...]
-    plots: tuple[Plot, ...] = field(default=())
+    plots: tuple[Plot | Matrix, ...] = field(default=())
 
 
 Analysis = Callable[[Evidence], Study]
