@@ -57,8 +57,9 @@ def named(kind: type, plugins: Sequence[str] = ()) -> dict[str, Any]:
     found: dict[str, Any] = dict(listed(kind))
     load_plugins(plugins)
     for one in _kinds(kind):
-        if _inside(one.__module__, plugins) and fits(one):
+        if _inside(one.__module__, plugins):
             _check_name(one, kind)
+        if _inside(one.__module__, ("mtlbench", *plugins)) and fits(one):
             found[public_name(one)] = one
     return found
 
