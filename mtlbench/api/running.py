@@ -21,6 +21,7 @@ from mtlbench.engine.losses import TaskLosses
 from mtlbench.engine.precision import FP32, computing_in
 from mtlbench.errors import MachineError, UsageError
 from mtlbench.models.adapted import Adapted
+from mtlbench.models.inference import for_inference
 from mtlbench.models.model import MultiTaskModel
 from mtlbench.models.outputs import Outputs
 from mtlbench.models.single_task import SingleTaskModels
@@ -170,9 +171,10 @@ def perturb(
     where = images.device
     adapted = adapt(model, chosen, inputs, outputs, modules)
     batch = OwnImages((images, targets), chosen).first(len(images)).to(where)
-    losses = TaskLosses.seen_by(one, adapted, batch, CleanValues(adapted, lambda: [batch], where))
     size = batch.image.new_full((len(batch),), radius / GREY_LEVELS)
     with computing_in(FP32, adapted), frozen(adapted):
+        fast = for_inference(adapted)
+        losses = TaskLosses.seen_by(one, fast, batch, CleanValues(fast, lambda: [batch], where))
         return one(losses, batch.image, size, PerImage(seed, batch.names))
 
 

@@ -30,8 +30,11 @@ from mtlbench.storage.claims import others_at_work, remove_dead_claims
 from mtlbench.storage.failures import failure_path, write_failure
 from mtlbench.storage.files import remove_leftovers, write_atomically
 
-RESULT_VERSION = 1
-"""Increment it whenever the code computes different numbers for the same cell."""
+RESULT_VERSION = 2
+"""Increment it whenever the code computes different numbers for the same cell.
+
+Since 2 attacks compute on the fast copy of a frozen model (`mtlbench.models.inference`), which rounds otherwise.
+"""
 
 SCHEMA = 4
 """Version of the file format. Increment it with every change and add an upgrade to `UPGRADES`."""

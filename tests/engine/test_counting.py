@@ -30,7 +30,7 @@ PER_IMAGE = {
     "saga": {"fixed": 40},
     "sign_sum": by_rule(12, 15, 3, 12, 12, 12, 24, 24),
     "single": by_rule(4, 5, 1, 4, 4, 4, 8, 8),
-    **dict.fromkeys(("smooth_arp", "smooth_log", "worst_task"), {"apgd": 4, "mim_linear": 4, "saga": 16}),
+    **{key: {"apgd": 4, "mim_linear": 4, "saga": 16} for key in ("smooth_arp", "smooth_log", "worst_task")},
     "static": by_rule(4, 5, 1, 4, 4, 4, 16, 24),
     "total": by_rule(4, 5, 1, 4, 4, 4, 16, 24),
     "weighted_total": by_rule(12, 15, 3, 12, 12, 12, 48, 72),
