@@ -11,3 +11,6 @@ MIN_CLEAN = 1e-6
 
 NO_ATTACK = "none"
 """The attack of clean cells and of training without attacks, as in conf/attack and in tables."""
+
+SAMPLE_OF = "sample_of"
+"""In the identity of a cell of some images only: the key of the cell of all images whose convergence it checks."""

@@ -40,7 +40,7 @@ def attack(
     loader: Any,
     tasks: Tasks,
     objective: str | Objective | Iterable[str | Objective] = ("single", "total", "dgba"),
-    step: str | Step = "apgd",
+    step: str | Step = "mim_linear",
     eps: float | Iterable[float] = (1, 2, 4, 8),
     *,
     steps: int | None = None,
@@ -72,7 +72,7 @@ def attack(
         objective: what to climb, by name or as an object: one or more of dgba, total, single (each task alone),
             sign_sum, static, power, weighted_total, floor, bounded, smooth_arp, smooth_log, worst_task and noise. For
             smooth_arp, smooth_log and worst_task the loader is read twice: they need the metrics' clean values first.
-        step: how to move, by name or as an object: apgd, pgd, fgsm, mim, mim_linear, saga.
+        step: how to move, by name or as an object: mim_linear, apgd, pgd, fgsm, mim, saga.
         eps: radius or radii in grey levels of 255.
         steps: gradient steps; None takes those of the step rule.
         norm: linf, or l2 (eps is then the root mean square change of a value).
@@ -131,7 +131,7 @@ def perturb(
     tasks: Tasks,
     eps: float = 8,
     objective: str | Objective = "dgba",
-    step: str | Step = "apgd",
+    step: str | Step = "mim_linear",
     *,
     steps: int | None = None,
     norm: str = "linf",

@@ -8,6 +8,7 @@ from mtlbench.attacks.objectives import METRICS, Objective
 from mtlbench.attacks.steps import Step
 from mtlbench.config import Config
 from mtlbench.config.build import build
+from mtlbench.config.doubled import doubled, step_group
 from mtlbench.config.tasks import loss_named
 from mtlbench.constants import GREY_LEVELS
 from mtlbench.engine.losses import LOSSES
@@ -21,12 +22,13 @@ def build_objective_and_step(config: Config) -> tuple[Objective, Step] | None:
     chosen = config["attack"]
     if chosen["objective"] is None:
         return None
-    step = chosen.get("fixed_step") or chosen["step"]
+    step = chosen[step_group(chosen)]
     built = (
         build(chosen["objective"], config["plugins"], kind=Objective),
         build(step, config["plugins"], kind=Step),
     )
     Attack(*built, (), **_starts(chosen))  # checks options before any rooms are generated
+    doubled(config)
     return built
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from mtlbench.attacks.objectives import LOSSES, METRICS, Objective
 from mtlbench.config.build import target_of
+from mtlbench.config.doubled import CHECK, has_steps
 from mtlbench.constants import NO_ATTACK
 from mtlbench.errors import UsageError
 
@@ -52,6 +53,11 @@ RULES: tuple[tuple[str, Callable[[Config], bool], str], ...] = (
         r"attack\.(loss|loss_scale)(\..+)?",
         lambda c: _attack(c).get("name") == "noise",
         "noise is random whatever the losses are",
+    ),
+    (
+        r"attack\.converged_images",
+        lambda c: _attack(c).get("converged") is None,
+        f"give attack.converged={CHECK} as well",
     ),
     (
         r"training\.halve_every",
@@ -114,6 +120,11 @@ ONLY_IN_A_SWEEP: tuple[tuple[str, Callable[[Config], bool], str], ...] = (
         r"attack/step|eps|attack\.tasks",
         lambda c: "attack" in c and _attack(c).get("objective") is None,
         "attack={attack} attacks nothing",
+    ),
+    (
+        r"attack\.converged",
+        lambda c: _attack(c).get("converged") == CHECK and not has_steps(_attack(c)),
+        "attack={attack} with this step rule takes no number of steps, so none can be doubled",
     ),
 )
 """The same, but accepted in a sweep, where they may be meant for other points."""

@@ -18,6 +18,7 @@ from mtlbench.engine.precision import FP32, check, computing_in
 from mtlbench.experiment import provenance
 from mtlbench.experiment.cells import clean_plan, model_identity, plans
 from mtlbench.experiment.compute import Job, complete
+from mtlbench.experiment.converged import check_of
 from mtlbench.experiment.references import reference_identity, reference_images
 from mtlbench.experiment.session import Session
 from mtlbench.experiment.setup import Setup, prepare
@@ -31,6 +32,8 @@ from mtlbench.storage.files import write_atomically
 
 def run_attack(config: Config, progress_bar: ProgressBar, session: Session) -> list[Plan]:
     """Compute the missing cells of one configuration; returns all its cells and adds their keys to `session`.
+
+    With ``attack.converged=check`` those of the check follow, in `session` only.
 
     Raises:
         BusyError: another process holds the claim on some cells, the training or the rooms; everything else is done.
@@ -48,9 +51,12 @@ def run_attack(config: Config, progress_bar: ProgressBar, session: Session) -> l
         record_clean(setup, trained)
     identity = model_identity(setup, trained, setup.test, config["precision"])
     wanted = plans(config, identity, attacks, epsilons, reference_identity(setup))
-    session.wanted.update(plan.key for plan in wanted)
+    converged = check_of(setup, trained, wanted)
+    session.wanted.update(plan.key for plan in (*wanted, *(converged[1] if converged else ())))
     with computing_in(config["precision"], trained.model):
         _compute(setup, trained, setup.test, wanted)
+        if converged:
+            _compute(setup, trained, *converged)
     return wanted
 
 

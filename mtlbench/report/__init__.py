@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from mtlbench.constants import NO_ATTACK
+from mtlbench.constants import NO_ATTACK, SAMPLE_OF
 from mtlbench.errors import DamagedCellError, DataError, OldCellError
 from mtlbench.report.layout import Layout
 from mtlbench.report.pivots import laid_out, printed
@@ -18,6 +18,7 @@ from mtlbench.report.terminal import MOST_REMARKS, console, show_remarks
 from mtlbench.report.text import show
 from mtlbench.scores import accuracy_lost, tables
 from mtlbench.scores.alarms import alarms, arp_of_cells, checks_frame, numbers_of
+from mtlbench.scores.converged import of_all_images, with_gains
 from mtlbench.scores.frame import details, metrics_frame, shared_path
 from mtlbench.scores.wide import OK
 from mtlbench.storage.outputs import Outputs
@@ -164,10 +165,11 @@ def collect(outputs: Outputs, paper_batch: int, keys: Collection[str] | None = N
         for cell in store.readable(refused.append, keys):
             yield cell
             rows.append(numbers_of(cell))
-            cells.append(cell.light())
+            if SAMPLE_OF not in cell.identity:
+                cells.append(cell.light())
 
-    metrics = metrics_frame(passing(), paper_batch=paper_batch)
-    numbers = checks_frame(rows)
+    every = metrics_frame(passing(), paper_batch=paper_batch)
+    metrics, numbers = of_all_images(every), with_gains(checks_frame(rows), every)
     raised = alarms(numbers, arp_of_cells(metrics))
     return Report(outputs, cells, metrics, numbers, raised, refused, store.failures())
 
@@ -206,7 +208,8 @@ def refuse(refused: Sequence[DamagedCellError | OldCellError]) -> None:
 def accuracy_lost_text(outputs: Outputs, key: str) -> str:
     """One line: clean accuracy lost against the cleanly trained counterpart; `key` is of the clean cell."""
     clean = [cell for cell in outputs.store.readable(lambda error: None) if cell.identity["attack"] == NO_ATTACK]
-    lost = accuracy_lost(metrics_frame(clean, replicates=0), "clean").xs((key, "standard"), level=("cell", "scores"))
+    metrics = of_all_images(metrics_frame(clean, replicates=0))
+    lost = accuracy_lost(metrics, "clean").xs((key, "standard"), level=("cell", "scores"))
     assert isinstance(lost, pd.DataFrame)
     value, status = float(lost.to_numpy()[0, 0]), str(lost.index.get_level_values("status")[0])
     if "no clean result" in status:

@@ -31,6 +31,9 @@ SCALE_FREE = ("class_margin", "dlr", "label_margin")
 MAX_OUTSIDE = 1e-3
 """Grey levels; float32 rounding stays below it."""
 
+MAX_GAIN = 5.0
+"""Percent that twice the steps may gain (`scores.converged`) before an attack counts as not converged."""
+
 MAX_FALL = 1.0
 """Percentage points by which ARP may fall from one eps to the next."""
 
@@ -107,7 +110,7 @@ def alarms(numbers: pd.DataFrame, arp: pd.DataFrame) -> dict[str, str]:
     """Cell -> text of its alarms; cells without an alarm are left out.
 
     Args:
-        numbers: from `checks_frame`.
+        numbers: from `checks_frame`, with the columns of `converged.with_gains` if there are any.
         arp: columns ``cell`` and ``arp_percent``, one row per attacked cell.
     """
     if numbers.empty:
@@ -158,6 +161,8 @@ def _own(row: Mapping[Hashable, object]) -> list[str]:
             f"cross-entropy has no gradient on {share('saturated', 0):.0%} of {' and '.join(tasks)}, where logits are "
             "more than 17 apart: use attack.logits=normalised, or a task's attack_loss class_margin or label_margin"
         )
+    if value := share("converged_gain", MAX_GAIN):
+        texts.append(f"not converged: twice the steps do {value:.2g}% more damage to what it attacks")
     if row.get("training_mode") is True:
         texts.append("the model was not in evaluation mode")
     return texts

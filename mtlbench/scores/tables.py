@@ -6,6 +6,7 @@ import pandas as pd
 
 from mtlbench.metrics import METRICS
 from mtlbench.scores.bootstrap import interval
+from mtlbench.scores.capped import capped_arp, capped_damage, capped_metrics
 from mtlbench.scores.damage import about_metric, arp, damage, drops_and_clean, relative_drops
 from mtlbench.scores.transferability import COLUMNS, transferability
 from mtlbench.scores.wide import ABOUT_METRIC, IDENTITY, OK, block, levels, with_status
@@ -34,16 +35,12 @@ def tables(
         paths: cell -> shared part of a task's path, see `scores.frame.shared_path`. Sharing levels are sorted by it if
             it is known of all cells, else by `shared_blocks`.
     """
-    damages = damage(relative_drops(metrics))
-    arps = arp(damages)
-    keys = levels(arps)
-    raised = pd.Series([(alarms or {}).get(cell, OK) for cell in keys["cell"]], dtype=object)
-    status = keys["status"].where(keys["status"] != OK, raised)
-    arps = with_status(arps.droplevel("status"), status)
+    drops = relative_drops(metrics)
+    damages = damage(drops)
     frames = {
         "metrics": _metrics(metrics.iloc[:, :1]),
-        "damage": _percent(damages, "damage_percent", keys=["task"]),
-        "arp": _percent(arps, "arp_percent", further=["status"]),
+        "damage": _damage(damages, drops),
+        "arp": _arp(_with_alarms(arp(damages), alarms or {}), _with_alarms(capped_arp(drops), alarms or {})),
         "transferability": _sorted(
             transferability(damages),
             keys=COLUMNS[:2],
@@ -102,11 +99,35 @@ def _metrics(points: pd.DataFrame) -> pd.DataFrame:
     return _sorted(table, keys=["task", "metric"], values=values)
 
 
-def _percent(frame: pd.DataFrame, name: str, keys: Sequence[str] = (), further: Sequence[str] = ()) -> pd.DataFrame:
-    table = levels(frame)
+def _with_alarms(arps: pd.DataFrame, alarms: Mapping[str, str]) -> pd.DataFrame:
+    keys = levels(arps)
+    raised = pd.Series([alarms.get(cell, OK) for cell in keys["cell"]], dtype=object)
+    return with_status(arps.droplevel("status"), keys["status"].where(keys["status"] != OK, raised))
+
+
+def _damage(damages: pd.DataFrame, drops: pd.DataFrame) -> pd.DataFrame:
+    table = levels(damages)
+    values = [
+        *_values(table, damages, "damage_percent"),
+        *_values(table, capped_damage(drops), "damage_capped", "capped"),
+    ]
+    table = table.merge(capped_metrics(drops), how="left", on=["cell", "scores", "task"])
+    return _sorted(table, ["task"], [*values, "capped_metrics"])
+
+
+def _arp(arps: pd.DataFrame, capped: pd.DataFrame) -> pd.DataFrame:
+    table = levels(arps)
+    values = [*_values(table, arps, "arp_percent"), "status", *_values(table, capped, "arp_capped", "capped")]
+    table["capped_status"] = levels(capped)["status"]
+    return _sorted(table, [], [*values, "capped_status"])
+
+
+def _values(table: pd.DataFrame, frame: pd.DataFrame, name: str, prefix: str = "ci") -> list[str]:
+    """Add the values of a wide frame, whose rows are those of the table, and their intervals; returns the columns."""
+    columns = [name, f"{prefix}_low", f"{prefix}_high"]
     table[name] = block(frame)[:, 0]
-    table[["ci_low", "ci_high"]] = interval(frame).to_numpy()
-    return _sorted(table, keys, [name, "ci_low", "ci_high", *further])
+    table[columns[1:]] = interval(frame).to_numpy()
+    return columns
 
 
 def _sorted(table: pd.DataFrame, keys: Sequence[str], values: Sequence[str]) -> pd.DataFrame:

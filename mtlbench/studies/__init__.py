@@ -11,6 +11,7 @@ from mtlbench.studies.cost import cost
 from mtlbench.studies.dominance import dominance
 from mtlbench.studies.plot import ARP, Axis, Matrix, Plot
 from mtlbench.studies.robust_models import robust_models
+from mtlbench.studies.steps import steps
 from mtlbench.studies.tradeoff import tradeoff
 from mtlbench.studies.transfer import transfer
 
@@ -22,6 +23,7 @@ STUDIES: dict[str, Analysis] = {
     "cost": cost,
     "dominance": dominance,
     "robust_models": robust_models,
+    "steps": steps,
     "tradeoff": tradeoff,
     "transfer": transfer,
 }

@@ -254,7 +254,7 @@ VARIANTS: dict[str, list[dict[str, Any]]] = {
     "APGD": [{}, {"steps": 5}, {"size": 1}],
     "PGD": [{}, {"steps": 3}, {"size": 1}, {"size": 0.5, "steps": 7}],
     "MIM": [{}, {"momentum": 1, "steps": 3}],
-    "MIMLinear": [{}, {"size": 1}],
+    "MIMLinear": [{"steps": 10}, {"steps": 10, "size": 1}],  # left out, they were 10 then and are 20 now
     "SAGA": [{}, {"rate": 1, "size": 0.3}],
     "ReferenceAPGD": [{}, {"clean": [1.0, 2.0]}],
     "Tiny": [{}, {"width": 1}, {"width": 0.5}],
