@@ -18,7 +18,8 @@ from mtlbench.engine.precision import computing_in
 from mtlbench.errors import DataError, MtlbenchError
 from mtlbench.experiment.cells import clean_plan, model_identity, plans
 from mtlbench.experiment.converged import check_of
-from mtlbench.experiment.run import loader_of
+from mtlbench.experiment.references import reference_identity
+from mtlbench.experiment.run import clean_values, loader_of
 from mtlbench.experiment.session import Session
 from mtlbench.experiment.setup import AUTO, Setup, prepare
 from mtlbench.experiment.trained import Trained, load_or_train
@@ -90,7 +91,7 @@ def _audit(config: Config, cell: Cell, progress_bar: ProgressBar) -> Audited:
         closest = max(asked, key=lambda plan: sum(plan.identity.get(k) == v for k, v in cell.identity.items()))
         differing = sorted(k for k, v in cell.identity.items() if closest.identity.get(k) != v)
         return Audited(cell.key, label, "changed", why=f"another {', '.join(differing) or 'version of the results'}")
-    work = Pass(trained.model, dataset.tasks, found[:1], trained.seed)
+    work = Pass(trained.model, dataset.tasks, found[:1], trained.seed, clean_values(setup, trained))
     with setup.progress_bar(f"audit {label}") as progress, computing_in(arithmetic, trained.model):
         records = evaluate(work, loader_of(setup, dataset), setup.device, len(dataset), progress)
     return _compared(cell, label, records[cell.key].arrays())
@@ -108,7 +109,7 @@ def _plans(setup: Setup, trained: Trained, cell: Cell, arithmetic: str) -> tuple
         return setup.test, [clean_plan(model_identity(setup, trained, setup.test, arithmetic))]
     attacks = build_attacks(config, build_objective_and_step(config), setup.test.tasks)
     identity = model_identity(setup, trained, setup.test, arithmetic)
-    asked = plans(config, identity, attacks, epsilon_list(config))
+    asked = plans(config, identity, attacks, epsilon_list(config), reference_identity(setup))
     return (checks and check_of(setup, trained, asked)) or (setup.test, asked)
 
 

@@ -24,6 +24,9 @@ MAX_SATURATED = 0.1
 """Share of a task's clean pixels or images without a gradient of cross-entropy. With 29 % of them an attack lost a
 fifth of its ARP, with 97 % half of it."""
 
+SCALE_FREE = ("class_margin", "dlr", "label_margin")
+"""Losses whose gradient a confident head keeps."""
+
 MAX_OUTSIDE = 1e-3
 """Grey levels; float32 rounding stays below it."""
 
@@ -79,9 +82,17 @@ def numbers_of(cell: Cell) -> dict[str, object]:
         row["nonfinite_gradient"] = float(arrays["gradient_nonfinite"].mean(0).max())
     if "saturated" in arrays:
         row |= _saturated(cell)
-    tasks = list(cell.tasks)
-    row["climbs_raw"] = [] if cell.identity.get("logits") == "normalised" else [tasks[i] for i in _attacked(cell)]
+    row["climbs_raw"] = _climbs_raw(cell)
     return row
+
+
+def _climbs_raw(cell: Cell) -> list[str]:
+    """The attacked tasks whose own loss an attack climbs, on logits as they are."""
+    objective, tasks = cell.identity.get("objective") or {}, list(cell.tasks)
+    if cell.identity.get("logits") == "normalised" or objective.get("metrics"):
+        return []
+    other = objective.get("loss") or {}
+    return [tasks[i] for i in _attacked(cell) if other.get(tasks[i]) not in SCALE_FREE]
 
 
 def _saturated(cell: Cell) -> dict[str, object]:
