@@ -15,6 +15,7 @@ from mtlbench.attacks.random import PerImage
 from mtlbench.attacks.steps import Step
 from mtlbench.constants import GREY_LEVELS
 from mtlbench.data.own import OwnImages
+from mtlbench.engine.clean_values import CleanValues
 from mtlbench.engine.evaluate import frozen
 from mtlbench.engine.losses import TaskLosses
 from mtlbench.engine.precision import FP32, computing_in
@@ -70,8 +71,9 @@ def attack(
             `multilabel`; or ``"nyuv2"`` or ``"rooms"`` (40 or 13 classes,
             normals, depth in metres).
         objective: what to climb, by name or as an object: one or more of dgba, total, single (each task alone),
-            sign_sum, static, power, weighted_total and noise.
-        step: how to move, by name or as an object: mim_linear, apgd, pgd, fgsm, mim, saga, square (no gradients).
+            sign_sum, static, power, weighted_total, floor, bounded, smooth_arp, smooth_log, worst_task and noise. For
+            smooth_arp, smooth_log and worst_task the loader is read twice: they need the metrics' clean values first.
+        step: how to move, by name or as an object: mim_linear, apgd, pgd, fgsm, mim, saga.
         eps: radius or radii in grey levels of 255.
         steps: gradient steps, or queries of square; None takes those of the step rule.
         norm: linf, or l2 (eps is then the root mean square change of a value).
@@ -177,7 +179,7 @@ def perturb(
     size = batch.image.new_full((len(batch),), radius / GREY_LEVELS)
     with computing_in(FP32, adapted), frozen(adapted):
         fast = for_inference(adapted)
-        losses = TaskLosses(fast, one.tasks, batch.targets, batch.masks, clean=batch.image, logits=one.logits)
+        losses = TaskLosses.seen_by(one, fast, batch, CleanValues(fast, lambda: [batch], where))
         return one(losses, batch.image, size, PerImage(seed, batch.names))
 
 

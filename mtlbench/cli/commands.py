@@ -94,9 +94,9 @@ class Attack(_Computing):
                 Outputs.of(self.config), scores["paper_batch"], self.session.wanted, scores=scores["name"]
             )
             refused = found.refused
-            if found.cells and study is None:
+            if not found.empty and study is None:
                 found.show(scores["name"])
-            elif found.cells:
+            elif not found.empty:
                 found.study(study, scores["name"])
         report.show_failures(self.session.failed.values())
         report.refuse(refused)
@@ -180,7 +180,7 @@ def rebuild(config: Config) -> None:
     scores, layout, unwritten = config["scores"], Layout.of(config), list[OSError]()
     found = report.rebuild(outputs, scores["paper_batch"], unwritten=unwritten, scores=scores["name"], layout=layout)
     report.show_failures(found.failures.values())
-    if found.metrics.empty:
+    if found.empty:
         report.refuse(found.refused)
         raise DataError(f"{outputs.store.folder}: no results yet; `mtlbench attack` makes some")
     if config["study"] is None:

@@ -4,6 +4,8 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from mtlbench.attacks.objectives import LOSSES, METRICS, Objective
+from mtlbench.config.build import target_of
 from mtlbench.config.doubled import CHECK, has_steps
 from mtlbench.constants import NO_ATTACK
 from mtlbench.errors import UsageError
@@ -21,6 +23,15 @@ def _training(config: Config) -> Config:
     return found
 
 
+def _climbs(config: Config) -> str | None:
+    """What the objective of the attack climbs; None where there is none."""
+    objective = _attack(config).get("objective")
+    if objective is None:
+        return None
+    kind: Any = target_of(objective, config.get("plugins") or (), Objective)
+    return str(kind.climbs)
+
+
 RULES: tuple[tuple[str, Callable[[Config], bool], str], ...] = (
     (
         r"attack\.step\..+",
@@ -28,7 +39,7 @@ RULES: tuple[tuple[str, Callable[[Config], bool], str], ...] = (
         "attack={attack} has a step rule of its own; its options are attack.fixed_step.*, see --cfg job",
     ),
     (
-        r"attack\.(step\..+|random_start|restarts|loss_scale|norm|logits|source)",
+        r"attack\.(step\..+|random_start|restarts|loss_scale|norm|logits|source|loss|metrics|clean_values)",
         lambda c: "attack" in c and _attack(c).get("objective") is None,
         "attack={attack} attacks nothing",
     ),
@@ -39,7 +50,11 @@ RULES: tuple[tuple[str, Callable[[Config], bool], str], ...] = (
     ),
     (r"attack\.random_start", lambda c: _attack(c).get("name") == "noise", "noise is random wherever it starts"),
     (r"attack\.source", lambda c: _attack(c).get("name") == "noise", "noise is random whatever model it is made on"),
-    (r"attack\.loss_scale", lambda c: _attack(c).get("name") == "noise", "noise is random whatever the losses are"),
+    (
+        r"attack\.(loss|loss_scale)(\..+)?",
+        lambda c: _attack(c).get("name") == "noise",
+        "noise is random whatever the losses are",
+    ),
     (
         r"attack\.converged_images",
         lambda c: _attack(c).get("converged") is None,
@@ -95,6 +110,12 @@ RULES: tuple[tuple[str, Callable[[Config], bool], str], ...] = (
 """Regular expression of an option, condition under which nothing reads it, and the reason."""
 
 ONLY_IN_A_SWEEP: tuple[tuple[str, Callable[[Config], bool], str], ...] = (
+    (
+        r"attack\.(metrics|clean_values)(\..+)?",
+        lambda c: _climbs(c) == LOSSES,
+        "attack={attack} climbs losses, not metrics",
+    ),
+    (r"attack\.loss(\..+)?", lambda c: _climbs(c) == METRICS, "attack={attack} climbs metrics, not losses"),
     (r"attack/step", lambda c: "fixed_step" in _attack(c), "attack={attack} has a step rule of its own"),
     (
         r"attack/step|eps|attack\.tasks",

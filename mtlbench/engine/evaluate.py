@@ -8,7 +8,7 @@ from typing import TypeVar
 import torch
 from torch import Tensor
 
-from mtlbench.attacks.attack import RAW, Attack
+from mtlbench.attacks.attack import Attack
 from mtlbench.attacks.ball import BALLS
 from mtlbench.attacks.objectives import Total
 from mtlbench.attacks.random import PerImage
@@ -19,6 +19,7 @@ from mtlbench.engine.losses import TaskLosses
 from mtlbench.engine.plan import Plan
 from mtlbench.engine.record import Record
 from mtlbench.engine.scale_free import saturated
+from mtlbench.engine.terms import ValuesOf
 from mtlbench.metrics.measure import Measured, measure
 from mtlbench.metrics.visibility import visibility
 from mtlbench.models.inference import for_inference
@@ -64,12 +65,14 @@ class Pass:
         tasks: all its tasks.
         cells: what to compute; the alternatives of a cell come before it.
         seed: of random starts and noise.
+        clean_values: of metrics, for attacks that climb them.
     """
 
     model: MultiTaskModel
     tasks: Sequence[Task]
     cells: Sequence[Plan]
     seed: int
+    clean_values: ValuesOf | None = None
 
     def batch(self, share: "Share", cell: Plan) -> Measured:
         """One cell on one batch."""
@@ -83,8 +86,8 @@ class Pass:
         def statistics(part: slice) -> Measured:
             measured = self.measured(batch[part], images[part])
             before, after = clean.per_image["losses"][part, rows].T, measured.per_image["losses"][:, rows].T
-            # The recorded losses are those of raw logits of the attacked model.
-            if attack.logits != RAW or attack.source is not None:
+            # The recorded ones are the attacked model's own losses.
+            if not attack.climbs_own_losses or attack.source is not None:
                 losses = self._losses(batch[part], attack)
                 with torch.no_grad():
                     before, after = losses(batch.image[part]), losses(images[part])
@@ -109,9 +112,9 @@ class Pass:
         return cell.attack(losses, batch.image, eps, PerImage(self.seed, batch.names)), losses.cost
 
     def _losses(self, batch: Batch, attack: Attack) -> TaskLosses:
-        """The losses that an attack sees."""
+        """What an attack sees."""
         model = self.model if attack.source is None else attack.source
-        return TaskLosses(model, attack.tasks, batch.targets, batch.masks, clean=batch.image, logits=attack.logits)
+        return TaskLosses.seen_by(attack, model, batch, self.clean_values)
 
     def measured(self, batch: Batch, image: Tensor) -> Measured:
         """Statistics and losses of clean or attacked images."""

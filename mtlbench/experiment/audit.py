@@ -18,11 +18,13 @@ from mtlbench.engine.precision import computing_in
 from mtlbench.errors import DataError, MtlbenchError
 from mtlbench.experiment.cells import clean_plan, model_identity, plans
 from mtlbench.experiment.converged import check_of
-from mtlbench.experiment.run import loader_of
+from mtlbench.experiment.references import reference_identity
+from mtlbench.experiment.run import clean_values, loader_of
 from mtlbench.experiment.session import Session
 from mtlbench.experiment.setup import AUTO, Setup, prepare
 from mtlbench.experiment.source import attacks_of
 from mtlbench.experiment.trained import Trained, load_or_train
+from mtlbench.metrics.sketch import sketched
 from mtlbench.process.watchdog import ProgressBar
 from mtlbench.scores.frame import metrics_frame
 from mtlbench.storage.outputs import Outputs
@@ -90,7 +92,7 @@ def _audit(config: Config, cell: Cell, progress_bar: ProgressBar) -> Audited:
         closest = max(asked, key=lambda plan: sum(plan.identity.get(k) == v for k, v in cell.identity.items()))
         differing = sorted(k for k, v in cell.identity.items() if closest.identity.get(k) != v)
         return Audited(cell.key, label, "changed", why=f"another {', '.join(differing) or 'version of the results'}")
-    work = Pass(trained.model, dataset.tasks, found[:1], trained.seed)
+    work = Pass(trained.model, dataset.tasks, found[:1], trained.seed, clean_values(setup, trained))
     with setup.progress_bar(f"audit {label}") as progress, computing_in(arithmetic, trained.model):
         records = evaluate(work, loader_of(setup, dataset), setup.device, len(dataset), progress)
     return _compared(cell, label, records[cell.key].arrays())
@@ -107,13 +109,14 @@ def _plans(setup: Setup, trained: Trained, cell: Cell, arithmetic: str) -> tuple
     if config.get("attack") is None:
         return setup.test, [clean_plan(model_identity(setup, trained, setup.test, arithmetic))]
     identity = model_identity(setup, trained, setup.test, arithmetic)
-    asked = plans(config, identity, attacks_of(setup, config), epsilon_list(config))
+    asked = plans(config, identity, attacks_of(setup, config), epsilon_list(config), reference_identity(setup))
     return (checks and check_of(setup, trained, asked)) or (setup.test, asked)
 
 
 def _compared(cell: Cell, label: str, arrays: dict[str, np.ndarray]) -> Audited:
-    same = cell.arrays.keys() <= arrays.keys() and all(  # older cells have no ``saturated``
-        array.tobytes() == arrays[name].tobytes() for name, array in cell.arrays.items()
+    stored, arrays = sketched(cell.arrays), sketched(arrays)  # older cells have whole histograms, no ``saturated``
+    same = stored.keys() <= arrays.keys() and all(
+        array.tobytes() == arrays[name].tobytes() for name, array in stored.items()
     )
     if same:
         return Audited(cell.key, label, "equal", 0.0)

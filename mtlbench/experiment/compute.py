@@ -4,7 +4,7 @@ import logging
 import sys
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -17,15 +17,18 @@ from mtlbench.engine.counting import Cost
 from mtlbench.engine.evaluate import Pass, evaluate
 from mtlbench.engine.plan import Plan
 from mtlbench.engine.record import Record
+from mtlbench.engine.terms import ValuesOf
 from mtlbench.errors import BusyError, DamagedCellError, FailedCellsError, reason
 from mtlbench.experiment.session import Session
 from mtlbench.identity import without_neutral
 from mtlbench.metrics.formulas import formulas_of
+from mtlbench.metrics.sketch import sketched
 from mtlbench.models.measured import record_of
 from mtlbench.models.model import MultiTaskModel
 from mtlbench.process import signals, watchdog
 from mtlbench.process.progress import Progress
 from mtlbench.process.watchdog import ProgressBar
+from mtlbench.scores.derived import Deriving
 from mtlbench.storage import owner
 from mtlbench.storage.claims import held, release, take
 from mtlbench.storage.store import Cell, Store
@@ -50,6 +53,7 @@ class Job:
         progress_bar: opens a progress bar.
         title: of the progress bar.
         session: of the invocation.
+        clean_values: of metrics, for attacks that climb them.
     """
 
     store: Store
@@ -63,6 +67,7 @@ class Job:
     progress_bar: ProgressBar
     title: str
     session: Session
+    clean_values: ValuesOf | None = None
 
     @property
     def images(self) -> int:
@@ -142,6 +147,7 @@ class _Run:
         }
         self.earlier = {key: float(cell.provenance["pass_seconds"]) for key, (cell, _) in found.items()}
         self.measured: dict[str, Any] = {}
+        self.deriving = Deriving(job.store, [plan.key for plan in job.plans if plan.attack is None])
         self.started = time.perf_counter()
         self.saved = time.monotonic()
 
@@ -160,7 +166,7 @@ class _Run:
 
     def _evaluate(self, progress: Progress) -> None:
         job = self.job
-        work = Pass(job.model, job.dataset.tasks, list(self.plans.values()), job.seed)
+        work = Pass(job.model, job.dataset.tasks, list(self.plans.values()), job.seed, job.clean_values)
         done = [key in self.records and self.records[key].done == job.images for key in self.plans]
         # All images are done if the last run was stopped while saving.
         loader = () if all(done) else job.loader
@@ -192,7 +198,9 @@ class _Run:
             log.warning("%s: another process has taken the claim over", path)
             return
         try:
-            self.job.store.save(self._cell(key))
+            cell = self._cell(key)
+            cell = replace(cell, arrays=sketched(cell.arrays))
+            self.job.store.save(cell, self.deriving(cell))
         except OSError as error:  # full disk: other cells may still fit
             self._failed(key, error)
         else:

@@ -14,6 +14,7 @@ from mtlbench.data.base import ImageDataset
 from mtlbench.data.spread import Spread
 from mtlbench.engine.plan import Plan
 from mtlbench.experiment.cells import model_identity, plan, plans
+from mtlbench.experiment.references import reference_identity
 from mtlbench.experiment.setup import Setup
 from mtlbench.experiment.source import attacks_of
 from mtlbench.experiment.trained import Trained
@@ -36,7 +37,7 @@ def check_of(setup: Setup, trained: Trained, checked: Sequence[Plan]) -> tuple[I
     model = model_identity(setup, trained, sample, setup.config["precision"])
     found: dict[str, Plan] = {}
     for config in (setup.config, twice):
-        own = plans(config, model, attacks_of(setup, config), epsilon_list(config))
+        own = plans(config, model, attacks_of(setup, config), epsilon_list(config), reference_identity(setup))
         found |= {one.key: one for one in _named(own, checked)}
     return sample, list(found.values())
 

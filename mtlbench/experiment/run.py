@@ -11,6 +11,7 @@ from mtlbench.data import left_out
 from mtlbench.data.base import ImageDataset
 from mtlbench.data.batch import Batch
 from mtlbench.data.loader import in_order
+from mtlbench.engine.clean_values import CleanValues
 from mtlbench.engine.evaluate import cpu_block
 from mtlbench.engine.plan import Plan
 from mtlbench.engine.precision import FP32, check, computing_in
@@ -18,6 +19,7 @@ from mtlbench.experiment import provenance
 from mtlbench.experiment.cells import clean_plan, model_identity, plans
 from mtlbench.experiment.compute import Job, complete
 from mtlbench.experiment.converged import check_of
+from mtlbench.experiment.references import reference_identity, reference_images
 from mtlbench.experiment.session import Session
 from mtlbench.experiment.setup import Setup, prepare
 from mtlbench.experiment.source import attacks_of
@@ -48,7 +50,8 @@ def run_attack(config: Config, progress_bar: ProgressBar, session: Session) -> l
     trained = load_or_train(setup)
     if not trained.has_clean_metrics:
         record_clean(setup, trained)
-    wanted = plans(config, model_identity(setup, trained, setup.test, config["precision"]), attacks, epsilons)
+    identity = model_identity(setup, trained, setup.test, config["precision"])
+    wanted = plans(config, identity, attacks, epsilons, reference_identity(setup))
     converged = check_of(setup, trained, wanted)
     session.wanted.update(plan.key for plan in (*wanted, *(converged[1] if converged else ())))
     with computing_in(config["precision"], trained.model):
@@ -110,8 +113,14 @@ def _compute(setup: Setup, trained: Trained, dataset: ImageDataset, wanted: Sequ
             progress_bar=setup.progress_bar,
             title=f"{'attack' if wanted[-1].attack else 'clean metrics of'} {trained.title}",
             session=setup.session,
+            clean_values=clean_values(setup, trained),
         )
     )
+
+
+def clean_values(setup: Setup, trained: Trained) -> CleanValues:
+    """Of the metrics that an attack climbs, on the images that ``attack.clean_values`` names."""
+    return CleanValues(trained.model, lambda: loader_of(setup, reference_images(setup)), setup.device)
 
 
 def loader_of(setup: Setup, dataset: ImageDataset) -> Iterable[Batch]:

@@ -1,25 +1,28 @@
 """Tables, plots and terminal output from stored cells. Computes no score and imports no torch."""
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 
 import pandas as pd
 
-from mtlbench.constants import NO_ATTACK, SAMPLE_OF
+from mtlbench.constants import NO_ATTACK
 from mtlbench.errors import DamagedCellError, DataError, OldCellError
+from mtlbench.report.evidence import StoredEvidence, arp_of, checks_of, compared, sample_cells, stored_cells
+from mtlbench.report.gathering import Gathered, gather
 from mtlbench.report.layout import Layout
-from mtlbench.report.pivots import laid_out, printed
+from mtlbench.report.pivots import KINDS, laid_out, printed
 from mtlbench.report.pivots import pivots as shown_pivots
 from mtlbench.report.studies import study_pivot
-from mtlbench.report.tables import may_fail, write_tables
+from mtlbench.report.tables import may_fail, remove_prints, write_pieces, write_tables
 from mtlbench.report.terminal import MOST_REMARKS, console, show_remarks
 from mtlbench.report.text import show
-from mtlbench.scores import accuracy_lost, tables
-from mtlbench.scores.alarms import alarms, arp_of_cells, checks_frame, numbers_of
+from mtlbench.report.tidy import Tidy
+from mtlbench.scores import accuracy_lost
+from mtlbench.scores.alarms import alarms
 from mtlbench.scores.converged import of_all_images, with_gains
-from mtlbench.scores.frame import details, metrics_frame, shared_path
+from mtlbench.scores.frame import metrics_frame, shared_path
 from mtlbench.scores.gradient_free import with_gradient_free
 from mtlbench.scores.wide import OK
 from mtlbench.storage.outputs import Outputs
@@ -28,6 +31,9 @@ from mtlbench.studies import STUDIES, Evidence, Table
 
 HIDDEN = ("split", "fingerprint", "tree", "weights", "options", "climbs_raw")
 """Columns that distinguish cells but are not informative."""
+
+MOST_ROWS = 20_000
+"""Of a table that is printed whole."""
 
 CHECKS_TITLE = "Checks: what tells a broken attack from a robust model, for every cell"
 NOTHING = "no attack among these results; tables/metrics.csv has the clean metrics"
@@ -39,52 +45,95 @@ class Report:
 
     Attributes:
         outputs: the folder whose store it is.
-        cells: the selected cells, with their small arrays only.
-        metrics: the wide frame of these cells.
+        paper_batch: images per batch of the paper's batch means.
+        gathered: what its cells say, see `gathering`.
         checks: the diagnostics from which alarms are derived, a row per cell.
         alarms: cell -> text of its alarms.
-        refused: errors of cells that are damaged or of an older result version; these are in no table.
         failures: cell -> description and reason of its last failed computation.
     """
 
     outputs: Outputs
-    cells: list[Cell]
-    metrics: pd.DataFrame
+    paper_batch: int
+    gathered: Gathered
     checks: pd.DataFrame
     alarms: dict[str, str]
-    refused: list[DamagedCellError | OldCellError]
     failures: dict[str, str]
 
+    @property
+    def refused(self) -> list[DamagedCellError | OldCellError]:
+        """Errors of cells that are damaged or of an older result version; these are in no table."""
+        return self.gathered.refused
+
+    @property
+    def empty(self) -> bool:
+        """Whether there are no cells."""
+        return self.checks.empty
+
     @cached_property
-    def tables(self) -> dict[str, pd.DataFrame]:
+    def tables(self) -> Tidy:
         """The four result tables."""
-        return tables(self.metrics, self.alarms, {cell.key: details(cell) for cell in self.cells}, self.shared_paths)
+        return Tidy(self.gathered.index.db, self.alarms, self.shared_paths)
+
+    @cached_property
+    def cells(self) -> list[Cell]:
+        """The cells without their arrays, and without what is long in their provenance."""
+        return stored_cells(self.gathered.index.db)
+
+    @cached_property
+    def evidence(self) -> Evidence:
+        """What studies read: arrays only of the cells that they compare."""
+        return StoredEvidence(self.outputs.store, self.gathered.index.db, self.paper_batch)
+
+    @property
+    def metrics(self) -> pd.DataFrame:
+        """The wide frame of all cells. Takes 200 kB a cell; `evidence` reads less."""
+        return self.evidence.metrics
 
     @cached_property
     def shared_paths(self) -> dict[str, float]:
         """Cell -> shared part of a task's path, where it was measured."""
         return {cell.key: path for cell in self.cells if (path := shared_path(cell)) is not None}
 
+    def _long(self, layout: Layout) -> list[str]:
+        """The tables that are not printed: too many rows, and no condition says which ones are wanted."""
+        return [name for name in self.tables if layout.where is None and self.tables.size(name) > MOST_ROWS]
+
+    def _frames(self, layout: Layout) -> dict[str, pd.DataFrame]:
+        """The tables that are printed; the others without their rows."""
+        long = self._long(layout)
+        return {name: self.tables.none(name) if name in long else self.tables[name] for name in self.tables}
+
     def show(self, scores: str, layout: Layout | None = None) -> None:
         """Print the tables of one score set."""
         layout = layout or Layout()
-        shown = printed(shown_pivots(self.tables, scores, layout, self.shared_paths), layout)
+        shown = printed(shown_pivots(self._frames(layout), scores, layout, self.shared_paths), layout)
         for pivot in shown:
             show(console(), pivot)
-        if not shown:
+        if long := self._long(layout):
+            files = ", ".join(f"tables/{name}.csv" for name in long)
+            console().print(f"too long to print: {files}; report.where=... prints a part", soft_wrap=True)
+        elif not shown:
             console().print(NOTHING, soft_wrap=True)
 
     def write(self, scores: str, layout: Layout | None = None) -> None:
         """Write the result tables, and those of one score set as papers print them."""
         layout = layout or Layout()
         checks = self.checks.drop(columns=[name for name in HIDDEN if name in self.checks])
-        laid = laid_out(self.tables, scores, layout, self.shared_paths)
-        write_tables(
-            self.tables | {"checks": checks},
-            [*laid.values(), study_pivot(Table("checks", CHECKS_TITLE, checks), scores)],
-            self.outputs.tables,
-            layout.caption,
-        )
+        long, frames = self._long(layout), self._frames(layout)
+        laid = laid_out(frames, scores, layout, self.shared_paths)
+        pivots = [pivot for name, pivot in laid.items() if KINDS[name].frame not in long]
+        folder = self.outputs.tables
+        for name in long:
+            write_pieces(name, self.tables.pieces(name), folder)
+        whole = {name: frame for name, frame in frames.items() if name not in long}
+        if len(checks) > MOST_ROWS:
+            write_pieces("checks", [checks], folder)
+            remove_prints(["checks"], folder)
+        else:
+            whole["checks"] = checks
+            pivots.append(study_pivot(Table("checks", CHECKS_TITLE, checks), scores))
+        write_tables(whole, pivots, folder, layout.caption)
+        remove_prints((name for name, kind in KINDS.items() if kind.frame in long), folder)
 
     def study(
         self, name: str, scores: str, unwritten: list[OSError] | None = None, layout: Layout | None = None
@@ -97,7 +146,7 @@ class Report:
             unwritten: see `may_fail`; if it is not empty, nothing is written.
             layout: says whether LaTeX tables have captions.
         """
-        found = STUDIES[name](Evidence(self.metrics, self.cells))
+        found = STUDIES[name](self.evidence)
         laid = [study_pivot(table, scores) for table in found.tables]
         if not unwritten:
             with may_fail(unwritten):
@@ -143,7 +192,7 @@ def rebuild(
     while True:
         before = _present(store, keys)
         found = collect(outputs, paper_batch, keys)
-        if found.cells:  # otherwise the tables would have no columns
+        if not found.empty:  # otherwise the tables would have no columns
             with may_fail(unwritten):
                 found.write(scores, layout)
         if _present(store, keys) == before or store.others_at_work():
@@ -155,25 +204,14 @@ def _present(store: Store, keys: Collection[str] | None) -> set[str]:
 
 
 def collect(outputs: Outputs, paper_batch: int, keys: Collection[str] | None = None) -> Report:
-    """The results of the cells `keys` (None: of all), without writing anything."""
+    """The results of the cells `keys` (None: of all), without writing anything but the index of all."""
     store = outputs.store
-    refused: list[DamagedCellError | OldCellError] = []
-    cells: list[Cell] = []
-    rows: list[dict[str, object]] = []
-
-    def passing() -> Iterator[Cell]:
-        # The arrays of a cell take megabytes: large ones are released before the next cell is read.
-        for cell in store.readable(refused.append, keys):
-            yield cell
-            rows.append(numbers_of(cell))
-            if SAMPLE_OF not in cell.identity:
-                cells.append(cell.light())
-
-    every = metrics_frame(passing(), paper_batch=paper_batch)
-    metrics = of_all_images(every)
-    numbers = with_gradient_free(with_gains(checks_frame(rows), every), metrics)
-    raised = alarms(numbers, arp_of_cells(metrics))
-    return Report(outputs, cells, metrics, numbers, raised, refused, store.failures())
+    path = outputs.index if keys is None and store.keys() else None
+    gathered = gather(store, path, paper_batch, keys)
+    db = gathered.index.db
+    checks = with_gains(checks_of(db), metrics_frame(sample_cells(store, db), paper_batch=paper_batch))
+    checks = with_gradient_free(checks, lambda keys: compared(store, db, keys, paper_batch))
+    return Report(outputs, paper_batch, gathered, checks, alarms(checks, arp_of(db)), store.failures())
 
 
 def show_failures(failures: Collection[str]) -> None:
@@ -209,7 +247,9 @@ def refuse(refused: Sequence[DamagedCellError | OldCellError]) -> None:
 
 def accuracy_lost_text(outputs: Outputs, key: str) -> str:
     """One line: clean accuracy lost against the cleanly trained counterpart; `key` is of the clean cell."""
-    clean = [cell for cell in outputs.store.readable(lambda error: None) if cell.identity["attack"] == NO_ATTACK]
+    store = outputs.store
+    some = store.readable(lambda error: None, filter(partial(_may_be_clean, store), store.keys()))
+    clean = [cell for cell in some if cell.identity["attack"] == NO_ATTACK]
     metrics = of_all_images(metrics_frame(clean, replicates=0))
     lost = accuracy_lost(metrics, "clean").xs((key, "standard"), level=("cell", "scores"))
     assert isinstance(lost, pd.DataFrame)
@@ -219,3 +259,12 @@ def accuracy_lost_text(outputs: Outputs, key: str) -> str:
     if status != OK:
         return f"clean accuracy lost: {status}"
     return f"clean accuracy lost against training=clean: {value:.1f} % (standard scores)"
+
+
+def _may_be_clean(store: Store, key: str) -> bool:
+    """Told from derived rows where there are any, which is quicker."""
+    try:
+        kept = store.derived(key)
+    except DataError:
+        return True
+    return kept is None or kept.rows["names"]["attack"] == NO_ATTACK

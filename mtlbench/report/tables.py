@@ -7,12 +7,14 @@ from pathlib import Path
 
 import pandas as pd
 
+from mtlbench.report.csv_text import csv_text
 from mtlbench.report.html import html
 from mtlbench.report.latex import latex
 from mtlbench.report.markdown import markdown
 from mtlbench.report.pivot import Pivot
 from mtlbench.storage.files import write_atomically
 
+PRINTS = ("md", "tex", "html")
 READ_ONLY = (errno.EACCES, errno.EPERM, errno.EROFS)
 
 
@@ -42,7 +44,20 @@ def write_tables(
         caption: whether a LaTeX file is a table with caption and label, or the tabular alone.
     """
     for name, frame in frames.items():
-        write_atomically(folder / f"{name}.csv", frame.to_csv(index=False))
+        write_atomically(folder / f"{name}.csv", csv_text(frame))
     for pivot in pivots:
-        for suffix, text in (("md", markdown(pivot)), ("tex", latex(pivot, caption)), ("html", html(pivot))):
+        for suffix, text in zip(PRINTS, (markdown(pivot), latex(pivot, caption), html(pivot)), strict=True):
             write_atomically(folder / f"{pivot.name}.{suffix}", text)
+
+
+def write_pieces(name: str, pieces: Iterable[pd.DataFrame], folder: Path) -> None:
+    """Write the ``<name>.csv`` of a table that is too long for the memory."""
+    texts = (csv_text(piece, header=number == 0) for number, piece in enumerate(pieces))
+    write_atomically(folder / f"{name}.csv", (text.encode() for text in texts))
+
+
+def remove_prints(names: Iterable[str], folder: Path) -> None:
+    """Remove the prints of tables that are too long to be printed now."""
+    for name in names:
+        for suffix in PRINTS:
+            (folder / f"{name}.{suffix}").unlink(missing_ok=True)

@@ -3,6 +3,8 @@
 Gradient-free are random search, and what was made on another model (`Attack.source`).
 """
 
+from collections.abc import Callable, Collection
+
 import pandas as pd
 
 from mtlbench.constants import NO_ATTACK
@@ -14,7 +16,7 @@ GAIN = "gradient_free_gain"
 GAIN_LOW = "gradient_free_gain_low"
 
 
-def with_gradient_free(numbers: pd.DataFrame, metrics: pd.DataFrame) -> pd.DataFrame:
+def with_gradient_free(numbers: pd.DataFrame, frame: Callable[[Collection[str]], pd.DataFrame]) -> pd.DataFrame:
     """`numbers` with two columns more, if a gradient-free attack can be compared with another one.
 
     ``gradient_free_gain`` is how much higher the ARP of the gradient-free attack of the same model, images, eps, norm
@@ -23,11 +25,12 @@ def with_gradient_free(numbers: pd.DataFrame, metrics: pd.DataFrame) -> pd.DataF
 
     Args:
         numbers: from `alarms.checks_frame`.
-        metrics: wide frame.
+        frame: keys of cells -> a wide frame of metrics that holds them and their clean cells.
     """
     pairs = _pairs(numbers)
     if pairs.empty:
         return numbers
+    metrics = frame({*pairs["cell"], *pairs["free"]})
     keys = metrics.index
     wanted = keys.get_level_values("cell").isin([*pairs["cell"], *pairs["free"]])
     wanted |= keys.get_level_values("attack") == NO_ATTACK
@@ -44,11 +47,11 @@ def with_gradient_free(numbers: pd.DataFrame, metrics: pd.DataFrame) -> pd.DataF
 
 def _pairs(numbers: pd.DataFrame) -> pd.DataFrame:
     """The cells of attacks with gradients, and ``free``, those without that they are to be compared with."""
-    if numbers.empty:
+    if "forwards_per_image" not in numbers:
         return pd.DataFrame({"cell": [], "free": []})
     counted = numbers["forwards_per_image"].astype(float) > 0  # older cells tell nothing, noise asks nothing
     attacked = counted & (numbers["attack"] != NO_ATTACK) & (numbers["eps"] > 0)
-    free = (numbers["gradients_per_image"] == 0) | numbers["transferred"]
+    free = (numbers["gradients_per_image"] == 0) | numbers["transferred"].eq(True)
     on = [name for name in (*SAME_MODEL, "eps", "norm", "target") if name in numbers and name != "scores"]
     others = numbers[attacked & free][[*on, "cell"]].rename(columns={"cell": "free"})
     return numbers[attacked & ~free][[*on, "cell"]].merge(others, on=on)[["cell", "free"]]

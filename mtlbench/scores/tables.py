@@ -38,9 +38,9 @@ def tables(
     drops = relative_drops(metrics)
     damages = damage(drops)
     frames = {
-        "metrics": _metrics(metrics.iloc[:, :1]),
-        "damage": _damage(damages, drops),
-        "arp": _arp(_with_alarms(arp(damages), alarms or {}), _with_alarms(capped_arp(drops), alarms or {})),
+        "metrics": metrics_table(metrics.iloc[:, :1]),
+        "damage": damage_table(drops, damages),
+        "arp": arp_table(drops, damages, alarms),
         "transferability": _sorted(
             transferability(damages),
             keys=COLUMNS[:2],
@@ -48,16 +48,48 @@ def tables(
         ),
     }
     more = distinguishing(levels(metrics), details or {})
-    return {name: _told_apart(_by_sharing(frame, paths or {}), more) for name, frame in frames.items()}
+    return {name: _told_apart(by_sharing(frame, paths or {}), more) for name, frame in frames.items()}
 
 
-def _by_sharing(table: pd.DataFrame, paths: Mapping[str, float]) -> pd.DataFrame:
+def by_sharing(table: pd.DataFrame, paths: Mapping[str, float]) -> pd.DataFrame:
     """The rows of a sorted table, of one model the levels that share least first."""
     path = table["cell"].map(paths).astype(float)
     shared = path if path.notna().all() else table["shared_blocks"]
     before = list(IDENTITY[: IDENTITY.index("sharing")])
     order = table[before].assign(shared=shared).sort_values([*before, "shared"], kind="stable").index
     return table.loc[order].reset_index(drop=True)
+
+
+METRIC_VALUES = ("unit", "higher_is_better", "clean", "attacked", "relative_drop")
+CAPPED = ("capped_low", "capped_high")
+DAMAGE_VALUES = ("damage_percent", "ci_low", "ci_high", "damage_capped", *CAPPED, "capped_metrics")
+ARP_VALUES = ("arp_percent", "ci_low", "ci_high", "status", "arp_capped", *CAPPED, "capped_status")
+"""Columns of the result tables behind what names a row; those of transferability are `transferability.COLUMNS`."""
+
+TEXTS = ("unit", "status", "capped_metrics", "capped_status")
+"""Columns of text among these; the others hold numbers."""
+
+ALARMED = ("status", "capped_status")
+"""Columns of the ARP table that say alarms where the value is defined."""
+
+
+def damage_table(drops: pd.DataFrame, damages: pd.DataFrame) -> pd.DataFrame:
+    """Damage of each task, from the relative drops of its metrics."""
+    table = levels(damages)
+    _add_values(table, damages, "damage_percent")
+    _add_values(table, capped_damage(drops), "damage_capped", "capped")
+    table = table.merge(capped_metrics(drops), how="left", on=["cell", "scores", "task"])
+    return _sorted(table, ["task"], DAMAGE_VALUES)
+
+
+def arp_table(drops: pd.DataFrame, damages: pd.DataFrame, alarms: Mapping[str, str] | None = None) -> pd.DataFrame:
+    """ARP of each cell."""
+    arps, capped = (_with_alarms(frame, alarms or {}) for frame in (arp(damages), capped_arp(drops)))
+    table = levels(arps)
+    _add_values(table, arps, "arp_percent")
+    _add_values(table, capped, "arp_capped", "capped")
+    table["capped_status"] = levels(capped)["status"]
+    return _sorted(table, [], ARP_VALUES)
 
 
 def distinguishing(keys: pd.DataFrame, details: Mapping[str, Mapping[str, str]]) -> pd.DataFrame:
@@ -71,7 +103,13 @@ def distinguishing(keys: pd.DataFrame, details: Mapping[str, Mapping[str, str]])
     cells = keys[[*names, "cell"]].drop_duplicates("cell").set_index("cell")
     known = pd.DataFrame([details.get(cell, {}) for cell in cells.index], cells.index, dtype=object)
     columns = list(dict.fromkeys(name for found in details.values() for name in found))
-    known = known.reindex(columns=columns).fillna("")
+    return differing(cells, known.reindex(columns=columns).fillna(""))
+
+
+def differing(cells: pd.DataFrame, known: pd.DataFrame) -> pd.DataFrame:
+    """The columns of `known` in which cells with equal identifying columns differ; both have a row for each cell."""
+    names = [name for name in IDENTITY if name != "scores"]
+    columns = list(map(str, known))
     chosen: list[str] = []
     for part in ([n for n in columns if n not in ALWAYS_TELL], *([n] for n in columns if n in ALWAYS_TELL)):
         alike = cells.join(known[chosen]).groupby([*names, *chosen], dropna=False, sort=False).ngroup()
@@ -89,14 +127,14 @@ def _told_apart(table: pd.DataFrame, more: pd.DataFrame) -> pd.DataFrame:
     return table.assign(cell=cells)
 
 
-def _metrics(points: pd.DataFrame) -> pd.DataFrame:
+def metrics_table(points: pd.DataFrame) -> pd.DataFrame:
+    """Values of each metric without and under attack, from a wide frame without replicates."""
     drops, clean = drops_and_clean(points)
     table = levels(points)
     for name in ABOUT_METRIC:
         table[name] = about_metric(table, name)
     table["clean"], table["attacked"], table["relative_drop"] = clean, block(points), block(drops)
-    values = ["unit", "higher_is_better", "clean", "attacked", "relative_drop"]
-    return _sorted(table, keys=["task", "metric"], values=values)
+    return _sorted(table, keys=["task", "metric"], values=METRIC_VALUES)
 
 
 def _with_alarms(arps: pd.DataFrame, alarms: Mapping[str, str]) -> pd.DataFrame:
@@ -105,39 +143,20 @@ def _with_alarms(arps: pd.DataFrame, alarms: Mapping[str, str]) -> pd.DataFrame:
     return with_status(arps.droplevel("status"), keys["status"].where(keys["status"] != OK, raised))
 
 
-def _damage(damages: pd.DataFrame, drops: pd.DataFrame) -> pd.DataFrame:
-    table = levels(damages)
-    values = [
-        *_values(table, damages, "damage_percent"),
-        *_values(table, capped_damage(drops), "damage_capped", "capped"),
-    ]
-    table = table.merge(capped_metrics(drops), how="left", on=["cell", "scores", "task"])
-    return _sorted(table, ["task"], [*values, "capped_metrics"])
-
-
-def _arp(arps: pd.DataFrame, capped: pd.DataFrame) -> pd.DataFrame:
-    table = levels(arps)
-    values = [*_values(table, arps, "arp_percent"), "status", *_values(table, capped, "arp_capped", "capped")]
-    table["capped_status"] = levels(capped)["status"]
-    return _sorted(table, [], [*values, "capped_status"])
-
-
-def _values(table: pd.DataFrame, frame: pd.DataFrame, name: str, prefix: str = "ci") -> list[str]:
-    """Add the values of a wide frame, whose rows are those of the table, and their intervals; returns the columns."""
-    columns = [name, f"{prefix}_low", f"{prefix}_high"]
+def _add_values(table: pd.DataFrame, frame: pd.DataFrame, name: str, prefix: str = "ci") -> None:
+    """Add the values of a wide frame, whose rows are those of the table, and their intervals."""
     table[name] = block(frame)[:, 0]
-    table[columns[1:]] = interval(frame).to_numpy()
-    return columns
+    table[[f"{prefix}_low", f"{prefix}_high"]] = interval(frame).to_numpy()
 
 
 def _sorted(table: pd.DataFrame, keys: Sequence[str], values: Sequence[str]) -> pd.DataFrame:
     """The columns of a table in order; rows sorted by cell identity (including omitted columns), then by `keys`."""
     hidden = [str(name) for name in table if name not in (*IDENTITY, *keys, *values, "status")]
-    ordered = table.sort_values([*IDENTITY, *hidden, *keys], key=_rank, kind="stable", ignore_index=True)
+    ordered = table.sort_values([*IDENTITY, *hidden, *keys], key=rank, kind="stable", ignore_index=True)
     return ordered[[*IDENTITY, *keys, *values, "cell"]]
 
 
-def _rank(column: pd.Series) -> pd.Series:
+def rank(column: pd.Series) -> pd.Series:
     """Tasks and metrics in their order, unknown ones after them, ``mean`` last; other columns as they are."""
     if column.name not in ("task", "source", "destination", "metric"):
         return column

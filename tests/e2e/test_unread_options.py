@@ -13,6 +13,12 @@ REFUSED = {
     "start of noise": (("attack", "attack=noise", "attack.random_start=true"), "random wherever it starts"),
     "source of noise": (("attack", "attack=noise", "attack.source=x"), "noise is random whatever model"),
     "source of nothing": (("attack", "attack=none", "attack.source=x"), "attack=none attacks nothing"),
+    "metrics of losses": (("attack", "attack.metrics={depth:[abs_err]}"), "attack=dgba climbs losses, not metrics"),
+    "clean values of losses": (("attack", "attack.clean_values=train"), "attack=dgba climbs losses, not metrics"),
+    "a loss of metrics": (
+        ("attack", "attack=smooth_arp", "attack.loss={segmentation:js}"),
+        "attack=smooth_arp climbs metrics, not losses",
+    ),
     "convergence of noise": (("attack", "attack=noise", "attack.converged=check"), "takes no number of steps"),
     "convergence of fgsm": (("attack", "attack/step=fgsm", "attack.converged=check"), "takes no number of steps"),
     "a sample of nothing": (("attack", "attack.converged_images=9"), "give attack.converged=check as well"),

@@ -30,7 +30,8 @@ def gains(*attacks: tuple[Any, dict[str, Any]]) -> dict[str, tuple[float, float]
     clean = [row for row in attacks[0][0] if row["attack"] == "none"]
     clean = [row | {"values": row["values"].repeat(3)[:3]} for row in clean]
     parts = [[row for row in rows if row["attack"] != "none"] for rows, _ in attacks]
-    found = with_gradient_free(pd.DataFrame([numbers for _, numbers in attacks]), wide(clean, *parts))
+    numbers = pd.DataFrame([one for _, one in attacks])
+    found = with_gradient_free(numbers, lambda keys: wide(clean, *parts))
     if GAIN not in found:
         return {}
     known = found[found[GAIN].notna()].set_index("cell")
@@ -73,4 +74,4 @@ def test_noise_and_older_cells_are_no_attack_without_gradients(forwards: int | N
 
 
 def test_nothing_gives_nothing() -> None:
-    assert with_gradient_free(pd.DataFrame(), wide(damages({"depth": 1.0}))).empty
+    assert with_gradient_free(pd.DataFrame(), lambda keys: wide(damages({"depth": 1.0}))).empty

@@ -26,15 +26,16 @@ class Square(Step):
 
     Args:
         steps: number of queries: one forward each, the start's included.
-        p: share of the pixels in the first squares, above 0, at most 1.
+        p: share of the pixels in the first squares, above 0, at most 1. The default is that of AutoAttack; the paper's
+            .05 is for 10,000 queries.
     """
 
     name, norms = "square", ("linf",)
 
-    def __init__(self, steps: int = 1000, p: float = 0.05) -> None:
+    def __init__(self, steps: int = 1000, p: float = 0.8) -> None:
         self.steps = step_count(steps)
         if not is_number(p, 0, 1) or p == 0:
-            raise UsageError(f"attack.step.p={p!r}: expected a share above 0 and at most 1, for example 0.05")
+            raise UsageError(f"attack.step.p={p!r}: expected a share above 0 and at most 1, for example 0.8")
         self.p = float(p)
 
     def run(self, losses: Losses, objective: Objective, ball: Ball, start: Tensor) -> Tensor:
