@@ -13,14 +13,15 @@ from mtlbench.scores.damage import arp, damage, relative_drops
 from mtlbench.scores.wide import SAME_MODEL
 
 GAIN = "gradient_free_gain"
-GAIN_LOW = "gradient_free_gain_low"
+GAIN_LOW = "gradient_free_low"
+GAIN_HIGH = "gradient_free_high"
 
 
 def with_gradient_free(numbers: pd.DataFrame, frame: Callable[[Collection[str]], pd.DataFrame]) -> pd.DataFrame:
-    """`numbers` with two columns more, if a gradient-free attack can be compared with another one.
+    """`numbers` with three columns more, if a gradient-free attack can be compared with another one.
 
     ``gradient_free_gain`` is how much higher the ARP of the gradient-free attack of the same model, images, eps, norm
-    and attacked tasks is, in points, and ``gradient_free_gain_low`` the lower end of its 95 % interval; of several
+    and attacked tasks is, in points, ``gradient_free_low`` and ``gradient_free_high`` its 95 % interval; of several
     attacks the one whose lower end is highest. NaN where there is none.
 
     Args:
@@ -37,12 +38,12 @@ def with_gradient_free(numbers: pd.DataFrame, frame: Callable[[Collection[str]],
     part = metrics[wanted & (keys.get_level_values("scores") == "standard")]
     arps = arp(damage(relative_drops(part)))
     row = {cell: at for at, cell in enumerate(arps.index.get_level_values("cell"))}
-    both = pairs[pairs["cell"].isin(row) & pairs["free"].isin(row)]
+    both = pairs[pairs["cell"].isin(row) & pairs["free"].isin(row)].copy()
     mine, others = (arps.iloc[[row[cell] for cell in both[name]]] for name in ("free", "cell"))
     found = paired_difference(mine, others)
-    both = both.assign(**{GAIN: found["diff"].to_numpy(), GAIN_LOW: found["ci_low"].to_numpy()})
+    both[[GAIN, GAIN_LOW, GAIN_HIGH]] = found[["diff", "ci_low", "ci_high"]].to_numpy()
     best = both.sort_values(GAIN_LOW, na_position="first").drop_duplicates("cell", keep="last")
-    return numbers.merge(best[["cell", GAIN, GAIN_LOW]], on="cell", how="left")
+    return numbers.merge(best[["cell", GAIN, GAIN_LOW, GAIN_HIGH]], on="cell", how="left")
 
 
 def _pairs(numbers: pd.DataFrame) -> pd.DataFrame:

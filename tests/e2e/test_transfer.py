@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from mtlbench.models.checkpoint import save_weights
@@ -36,6 +37,9 @@ def test_the_cell_is_of_the_target_and_names_its_source(call: Callable, files: l
     assert (white.identity["sharing"], about["sharing"]) == ("share3", "share2")
     assert {**white.identity, "source": about} == transferred.identity
     assert about["weights"] != white.identity["weights"]
+    assert call("report").status == 0
+    checks = pd.read_csv(tmp_path / "outputs/tables/checks.csv")
+    assert {"gradient_free_gain", "gradient_free_low", "gradient_free_high"} <= set(checks), "the two are compared"
     audited = call("report", "audit=9")
     assert audited.status == 0, audited.err
 
