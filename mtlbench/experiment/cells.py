@@ -112,7 +112,7 @@ def attack_identity(
             "starts": without_neutral({"random_start": attack.random_start, "restarts": attack.restarts}),
         }
         | {option: value for option, value in chosen.items() if value != neutral[option]}
-        | without_neutral({"source": source})
+        | without_neutral({"made_on": source})
     )
 
 

@@ -68,7 +68,7 @@ def numbers_of(cell: Cell) -> dict[str, object]:
     row: dict[str, object] = {name: identity.get(name) for name in (*SAME_ATTACK, "norm", "eps", "options")}
     row |= {"cell": cell.key, "nonfinite": float((~np.isfinite(losses)).any(1).mean())}
     row["gradients_per_image"] = cell.provenance.get("gradients_per_image", 0)
-    row["transferred"] = "source" in cell.identity
+    row["transferred"] = "made_on" in cell.identity
     row["forwards_per_image"] = cell.provenance.get("forwards_per_image")
     # A loss of exactly 0 means that an image has no valid pixel (see `losses`), so the attack has nothing to increase.
     empty = losses == 0

@@ -129,9 +129,9 @@ def test_only_attacks_are_named_by_their_source(
     transferred: mtlbench.Result, found: dict[str, mtlbench.Result]
 ) -> None:
     clean, attack = transferred.cells
-    assert attack.identity["source"]["weights"] != attack.identity["weights"] == clean.identity["weights"]
-    assert "source" not in clean.identity
-    assert "source" not in found["white"].cells[-1].identity
+    assert attack.identity["made_on"]["weights"] != attack.identity["weights"] == clean.identity["weights"]
+    assert "made_on" not in clean.identity
+    assert "made_on" not in found["white"].cells[-1].identity
 
 
 def test_the_source_comes_back_as_it_was(net: nn.Module, attacked: Callable[..., mtlbench.Result]) -> None:

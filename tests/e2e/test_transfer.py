@@ -32,10 +32,10 @@ def test_the_cell_is_of_the_target_and_names_its_source(call: Callable, files: l
     done = call(*given, f"attack.source={source}")
     assert done.status == 0, done.err
     cells = [cell for cell in Store(tmp_path / "outputs/store") if cell.identity["attack"] != "none"]
-    white, transferred = sorted(cells, key=lambda cell: "source" in cell.identity)
-    about = transferred.identity["source"]
+    white, transferred = sorted(cells, key=lambda cell: "made_on" in cell.identity)
+    about = transferred.identity["made_on"]
     assert (white.identity["sharing"], about["sharing"]) == ("share3", "share2")
-    assert {**white.identity, "source": about} == transferred.identity
+    assert {**white.identity, "made_on": about} == transferred.identity
     assert about["weights"] != white.identity["weights"]
     assert call("report").status == 0
     checks = pd.read_csv(tmp_path / "outputs/tables/checks.csv")
