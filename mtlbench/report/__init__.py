@@ -64,7 +64,7 @@ class Report:
             scores: the score set that is printed and drawn.
             unwritten: see `may_fail`; if it is not empty, nothing is written.
         """
-        found = STUDIES[name](Evidence(self.metrics, self.cells))
+        found = STUDIES[name](Evidence(self.metrics, self.cells, self.alarms))
         if not unwritten:
             with may_fail(unwritten):
                 write_tables({table.name: table.frame for table in found.tables}, self.outputs.tables)

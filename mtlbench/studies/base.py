@@ -42,10 +42,12 @@ class Evidence:
     Attributes:
         metrics: wide frame of all metrics, see `scores.frame.metrics_frame`.
         cells: the stored cells of the frame.
+        alarms: cell -> text of its alarms.
     """
 
     metrics: pd.DataFrame
     cells: Sequence[Cell]
+    alarms: Mapping[str, str] = field(default_factory=dict)
 
     @cached_property
     def damages(self) -> pd.DataFrame:

@@ -1,0 +1,161 @@
+"""A board of models: clean accuracy beside ARP under the strongest stored attack, ranked with ties.
+
+A model's rank is one more than the number of models that are told apart from it as more robust, so that models which
+the images cannot tell apart share a rank (the rule of Chatbot Arena, arXiv 2403.04132, with bootstrap intervals).
+"""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from mtlbench.constants import NO_ATTACK
+from mtlbench.options import is_whole
+from mtlbench.scores import arp, interval
+from mtlbench.scores.frame import HASH_DIGITS
+from mtlbench.scores.wide import OK, block, levels, replicates
+from mtlbench.storage.store import Cell
+from mtlbench.studies.base import Evidence, Study, Table, labels
+
+MODEL = (
+    *("dataset", "model", "training", "sharing", "shared_blocks", "seed", "n_images", "scores"),
+    *("split", "fingerprint", "recipe", "tree", "weights", "precision", "model_version"),
+)
+"""Levels that identify one trained model and the images it was attacked on."""
+
+SHOWN = ("dataset", "model", "training", "sharing", "seed", "n_images", "scores")
+TRAINED = ("weights", "fingerprint", "n_images", "scores")
+IMAGES = ("split", "fingerprint", "n_images")
+BOARD = ("dataset", "scores", "norm", "eps")
+"""Models that agree in these are ranked against each other."""
+
+LINF = "linf"
+
+
+def leaderboard(evidence: Evidence) -> Study:
+    """One row for each model; for each eps ARP under the strongest attack, its rank, and the task that suffers most.
+
+    A model against which few attacks were run looks more robust than it is: ``attacks_*`` says how many there were.
+    """
+    arps = arp(evidence.damages)
+    keys = levels(arps)
+    keys = keys.assign(row=np.arange(len(keys)), arp=block(arps)[:, 0], name=_names(keys))
+    keys["norm"] = keys.get("norm", LINF)
+    keys["model_key"] = _numbered(keys, MODEL)
+    strongest = _strongest(keys)
+    rows = strongest["row"].to_numpy(np.intp)
+    strongest["rank"] = _ranks(strongest, arps.iloc[rows])
+    strongest[["low", "high"]] = interval(arps.iloc[rows]).to_numpy()
+    strongest = strongest.join(_worst_tasks(evidence, strongest))
+    board = _one_row_a_model(keys, strongest, evidence)
+    title = "Leaderboard: ARP under the strongest stored attack, percent; 1 is the most robust, ties share a rank"
+    return Study((Table("leaderboard", title, board),))
+
+
+def _names(keys: pd.DataFrame) -> list[str]:
+    """The attack of each row with its step rule."""
+    steps = (
+        "" if step in ("-", "none") else f", {step} {steps}"
+        for step, steps in zip(keys["step"], keys["steps"], strict=True)
+    )
+    return [label + step for label, step in zip(labels(keys), steps, strict=True)]
+
+
+def _numbered(keys: pd.DataFrame, names: tuple[str, ...]) -> pd.Series:
+    return keys.groupby([name for name in names if name in keys], dropna=False, sort=False).ngroup()
+
+
+def _strongest(keys: pd.DataFrame) -> pd.DataFrame:
+    """For each model, norm and eps the row of the highest ARP, and how many attacks there were, and undefined ones."""
+    groups = keys.groupby(["model_key", "norm", "eps"], dropna=False, sort=False)
+    counted = groups["arp"].agg(attacks="size", defined="count").reset_index()
+    best = keys[keys["arp"].notna()].sort_values("arp", ascending=False, kind="stable")
+    best = best.drop_duplicates(["model_key", "norm", "eps"])
+    found = best.merge(counted, how="left", on=["model_key", "norm", "eps"])
+    return found.sort_values(["norm", "eps", "model_key"], kind="stable", ignore_index=True)
+
+
+def _ranks(strongest: pd.DataFrame, arps: pd.DataFrame) -> NDArray[np.intp]:
+    """The rank of each row among the rows of its board."""
+    ranks = np.ones(len(strongest), np.intp)
+    bounds = interval(arps).to_numpy()
+    images = _numbered(strongest, IMAGES).to_numpy()
+    values, drawn = block(arps)[:, 0], replicates(arps)
+    for members in strongest.groupby(list(BOARD), dropna=False, sort=False).indices.values():
+        for row in members:
+            better = members[values[members] < values[row]]
+            apart = bounds[better, 1] < bounds[row, 0]
+            paired = better[~apart & (images[better] == images[row])]
+            if drawn.shape[1]:
+                low = np.percentile(drawn[row] - drawn[paired], 2.5, axis=1) if len(paired) else np.empty(0)
+                ranks[row] += apart.sum() + (low > 0).sum()
+    return ranks
+
+
+def _worst_tasks(evidence: Evidence, strongest: pd.DataFrame) -> pd.DataFrame:
+    """Columns worst_task and worst_damage of each row: of the task with the highest damage under the attack."""
+    damages = evidence.damages
+    keys = levels(damages).assign(damage=block(damages)[:, 0])
+    order = keys.sort_values("damage", ascending=False, kind="stable").drop_duplicates(["cell", "scores"])
+    found = strongest[["cell", "scores"]].merge(
+        order[["cell", "scores", "task", "damage"]], how="left", on=["cell", "scores"]
+    )
+    return found.rename(columns={"task": "worst_task", "damage": "worst_damage"})[["worst_task", "worst_damage"]]
+
+
+def _one_row_a_model(keys: pd.DataFrame, strongest: pd.DataFrame, evidence: Evidence) -> pd.DataFrame:
+    clean = _clean(evidence)
+    about = _about(evidence.cells)
+    every = keys.drop_duplicates("model_key").set_index("model_key")
+    grids = [(norm, eps, part.set_index("model_key")) for (norm, eps), part in strongest.groupby(["norm", "eps"])]
+    order = np.lexsort([every["name"], *(part["rank"].reindex(every.index).fillna(np.inf) for _, _, part in grids)])
+    every = every.iloc[order].sort_values(["dataset", "scores"], kind="stable")
+    board = every[list(SHOWN)].copy()
+    board["parameters"] = [about["parameters"].get(weights, np.nan) for weights in every["weights"]]
+    for name in clean:
+        board[name] = clean[name].reindex(pd.MultiIndex.from_frame(every[list(clean.index.names)])).to_numpy()
+    for norm, eps, part in grids:
+        end = f"eps{eps:g}" if norm == LINF else f"{norm}_eps{eps:g}"
+        columns = {"rank": "rank", "arp": "arp", "low": "arp_low", "high": "arp_high", "name": "attack"}
+        columns |= {"attacks": "attacks", "worst_task": "worst_task", "worst_damage": "worst_damage", "cell": "cell"}
+        for column, shown in columns.items():
+            head, _, tail = shown.partition("_")
+            name = f"arp_{end}_{tail}" if head == "arp" and tail else f"{shown}_{end}"
+            board[name] = part[column].reindex(every.index).to_numpy()
+    board["weights"] = [str(weights)[:HASH_DIGITS] for weights in every["weights"]]
+    board["computed_by"] = [about["computed_by"].get(weights, "") for weights in every["weights"]]
+    board["status"] = [_status(key, strongest, evidence.alarms) for key in every.index]
+    return board.reset_index(drop=True)
+
+
+def _clean(evidence: Evidence) -> pd.DataFrame:
+    """For each trained model, its images and score set the clean value of the first metric of each task."""
+    keys = levels(evidence.metrics).reset_index(drop=True).assign(value=block(evidence.metrics)[:, 0])
+    first = keys[keys["attack"] == NO_ATTACK].drop_duplicates(["cell", "scores", "task"])
+    named = first.assign(column="clean_" + first["task"] + "_" + first["metric"]).drop_duplicates([*TRAINED, "column"])
+    return named.pivot(index=list(TRAINED), columns="column", values="value")[list(dict.fromkeys(named["column"]))]
+
+
+def _about(cells: Sequence[Cell]) -> dict[str, dict[str, str | int]]:
+    """What the provenance says of each model, by the hash of its weights."""
+    found: dict[str, dict[str, str | int]] = {"parameters": {}, "computed_by": {}}
+    for cell in cells:
+        weights, provenance = str(cell.identity.get("weights")), cell.provenance
+        if is_whole(provenance.get("parameters"), 1):
+            found["parameters"].setdefault(weights, provenance["parameters"])
+        by, before = provenance.get("computed_by"), str(found["computed_by"].get(weights, ""))
+        if isinstance(by, str) and by not in before.split(", "):
+            found["computed_by"][weights] = f"{before}, {by}" if before else by
+    return found
+
+
+def _status(model: object, strongest: pd.DataFrame, alarms: Mapping[str, str]) -> str:
+    """Why a row's numbers may mislead."""
+    texts = []
+    for row in strongest[strongest["model_key"] == model].to_dict("records"):
+        if undefined := row["attacks"] - row["defined"]:
+            texts.append(f"eps {row['eps']:g}: {undefined} of {row['attacks']} attacks undefined")
+        if row["cell"] in alarms:
+            texts.append(f"eps {row['eps']:g}: {alarms[row['cell']]}")
+    return "; ".join(texts) or OK
