@@ -27,7 +27,7 @@ MAY_SKIP = (
     *(() if SHARED.is_dir() else NOT_PASSED_ON.values()),  # where there is such a folder, all of it must be there
     *("no CUDA device", "no /dev/full", "this user may ", "mounting is not permitted"),
     *("systemd-analyze is not installed", "logrotate is not installed"),
-    *("Chromium is not installed", "pdflatex is not installed"), # .ci/run installs both where it may
+    *("Chromium is not installed", "pdflatex is not installed"),  # .ci/run installs both where it may
 )
 """How the reason of a skip begins that is accepted in CI ($MTLBENCH_CI, set by .ci/run): what a machine may lack."""
 

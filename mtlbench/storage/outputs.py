@@ -7,6 +7,7 @@ from typing import Any
 
 from mtlbench.storage.claims import remove_dead_claims
 from mtlbench.storage.files import remove_leftovers
+from mtlbench.storage.images import Images
 from mtlbench.storage.store import Store
 
 
@@ -32,6 +33,11 @@ class Outputs:
     def store(self) -> Store:
         """The cells, from which all tables are derived."""
         return Store(self.path / "store")
+
+    @property
+    def images(self) -> Images:
+        """A few images of the cells, clean and attacked, for pictures."""
+        return Images(self.path / "images")
 
     @property
     def checkpoints(self) -> Path:
@@ -68,5 +74,6 @@ class Outputs:
         for pattern in ("tables", "plots", "checkpoints", "checkpoints/*", "datasets", "runs/*", "runs/*/*"):
             for folder in self.path.glob(pattern):
                 remove_leftovers(folder)
+        self.images.tidy()
         for claimed in (self.checkpoints, self.datasets):
             remove_dead_claims(claimed)

@@ -1,0 +1,119 @@
+"""Saved images: clean and attacked images with their predictions, as floats, a few of each cell.
+
+They are kept in ``outputs/images/<set>/<key>.safetensors``. A *set* is the result of one choice of images, so all cells
+of a set show the same images; `key` is that of the cell. The file of a clean cell also holds targets and masks. Nothing
+is derived from these files but pictures: they may be deleted at any time, and are no part of a cell.
+
+Arrays, n images each: ``image`` [n, 3, H, W] float32; ``prediction/<task>`` [n, C, h, w], of class maps the ids
+[n, 1, h, w]; of the clean cell ``target/<task>`` [n, c, H, W] and ``mask/<task>`` [n, 1, H, W].
+"""
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from safetensors import SafetensorError
+from safetensors.numpy import load, save
+
+from mtlbench.errors import DataError
+from mtlbench.storage.bounded import read_bytes
+from mtlbench.storage.files import remove_leftovers, write_atomically
+
+SCHEMA = 1
+SUFFIX = ".safetensors"
+MAX_BYTES = 2**32
+ABOUT = "about"
+LENGTH = 8
+"""Bytes in front of the header of a safetensors file, which hold the header's length."""
+
+
+@dataclass(frozen=True)
+class SavedImages:
+    """The images of one cell.
+
+    Attributes:
+        key: of the cell.
+        about: JSON values: ``clean`` (key of the clean cell), ``names``, ``roles`` and ``ranks`` of the images, see
+            `mtlbench.experiment.chosen`, ``tasks``, and what was measured on them.
+        arrays: see the module.
+    """
+
+    key: str
+    about: Mapping[str, Any]
+    arrays: Mapping[str, np.ndarray]
+
+
+class Images:
+    """The folder of saved images.
+
+    Args:
+        folder: created on first use.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def path(self, chosen: str, key: str) -> Path:
+        """The path of the images of cell `key` in the set `chosen`, existing or not."""
+        return self.folder / chosen / f"{key}{SUFFIX}"
+
+    def sets(self) -> dict[str, set[str]]:
+        """Set -> keys of its cells."""
+        found = {}
+        for folder in sorted(self.folder.glob("[!.]*")):
+            if keys := {path.stem for path in folder.glob(f"[!.]*{SUFFIX}")}:
+                found[folder.name] = keys
+        return found
+
+    def save(self, chosen: str, saved: SavedImages) -> Path:
+        """Write the images of a cell, atomically; the same images give the same bytes."""
+        path = self.path(chosen, saved.key)
+        about = {"schema": SCHEMA, "cell": saved.key, "sha256": _checksum(saved.arrays), **saved.about}
+        arrays = {name: np.ascontiguousarray(array) for name, array in sorted(saved.arrays.items())}
+        write_atomically(path, save(arrays, {ABOUT: json.dumps(about, sort_keys=True, allow_nan=False)}))
+        return path
+
+    def load(self, chosen: str, key: str) -> SavedImages:
+        """Read the images of a cell.
+
+        Raises:
+            DataError: the file is missing, damaged or of a newer version.
+        """
+        path = self.path(chosen, key)
+        content = read_bytes(path, MAX_BYTES)
+        remedy = "delete the file; the attack that saved it saves it again"
+        try:
+            length = int.from_bytes(content[:LENGTH], "little")
+            about = json.loads(json.loads(content[LENGTH : LENGTH + length])["__metadata__"][ABOUT])
+            if about["schema"] > SCHEMA:
+                raise DataError(f"{path}: of schema {about['schema']}; this mtlbench reads up to {SCHEMA}")
+            arrays = load(content)
+            intact = about["cell"] == key and about["sha256"] == _checksum(arrays)
+        except (SafetensorError, LookupError, TypeError, ValueError, RecursionError) as error:
+            raise DataError(f"{path}: not readable ({error}); {remedy}") from error
+        if not intact:
+            raise DataError(f"{path}: content does not match its checksum; {remedy}")
+        return SavedImages(key, about, arrays)
+
+    def tidy(self) -> None:
+        """Remove leftovers of killed runs."""
+        for folder in self.folder.glob("[!.]*"):
+            if folder.is_dir():
+                remove_leftovers(folder)
+
+
+def set_name(keys: Iterable[str], number: int) -> str:
+    """The name of the set of `number` images that are chosen from the results of the cells `keys`."""
+    return hashlib.sha256(json.dumps([sorted(keys), number]).encode()).hexdigest()[:16]
+
+
+def _checksum(arrays: Mapping[str, np.ndarray]) -> str:
+    digest = hashlib.sha256()
+    for name, array in sorted(arrays.items()):
+        digest.update(f"{name} {array.dtype.str} {array.shape}\n".encode())
+        digest.update(np.ascontiguousarray(array).tobytes())
+    return digest.hexdigest()
