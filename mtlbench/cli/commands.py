@@ -160,6 +160,7 @@ def rebuild(config: Config) -> None:
         raise DataError(f"{outputs.store.folder}: no results yet; `mtlbench attack` makes some")
     if config["study"] is None:
         found.show(config["scores"]["name"])
+        found.write_page(config["scores"]["name"], unwritten)
     else:
         found.study(config["study"], config["scores"]["name"], unwritten=unwritten)
     report.show_unwritten(unwritten)

@@ -56,6 +56,14 @@ class Report:
         """Print the tables."""
         show_summary(self.tables, scores)
 
+    def write_page(self, scores: str, unwritten: list[OSError] | None = None) -> None:
+        """Write ``outputs/report.html`` and the leaderboard that it shows; see `may_fail` for `unwritten`."""
+        from mtlbench.report.page.write import write_page  # it draws
+
+        with may_fail(unwritten):
+            path = write_page(self, scores)
+            console().print(f"\n{path}: all of this as a page, with plots, leaderboard and provenance", soft_wrap=True)
+
     def study(self, name: str, scores: str, unwritten: list[OSError] | None = None) -> None:
         """Print the tables of a study; write them and their plots to files.
 

@@ -9,6 +9,7 @@ from mtlbench.storage.store import RESULT_VERSION, Cell
 
 T = TypeVar("T")
 MOST_VALUES = 4
+DIGITS = 12
 PACKAGES = ("mtlbench", "python", "torch", "torchvision", "numpy", "timm", "segmentation-models-pytorch", "transformers")
 
 
@@ -20,7 +21,7 @@ def provenance(cells: Sequence[Cell]) -> list[tuple[str, str]]:
         ("Results", f"{len(cells)} stored cells of result version {RESULT_VERSION}"),
         ("Computed", f"{times[0]} to {times[-1]}" if times else ""),
         ("Devices", _values(about, lambda one: one.get("device_name"))),
-        ("Commit", _values(about, lambda one: str(one.get("commit", ""))[:12])),
+        ("Commit", _values(about, lambda one: _commit(str(one.get("commit", ""))))),
         *((package, _values(about, partial(_version, package))) for package in PACKAGES),
         ("Dataset, fingerprint of its files", _values(cells, _dataset)),
         ("Seeds of the trainings", _values(cells, lambda cell: cell.identity.get("seed"))),
@@ -28,6 +29,12 @@ def provenance(cells: Sequence[Cell]) -> list[tuple[str, str]]:
         ("Computed by", _values(about, lambda one: one.get("computed_by"))),
     ]
     return [(name, value) for name, value in rows if value]
+
+
+def _commit(text: str) -> str:
+    """The first digits, and whether the code had changes."""
+    digits, plus, changes = text.partition("+")
+    return digits[:DIGITS] + plus + changes
 
 
 def _version(package: str, about: Mapping[str, Any]) -> object:

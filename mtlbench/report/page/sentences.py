@@ -10,6 +10,7 @@ NAMES = ("dataset", "model", "training", "sharing", "seed", "n_images")
 MOST_MODELS = 4
 """Of more models a sentence gives the range only."""
 MOST_SENTENCES = 8
+MOST_BASELINES = 8
 
 
 def run(arp: pd.DataFrame, board: pd.DataFrame) -> list[str]:
@@ -74,31 +75,40 @@ def model_names(rows: pd.DataFrame) -> pd.Series:
 def against_baselines(found: Findings) -> tuple[list[str], list[str]]:
     """Whether dgba is above each baseline: sentences that show it, and those that say where it is not told apart."""
     shows, does_not = [], []
-    for (eps, baseline), rows in found.baselines.groupby(["eps", "baseline"], sort=True):
-        above = (rows["ci_low"] > 0).sum()
-        below = (rows["ci_high"] < 0).sum()
-        open_ = rows[(rows["ci_low"] <= 0) & (rows["ci_high"] >= 0)]
-        if above + below:
-            sides = [f"above {baseline} in {above} of {len(rows)}"] if above else []
-            sides += [f"below {baseline} in {below} of {len(rows)}"] if below else []
-            shows.append(
-                f"At eps {eps:g} dgba is {listed(sides)} {'comparison' if len(rows) == 1 else 'comparisons'} "
-                f"(95 % interval of the paired difference leaves out 0; {_span(rows)})."
-            )
-        if len(open_):
+    for eps, rows in found.baselines.groupby("eps", sort=True):
+        above, below = rows["ci_low"] > 0, rows["ci_high"] < 0
+        for known, side in ((above, "above"), (below, "below")):
+            if known.any():
+                shows.append(
+                    f"At eps {eps:g} dgba is {side} {_each(rows, known)}: the 95 % interval of the paired difference "
+                    "leaves out 0 (points of ARP)."
+                )
+        if not (above | below).all():
             does_not.append(
-                f"At eps {eps:g} it is open in {len(open_)} of {counted(len(rows), 'comparison')} whether dgba is above "
-                f"{baseline}: the interval of the paired difference holds 0 ({_span(open_)})."
+                f"At eps {eps:g} the images do not tell dgba apart from {_each(rows, ~(above | below))}: the interval of "
+                "the paired difference holds 0 (points of ARP)."
             )
     return shows, does_not
 
 
+def _each(rows: pd.DataFrame, which: pd.Series) -> str:
+    """Every baseline of the rows `which`, in how many of its comparisons, and by how much."""
+    names = list(dict.fromkeys(rows["baseline"][which]))
+    texts = []
+    for name in names[:MOST_BASELINES]:
+        part, every = rows[which & (rows["baseline"] == name)], (rows["baseline"] == name).sum()
+        of = "" if every == 1 else f" in {len(part)} of {every}"
+        texts.append(f"{name}{of} ({_span(part)})")
+    more = len(names) - MOST_BASELINES
+    return listed(texts + ([counted(more, "more baseline")] if more > 0 else []))
+
+
 def _span(rows: pd.DataFrame) -> str:
-    """The differences of some comparisons in points of ARP."""
+    """The differences of some comparisons."""
     if len(rows) > 1:
-        return f"differences from {rows['difference'].min():+.1f} to {rows['difference'].max():+.1f} points of ARP"
+        return f"{rows['difference'].min():+.1f} to {rows['difference'].max():+.1f}"
     row = rows.iloc[0]
-    return f"difference {row['difference']:+.1f}{interval(row['ci_low'], row['ci_high'], '+.1f')} points of ARP"
+    return f"{row['difference']:+.1f}{interval(row['ci_low'], row['ci_high'], '+.1f')}"
 
 
 def with_sharing(found: Findings) -> tuple[list[str], list[str]]:
