@@ -116,8 +116,35 @@ def show(config: Config) -> None:
         _cell(config)
     elif config["audit"] is not None:
         _audit(config)
+    elif config["compare"] is not None:
+        _compare(config)
+    elif config["merge"] is not None:
+        _merge(config)
     else:
         rebuild(config)
+
+
+def _compare(config: Config) -> None:
+    from mtlbench.report.compare import check, show_changes
+
+    unwritten: list[OSError] = []
+    scores = config["scores"]
+    folders = check(config["compare"])
+    refused = show_changes(folders, Outputs.of(config), scores["name"], scores["paper_batch"], unwritten)
+    report.show_unwritten(unwritten)
+    report.refuse(refused)
+
+
+def _merge(config: Config) -> None:
+    """Take the cells of another store in, then rebuild; a cell that was refused is named last."""
+    from mtlbench.report.merge import merge
+
+    found = merge(Outputs.of(config), Path(str(config["merge"])), config["computed_by"])
+    for line in found.lines():
+        console().print(line, markup=False)
+    if Outputs.of(config).store.keys():
+        rebuild(config)
+    found.require_good()
 
 
 def _cell(config: Config) -> None:

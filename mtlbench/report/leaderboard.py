@@ -27,8 +27,8 @@ def for_people(board: pd.DataFrame) -> pd.DataFrame:
         columns[f"attack at {_eps(end)}"] = board[f"attack_{end}"].fillna("") + _of(board[f"attacks_{end}"])
         columns[f"worst task at {_eps(end)}"] = board[f"worst_task_{end}"].fillna("") + _damage(board, end)
     columns |= {name: board[name] for name in ("weights", "computed_by", "status")}
-    found = pd.DataFrame(columns, index=board.index)
-    return found[[name for name in found if _told(found[name])]]
+    table = pd.DataFrame(columns, index=board.index)
+    return table[[name for name in table if _told(table[name])]]
 
 
 def _told(column: pd.Series) -> bool:

@@ -73,7 +73,7 @@ def merge(outputs: Outputs, source: Path, computed_by: str | None = None) -> Mer
     theirs, store, found = _store_in(source), outputs.store, Merged()
     if store.folder.exists() and theirs.folder.samefile(store.folder):
         raise UsageError(f"merge={source}: is the store that would take the cells in; expected another one")
-    for key in theirs.keys():
+    for key in sorted(theirs.keys()):
         if not KEY.fullmatch(key):
             found.refused.append(f"{theirs.path(key)}: not the name of a cell")
         elif key in store:
@@ -122,5 +122,3 @@ def _save(store: Store, cell: Cell, found: Merged) -> None:
             found.taken.append(cell.key)
     finally:
         release(path)
-
-

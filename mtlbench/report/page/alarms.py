@@ -14,13 +14,13 @@ MEANINGS: dict[str, str] = {
     "input gradient is zero": "The loss of a task does not depend on much of the image: gradients may be masked, and "
     "attacks that follow them are weaker than an attacker who avoids this.",
     "input gradient is not finite": "Gradients hold infinities or values that are not numbers; steps are wrong there.",
-    "cross-entropy has no gradient": "The logits are so far apart that the loss is flat in 32-bit numbers. Attack with "
-    "attack.logits=normalised, or give the task the loss class_margin or label_margin.",
+    "cross-entropy has no gradient": "The logits are so far apart that the loss is flat in 32-bit numbers. Attack "
+    "with attack.logits=normalised, or give the task the loss class_margin or label_margin.",
     "not in evaluation mode": "Dropout or batch statistics were active: the model was another one for every image.",
     "ARP falls from": "Damage fell although the attacker was allowed more. An attacker of the larger eps can do what "
     "one of the smaller eps does, so the attack at the larger eps is not as strong as it could be.",
-    "random noise is as strong": "Noise of the same size does as much damage, so the attack adds nothing: it is broken "
-    "or its steps are too few.",
+    "random noise is as strong": "Noise of the same size does as much damage, so the attack adds nothing: it is "
+    "broken or its steps are too few.",
 }
 """Words of an alarm's text -> what it means."""
 

@@ -10,6 +10,7 @@ from mtlbench.report import html
 from mtlbench.report.leaderboard import for_people
 from mtlbench.report.page import sentences
 from mtlbench.report.page.alarms import explained
+from mtlbench.report.page.definitions import ARP, OF_PIVOTS, RANK, TRANSFER
 from mtlbench.report.page.grid import MOST_ROWS, grid
 from mtlbench.report.page.page import Block, Page, Section
 from mtlbench.report.page.provenance import provenance
@@ -18,28 +19,6 @@ from mtlbench.storage.store import Cell
 from mtlbench.studies.findings import Findings
 
 COMMAND = "mtlbench report"
-ARP = (
-    "What is ARP?",
-    "For a metric with clean value c and attacked value a the relative drop is s (c - a) / |c|, with s = 1 where higher "
-    "is better and -1 where lower is; positive means damage. The damage of a task is the mean over its metrics, ARP "
-    "(average relative performance lost) the mean over the tasks, in percent. Errors have no upper limit, so it may "
-    "exceed 100. Lower means a more robust model, or a weaker attack.",
-)
-TRANSFER = (
-    "What is transferability?",
-    "The ratio of task i is the mean over the other tasks j of (damage of j) / (damage of i), both under the attack "
-    "`single` on task i: how much of an attack goes astray. It cannot rank attacked tasks, whose metrics differ in "
-    "scale; the normalised ratio can: the mean of (damage of j under the attack on i) / (damage of j under the attack "
-    "on j itself). Both are undefined where the denominator is below 1 %.",
-)
-RANK = (
-    "What does the rank say?",
-    "A model's rank is one more than the number of models on the same dataset that are told apart from it as more robust: "
-    "by the 95 % interval of the paired difference of ARP where both saw the same images, else by intervals that do not "
-    "overlap. Models that the images cannot tell apart share a rank. The attack is the strongest of those stored for "
-    "this model, so a model that was attacked by few looks more robust than it is.",
-)
-PIVOT_DEFINITIONS = {"arp": ARP, "transferability": TRANSFER}
 
 
 @dataclass(frozen=True)
@@ -139,7 +118,7 @@ def _pivots(contents: Contents) -> Iterator[Block]:
             scroll=made.title,
             command=COMMAND,
             file=f"tables/{file}.csv",
-            definition=PIVOT_DEFINITIONS.get(name),
+            definition=OF_PIVOTS.get(name),
             paragraphs=(f"The first {MOST_ROWS} of {len(made.rows)} rows.",) if left > 0 else (),
         )
 

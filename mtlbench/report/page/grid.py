@@ -54,7 +54,9 @@ class Grid:
     command: str = ""
 
 
-def grid(frame: pd.DataFrame, id_: str, caption: str, file: str = "", command: str = "", keep: Sequence[str] = ()) -> Grid:
+def grid(
+    frame: pd.DataFrame, id_: str, caption: str, file: str = "", command: str = "", keep: Sequence[str] = ()
+) -> Grid:
     """The table of a frame.
 
     Args:
@@ -71,7 +73,10 @@ def grid(frame: pd.DataFrame, id_: str, caption: str, file: str = "", command: s
     constant = [
         name
         for name in values
-        if name not in keep and not _measured(frame, name) and len(frame) > 1 and frame[name].nunique(dropna=False) == 1
+        if name not in keep
+        and not _measured(frame, name)
+        and len(frame) > 1
+        and frame[name].nunique(dropna=False) == 1
     ]
     shown = [name for name in values if name not in constant]
     columns = [_fields(part, name) for name in shown]
@@ -85,11 +90,6 @@ def grid(frame: pd.DataFrame, id_: str, caption: str, file: str = "", command: s
         file,
         command,
     )
-
-
-def _measured(frame: pd.DataFrame, name: str) -> bool:
-    """Whether a column holds results: it has an interval, or fractions."""
-    return _interval(frame, name) is not None
 
 
 def _interval(frame: pd.DataFrame, name: str) -> tuple[str, str] | None:

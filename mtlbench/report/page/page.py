@@ -44,7 +44,7 @@ class Block:
     heading: str = ""
     paragraphs: tuple[str, ...] = ()
     sentences: tuple[str, ...] = ()
-    html: Markup = Markup()
+    html: Markup | None = None
     scroll: str = ""
     grid: Grid | None = None
     command: str = ""

@@ -10,7 +10,16 @@ from mtlbench.storage.store import RESULT_VERSION, Cell
 T = TypeVar("T")
 MOST_VALUES = 4
 DIGITS = 12
-PACKAGES = ("mtlbench", "python", "torch", "torchvision", "numpy", "timm", "segmentation-models-pytorch", "transformers")
+PACKAGES = (
+    "mtlbench",
+    "python",
+    "torch",
+    "torchvision",
+    "numpy",
+    "timm",
+    "segmentation-models-pytorch",
+    "transformers",
+)
 
 
 def provenance(cells: Sequence[Cell]) -> list[tuple[str, str]]:

@@ -85,8 +85,8 @@ def against_baselines(found: Findings) -> tuple[list[str], list[str]]:
                 )
         if not (above | below).all():
             does_not.append(
-                f"At eps {eps:g} the images do not tell dgba apart from {_each(rows, ~(above | below))}: the interval of "
-                "the paired difference holds 0 (points of ARP)."
+                f"At eps {eps:g} the images do not tell dgba apart from {_each(rows, ~(above | below))}: the "
+                "interval of the paired difference holds 0 (points of ARP)."
             )
     return shows, does_not
 
@@ -182,4 +182,3 @@ def listed(texts: "Sequence[str] | Iterator[str]", last: str = "and") -> str:
 def counted(number: int, noun: str) -> str:
     """``1 model``, ``2 models``."""
     return f"{number} {noun}{'' if number == 1 else 's'}"
-
