@@ -6,8 +6,8 @@ ARP: Definition = (
     "What is ARP?",
     "For a metric with clean value c and attacked value a the relative drop is s (c - a) / |c|, with s = 1 where "
     "higher is better and -1 where lower is; positive means damage. The damage of a task is the mean over its "
-    "metrics, ARP (average relative performance lost) the mean over the tasks, in percent. Errors have no upper limit, "
-    "so it may exceed 100. Lower means a more robust model, or a weaker attack.",
+    "metrics, ARP (average relative performance lost) the mean over the tasks, in percent. Errors have no upper "
+    "limit, so it may exceed 100. Lower means a more robust model, or a weaker attack.",
 )
 TRANSFER: Definition = (
     "What is transferability?",

@@ -74,7 +74,7 @@ def grid(
         name
         for name in values
         if name not in keep
-        and not _measured(frame, name)
+        and _interval(frame, name) is None
         and len(frame) > 1
         and frame[name].nunique(dropna=False) == 1
     ]
