@@ -8,12 +8,12 @@ from typing import Literal
 
 import numpy as np
 import pandas as pd
-from matplotlib.figure import Figure
 
 from mtlbench.errors import DataError, UsageError
 from mtlbench.options import one_of
 from mtlbench.probing.finding import Probe
-from mtlbench.report.plots import draw
+from mtlbench.report.figures import Figure, figure
+from mtlbench.report.figures.general import ALONE
 from mtlbench.scores import arp, damage, holm, paired_difference, relative_drops, tables
 from mtlbench.scores.alarms import alarms, arp_of_cells, checks_frame, numbers_of
 from mtlbench.scores.frame import REPLICATES, details, metrics_frame
@@ -21,7 +21,6 @@ from mtlbench.scores.transferability import INDEPENDENT, NO_INDEPENDENT
 from mtlbench.scores.wide import block, levels
 from mtlbench.storage.outputs import Outputs
 from mtlbench.storage.store import Cell
-from mtlbench.studies.base import Plot, labels
 
 Scores = Literal["standard", "paper"]
 WHAT = ("attack", "target", "step", "steps", "norm", "options", "eps")
@@ -153,18 +152,20 @@ class Result:
         table = table.assign(p_holm=holm(table["p_value"]), over="images only")
         return table.sort_values(["attack", "step", "steps", "norm", "target", "eps"], ignore_index=True)
 
-    def plot(self, kind: Literal["arp", "damage"] = "arp") -> Figure:
-        """A figure over eps: ARP of every attack, or the damage of every task under each."""
-        one_of(kind, "kind", ("arp", "damage"))
-        table = self._table(kind)
-        wide = levels(self._arps)[["cell"]].assign(label=labels(levels(self._arps)))
-        table = table.merge(wide, on="cell")
-        panel = ("label",) if kind == "damage" else ()
-        y = f"{kind}_percent"
-        series = "task" if kind == "damage" else "label"
-        title, value = {"arp": ("ARP of each attack", "ARP"), "damage": ("Damage of each task", "damage")}[kind]
-        plot = Plot(kind, table, "line", "eps", y, series, panel, title, ("eps, grey levels of 255", f"{value}, %"))
-        return draw(plot, table)
+    def plot(self, kind: Literal["arp", "damage", "transfer"] = "arp") -> Figure:
+        """A figure: ARP of every attack, damage of every task, or how far an attack on one task carries to the others.
+
+        A notebook shows it; ``.save("arp.pdf")`` writes it as PDF, SVG or PNG; ``.chart`` is the Altair chart.
+
+        Raises:
+            UsageError: there is nothing to draw: no attack, or for ``transfer`` none on a single task.
+        """
+        one_of(kind, "kind", list(ALONE))
+        plot = ALONE[kind][1](self._table(ALONE[kind][0]))
+        found = figure(plot, self.scores)
+        if found is None:
+            raise UsageError(f"plot: nothing to draw in {kind}: its table has no number, or only undefined ones")
+        return found
 
     def save(self, folder: str | Path) -> Path:
         """Write the cells, those of the baseline too, to an outputs folder of the commands.

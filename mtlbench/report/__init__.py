@@ -9,7 +9,6 @@ import pandas as pd
 
 from mtlbench.constants import NO_ATTACK
 from mtlbench.errors import DamagedCellError, DataError, OldCellError
-from mtlbench.report.caches import provide_caches
 from mtlbench.report.studies import show_study
 from mtlbench.report.tables import may_fail, write_tables
 from mtlbench.report.terminal import MOST_REMARKS, console, show_remarks, show_summary
@@ -80,13 +79,13 @@ class Report:
             show_study(table, scores)
         if unwritten:
             return
-        provide_caches()
-        from mtlbench.report.plots import write_plot  # matplotlib takes a second to import
+        from mtlbench.report.figures import study_figures  # Altair takes a second to import
 
-        drawn: list[Path | None] = []
+        files = [f"tables/{table.name}.csv" for table in found.tables]
         with may_fail(unwritten):
-            drawn += [write_plot(plot, scores, self.outputs.plots) for plot in found.plots]
-        files = [*(f"tables/{table.name}.csv" for table in found.tables), *(f"plots/{p.name}" for p in drawn if p)]
+            for figure in study_figures(found.plots, scores):
+                figure.draw(self.outputs.plots)
+                files.append(f"plots/{figure.name}.svg")
         console().print(f"\n{name}: {', '.join(files)} in {self.outputs}", soft_wrap=True, markup=False)
 
 

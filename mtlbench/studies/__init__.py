@@ -5,16 +5,17 @@ disk. To add one, write a function `Evidence` -> `Study`, name it here, and set 
 """
 
 from mtlbench.studies.alpha import alpha
-from mtlbench.studies.base import Analysis, Evidence, Plot, Study, Table
+from mtlbench.studies.base import Analysis, Evidence, Study, Table
 from mtlbench.studies.clean_models import clean_models
 from mtlbench.studies.cost import cost
 from mtlbench.studies.dominance import dominance
 from mtlbench.studies.leaderboard import leaderboard
+from mtlbench.studies.plot import ARP, Axis, Matrix, Plot
 from mtlbench.studies.robust_models import robust_models
 from mtlbench.studies.tradeoff import tradeoff
 from mtlbench.studies.transfer import transfer
 
-__all__ = ["STUDIES", "Analysis", "Evidence", "Plot", "Study", "Table"]
+__all__ = ["ARP", "STUDIES", "Analysis", "Axis", "Evidence", "Matrix", "Plot", "Study", "Table"]
 
 STUDIES: dict[str, Analysis] = {
     "alpha": alpha,

@@ -7,7 +7,8 @@ import pandas as pd
 
 from mtlbench.scores import paired_difference
 from mtlbench.scores.wide import OK, levels, replicates
-from mtlbench.studies.base import MODEL, Evidence, Plot, Study, Table, arranged, attack_settings, tidy, units
+from mtlbench.studies.base import MODEL, Evidence, Study, Table, arranged, attack_settings, tidy, units
+from mtlbench.studies.plot import ARP, Axis, Plot
 
 COMPARED = ["difference_to_1", "difference_low", "difference_high", "p_value", "seeds_needed"]
 
@@ -44,8 +45,8 @@ def alpha(evidence: Evidence) -> Study:
     names = ["dataset", "model", "training", "sharing", "step", "steps", "eps", "seeds", "n_images", "scores", "alpha"]
     table = arranged(table, names, ["arp_percent", "ci_low", "ci_high", *values])
     plot = Plot(
-        "alpha", table, "line", "alpha", "arp_percent", "sharing", ("eps",),
-        "ARP over the exponent alpha (0 = total, 1 = dgba)", ("alpha", "ARP, %"),
+        "alpha", "ARP over the exponent alpha (0 = total, 1 = dgba)", table, "line",
+        Axis("alpha", "alpha"), ARP, "sharing", ("eps",),
     )  # fmt: skip
     return Study(
         (Table("alpha", "ARP over the exponent alpha of power (0 = total, 1 = dgba), percent", table),), (plot,)

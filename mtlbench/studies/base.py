@@ -4,7 +4,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -14,6 +14,7 @@ from mtlbench.scores import arp, damage, holm, interval, over_seeds, paired_diff
 from mtlbench.scores.frame import HASH_DIGITS, spelled_out
 from mtlbench.scores.wide import SEARCH, WEIGHTING, block, levels
 from mtlbench.storage.store import Cell
+from mtlbench.studies.plot import Matrix, Plot
 
 FIRST = (
     *("dataset", "model", "training", "sharing", "shared_blocks", "shared_path", "tree", "attack", "step"),
@@ -81,40 +82,11 @@ class Table:
 
 
 @dataclass(frozen=True)
-class Plot:
-    """Description of a plot of a tidy frame; `report.plots` draws it.
-
-    Attributes:
-        name: of the file.
-        frame: the data; one score set of it is drawn.
-        kind: lines over numbers, bars over names, or single points.
-        x: column of the horizontal axis; `y` is that of the vertical one, with error bars from ``<y>_low`` and
-            ``<y>_high`` if these columns exist, else ci_low and ci_high.
-        series: column that gives the colour.
-        panel: columns whose values get separate panels.
-        title: above all panels.
-        labels: of the axes.
-        log: logarithmic x axis.
-    """
-
-    name: str
-    frame: pd.DataFrame
-    kind: Literal["line", "bar", "point"]
-    x: str
-    y: str
-    series: str
-    panel: tuple[str, ...]
-    title: str
-    labels: tuple[str, str]
-    log: bool = False
-
-
-@dataclass(frozen=True)
 class Study:
     """The outcome of a study."""
 
     tables: tuple[Table, ...]
-    plots: tuple[Plot, ...] = field(default=())
+    plots: tuple[Plot | Matrix, ...] = field(default=())
 
 
 Analysis = Callable[[Evidence], Study]

@@ -5,7 +5,8 @@ import pandas as pd
 
 from mtlbench.scores import paired_difference
 from mtlbench.scores.wide import SEARCH, WEIGHTING, block, levels
-from mtlbench.studies.base import MODEL, Evidence, Plot, Study, Table, arranged, attack_settings, labels, tidy, units
+from mtlbench.studies.base import MODEL, Evidence, Study, Table, arranged, attack_settings, labels, tidy, units
+from mtlbench.studies.plot import ARP, Axis, Plot
 
 BASELINES = ("single", "total", SEARCH, WEIGHTING, "sign_sum")
 SETTING = (*MODEL, "step", "steps", "eps")
@@ -30,8 +31,8 @@ def clean_models(evidence: Evidence) -> Study:
     )
     gains = gain_over_baselines(arps, keys)
     plot = Plot(
-        "clean_models", table, "bar", "step", "arp_percent", "attack", ("training", "sharing", "eps"),
-        "ARP by attack and step rule", ("step rule", "ARP, %"),
+        "clean_models", "ARP by attack and step rule", table, "dot",
+        Axis("step", "step rule"), ARP, "attack", ("training", "sharing", "eps"),
     )  # fmt: skip
     return Study(
         (

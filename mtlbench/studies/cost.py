@@ -7,7 +7,8 @@ import pandas as pd
 
 from mtlbench.scores.frame import names
 from mtlbench.scores.wide import SEARCH, WEIGHTING, block, levels
-from mtlbench.studies.base import MODEL, Evidence, Plot, Study, Table, arranged, attack_settings, labels, tidy, units
+from mtlbench.studies.base import MODEL, Evidence, Study, Table, arranged, attack_settings, labels, tidy, units
+from mtlbench.studies.plot import ARP, Axis, Plot
 
 PER_IMAGE, OF_RUN, SINGLE_TASK = "best weighting per image", "best weighting of the run", "best single task"
 
@@ -39,8 +40,9 @@ def cost(evidence: Evidence) -> Study:
     table = arranged(table, columns, ["gradients_per_image", "arp_percent", "ci_low", "ci_high", "arp_per_gradient"])
     counted = table[table["gradients_per_image"] > 0]
     plot = Plot(
-        "cost", counted, "line", "gradients_per_image", "arp_percent", "method", ("sharing", "eps"),
-        "ARP against the gradients that an attack evaluates", ("gradient evaluations per image", "ARP, %"), log=True,
+        "cost", "ARP against the gradients that an attack evaluates", counted, "line",
+        Axis("gradients_per_image", "gradient evaluations per image", log=True),
+        ARP, "method", ("sharing", "eps"),
     )  # fmt: skip
     return Study((Table("cost", "ARP against gradient evaluations per image", table),), (plot,))
 

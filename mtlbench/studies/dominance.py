@@ -14,7 +14,6 @@ from mtlbench.studies.base import (
     DIFFERENCE,
     MODEL,
     Evidence,
-    Plot,
     Study,
     Table,
     arranged,
@@ -23,6 +22,7 @@ from mtlbench.studies.base import (
     labels,
     tidy,
 )
+from mtlbench.studies.plot import Axis, Plot
 
 NAMES = ("dataset", "model", "training", "sharing")
 OF_MODEL = [*(name for name in MODEL if name not in ("seeds", "scores")), "seed", "weights"]
@@ -46,12 +46,12 @@ def dominance(evidence: Evidence) -> Study:
         ),
         (
             Plot(
-                "dominance", shares.assign(scores="standard"), "bar", "task", "share", "objective", ("sharing",),
-                "Share of each task in the input gradient", ("task", "share"),
+                "dominance", "Share of each task in the input gradient", shares.assign(scores="standard"), "dot",
+                Axis("task", "task"), Axis("share", "share", "", "ci_low", "ci_high"), "objective", ("sharing",),
             ),
             Plot(
-                "dominance_damage", damages, "bar", "task", "damage_percent", "attack", ("sharing", "eps"),
-                "Damage of each task", ("task", "damage, %"),
+                "dominance_damage", "Damage of each task", damages, "dot", Axis("task", "task"),
+                Axis("damage_percent", "damage", "%", "ci_low", "ci_high"), "attack", ("sharing", "eps"),
             ),
         ),
     )  # fmt: skip

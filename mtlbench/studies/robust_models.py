@@ -9,7 +9,6 @@ from mtlbench.studies.base import (
     DIFFERENCE,
     MODEL,
     Evidence,
-    Plot,
     Study,
     Table,
     arranged,
@@ -19,6 +18,7 @@ from mtlbench.studies.base import (
     tidy,
 )
 from mtlbench.studies.clean_models import gain_over_baselines
+from mtlbench.studies.plot import ARP, Axis, Plot
 
 NAMES = ("dataset", "model", "training", "sharing")
 CONTROL = "clean-twice"
@@ -33,8 +33,8 @@ def robust_models(evidence: Evidence) -> Study:
     table = _against_clean(arps, keys)
     accuracy = _costs(evidence)
     plot = Plot(
-        "robust_models", table, "bar", "training", "arp_percent", "attack", ("sharing", "eps"),
-        "ARP of clean and adversarially trained models", ("training", "ARP, %"),
+        "robust_models", "ARP of clean and adversarially trained models", table, "dot",
+        Axis("training", "training"), ARP, "attack", ("sharing", "eps"),
     )  # fmt: skip
     return Study(
         (

@@ -6,7 +6,8 @@ import pandas as pd
 from mtlbench.scores import accuracy_lost, over_seeds
 from mtlbench.scores.ranks import permutation_p, rank_interval, spearman
 from mtlbench.scores.wide import OK, block, levels
-from mtlbench.studies.base import MODEL, Evidence, Plot, Study, Table, arranged, labels, tidy
+from mtlbench.studies.base import MODEL, Evidence, Study, Table, arranged, labels, tidy
+from mtlbench.studies.plot import ARP, Axis, Plot
 
 FEWEST_TREES = 3
 NAMES = ["dataset", "model", "training", "sharing", "shared_blocks", "tree", "attack", "step", "steps", "eps"]
@@ -36,8 +37,9 @@ def tradeoff(evidence: Evidence) -> Study:
         table, [*NAMES, "seeds", "n_images", "scores"], [*values, "arp_percent", "ci_low", "ci_high", "pareto"]
     )
     plot = Plot(
-        "tradeoff", table, "point", "clean_lost_percent", "arp_percent", "sharing", ("attack", "eps"),
-        "Clean accuracy lost against single-task models, and ARP", ("clean accuracy lost, %", "ARP, %"),
+        "tradeoff", "Clean accuracy lost against single-task models, and ARP", table, "scatter",
+        Axis("clean_lost_percent", "clean accuracy lost", "%", "lost_low", "lost_high"),
+        ARP, "sharing", ("attack", "eps"), front="pareto",
     )  # fmt: skip
     return Study(
         (

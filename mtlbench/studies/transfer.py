@@ -8,9 +8,10 @@ import pandas as pd
 from mtlbench.scores import normalised_ratios, over_seeds, ratios
 from mtlbench.scores.transferability import GAIN, gains, independent
 from mtlbench.scores.wide import OK, levels
-from mtlbench.studies.base import NETWORK, Evidence, Plot, Study, Table, arranged, compared, tidy
+from mtlbench.studies.base import NETWORK, Evidence, Study, Table, arranged, compared, tidy
+from mtlbench.studies.plot import Axis, Matrix, Plot
 
-BLOCKS_LABEL = "blocks shared by all tasks"
+BLOCKS_LABEL, PATH_LABEL = "blocks shared by all tasks", "shared part of a task's path"
 NAMES = (
     *("dataset", "model", "training", "sharing", "shared_blocks", "shared_path", "step", "steps", "eps", "seeds"),
     *("n_images", "scores"),
@@ -31,28 +32,34 @@ def transfer(evidence: Evidence) -> Study:
             "Normalised transfer",
         ),
     ]  # fmt: skip
-    return Study(tuple(table for tables, _ in made for table in tables), tuple(plot for _, plot in made))
+    return Study(
+        tuple(table for tables, _ in made for table in tables), tuple(plot for _, plots in made for plot in plots)
+    )
 
 
 def _of(
     evidence: Evidence, score: Callable[[pd.DataFrame], pd.DataFrame], value: str, name: str, title: str, matrix: str
-) -> tuple[tuple[Table, Table], Plot]:
-    """The two tables and the plot of a ratio, which `score` makes of damages."""
+) -> tuple[tuple[Table, Table], tuple[Plot, Matrix]]:
+    """The two tables and the two plots of a ratio, which `score` makes of damages."""
     table = _compared(evidence, over_seeds(score(evidence.damages)), value)
     measured = bool(table["shared_path"].notna().all())
     mean = table["destination"] == "mean"
     values = [value, "ci_low", "ci_high", "increase", "increase_low", "increase_high", "p_value", *GAIN]
     means = arranged(table[mean], [*NAMES, "source"], values)
     pairs = arranged(table[~mean], [*NAMES, "source", "destination"], values)
-    x, label = ("shared_path", "shared part of a task's path") if measured else ("shared_blocks", BLOCKS_LABEL)
+    x, label = ("shared_path", PATH_LABEL) if measured else ("shared_blocks", BLOCKS_LABEL)
+    shown = Axis(value, value.replace("_", " "), "", "ci_low", "ci_high")
     plot = Plot(
-        name, means, "line", x, value, "source", ("training", "eps"),
-        f"{title} of each attacked task", (label, value.replace("_", " ")),
+        name, f"{title} of each attacked task", means, "line", Axis(x, label), shown, "source", ("training", "eps"),
+    )  # fmt: skip
+    heat = Matrix(
+        f"{name}_matrix", f"{matrix} from the attacked task to the others", pairs,
+        Axis("source", "attacked task"), Axis("destination", "other task"), shown, ("training", "sharing", "eps"),
     )  # fmt: skip
     return (
         Table(name, f"{title} by sharing level", means),
         Table(f"{name}_matrix", f"{matrix} from source to destination", pairs),
-    ), plot
+    ), (plot, heat)
 
 
 def _compared(evidence: Evidence, wide: pd.DataFrame, value: str) -> pd.DataFrame:

@@ -1,0 +1,90 @@
+"""Figures for the page and for paper: one definition each, drawn as SVG, PDF and PNG."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from mtlbench.report.figures import drawing
+from mtlbench.report.figures.charts import chart
+from mtlbench.report.figures.general import general_plots
+from mtlbench.report.figures.html import html
+from mtlbench.storage.files import write_atomically
+from mtlbench.studies import Matrix, Plot
+
+__all__ = ["Figure", "figure", "figures", "study_figures"]
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A picture of numbers.
+
+    Attributes:
+        name: of its files, and of its ids in a page.
+        title: what it shows, a line.
+        description: the same for those who do not see it, a few sentences of plain text.
+        chart: of Altair.
+    """
+
+    name: str
+    title: str
+    description: str
+    chart: Any
+
+    @cached_property
+    def spec(self) -> dict[str, Any]:
+        """Its specification in Vega-Lite."""
+        found: dict[str, Any] = self.chart.to_dict()
+        return found
+
+    def svg(self) -> str:
+        """SVG to stand in a page or a file; its text has the colour of the text around it."""
+        return drawing.svg(self.spec, self.name, self.description)
+
+    def html(self, picture: str | None = None) -> str:
+        """A ``figure`` for a page that includes ``report/page/charts.js`` and ``charts.css``.
+
+        Args:
+            picture: what `svg` or `draw` returned; drawn anew unless given.
+        """
+        return html(self.svg() if picture is None else picture, self.name, self.title, self.description)
+
+    def save(self, path: str | Path) -> None:
+        """Write an SVG, PDF or PNG file, by the ending of its name."""
+        path = Path(path)
+        write_atomically(path, drawing.content(self.spec, self.name, self.description, path.suffix))
+
+    def draw(self, folder: Path) -> str:
+        """Write ``<name>.svg``, ``.pdf`` and ``.png`` unless they are there already; returns the SVG."""
+        paths = {suffix: folder / f"{self.name}{suffix}" for suffix in (".svg", ".pdf", ".png")}
+        if all(path.is_file() for path in paths.values()):
+            there = paths[".svg"].read_text(encoding="utf-8", errors="replace")
+            if drawing.is_of(there, self.spec):
+                return there
+        # The SVG is the last, since it tells that the others are there.
+        for suffix in (".pdf", ".png", ".svg"):
+            self.save(paths[suffix])
+        return paths[".svg"].read_text(encoding="utf-8")
+
+    def _repr_mimebundle_(self, *_: Any, **__: Any) -> dict[str, str]:
+        """For notebooks."""
+        return {"image/svg+xml": self.svg(), "text/plain": self.description}
+
+
+def figure(plot: Plot | Matrix, scores: str) -> Figure | None:
+    """One score set of a plot; None if it has no number to draw."""
+    made = chart(plot, scores)
+    return None if made is None else Figure(plot.name, plot.title, made.description, made.chart)
+
+
+def figures(tables: Mapping[str, pd.DataFrame], scores: str) -> list[Figure]:
+    """The general figures of a store, from its tables ``arp``, ``damage`` and ``transferability``."""
+    return study_figures(general_plots(tables), scores)
+
+
+def study_figures(plots: Iterable[Plot | Matrix], scores: str) -> list[Figure]:
+    """Those of `plots` that have something to draw."""
+    return [made for plot in plots if (made := figure(plot, scores)) is not None]

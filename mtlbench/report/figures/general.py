@@ -1,0 +1,100 @@
+"""The figures of any store, from its tables."""
+
+from collections.abc import Callable, Iterator, Mapping
+
+import pandas as pd
+
+from mtlbench.report.figures.look import MOST_COLUMNS
+from mtlbench.scores.transferability import COLUMNS
+from mtlbench.scores.wide import IDENTITY
+from mtlbench.studies import ARP, Axis, Matrix, Plot
+from mtlbench.studies.transfer import BLOCKS_LABEL, PATH_LABEL
+
+EPS = Axis("eps", "eps", "grey levels of 255")
+MODEL = ("dataset", "model", "training", "sharing", "step")
+RATIO = Axis("ratio", "ratio", "", "ratio_low", "ratio_high")
+NORMALISED = Axis("normalised_ratio", "normalised ratio", "", "normalised_low", "normalised_high")
+MEAN = "mean"
+"""The destination that stands for all other tasks."""
+
+VALUES = {
+    "arp": ("arp_percent", "ci_low", "ci_high", "status"),
+    "damage": ("task", "damage_percent", "ci_low", "ci_high"),
+    "transferability": COLUMNS,
+}
+"""Table -> its columns that do not tell one cell from another."""
+
+
+def general_plots(tables: Mapping[str, pd.DataFrame]) -> Iterator[Plot | Matrix]:
+    """ARP over eps, damage of each task, and transfer, of all cells."""
+    yield arp(tables["arp"])
+    yield damage(tables["damage"])
+    yield from transfers(tables["transferability"])
+
+
+def arp(table: pd.DataFrame) -> Plot:
+    """ARP of each attack over eps; beside names if there is one eps only."""
+    frame = _labelled(table, "arp")
+    if frame["eps"].nunique() > 1:
+        return Plot("arp", "ARP of each attack", frame, "line", EPS, ARP, "attack", MODEL)
+    return Plot("arp", "ARP of each attack", frame, "dot", Axis("attack", "attack"), ARP, "sharing", (*MODEL, "eps"))
+
+
+def damage(table: pd.DataFrame) -> Plot:
+    """Damage of each task under each attack; of more than three eps only at the largest."""
+    shown = Axis("damage_percent", "damage", "%", "ci_low", "ci_high")
+    frame, at = _labelled(table, "damage"), ""
+    if frame["eps"].nunique() > MOST_COLUMNS:
+        frame, at = _at_largest(frame)
+    attack = Axis("attack", "attack")
+    return Plot("damage", f"Damage of each task{at}", frame, "dot", attack, shown, "task", (*MODEL, "eps"))
+
+
+def transfer(table: pd.DataFrame) -> Matrix:
+    """The ratio of each pair of tasks, at the largest eps."""
+    return _matrix(_labelled(table, "transferability"), "transfer", "Transferability ratio", RATIO)
+
+
+def transfers(table: pd.DataFrame) -> Iterator[Plot | Matrix]:
+    """Both ratios: as a matrix at the largest eps, and over what the tasks share."""
+    frame = _labelled(table, "transferability")
+    shown = [("transfer", "Transferability ratio", RATIO), ("normalised_transfer", "Normalised transfer", NORMALISED)]
+    for name, title, value in shown:
+        yield _matrix(frame, name, title, value)
+        means = frame[frame["destination"] == MEAN]
+        measured = "shared_path" in frame and bool(frame["shared_path"].notna().all())
+        by_path, by_blocks = Axis("shared_path", PATH_LABEL), Axis("shared_blocks", BLOCKS_LABEL)
+        shared = by_path if measured else by_blocks
+        if means[shared.column].nunique() > 1:
+            panel = (*(part for part in MODEL if part != "sharing"), "eps")
+            yield Plot(f"{name}_sharing", f"{title} over sharing", means, "line", shared, value, "source", panel)
+
+
+ALONE: dict[str, tuple[str, Callable[[pd.DataFrame], Plot | Matrix]]] = {
+    "arp": ("arp", arp),
+    "damage": ("damage", damage),
+    "transfer": ("transferability", transfer),
+}
+"""What can be drawn by itself -> the table it needs, and its plot."""
+
+
+def _matrix(frame: pd.DataFrame, name: str, title: str, value: Axis) -> Matrix:
+    pairs, at = _at_largest(frame[frame["destination"] != MEAN])
+    axes = Axis("source", "attacked task"), Axis("destination", "other task")
+    return Matrix(f"{name}_matrix", f"{title} from task to task{at}", pairs, *axes, value, MODEL)
+
+
+def _at_largest(frame: pd.DataFrame) -> tuple[pd.DataFrame, str]:
+    """The rows of the largest eps, and what to add to the title."""
+    largest = frame["eps"].max()
+    return frame[frame["eps"] == largest], f" at eps {largest:g}" if len(frame) else ""
+
+
+def _labelled(table: pd.DataFrame, name: str) -> pd.DataFrame:
+    """The table with the whole name of each attack: its target, and the options in which rows differ."""
+    more = [column for column in table if column not in (*IDENTITY, *VALUES[name], "cell", "shared_path")]
+    label = table["attack"].where(table["target"] == "all", table["attack"] + ":" + table["target"].astype(str))
+    for column in map(str, more):
+        told = table[column].astype(str)
+        label = label.where(told.isin(("", "nan")), label + f" {column}=" + told)
+    return table.assign(attack=label)

@@ -1,0 +1,80 @@
+"""Descriptions of plots of tidy frames; `report.figures` draws them."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import pandas as pd
+
+
+@dataclass(frozen=True)
+class Axis:
+    """A column of a tidy frame that a plot shows.
+
+    Attributes:
+        column: its name.
+        name: what it is, for the reader.
+        unit: of its numbers; empty for names and ratios.
+        low: column of the lower end of its interval; empty if there is none.
+        high: column of the upper end.
+        log: logarithmic.
+    """
+
+    column: str
+    name: str
+    unit: str = ""
+    low: str = ""
+    high: str = ""
+    log: bool = False
+
+
+ARP = Axis("arp_percent", "ARP", "%", "ci_low", "ci_high")
+
+
+@dataclass(frozen=True)
+class Plot:
+    """Values over numbers or names.
+
+    Attributes:
+        name: of the file.
+        title: above all panels.
+        frame: the data; one score set of it is drawn.
+        kind: lines over numbers, dots over names, or a scatter of two measured values.
+        x: numbers, or names if `kind` is ``dot``.
+        y: numbers; with an interval if its columns are named.
+        series: column that gives colour, shape and dash.
+        panel: columns whose values get separate panels.
+        front: of a scatter, the column that says which points no other dominates: these are joined.
+    """
+
+    name: str
+    title: str
+    frame: pd.DataFrame
+    kind: Literal["line", "dot", "scatter"]
+    x: Axis
+    y: Axis
+    series: str
+    panel: tuple[str, ...] = ()
+    front: str = ""
+
+
+@dataclass(frozen=True)
+class Matrix:
+    """A heat map with numbers.
+
+    Attributes:
+        name: of the file.
+        title: above all panels.
+        frame: the data; one score set of it is drawn.
+        row: names, from top to bottom.
+        column: names, from left to right.
+        value: the numbers; 0 and 1 have the ends of the colour scale.
+        panel: columns whose values get separate panels.
+    """
+
+    name: str
+    title: str
+    frame: pd.DataFrame
+    row: Axis
+    column: Axis
+    value: Axis
+    panel: tuple[str, ...] = ()
