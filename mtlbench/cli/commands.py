@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mtlbench import report
-from mtlbench.errors import DamagedCellError, DataError, OldCellError, UsageError
+from mtlbench.errors import DamagedCellError, DataError, MtlbenchError, OldCellError, UsageError
 from mtlbench.experiment import provenance
 from mtlbench.models.sharing import all_trees, picture
 from mtlbench.options import is_whole
@@ -17,6 +17,7 @@ from mtlbench.storage.files import write_atomically
 from mtlbench.storage.outputs import Outputs
 
 if TYPE_CHECKING:
+    from mtlbench.experiment.images import Point
     from mtlbench.experiment.session import Session
 
 Config = Mapping[str, Any]
@@ -58,20 +59,33 @@ class _Computing:
 class Attack(_Computing):
     """Compute missing cells, then write and print the tables of the cells that this invocation asked for."""
 
+    def __init__(self) -> None:
+        super().__init__()
+        self.points: list[Point] = []
+
     def job(self, config: Config) -> None:
         """One point of a sweep."""
+        from mtlbench.experiment.images import Point
         from mtlbench.experiment.run import run_attack
 
-        run_attack(config, progress_bar, self.begin(config))
+        found = run_attack(config, progress_bar, self.begin(config))
+        if config["save_images"]:
+            self.points.append(Point(config, found))
 
     def finish(self) -> None:
-        """Write and print the tables of this invocation's cells, then its failures.
+        """Save images if asked for, write and print the tables of this invocation's cells, then its failures.
 
         Raises:
             DataError: a stored cell is damaged.
+            OSError: the images could not be saved.
         """
         if self.config is None or self.session is None:
             return
+        lost: MtlbenchError | OSError | None = None
+        try:
+            self._save_images(self.session)
+        except (MtlbenchError, OSError) as error:  # the tables are written all the same
+            lost = error
         refused: Sequence[DamagedCellError | OldCellError] = ()
         if self.session.wanted:
             scores, study = self.config["scores"], self.config["study"]
@@ -83,6 +97,14 @@ class Attack(_Computing):
                 found.study(study, scores["name"])
         report.show_failures(self.session.failed.values())
         report.refuse(refused)
+        if lost is not None:
+            raise lost
+
+    def _save_images(self, session: "Session") -> None:
+        if self.points:
+            from mtlbench.experiment.images import save_images
+
+            save_images(self.points, progress_bar, session)
 
 
 class Train(_Computing):

@@ -19,12 +19,13 @@ LEAST = {
     "batch_size": 1,
     "scores.paper_batch": 1,
     "audit": 1,
+    "save_images": 0,
 }
 """Whole-number options -> smallest valid value. Options of a component are checked by its constructor."""
 
-MOST = {"seed": 2**32 - 1, "workers": 256}
+MOST = {"seed": 2**32 - 1, "workers": 256, "save_images": 1000}
 
-MAY_BE_NULL = ("limit", "audit")
+MAY_BE_NULL = ("limit", "audit", "save_images")
 SHORTEST_TIMEOUT = 1
 """Seconds; with less, a slow step would be taken for a hang."""
 

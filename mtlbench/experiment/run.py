@@ -117,4 +117,5 @@ def loader_of(setup: Setup, dataset: ImageDataset) -> Iterable[Batch]:
 
 def _reproducible_config(config: Config) -> dict[str, Any]:
     """The options that reproduce the same cells."""
-    return {key: value for key, value in config.items() if key not in ("run_dir", "force", "fail_fast", "wait")}
+    without = ("run_dir", "force", "fail_fast", "wait", "save_images")
+    return {key: value for key, value in config.items() if key not in without}

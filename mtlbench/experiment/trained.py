@@ -46,6 +46,7 @@ ONLY_ATTACK = (
     "all_trees",
     "batch_size",
     "precision",
+    "save_images",
 )
 
 

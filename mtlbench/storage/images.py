@@ -1,8 +1,8 @@
 """Saved images: clean and attacked images with their predictions, as floats, a few of each cell.
 
-They are kept in ``outputs/images/<set>/<key>.safetensors``. A *set* is the result of one choice of images, so all cells
-of a set show the same images; `key` is that of the cell. The file of a clean cell also holds targets and masks. Nothing
-is derived from these files but pictures: they may be deleted at any time, and are no part of a cell.
+They are kept in ``outputs/images/<set>/<key>.safetensors``. A *set* is the result of one choice of images, so all
+cells of a set show the same images; `key` is that of the cell. The file of a clean cell also holds targets and masks.
+Nothing is derived from these files but pictures: they may be deleted at any time, and are no part of a cell.
 
 Arrays, n images each: ``image`` [n, 3, H, W] float32; ``prediction/<task>`` [n, C, h, w], of class maps the ids
 [n, 1, h, w]; of the clean cell ``target/<task>`` [n, c, H, W] and ``mask/<task>`` [n, 1, H, W].
@@ -27,6 +27,9 @@ SCHEMA = 1
 SUFFIX = ".safetensors"
 MAX_BYTES = 2**32
 ABOUT = "about"
+REMEDY = "delete the file; the attack that saved it saves it again"
+NEEDED = ("cell", "clean", "names", "roles", "ranks", "over", "n_images", "tasks", "losses", "losses_rounded")
+MAX_HEADER = 10_000_000
 LENGTH = 8
 """Bytes in front of the header of a safetensors file, which hold the header's length."""
 
@@ -72,10 +75,19 @@ class Images:
     def save(self, chosen: str, saved: SavedImages) -> Path:
         """Write the images of a cell, atomically; the same images give the same bytes."""
         path = self.path(chosen, saved.key)
-        about = {"schema": SCHEMA, "cell": saved.key, "sha256": _checksum(saved.arrays), **saved.about}
+        about = {**saved.about, "schema": SCHEMA, "cell": saved.key, "sha256": _checksum(saved.arrays)}
         arrays = {name: np.ascontiguousarray(array) for name, array in sorted(saved.arrays.items())}
         write_atomically(path, save(arrays, {ABOUT: json.dumps(about, sort_keys=True, allow_nan=False)}))
         return path
+
+    def about(self, chosen: str, key: str) -> Mapping[str, Any]:
+        """What a file says of the images of a cell, without reading the images; raises like `load`."""
+        path = self.path(chosen, key)
+        try:
+            with path.open("rb") as file:
+                return _about(file.read(LENGTH + MAX_HEADER), path)
+        except OSError as error:
+            raise DataError(f"{path}: cannot be read ({error.strerror})") from error
 
     def load(self, chosen: str, key: str) -> SavedImages:
         """Read the images of a cell.
@@ -85,18 +97,14 @@ class Images:
         """
         path = self.path(chosen, key)
         content = read_bytes(path, MAX_BYTES)
-        remedy = "delete the file; the attack that saved it saves it again"
+        about = _about(content, path)
         try:
-            length = int.from_bytes(content[:LENGTH], "little")
-            about = json.loads(json.loads(content[LENGTH : LENGTH + length])["__metadata__"][ABOUT])
-            if about["schema"] > SCHEMA:
-                raise DataError(f"{path}: of schema {about['schema']}; this mtlbench reads up to {SCHEMA}")
             arrays = load(content)
             intact = about["cell"] == key and about["sha256"] == _checksum(arrays)
-        except (SafetensorError, LookupError, TypeError, ValueError, RecursionError) as error:
-            raise DataError(f"{path}: not readable ({error}); {remedy}") from error
+        except (SafetensorError, LookupError, TypeError, ValueError) as error:
+            raise DataError(f"{path}: not readable ({error}); {REMEDY}") from error
         if not intact:
-            raise DataError(f"{path}: content does not match its checksum; {remedy}")
+            raise DataError(f"{path}: content does not match its checksum; {REMEDY}")
         return SavedImages(key, about, arrays)
 
     def tidy(self) -> None:
@@ -104,6 +112,22 @@ class Images:
         for folder in self.folder.glob("[!.]*"):
             if folder.is_dir():
                 remove_leftovers(folder)
+
+
+def _about(content: bytes, path: Path) -> dict[str, Any]:
+    """The description in the first bytes of a file."""
+    try:
+        length = int.from_bytes(content[:LENGTH], "little")
+        about = json.loads(json.loads(content[LENGTH : LENGTH + length])["__metadata__"][ABOUT])
+        schema = int(about["schema"])
+        missing = [name for name in NEEDED if name not in about]
+    except (LookupError, TypeError, ValueError, RecursionError) as error:
+        raise DataError(f"{path}: not readable ({error}); {REMEDY}") from error
+    if schema > SCHEMA:
+        raise DataError(f"{path}: of schema {schema}; this mtlbench reads up to {SCHEMA}")
+    if missing:
+        raise DataError(f"{path}: lacks {', '.join(missing)}; {REMEDY}")
+    return about
 
 
 def set_name(keys: Iterable[str], number: int) -> str:

@@ -1,11 +1,25 @@
 """The panels of some cells, in the order in which a page shows them."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
-from mtlbench.report.panels.panel import Panel
+from mtlbench.constants import NO_ATTACK
+from mtlbench.errors import DataError
+from mtlbench.report.panels.encode import LARGE
+from mtlbench.report.panels.labels import model_words, of_attacks
+from mtlbench.report.panels.panel import Column, Panel
+from mtlbench.report.panels.rounding import rounding_sentence
+from mtlbench.storage.images import Images
 from mtlbench.storage.outputs import Outputs
+
+About = Mapping[str, Any]
+MOST_COLUMNS = 6
+"""Attacks beside each other in one panel."""
+
+FILES_IN_MEMORY = 8
+ADD = "`mtlbench attack ... save_images=8` with the options of their runs adds them without computing the cells again"
 
 
 @dataclass(frozen=True)
@@ -32,20 +46,122 @@ class Gallery:
                 break
             used += panel.bytes
             shown.append(panel)
-        left = len(self.panels) - len(shown)
-        if not left:
+        if len(shown) == len(self.panels):
             return shown, ""
         return shown, (
-            f"{len(shown)} of {len(self.panels)} panels are shown ({used / 1e6:.1f} MB of HTML); the others would take "
-            f"the page above its size limit."
+            f"{len(shown)} of {len(self.panels)} panels are shown ({used / 1e6:.1f} MB); "
+            f"with more of them the page would be larger than {most / 1e6:.1f} MB of panels."
         )
 
 
+@dataclass(frozen=True)
+class _Group:
+    """The cells of one model at one epsilon whose images are in one set."""
+
+    chosen: str
+    clean: str
+    eps: float
+    attacks: Mapping[str, About]
+    """Key -> what its file says; the strongest attack first."""
+
+
 def panels(outputs: Outputs, identities: Mapping[str, Mapping[str, Any]]) -> Gallery:
-    """The panels of some cells.
+    """The panels of some cells: one for each chosen image, model and epsilon.
 
     Args:
         outputs: the folder with the saved images.
         identities: key of a cell -> its identity; cells without saved images are mentioned in the notes.
     """
-    return Gallery(())
+    images = outputs.images
+    wanted = {key: one for key, one in identities.items() if one["attack"] != NO_ATTACK}
+    notes: list[str] = []
+    groups = _groups(images, wanted, notes)
+    shown = {key for group in groups for key in group.attacks}
+    if absent := len(wanted) - len(shown):
+        notes.append(f"Of {absent} attacks no images are shown; {ADD}.")
+    return Gallery(
+        tuple(_ordered(images, groups, identities)),
+        _choice([about for group in groups for about in group.attacks.values()]),
+        tuple(notes),
+    )
+
+
+def _groups(images: Images, wanted: Mapping[str, Mapping[str, Any]], notes: list[str]) -> list[_Group]:
+    """The saved cells by model and epsilon; each cell in the set that has most of the wanted cells."""
+    sets = images.sets()
+    found: dict[tuple[str, str, float], dict[str, About]] = {}
+    seen: set[str] = set()
+    for chosen in sorted(sets, key=lambda name: (-len(sets[name] & wanted.keys()), name)):
+        for key in sorted(sets[chosen] & wanted.keys() - seen):
+            try:
+                about = images.about(chosen, key)
+                images.about(chosen, about["clean"])
+            except DataError as error:
+                notes.append(str(error).replace(f"{images.folder.parent}/", ""))
+                continue
+            seen.add(key)
+            found.setdefault((chosen, about["clean"], float(wanted[key]["eps"])), {})[key] = about
+    return [
+        _Group(chosen, clean, eps, dict(sorted(attacks.items(), key=lambda item: (-_rise(item[1]), item[0]))))
+        for (chosen, clean, eps), attacks in found.items()
+    ]
+
+
+def _rise(about: About) -> float:
+    """How strong an attack was on the saved images: its mean loss, for the order of columns."""
+    values = [value for row in about["losses"] for value in row if value is not None]
+    return sum(values) / max(len(values), 1)
+
+
+def _ordered(images: Images, groups: Sequence[_Group], identities: Mapping[str, Mapping[str, Any]]) -> list[Panel]:
+    """Largest epsilon first; of every model the worst, the median and the best image before the next ones."""
+    load = lru_cache(FILES_IN_MEMORY)(images.load)
+    epsilons = sorted({group.eps for group in groups}, reverse=True)
+    found = []
+    for group in groups:
+        columns = list(of_attacks({key: identities[key] for key in group.attacks}).items())
+        about = next(iter(group.attacks.values()))
+        model = model_words(identities[next(iter(group.attacks))])
+        for index, role in enumerate(about["roles"]):
+            place = epsilons.index(group.eps), about["roles"][:index].count(role), model, index
+            panel = Panel(
+                load=load,
+                chosen=group.chosen,
+                clean=group.clean,
+                columns=tuple(Column(label, key) for key, label in columns[:MOST_COLUMNS]),
+                index=index,
+                eps=group.eps,
+                model=model,
+                weaker=max(len(columns) - MOST_COLUMNS, 0),
+            )
+            found.append((place, panel))
+    return [panel for _, panel in sorted(found, key=lambda pair: (pair[0], pair[1].id))]
+
+
+def _choice(abouts: Sequence[About]) -> str:
+    """By which rule the images were chosen, and how exact the pictures are."""
+    if not abouts:
+        return ""
+    first = abouts[0]
+    roles = {"worst": "hurt most", "median": "in the middle", "best": "hurt least"}
+    counts = [f"{first['roles'].count(role)} {words}" for role, words in roles.items() if role in first["roles"]]
+    attacks = " or ".join(map(str, sorted({about["over"] for about in abouts})))
+    return (
+        f"The images are chosen by a rule. Of every attack and task the images are ranked by the relative rise of the "
+        f"task's loss, and the ranks are averaged over the tasks and over the {attacks} attacks that were run "
+        f"together. Shown of {first['n_images']} images: {', '.join(counts)}. {_agreement(abouts)} "
+        f"{rounding_sentence(abouts)} Perturbations and errors are computed from the floats; a photograph of more "
+        f"than {LARGE // 1000} kB is coded with loss for display, which changes it more than the attack does."
+    )
+
+
+def _agreement(abouts: Sequence[About]) -> str:
+    """How close the saved images are to those that the cell was computed from."""
+    largest = 0.0
+    for about in abouts:
+        for row, stored in zip(about["losses"], about.get("losses_of_cell", about["losses"]), strict=True):
+            for a, b in zip(row, stored, strict=True):
+                if a is not None and b is not None:
+                    largest = max(largest, abs(a - b) / max(abs(b), 1e-6))
+    same = "equal those stored" if largest == 0 else f"differ from those stored by at most {100 * largest:.1g} %"
+    return f"They were attacked once more to be saved; their losses {same}."

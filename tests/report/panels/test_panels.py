@@ -1,0 +1,364 @@
+"""Panels: from saved images to a figure."""
+
+import base64
+import json
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+
+from mtlbench.report.panels import Gallery, panels
+from mtlbench.storage.images import SavedImages
+from mtlbench.storage.outputs import Outputs
+
+NASTY = "</script><img src=x onerror=alert(1)>'\"& {{ 7*7 }}"
+IMAGES, HEIGHT, WIDTH, EPS = 3, 6, 8, 8 / 255
+
+
+def task(name: str, holds: str, channels: int, **more: Any) -> dict[str, Any]:
+    usual = {"per_image": False, "unit": "", "labels": [], "metrics": []}
+    return {"name": name, "holds": holds, "channels": channels, **usual, **more}
+
+
+FIVE = [
+    task("segmentation", "classes", 4, labels=["wall", NASTY, "door"]),
+    task("normals", "directions", 3),
+    task("depth", "values", 1, metrics=["abs_err"]),
+    task("defect", "classes", 3, per_image=True, labels=["good", NASTY]),
+    task(f"tags {NASTY}", "attributes", 2, per_image=True),
+]
+
+
+def arrays(tasks: list[dict[str, Any]], attacked: float, size: tuple[int, int] = (HEIGHT, WIDTH)) -> dict[str, Any]:
+    """Of one cell, with targets; the attacked images differ by up to `attacked`."""
+    random = np.random.default_rng(0)
+    image = random.random((IMAGES, 3, *size)).astype(np.float32) * 0.9 + 0.05
+    found = {"image": image + np.float32(attacked) * np.sign(random.random(image.shape) - 0.5).astype(np.float32)}
+    for one in tasks:
+        h, w = (1, 1) if one["per_image"] else size
+        ids = one["holds"] == "classes"
+        channels = 1 if ids and not one["per_image"] else one["channels"]
+        values = random.normal(size=(IMAGES, channels, max(h // 2, 1), max(w // 2, 1)))
+        found[f"prediction/{one['name']}"] = (
+            (np.abs(values * 9) % one["channels"]).astype(np.int16)
+            if ids and not one["per_image"]
+            else values.astype(np.float32)
+        )
+        target = random.normal(size=(IMAGES, 1 if ids else one["channels"], h, w)).astype(np.float32)
+        whole = ids or one["holds"] == "attributes"
+        found[f"target/{one['name']}"] = (target > 0).astype(np.uint8) if whole else target
+        mask = np.ones((IMAGES, 1, h, w), bool)
+        mask[2, :, 0, 0] = False
+        found[f"mask/{one['name']}"] = mask
+    return found
+
+
+def write(outputs: Outputs, attacks: dict[str, float], tasks: list[dict[str, Any]] | None = None, **more: Any) -> None:
+    """The files of a clean cell and of some attacks: key -> loss."""
+    tasks = FIVE if tasks is None else tasks
+    about = {
+        "clean": "clean",
+        "names": ["one", NASTY, "three"],
+        "roles": ["worst", "median", "best"],
+        "ranks": [1, 2, 3],
+        "over": len(attacks),
+        "n_images": 3,
+        "tasks": tasks,
+    }
+    for key, loss in {"clean": 1.0, **attacks}.items():
+        losses = {name: [[loss] * len(tasks)] * IMAGES for name in ("losses", "losses_rounded", "losses_of_cell")}
+        found = arrays(tasks, 0.0 if key == "clean" else EPS, **more)
+        outputs.images.save("set", SavedImages(key, {**about, **losses}, found))
+
+
+def identity(attack: str, **more: Any) -> dict[str, Any]:
+    usual = {"dataset": "d", "model": "m", "sharing": "s", "training": "clean", "seed": 0, "target": "all", "eps": 8.0}
+    return {
+        **usual,
+        "attack": attack,
+        "objective": {"name": attack},
+        "step": "pgd",
+        "steps": 2,
+        "step_options": {},
+    } | more
+
+
+def gallery(outputs: Outputs, *attacks: str) -> Gallery:
+    return panels(outputs, {"clean": identity("none", eps=0.0), **{key: identity(key) for key in attacks}})
+
+
+@pytest.fixture
+def outputs(tmp_path: Path) -> Outputs:
+    return Outputs(tmp_path / "outputs")
+
+
+class Reader(HTMLParser):
+    """Tags, their attributes and the text of a piece of HTML."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.text = ""
+        self.feed(html)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+        if tag not in ("img", "input", "rect"):
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+    def pictures(self, name: str) -> list[np.ndarray]:
+        """Those with this alternative text."""
+        found = (str(a["src"]) for tag, a in self.tags if tag == "img" and a["alt"] == name)
+        return [decoded(src) for src in found]
+
+
+def decoded(src: str) -> np.ndarray:
+    content = base64.b64decode(src.removeprefix("data:image/webp;base64,"))
+    return cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR)[..., ::-1]
+
+
+def first(outputs: Outputs, *attacks: str) -> Reader:
+    return Reader(gallery(outputs, *attacks).panels[0].html)
+
+
+def test_tags_are_closed(outputs: Outputs) -> None:
+    write(outputs, {"dgba": 2.0})
+    assert first(outputs, "dgba").open == []
+
+
+def test_names_are_text(outputs: Outputs) -> None:
+    write(outputs, {"a": 2.0})
+    found = panels(outputs, {"a": identity(NASTY, model=NASTY)}).panels[1]
+    page = Reader(found.html)
+    assert {tag for tag, _ in page.tags} <= set(
+        [
+            "figure",
+            "figcaption",
+            "p",
+            "label",
+            "span",
+            "input",
+            "div",
+            "table",
+            "thead",
+            "tbody",
+            "tr",
+            "th",
+            "td",
+            "b",
+            "ul",
+            "li",
+            "svg",
+            "rect",
+            "img",
+            "meter",
+        ]
+    )
+    assert page.text.count(NASTY) > 3
+
+
+def test_nothing_that_a_strict_policy_refuses(outputs: Outputs) -> None:
+    write(outputs, {"a": 2.0})
+    page = first(outputs, "a")
+    used = {name for _, attributes in page.tags for name in attributes}
+    assert not {name for name in used if name == "style" or name.startswith("on")}
+    assert all(str(a["src"]).startswith("data:image/webp;base64,") for tag, a in page.tags if "src" in a)
+
+
+def test_every_picture_has_words(outputs: Outputs) -> None:
+    write(outputs, {"a": 2.0})
+    assert all(attributes["alt"] for tag, attributes in first(outputs, "a").tags if tag == "img")
+
+
+def test_ids_are_unique(outputs: Outputs) -> None:
+    write(outputs, {"a": 2.0})
+    html = "".join(panel.html for panel in gallery(outputs, "a").panels)
+    ids = re.findall(r' id="([^"]+)"', html)
+    assert len(set(ids)) == len(ids) == 2 * IMAGES
+
+
+def test_a_panel_an_image_worst_first(outputs: Outputs) -> None:
+    write(outputs, {"a": 2.0})
+    assert [panel.index for panel in gallery(outputs, "a").panels] == [0, 1, 2]
+
+
+def test_the_strongest_attack_stands_first(outputs: Outputs) -> None:
+    write(outputs, {"weak": 2.0, "strong": 9.0})
+    assert [column.label for column in gallery(outputs, "weak", "strong").panels[0].columns] == ["strong", "weak"]
+
+
+def test_attacks_that_differ_in_steps_are_told_apart(outputs: Outputs) -> None:
+    write(outputs, {"a": 2.0, "b": 3.0})
+    found = panels(outputs, {"a": identity("dgba"), "b": identity("dgba", steps=7)})
+    assert [column.label for column in found.panels[0].columns] == ["dgba; pgd, 7 steps", "dgba; pgd, 2 steps"]
+
+
+def test_more_attacks_than_fit_are_counted(outputs: Outputs) -> None:
+    keys = [f"a{number:02d}" for number in range(20)]
+    write(outputs, dict.fromkeys(keys, 2.0))
+    assert "14 weaker attacks are not shown" in first(outputs, *keys).text
+
+
+def test_the_perturbation_is_that_of_the_floats(outputs: Outputs) -> None:
+    write(outputs, {"a": 2.0})
+    page = first(outputs, "a")
+    assert "amplified 15.9 times" in page.text
+    arrays = (outputs.images.load("set", key).arrays["image"][0] for key in ("a", "clean"))
+    signs = np.sign(np.subtract(*arrays)).transpose(1, 2, 0)
+    (shown,) = page.pictures("perturbation")
+    assert np.array_equal(np.sign(shown.astype(int) - 127.5), signs)
+
+
+def test_no_perturbation_is_grey(outputs: Outputs) -> None:
+    write(outputs, {"a": 2.0})
+    clean = outputs.images.load("set", "clean")
+    outputs.images.save("set", SavedImages("a", outputs.images.about("set", "a"), clean.arrays))
+    (shown,) = first(outputs, "a").pictures("perturbation")
+    assert np.unique(shown).tolist() == [128]
+
+
+def test_large_photographs_are_coded_with_loss_and_maps_are_not(outputs: Outputs) -> None:
+    write(outputs, {"a": 2.0}, [task("depth", "values", 1, metrics=["abs_err"])], size=(160, 160))
+    page = first(outputs, "a")
+    clean = outputs.images.load("set", "clean").arrays
+    (photo,) = page.pictures("clean image")
+    exact = np.round(clean["image"][0].transpose(1, 2, 0) * 255)
+    assert np.abs(photo - exact).max() > 1
+    assert np.unique(page.pictures("depth: ground truth")[0].reshape(-1, 3), axis=0).shape[0] > 100
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 5), (7, 2)])
+def test_maps_of_any_size(outputs: Outputs, size: tuple[int, int]) -> None:
+    write(outputs, {"a": 2.0}, size=size)
+    page = first(outputs, "a")
+    assert page.pictures("segmentation: ground truth")[0].shape[:2] == size
+
+
+def test_predictions_that_are_not_finite(outputs: Outputs) -> None:
+    write(outputs, {"a": 2.0})
+    found = outputs.images.load("set", "a")
+    broken = {name: np.full_like(v, np.nan) if v.dtype == np.float32 else v for name, v in found.arrays.items()}
+    outputs.images.save("set", SavedImages("a", outputs.images.about("set", "a"), broken))
+    assert "not finite" in first(outputs, "a").text
+
+
+def test_a_task_without_any_target(outputs: Outputs) -> None:
+    write(outputs, {"a": 2.0})
+    found = outputs.images.load("set", "clean")
+    empty = {name: v & False if name.startswith("mask/") else v for name, v in found.arrays.items()}
+    outputs.images.save("set", SavedImages("clean", outputs.images.about("set", "clean"), empty))
+    page = first(outputs, "a")
+    assert "does not count" in page.text
+    assert "unknown" in page.text
+
+
+def test_tasks_per_image_are_words(outputs: Outputs) -> None:
+    write(outputs, {"a": 2.0}, [task("defect", "classes", 2, per_image=True, labels=["good", "hole"])])
+    for key, logits in (("clean", [3.0, 0.0]), ("a", [0.0, 3.0])):
+        found = outputs.images.load("set", key)
+        changed = {**found.arrays, "prediction/defect": np.full((IMAGES, 2, 1, 1), 0, np.float32)}
+        changed["prediction/defect"][:, :, 0, 0] = logits
+        changed["target/defect"] = np.zeros((IMAGES, 1, 1, 1), np.uint8)
+        outputs.images.save("set", SavedImages(key, outputs.images.about("set", key), changed))
+    words = " ".join(first(outputs, "a").text.split())
+    assert "good 0.95" in words
+    assert "hole 0.95 (wrong)" in words
+
+
+def test_a_cell_without_saved_images_is_counted_with_the_remedy(outputs: Outputs) -> None:
+    write(outputs, {"a": 2.0})
+    (note,) = gallery(outputs, "a", "old", "older").notes
+    assert note.startswith("Of 2 attacks no images are shown")
+    assert "save_images=8" in note
+
+
+def test_nothing_saved_at_all(outputs: Outputs) -> None:
+    found = gallery(outputs, "a")
+    assert (found.panels, found.choice) == ((), "")
+    assert len(found.notes) == 1
+
+
+def test_nothing_asked_for(outputs: Outputs) -> None:
+    assert gallery(outputs) == Gallery(())
+
+
+def test_a_damaged_file_is_a_note_without_the_machines_path(outputs: Outputs) -> None:
+    write(outputs, {"a": 2.0, "b": 2.0})
+    outputs.images.path("set", "b").write_bytes(b"{}")
+    found = gallery(outputs, "a", "b")
+    assert found.notes[0].startswith("images/set/b.safetensors: not readable")
+    assert str(outputs) not in "".join(found.notes)
+
+
+def test_a_file_that_is_damaged_inside_is_said_in_its_panel(outputs: Outputs) -> None:
+    write(outputs, {"a": 2.0})
+    path = outputs.images.path("set", "a")
+    path.write_bytes(path.read_bytes()[:-4])
+    page = first(outputs, "a")
+    assert "cannot be drawn: a.safetensors: not readable" in page.text
+    assert str(outputs) not in page.text
+
+
+def test_the_clean_half_is_missing(outputs: Outputs) -> None:
+    write(outputs, {"a": 2.0})
+    outputs.images.path("set", "clean").unlink()
+    assert [note.partition(":")[0] for note in gallery(outputs, "a").notes][0] == "images/set/clean.safetensors"
+
+
+def test_the_set_with_most_of_the_cells_is_taken(outputs: Outputs) -> None:
+    write(outputs, {"a": 2.0, "b": 2.0})
+    for key in ("a", "clean"):
+        outputs.images.save("another", outputs.images.load("set", key))
+    assert {panel.chosen for panel in gallery(outputs, "a", "b").panels} == {"set"}
+
+
+def test_the_rule_is_said(outputs: Outputs) -> None:
+    write(outputs, {"a": 2.0, "b": 2.0})
+    choice = gallery(outputs, "a", "b").choice
+    assert "over the 2 attacks" in choice
+    assert "of 3 images: 1 hurt most, 1 in the middle, 1 hurt least" in choice
+
+
+def test_what_rounding_does_is_said(outputs: Outputs) -> None:
+    write(outputs, {"a": 2.0})
+    about = {**outputs.images.about("set", "a"), "losses_rounded": [[2.01] * 5, [2.03] * 5, [1.96] * 5]}
+    about["losses_of_cell"] = [[2.0] * 5, [2.0] * 5, [1.6] * 5]
+    outputs.images.save("set", SavedImages("a", about, outputs.images.load("set", "a").arrays))
+    choice = gallery(outputs, "a").choice
+    assert "8 bits changes the mean loss of a task under attack by 2.8e-14 %" not in choice
+    assert "differ from those stored by at most 2e+01 %" in choice
+
+
+def test_a_budget_keeps_the_first_and_says_so(outputs: Outputs) -> None:
+    write(outputs, {"a": 2.0})
+    found = gallery(outputs, "a")
+    shown, sentence = found.within(found.panels[0].bytes + found.panels[1].bytes)
+    assert [panel.index for panel in shown] == [0, 1]
+    assert sentence.startswith("2 of 3 panels are shown")
+
+
+def test_a_budget_that_is_enough(outputs: Outputs) -> None:
+    write(outputs, {"a": 2.0})
+    shown, sentence = gallery(outputs, "a").within(10**7)
+    assert (len(shown), sentence) == (IMAGES, "")
+
+
+def test_the_same_bytes_again(outputs: Outputs) -> None:
+    write(outputs, {"a": 2.0})
+    assert json.dumps([p.html for p in gallery(outputs, "a").panels]) == json.dumps(
+        [p.html for p in gallery(outputs, "a").panels]
+    )
