@@ -41,7 +41,8 @@ def _of(attacks: pd.Series) -> list[str]:
 
 
 def _damage(board: pd.DataFrame, end: str) -> list[str]:
-    return ["" if pd.isna(damage) else f" {damage:.1f} %" for damage in board[f"worst_damage_{end}"]]
+    space = "\N{NO-BREAK SPACE}"
+    return ["" if pd.isna(damage) else f"{space}{damage:.1f}{space}%" for damage in board[f"worst_damage_{end}"]]
 
 
 def _eps(end: str) -> str:

@@ -47,4 +47,5 @@ def _against_each(evidence: Evidence) -> pd.DataFrame:
     pairs = own.merge(others, on=list(SAME), suffixes=("", "_other"))
     found = paired_difference(arps.iloc[pairs["row"]], arps.iloc[pairs["row_other"]]).reset_index(drop=True)
     table = pairs[list(SETTING)].assign(attack=pairs["label"], baseline=pairs["label_other"], difference=found["diff"])
-    return table.join(found[["ci_low", "ci_high"]])
+    table = table.join(found[["ci_low", "ci_high"]])
+    return table.sort_values([*SETTING, "attack", "baseline"], kind="stable", ignore_index=True)

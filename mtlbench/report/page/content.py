@@ -60,9 +60,9 @@ def page(contents: Contents) -> Page:
         Section("findings", "What it shows", tuple(_findings(contents))),
         Section("alarms", "Alarms", tuple(_alarms(contents))),
         Section("tables", "Tables", tuple(_pivots(contents))),
-        Section("leaderboard", "Leaderboard", tuple(_leaderboard(contents))),
         Section("plots", "Plots", tuple(contents.figures)),
         Section("panels", "Attacked images", tuple(contents.panels)),
+        Section("leaderboard", "Leaderboard", tuple(_leaderboard(contents))),
         Section("results", "All results", tuple(_results(contents))),
         Section("provenance", "Where the numbers come from", (Block(pairs=tuple(provenance(contents.cells))),)),
     ]

@@ -17,7 +17,7 @@ from mtlbench import __version__
 from mtlbench.report.page.grid import Grid
 
 HERE = Path(__file__).parent
-STYLES = ("page.css", "panels.css")
+STYLES = ("page.css", "charts.css", "panels.css")
 SCRIPTS = ("page.js", "charts.js", "panels.js")
 
 MOST_BYTES = 10_000_000

@@ -44,9 +44,10 @@ def strongest(arp: pd.DataFrame) -> Iterator[str]:
     model = [name for name in NAMES if name in known]
     for eps, part in known.groupby("eps"):
         best = part.sort_values("arp_percent", ascending=False, kind="stable").drop_duplicates(model)
-        for attack, group in best.groupby(_attack(best), sort=False):
-            where = f"on {len(group)} of {counted(len(best), 'model')}" if len(best) > 1 else "here"
-            yield f"At eps {eps:g} {attack} is the strongest stored attack {where}: {_values(group, best)}."
+        groups = best.groupby(_attack(best), sort=False)
+        many = f" on {{}} of {counted(len(best), 'model')}" if len(best) > 1 else ""
+        texts = [f"{attack}{many.format(len(group))}: {_values(group, best)}" for attack, group in groups]
+        yield f"At eps {eps:g} the strongest stored attack is {'; '.join(texts)}."
 
 
 def _attack(rows: pd.DataFrame) -> pd.Series:
@@ -56,7 +57,7 @@ def _attack(rows: pd.DataFrame) -> pd.Series:
 def _values(group: pd.DataFrame, every: pd.DataFrame) -> str:
     """ARP with interval of a few models, or the range of many."""
     if len(group) > MOST_MODELS:
-        return f"ARP from {group['arp_percent'].min():.1f} to {group['arp_percent'].max():.1f} %"
+        return f"ARP {_range(group['arp_percent'], '.1f')} %"
     names = model_names(every).reindex(group.index)
     texts = [
         f"{value:.1f} %{interval(low, high)}{f' ({name})' if len(every) > 1 else ''}"
@@ -93,7 +94,7 @@ def against_baselines(found: Findings) -> tuple[list[str], list[str]]:
 
 def _each(rows: pd.DataFrame, which: pd.Series) -> str:
     """Every baseline of the rows `which`, in how many of its comparisons, and by how much."""
-    names = list(dict.fromkeys(rows["baseline"][which]))
+    names = sorted(set(rows["baseline"][which]))
     texts = []
     for name in names[:MOST_BASELINES]:
         part, every = rows[which & (rows["baseline"] == name)], (rows["baseline"] == name).sum()
@@ -106,7 +107,7 @@ def _each(rows: pd.DataFrame, which: pd.Series) -> str:
 def _span(rows: pd.DataFrame) -> str:
     """The differences of some comparisons."""
     if len(rows) > 1:
-        return f"{rows['difference'].min():+.1f} to {rows['difference'].max():+.1f}"
+        return _range(rows["difference"], "+.1f")
     row = rows.iloc[0]
     return f"{row['difference']:+.1f}{interval(row['ci_low'], row['ci_high'], '+.1f')}"
 
@@ -117,7 +118,7 @@ def with_sharing(found: Findings) -> tuple[list[str], list[str]]:
     for (eps, sharing), rows in found.sharing.groupby(["eps", "sharing"], sort=True):
         more = (rows["increase_low"] > 0).sum()
         less = (rows["increase_high"] < 0).sum()
-        span = f"by {rows['increase'].min():+.2f} to {rows['increase'].max():+.2f}"
+        span = f"by {_range(rows['increase'], '+.2f')}"
         if more or less:
             sides = [f"higher in {more}"] if more else []
             sides += [f"lower in {less}"] if less else []
@@ -166,6 +167,12 @@ def at_most(sentences: Sequence[str]) -> list[str]:
         return list(sentences)
     more = len(sentences) - MOST_SENTENCES + 1
     return [*sentences[: MOST_SENTENCES - 1], f"{more} more such comparisons stand in the tables."]
+
+
+def _range(values: pd.Series, form: str) -> str:
+    """The smallest and the largest of some numbers, or the one that they round to."""
+    low, high = f"{values.min():{form}}", f"{values.max():{form}}"
+    return low if low == high else f"{low} to {high}"
 
 
 def interval(low: float, high: float, form: str = ".1f") -> str:

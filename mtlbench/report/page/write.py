@@ -6,11 +6,13 @@ from typing import TYPE_CHECKING
 from markupsafe import Markup
 
 from mtlbench.errors import OldCellError
-from mtlbench.report.page.content import Contents, page
+from mtlbench.report.figures import figures
+from mtlbench.report.page.content import COMMAND, Contents, page
 from mtlbench.report.page.page import MOST_BYTES, Block, render
 from mtlbench.report.page.sentences import counted
 from mtlbench.report.panels import panels
 from mtlbench.report.pivots import pivots
+from mtlbench.report.tables import write_tables
 from mtlbench.storage.files import write_atomically
 from mtlbench.studies import Evidence
 from mtlbench.studies.findings import findings
@@ -32,15 +34,18 @@ def write_page(report: "Report", scores: str) -> Path:
         scores: the score set that is shown.
     """
     evidence = Evidence(report.metrics, report.cells, report.alarms)
+    board = leaderboard(evidence).tables[0].frame
+    write_tables({"leaderboard": board}, report.outputs.tables)
     contents = Contents(
         scores=scores,
         cells=report.cells,
         tables=report.tables,
         pivots=pivots(report.tables, scores),
-        board=leaderboard(evidence).tables[0].frame,
+        board=board,
         findings=findings(evidence),
         alarms=report.alarms,
         left_out=_left_out(report),
+        figures=_figures(report, scores),
     )
     room = MOST_BYTES - ROOM - len(render(page(contents)).encode())
     contents.panels.extend(_panels(report, room))
@@ -59,6 +64,19 @@ def _left_out(report: "Report") -> list[str]:
         f"{counted(len(report.failures), 'result')} that failed when last tried": len(report.failures),
     }
     return [f"No table has {what}; `mtlbench report` says why." for what, number in found.items() if number]
+
+
+def _figures(report: "Report", scores: str) -> list[Block]:
+    """The general figures; their files are drawn where they are not there yet."""
+    folder = report.outputs.plots
+    return [
+        Block(
+            html=Markup(figure.html(figure.draw(folder))),
+            command=COMMAND,
+            file=f"{folder.name}/{figure.name}.svg",
+        )
+        for figure in figures(report.tables, scores)
+    ]
 
 
 def _panels(report: "Report", room: int) -> list[Block]:
