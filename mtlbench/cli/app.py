@@ -16,7 +16,7 @@ from mtlbench.cli.hydra_errors import as_message, explained, known_keys, misreso
 from mtlbench.cli.runs import RunFolder, runs_of
 from mtlbench.cli.sweep import Sweep
 from mtlbench.config.folder import conf_dir
-from mtlbench.config.overrides import check_added, check_overrides, elsewhere
+from mtlbench.config.overrides import check_added, check_overrides, elsewhere, opened
 from mtlbench.config.quoting import as_typed
 from mtlbench.errors import UsageError
 from mtlbench.process import signals
@@ -46,11 +46,11 @@ def _run(command: str, arguments: Sequence[str]) -> int:
     sweep = Sweep(action)
     try:
         check_overrides(arguments, conf_dir())
-        arguments = as_typed(arguments, _read)
+        check_added(command, arguments, conf_dir(), known_keys)
+        arguments = opened(as_typed(arguments, _read))
         # argparse accepts -m only before the overrides; users write it anywhere.
         in_front = sorted(arguments, key=lambda argument: argument not in ("-m", "--multirun"))
         sys.argv = [f"mtlbench {command}", *in_front]
-        check_added(command, arguments, conf_dir(), known_keys)
         hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name=command)(sweep.point)()
         if not sweep.points and not elsewhere(arguments):
             raise UsageError(f"{' '.join(arguments)}: these choices leave no point to run")

@@ -36,6 +36,9 @@ FLAGS_OF_HYDRA = (
 )
 """Without those that read other configuration (such as --config-dir) or a pickle (--experimental-rerun)."""
 
+OPEN = re.compile(r"model\.options(\.[\w-]+)*", re.ASCII)
+"""Options whose names belong to a builder's function; the function checks them."""
+
 LONGEST = 20_000
 DEEPEST = 20
 
@@ -115,6 +118,11 @@ def _depth(argument: str) -> int:
     """Nesting depth of brackets, ignoring quotes."""
     steps = ((character in "([{") - (character in ")]}") for character in argument)
     return max(accumulate(steps), default=0)
+
+
+def opened(arguments: Sequence[str]) -> list[str]:
+    """The command line with ``++`` before the options of `OPEN`: Hydra takes new names of a mapping only so."""
+    return [f"++{one}" if OPEN.fullmatch(one.partition("=")[0]) else one for one in arguments]
 
 
 def check_added(command: str, arguments: Sequence[str], conf: Path, keys: Callable[[str], list[str]]) -> None:

@@ -84,7 +84,8 @@ class Custom:
         ours = self.build.__module__.partition(".")[0] == "mtlbench"
         source = None if file is None or ours else hashlib.sha256(Path(file).read_bytes()).hexdigest()[:SOURCE_DIGITS]
         found = {"build": dotted(self.build), "source": source, "outputs": outputs}
-        return without_neutral({**found, "build_options": as_json(self.options) or None})
+        known_as = getattr(inspect.getmodule(self.build), "known_as", dict) if ours else dict
+        return without_neutral({**found, "build_options": as_json(known_as(self.options)) or None})
 
 
 def _words(outputs: object) -> dict[str, str] | None:

@@ -66,7 +66,7 @@ def test_a_function_of_the_user_is_attacked_as_it_is_from_python(folder: Path, c
     found = attack(net, in_order(data, 2), data.tasks, "dgba", eps=4, steps=2, **how)
     for column in ("clean", "attacked"):
         assert found.metrics[column].tolist() == pytest.approx(table[table["scores"] == "standard"][column].tolist())
-    again = call("attack", *CUSTOM, *SMALL, "model.inputs=imagenet", "model.options={width: 6}")
+    again = call("attack", *CUSTOM, *SMALL, "model.inputs=imagenet", "model.options.width=6")  # another spelling
     assert again.status == 0
     assert "attack build" not in again.err
 

@@ -1,5 +1,6 @@
 """transformers: a segmentation model for tasks per pixel, an image classifier for tasks per image."""
 
+import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -12,6 +13,7 @@ from mtlbench.errors import CheckpointError, UsageError
 from mtlbench.extras import library
 from mtlbench.models.adapted import Adapted
 from mtlbench.models.builders.joined import channels, made, per_image, slices
+from mtlbench.options import near
 from mtlbench.tasks import Task
 
 PROCESSOR = "preprocessor_config.json"
@@ -59,6 +61,17 @@ def build(
     return Adapted(network, tasks, inputs, outputs, name=f"transformers-{network.config.model_type}")
 
 
+def known_as(options: Mapping[str, Any]) -> dict[str, Any]:
+    """The options as a result's key knows them: of `folder` what the network is made of, not where it is."""
+    found = dict(options)
+    if found.get("folder"):
+        folder = Path(str(found["folder"])).expanduser()
+        files = [folder / name for name in ("config.json", PROCESSOR) if (folder / name).is_file()]
+        found["folder"] = hashlib.sha256(b"\0".join(file.read_bytes() for file in files)).hexdigest()
+        found.pop("model_type", None)  # config.json says it
+    return found
+
+
 @contextmanager
 def offline() -> Iterator[None]:
     """Without the network, whatever a configuration asks for."""
@@ -72,6 +85,10 @@ def offline() -> Iterator[None]:
 
 def _new(asked: str, model_type: str, whole: bool, labels: int, options: Mapping[str, Any]) -> Any:
     transformers = library("transformers", "transformers", "model=transformers")
+    plain = made(asked, transformers.AutoConfig.for_model, model_type)
+    for name in options:  # it keeps those that it does not know as attributes that nobody reads
+        if not hasattr(plain, name):
+            raise UsageError(f"{asked}: no option {name}{near(name, list(vars(plain)))}")
     config = made(asked, transformers.AutoConfig.for_model, model_type, num_labels=labels, **options)
     return made(asked, _kind(whole).from_config, config, trust_remote_code=False)
 
