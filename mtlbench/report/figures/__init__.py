@@ -10,7 +10,7 @@ import pandas as pd
 
 from mtlbench.report.figures import drawing
 from mtlbench.report.figures.charts import chart
-from mtlbench.report.figures.general import general_plots
+from mtlbench.report.figures.general import VALUES, general_plots
 from mtlbench.report.figures.html import html
 from mtlbench.storage.files import write_atomically
 from mtlbench.studies import Matrix, Plot
@@ -25,7 +25,7 @@ class Figure:
     Attributes:
         name: of its files, and of its ids in a page.
         title: what it shows, a line.
-        description: the same for those who do not see it, a few sentences of plain text.
+        description: what is in it, a few sentences: a caption, and with the title all that is said to the blind.
         chart: of Altair.
     """
 
@@ -40,9 +40,14 @@ class Figure:
         found: dict[str, Any] = self.chart.to_dict()
         return found
 
+    @property
+    def alternative(self) -> str:
+        """Title and description."""
+        return f"{self.title}. {self.description}"
+
     def svg(self) -> str:
         """SVG to stand in a page or a file; its text has the colour of the text around it."""
-        return drawing.svg(self.spec, self.name, self.description)
+        return drawing.svg(self.spec, self.name, self.alternative)
 
     def html(self, picture: str | None = None) -> str:
         """A ``figure`` for a page that includes ``report/page/charts.js`` and ``charts.css``.
@@ -55,7 +60,7 @@ class Figure:
     def save(self, path: str | Path) -> None:
         """Write an SVG, PDF or PNG file, by the ending of its name."""
         path = Path(path)
-        write_atomically(path, drawing.content(self.spec, self.name, self.description, path.suffix))
+        write_atomically(path, drawing.content(self.spec, self.name, self.alternative, path.suffix))
 
     def draw(self, folder: Path) -> str:
         """Write ``<name>.svg``, ``.pdf`` and ``.png`` unless they are there already; returns the SVG."""
@@ -71,7 +76,7 @@ class Figure:
 
     def _repr_mimebundle_(self, *_: Any, **__: Any) -> dict[str, str]:
         """For notebooks."""
-        return {"image/svg+xml": self.svg(), "text/plain": self.description}
+        return {"image/svg+xml": self.svg(), "text/plain": self.alternative}
 
 
 def figure(plot: Plot | Matrix, scores: str) -> Figure | None:
@@ -80,9 +85,22 @@ def figure(plot: Plot | Matrix, scores: str) -> Figure | None:
     return None if made is None else Figure(plot.name, plot.title, made.description, made.chart)
 
 
-def figures(tables: Mapping[str, pd.DataFrame], scores: str) -> list[Figure]:
-    """The general figures of a store, from its tables ``arp``, ``damage`` and ``transferability``."""
-    return study_figures(general_plots(tables), scores)
+def figures(tables: Mapping[str, pd.DataFrame], scores: str, paths: Mapping[str, float] | None = None) -> list[Figure]:
+    """The general figures of a store.
+
+    Args:
+        tables: arp, damage and transferability, see `scores.tables`; what is missing or empty is not drawn.
+        scores: the score set that is drawn.
+        paths: cell -> shared part of a task's path, where it is known, see `scores.frame.shared_path`.
+    """
+    shown = {}
+    for name in (name for name in VALUES if name in tables):
+        table = tables[name]
+        shown[name] = table[table["scores"] == scores] if len(table) else table
+    if paths and len(shown.get("transferability", ())):
+        table = shown["transferability"]
+        shown["transferability"] = table.assign(shared_path=table["cell"].map(paths))
+    return study_figures(general_plots(shown), scores)
 
 
 def study_figures(plots: Iterable[Plot | Matrix], scores: str) -> list[Figure]:

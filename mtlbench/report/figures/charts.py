@@ -5,17 +5,23 @@ from textwrap import wrap
 from typing import Any
 
 import altair as alt
-import pandas as pd
 
 from mtlbench.report.figures import look
-from mtlbench.report.figures.layout import OF_MODEL, REPEATED, Layout, arrange, varying
+from mtlbench.report.figures.contents import Contents, contents
+from mtlbench.report.figures.layout import side_by_side
 from mtlbench.report.figures.panels import PANELS, Panel
-from mtlbench.report.figures.values import Values, drawable, values
-from mtlbench.report.figures.words import number, title
-from mtlbench.studies import Axis, Matrix, Plot
+from mtlbench.report.figures.values import Values, values
+from mtlbench.report.figures.words import number, plain, title
+from mtlbench.studies import Matrix, Plot
 
-LETTER = 7.5
-"""Mean width of a letter of the title, pixels."""
+LETTER, LEGEND_LETTER, LEGEND_SYMBOL = 7.5, 6.5, 45
+"""Pixels: mean width of a letter of the title; of the legend; of a symbol with the space around it."""
+
+SHORTEST = 40
+"""Letters of a line of the title."""
+
+FEW = 8
+"""So many series or panels are named in the description."""
 
 
 @dataclass(frozen=True)
@@ -28,60 +34,51 @@ class Chart:
 
 def chart(plot: Plot | Matrix, scores: str) -> Chart | None:
     """Draw one score set of a plot; None if there is nothing to draw."""
-    if isinstance(plot, Matrix):
-        frame = drawable(plot.frame, scores, [plot.value])
-        layout = Layout((), varying(frame, [*OF_MODEL, *REPEATED, *plot.panel]))
-        axes, kind = {"x": plot.column, "y": plot.row, "value": plot.value}, "matrix"
-    else:
-        frame = drawable(plot.frame, scores, [plot.y] if plot.kind == "dot" else [plot.x, plot.y])
-        axes, series, kind = *_axes(plot, frame), plot.kind
-        layout = arrange(frame, series, plot.panel, [axis.column for axis in axes.values()])
-    if frame.empty:
+    found = contents(plot, scores)
+    if found.frame.empty:
         return None
-    found = values(frame, layout, axes, front=plot.front if isinstance(plot, Plot) else "")
-    panel = PANELS[kind](found, axes)
-    return Chart(_together(plot.title, panel, found), _description(plot.title, found, axes))
+    shown = values(found)
+    panel = PANELS[found.kind](shown, found.axes)
+    most = max(1, look.WIDTH // (panel.width + look.BETWEEN))
+    columns = side_by_side(found.frame, found.layout.panels, len(shown.panels), most)
+    return Chart(_together(plot.title, panel, shown, columns), _description(found, shown))
 
 
-def _axes(plot: Plot, frame: pd.DataFrame) -> tuple[dict[str, Axis], str]:
-    """What each direction shows, and the column of the series; names that are dotted go down, whichever are more."""
-    if plot.kind != "dot":
-        return {"x": plot.x, "y": plot.y}, plot.series
-    names, series = plot.x, plot.series
-    if frame[series].nunique() > frame[names.column].nunique():
-        names, series = Axis(series, series.replace("_", " ")), names.column
-    return {"y": names, "x": plot.y}, series
-
-
-def _together(name: str, panel: Panel, found: Values) -> Any:
+def _together(name: str, panel: Panel, found: Values, columns: int) -> Any:
     """All panels of a chart under its title."""
     data = alt.Data(values=found.rows)
-    width = panel.width * found.columns
-    lines = wrap(name, max(30, int((width + 60) / LETTER)))
-    made: Any = alt.layer(*panel.layers, data=data).properties(width=panel.width, height=panel.height)
+    one = {"width": panel.width, "height": panel.height}
+    made: Any = alt.layer(*panel.layers, data=data).properties(**one)
     if len(found.panels) > 1:
         facet = alt.Facet("panel:N", title=None, sort=found.panels)
-        one = alt.layer(*panel.layers).properties(width=panel.width, height=panel.height)
-        made = one.facet(facet, columns=found.columns, data=data).resolve_axis(x="independent")
+        made = alt.layer(*panel.layers).properties(**one).facet(facet, columns=columns, data=data)
+        made = made.resolve_axis(x="independent")
         made = made.resolve_scale(y="independent") if panel.own_scale else made
-    return made.properties(title=lines).configure(**look.config())
+    width = columns * (panel.width + look.BETWEEN)
+    lines = wrap(plain(name), max(SHORTEST, int(width / LETTER)))
+    space = 5 + look.WIDER * max(map(len, panel.names), default=0)
+    heading = alt.TitleParams(lines, dx=5 - space)
+    edges = {"left": space, "right": 5, "top": 5, "bottom": 5}
+    fitting = max(1, int(width / (LEGEND_LETTER * max(map(len, found.colours)) + LEGEND_SYMBOL)))
+    return made.properties(title=heading, padding=edges).configure(**look.config(fitting))
 
 
-def _description(name: str, found: Values, axes: dict[str, Axis]) -> str:
+def _description(found: Contents, shown: Values) -> str:
     """What a chart shows, for those who do not see it."""
-    channel = next(channel for channel in ("value", "y", "x") if channel in found.rows[0] and channel in axes)
-    channel = channel if isinstance(found.rows[0][channel], float) else "x"
-    shown = axes[channel]
-    others = [title(axis) for key, axis in axes.items() if key != channel]
-    numbers = [row[channel] for row in found.rows]
-    unit = f" {shown.unit}" if shown.unit else ""
-    parts = [f"{name}. {shown.name} by {' and '.join(others)}: {number(min(numbers))} to {number(max(numbers))}{unit}"]
-    if len(found.colours) > 1:
-        parts.append(f"Series: {'; '.join(found.colours)}")
-    if len(found.panels) > 1:
-        parts.append(f"Panels: {'; '.join(found.panels)}")
-    if any(f"{channel}_low" in row for row in found.rows):
+    channel = {"matrix": "value", "dot": "x"}.get(found.kind, "y")
+    axis = found.axes[channel]
+    others = " and ".join(title(other) for key, other in found.axes.items() if key != channel)
+    numbers = [row[channel] for row in shown.rows]
+    unit = f" {axis.unit}" if axis.unit else ""
+    ends = f"{number(min(numbers))} to {number(max(numbers))}{unit}"
+    parts = [f"{axis.name[0].upper()}{axis.name[1:]} by {others}: {ends}"]
+    for word, names in (("series", shown.colours), ("panels", shown.panels)):
+        if len(names) > 1:
+            parts.append(f"{word.capitalize()}: {'; '.join(names)}" if len(names) <= FEW else f"{len(names)} {word}")
+    if any(f"{channel}_low" in row for row in shown.rows) and found.kind != "matrix":
         parts.append("Bands and bars are 95 % intervals")
-    if found.left_out:
-        parts.append(f"{found.left_out} more panels are not drawn; the table has all rows")
+    if found.front:
+        parts.append("The dotted line joins those that no other one beats in both")
+    if shown.left_out:
+        parts.append(f"{shown.left_out} more values are not drawn; the table has them")
     return ". ".join(parts) + "."

@@ -6,7 +6,7 @@ from math import prod
 
 import pandas as pd
 
-from mtlbench.report.figures.look import MOST_COLUMNS, MOST_SERIES
+from mtlbench.report.figures.look import MOST_SERIES
 
 OF_MODEL = ("dataset", "model", "training", "step")
 """Columns in which what a panel shows must agree, whether or not a plot names them."""
@@ -17,22 +17,23 @@ REPEATED = ("seed", "seeds", "n_images")
 
 @dataclass(frozen=True)
 class Layout:
-    """Columns whose values together give colours, and those that give panels, the fastest last."""
+    """Columns whose values together give colours; panels, the fastest last; and the name of a mark beside these."""
 
     colour: tuple[str, ...]
     panels: tuple[str, ...]
+    told: tuple[str, ...] = ()
 
 
-def arrange(frame: pd.DataFrame, series: str, panel: Sequence[str], used: Sequence[str] = ()) -> Layout:
+def arrange(frame: pd.DataFrame, series: str, panel: Sequence[str], used: str = "") -> Layout:
     """Colours for the series, if they are few; else panels for the series, and colours for what had panels.
 
     Args:
         frame: the data.
         series: column that would give colour; empty for none.
         panel: columns that would give panels; those that are constant do not.
-        used: columns that the axes show.
+        used: a column that an axis shows.
     """
-    panels = varying(frame, [name for name in (*OF_MODEL, *panel) if name not in (*used, series)])
+    panels = varying(frame, [name for name in (*OF_MODEL, *panel) if name not in (used, series)])
     if not series or _values(frame, [series]) <= MOST_SERIES:
         return Layout((series,) if series else (), panels)
     few = [name for name in panels if _values(frame, [name]) <= MOST_SERIES]
@@ -47,10 +48,18 @@ def varying(frame: pd.DataFrame, names: Sequence[str]) -> tuple[str, ...]:
     return tuple(name for name in dict.fromkeys(names) if name in frame and _values(frame, [name]) > 1)
 
 
-def panel_columns(frame: pd.DataFrame, panels: Sequence[str], count: int) -> int:
-    """How many of `count` panels stand side by side: the fastest column of several, if it fits."""
+def side_by_side(frame: pd.DataFrame, panels: Sequence[str], count: int, most: int) -> int:
+    """How many of `count` panels stand side by side: one for each value of the fastest column, or for half of them.
+
+    Args:
+        frame: the data.
+        panels: columns of the panels.
+        count: of the panels.
+        most: that fit beside each other.
+    """
     fastest = _values(frame, panels[-1:]) if len(panels) > 1 else count
-    return fastest if 1 < fastest <= MOST_COLUMNS else min(count, MOST_COLUMNS)
+    halves = fastest // 2 if fastest % 2 == 0 and fastest > most else fastest
+    return halves if 1 < halves <= most else min(count, most)
 
 
 def _values(frame: pd.DataFrame, names: Sequence[str]) -> int:

@@ -14,7 +14,12 @@ MOST_SERIES = len(COLOURS)
 """More series than that get panels of their own."""
 
 MOST_PANELS = 24
-MOST_COLUMNS = 3
+MOST_MARKS = 2000
+"""Further panels and marks are not drawn: nobody reads them, and a page must open."""
+
+WIDTH, BETWEEN = 840, 50
+"""Pixels: of all panels that stand side by side; of an axis between two of them."""
+
 PANEL = (230, 170)
 """Width and height of a panel, pixels."""
 
@@ -24,17 +29,20 @@ CELL = 46
 HEAT = ("#eff3fa", "#08306b")
 """From 0 to 1: light to dark, so that grey keeps the order."""
 
-DARK_ENOUGH = 0.65
+DARK_ENOUGH = 0.635
 """From this value on a cell is so dark that white can be read on it better than black."""
 
 DARK, LIGHT = "#010101", "#ffffff"
 """Numbers on the cells of a matrix; `DARK` is not `INK`, since the cell stays as it is in dark mode."""
 
 FONT = "Arial, Liberation Sans, Helvetica, sans-serif"
-"""What they are measured with, or of the same widths."""
+"""What text is measured with, or of the same widths. A browser may have none but one that is wider:"""
+
+WIDER = 1.4
+"""Pixels for each letter, for which names at the left edge leave space."""
 
 
-def config() -> dict[str, Any]:
+def config(legend_columns: int) -> dict[str, Any]:
     """Of Vega-Lite, for every chart."""
     text = {"labelColor": INK, "titleColor": INK, "labelFontSize": 11, "titleFontSize": 12}
     return {
@@ -43,10 +51,11 @@ def config() -> dict[str, Any]:
         "axis": text
         | {"titleFontWeight": "normal", "gridColor": INK, "gridOpacity": 0.12}
         | {"domainColor": INK, "domainOpacity": 0.5, "tickColor": INK, "tickOpacity": 0.5}
-        | {"labelLimit": 260, "titlePadding": 8},
+        | {"labelLimit": 260, "labelFlush": False, "titlePadding": 8},
         "legend": text
+        | {"orient": "bottom", "columns": legend_columns}
         | {"labelLimit": 400, "symbolOpacity": 1, "symbolStrokeWidth": 0, "symbolSize": 60}
-        | {"columnPadding": 18, "offset": 12},
+        | {"columnPadding": 28, "offset": 12},
         "header": {"labelColor": INK, "labelFontSize": 12, "labelFontWeight": "bold", "labelLimit": 330},
         "title": {"color": INK, "anchor": "start", "fontSize": 14, "offset": 14},
     }

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from math import ceil, floor, log10
 from typing import Any
 
 import altair as alt
@@ -14,78 +15,92 @@ from mtlbench.studies import Axis
 FEW_TICKS = 8
 """So many numbers on an axis are its ticks; more get round ones."""
 
-LINE_HEIGHT, ROW_GAP, DOT_GAP = 20, 8, 11
+LINE_HEIGHT, ROW_GAP, DOT_GAP = 20, 10, 11
 """Pixels: of a row with one dot; between rows; between dots of a row."""
 
-LETTER, SYMBOL = 6.0, 45
-"""Pixels: of a letter of the legend; of a symbol with the space around it."""
+EDGE, NAME_SPACE = 8, 40
+"""Pixels between the outermost points and the edge of a panel; the same where names stand beside points."""
 
 Axes = dict[str, Axis]
 
 
 @dataclass(frozen=True)
 class Panel:
-    """The layers of a panel, from the back to the front; its size in pixels; whether each scales its y on its own."""
+    """The layers of a panel, from the back to the front.
+
+    Attributes:
+        layers: without data.
+        width: pixels.
+        height: pixels.
+        names: at the left edge.
+        own_scale: each panel scales its y on its own.
+    """
 
     layers: Sequence[alt.Chart]
     width: int
     height: int
+    names: Sequence[str] = ()
     own_scale: bool = False
 
 
 def lines(found: Values, axes: Axes) -> Panel:
     """Lines over numbers, with bands."""
-    ticks = sorted({row["x"] for row in found.rows})
     log = axes["x"].log
-    scale = alt.Scale(type="log", nice=False, padding=10) if log else alt.Scale(zero=False, nice=False, padding=10)
-    axis = alt.Axis(tickCount=5, format="~s") if log or len(ticks) > FEW_TICKS else alt.Axis(values=ticks)
-    x = alt.X("x:Q", title=title(axes["x"]), scale=scale, axis=axis)
-    y = _numbers("y", axes["y"], found)
-    base = alt.Chart().encode(x=x, y=y, detail=["line:N", "colour:N"], color=_colour(found))
-    ends = {"y": alt.Y("y_low:Q", title=title(axes["y"])), "y2": "y_high:Q"}
-    band = base.transform_filter("isValid(datum.y_low)").mark_area(opacity=0.15, aria=False).encode(**ends)
-    line = base.mark_line(aria=False, strokeWidth=1.8).encode(strokeDash=_dash(found))
-    return Panel([band, line, _points(base, found)], *look.PANEL)
+    scale = alt.Scale(type="log" if log else "linear", zero=False, nice=False, padding=10)
+    x = alt.X("x:Q", title=title(axes["x"]), scale=scale, axis=_ticks([row["x"] for row in found.rows], log))
+    y = _from_zero("y", found)
+    base = alt.Chart().encode(x=x, y=_numbers("y", axes["y"], y), color=_colour(found))
+    base = base.encode(detail=["line:N", "colour:N"])
+    several = len({row["line"] for row in found.rows}) > 1
+    band = base.transform_filter("isValid(datum.y_low)").mark_area(opacity=0.05 if several else 0.15, aria=False)
+    line = base.mark_line(aria=False, strokeWidth=1 if several else 1.8).encode(strokeDash=_dash(found))
+    return Panel([band.encode(**_interval("y", axes["y"], y)), line, _points(base, found)], *look.PANEL)
 
 
 def dots(found: Values, axes: Axes) -> Panel:
     """Dots beside names, with intervals: the name is y, the number x."""
     names = list(dict.fromkeys(row["y"] for row in found.rows))
-    several = len(found.colours)
-    row = alt.Y("y:N", title=None, sort=names, axis=alt.Axis(grid=True, ticks=False, domain=False))
-    base = alt.Chart().encode(x=_numbers("x", axes["x"], found), y=row, color=_colour(found))
-    if several > 1:
+    several = len(found.colours) > 1
+    between = alt.Axis(ticks=False, domain=False, grid=True, tickBand="extent" if several else "center")
+    row = alt.Y("y:N", title=None, sort=names, axis=between)
+    x = _from_zero("x", found)
+    base = alt.Chart().encode(x=_numbers("x", axes["x"], x), y=row, color=_colour(found))
+    if several:
         base = base.encode(yOffset=alt.YOffset("colour:N", sort=found.colours))
-    ends = {"x": alt.X("x_low:Q", title=title(axes["x"])), "x2": "x_high:Q"}
-    rule = base.transform_filter("isValid(datum.x_low)").mark_rule(aria=False, strokeWidth=1.5).encode(**ends)
-    height = len(names) * max(LINE_HEIGHT, DOT_GAP * several + ROW_GAP)
-    return Panel([rule, _points(base, found)], look.PANEL[0], height)
+    rule = base.transform_filter("isValid(datum.x_low)").mark_rule(aria=False, strokeWidth=1.5)
+    rule = rule.encode(**_interval("x", axes["x"], x))
+    height = len(names) * max(LINE_HEIGHT, DOT_GAP * len(found.colours) + ROW_GAP)
+    return Panel([rule, _points(base, found)], look.PANEL[0], height, names)
 
 
 def scatter(found: Values, axes: Axes) -> Panel:
-    """Points, and a line through the front: those that no other dominates."""
-    x, y = _numbers("x", axes["x"], found), _numbers("y", axes["y"], found)
-    base = alt.Chart().encode(x=x, y=y)
-    order = {"order": alt.Order("x:Q"), "detail": "line:N"}
-    front = base.transform_filter("datum.front").mark_line(
-        aria=False, color=look.INK, opacity=0.4, strokeDash=[3, 3], interpolate="step-after"
-    )
-    base = base.encode(color=_colour(found))
-    known = base.transform_filter("isValid(datum.y_low)")
-    ends = {"y": alt.Y("y_low:Q", title=title(axes["y"])), "y2": "y_high:Q"}
-    rule = known.mark_rule(aria=False, opacity=0.5).encode(**ends)
-    return Panel([front.encode(**order), rule, _points(base, found)], *look.PANEL, own_scale=True)
+    """Points, a line through the front (those that no other dominates), and names where colours do not tell them."""
+    named = {row["name"] for row in found.rows} - set(found.colours)
+    x = alt.Scale(zero=False, nice=False, padding=NAME_SPACE if named else EDGE)
+    y = alt.Scale(zero=False, padding=EDGE)
+    base = alt.Chart().encode(x=_numbers("x", axes["x"], x), y=_numbers("y", axes["y"], y))
+    rule = base.transform_filter("isValid(datum.y_low)").mark_rule(aria=False, opacity=0.5)
+    rule = rule.encode(color=_colour(found), **_interval("y", axes["y"], y))
+    front = base.transform_filter("datum.front")
+    line = front.mark_line(aria=False, color=look.INK, opacity=0.5, strokeDash=[3, 3], interpolate="step-after")
+    layers = [line.encode(order="x:Q", detail="line:N"), rule, _points(base.encode(color=_colour(found)), found)]
+    if named:
+        # Below the front there is nothing but the ends of the intervals.
+        below = front.transform_filter("datum.labelled").mark_text(
+            aria=False, align="right", dx=-4, dy=12, fontSize=10, color=look.INK
+        )
+        layers.append(below.encode(text="name:N"))
+    return Panel(layers, *look.PANEL, own_scale=True)
 
 
 def matrix(found: Values, axes: Axes) -> Panel:
     """A heat map with numbers; its rows and columns are names."""
     rows = list(dict.fromkeys(row["y"] for row in found.rows))
     columns = list(dict.fromkeys(row["x"] for row in found.rows))
-    names = [*(name for name in columns if name in rows), *(name for name in columns if name not in rows)]
-    rows = [*(name for name in names if name in rows), *(name for name in rows if name not in names)]
+    names = [*(name for name in rows if name in columns), *(name for name in columns if name not in rows)]
     across = alt.Axis(orient="top", labelAngle=-40, domain=False, ticks=False, titlePadding=4)
     x = alt.X("x:N", title=title(axes["x"]), sort=names, scale=alt.Scale(domain=names), axis=across)
-    down = alt.Axis(domain=False, ticks=False)
+    down = alt.Axis(domain=False, ticks=False, titlePadding=8 + look.WIDER * max(map(len, rows)))
     y = alt.Y("y:N", title=title(axes["y"]), sort=rows, scale=alt.Scale(domain=rows), axis=down)
     base = alt.Chart().encode(x=x, y=y)
     heat = alt.Scale(domain=[0, 1], range=list(look.HEAT), interpolate="rgb", clamp=True)
@@ -93,20 +108,38 @@ def matrix(found: Values, axes: Axes) -> Panel:
         color=alt.Color("value:Q", scale=heat, legend=None), description="description:N"
     )
     ink = alt.when(f"datum.value > {look.DARK_ENOUGH}").then(alt.value(look.LIGHT)).otherwise(alt.value(look.DARK))
-    texts = base.mark_text(fontSize=12, aria=False).encode(text="text:N", color=ink)
-    return Panel([cells, texts], look.CELL * len(names), look.CELL * len(rows))
+    texts = base.mark_text(fontSize=12, aria=False).encode(text="value_text:N", color=ink)
+    return Panel([cells, texts], look.CELL * len(names), look.CELL * len(rows), rows)
 
 
 PANELS: dict[str, Callable[[Values, Axes], Panel]] = {"line": lines, "dot": dots, "scatter": scatter, "matrix": matrix}
 
 
-def _numbers(channel: str, axis: Axis, found: Values) -> Any:
-    """A numeric axis; it begins at 0 if the smallest value is below half of the largest."""
-    every = [row[name] for row in found.rows for name in (channel, f"{channel}_low", f"{channel}_high") if name in row]
-    zero = min(every) < max(every) / 2
+def _numbers(channel: str, axis: Axis, scale: alt.Scale) -> Any:
     made = {"x": alt.X, "y": alt.Y}[channel]
-    scale = alt.Scale(zero=zero, padding=6 if not zero else 0)
     return made(f"{channel}:Q", title=title(axis), scale=scale, axis=alt.Axis(tickCount=5))
+
+
+def _interval(channel: str, axis: Axis, scale: alt.Scale) -> dict[str, Any]:
+    """Both ends of an interval, on the axis of its value."""
+    made = {"x": alt.X, "y": alt.Y}[channel]
+    return {channel: made(f"{channel}_low:Q", title=title(axis), scale=scale), f"{channel}2": f"{channel}_high:Q"}
+
+
+def _from_zero(channel: str, found: Values) -> alt.Scale:
+    """A scale that begins at 0 if the smallest value is below half of the largest."""
+    every = [row[name] for row in found.rows for name in (channel, f"{channel}_low", f"{channel}_high") if name in row]
+    zero = 0 <= min(every) < max(every) / 2
+    return alt.Scale(zero=zero, padding=0 if zero else EDGE)
+
+
+def _ticks(numbers: Sequence[float], log: bool) -> alt.Axis:
+    """The numbers themselves if they are few, else round ones."""
+    few = sorted(set(numbers))
+    if log:
+        tens = range(floor(log10(few[0])), ceil(log10(few[-1])) + 1)
+        few = [n * 10.0**ten for ten in tens for n in (1, 2, 5) if few[0] <= n * 10.0**ten <= few[-1]]
+    return alt.Axis(values=few, format="~g") if len(few) <= FEW_TICKS else alt.Axis(tickCount=5)
 
 
 def _points(base: alt.Chart, found: Values) -> alt.Chart:
@@ -129,6 +162,5 @@ def _dash(found: Values) -> Any:
 def _by_series(channel: Any, found: Values, looks: Sequence[Any]) -> Any:
     """One look for each series; a single series needs no legend."""
     names = found.colours
-    fitting = max(1, int(found.columns * look.PANEL[0] / (LETTER * max(map(len, names)) + SYMBOL)))
-    legend = alt.Legend(title=None, orient="bottom", columns=fitting) if len(names) > 1 else None
+    legend = alt.Legend(title=None) if len(names) > 1 else None
     return channel("colour:N", scale=alt.Scale(domain=names, range=list(looks[: len(names)])), legend=legend)

@@ -27,8 +27,15 @@ def number(value: float) -> str:
     return f"{value:.{decimals}f}" if size >= 0.1 else f"{value:.2g}"
 
 
+def two_decimals(value: float) -> str:
+    """A number for the cell of a matrix."""
+    return f"{value:.2f}" if abs(value) < 10 else number(value)
+
+
 def named(column: str, value: object) -> str:
     """A value of an identifying column: names speak for themselves, numbers need the name of their column."""
+    if column == "n_images":
+        return f"{value} images"
     if isinstance(value, float) and pd.notna(value):
         return f"{column.replace('_', ' ')} {value:g}"
     if isinstance(value, int) or column in ("seed", "seeds"):

@@ -29,6 +29,9 @@ for (const chart of document.querySelectorAll(".chart")) {
     show(steps[event.key]());
     marks[at]?.scrollIntoView({ block: "nearest", inline: "nearest" });
   });
+  picture.addEventListener("focus", () => {
+    if (at < 0) said.textContent = `Arrow keys walk the ${marks.length} values.`;
+  });
   picture.addEventListener("pointerover", (event) => {
     const mark = event.target.closest(".mark");
     if (mark) show(marks.indexOf(mark));
