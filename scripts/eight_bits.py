@@ -4,7 +4,7 @@
     PYTHONPATH=. python scripts/eight_bits.py FOLDER [--images 100]
 
 Attacks the test images and scores them twice: as floats, and rounded to whole grey levels. Prints ARP of both, the
-difference, and the largest relative change of a task's mean loss.
+difference, the largest relative change of a task's mean loss, and how far rounded images are outside of the ball.
 """
 
 import argparse
@@ -71,15 +71,7 @@ def main() -> None:
         numbers = f"{arp['floats']:.2f}", f"{arp['8 bits']:.2f}", f"{arp['8 bits'] - arp['floats']:+.2f}"
         rows.append([f"{objective.name} {step.name}", f"{eps:g}", *numbers, f"{largest:.2f}", outside(rounded)])
         print(" ".join(rows[-1]), flush=True)
-    head = (
-        "attack",
-        "eps",
-        "ARP, floats",
-        "ARP, 8 bits",
-        "difference",
-        "largest change of a loss (%)",
-        "outside the ball",
-    )
+    head = ("attack", "eps", "ARP, floats", "ARP, 8 bits", "difference", "loss (%)", "outside")
     print("\n".join(table(head, rows)))
 
 

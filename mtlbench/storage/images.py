@@ -22,16 +22,10 @@ from safetensors.numpy import load, save
 from mtlbench.errors import DataError
 from mtlbench.storage.bounded import read_bytes
 from mtlbench.storage.files import remove_leftovers, write_atomically
+from mtlbench.storage.images_header import ABOUT, LENGTH, MAX_HEADER, REMEDY, SCHEMA, lacking, read_about
 
-SCHEMA = 1
 SUFFIX = ".safetensors"
 MAX_BYTES = 2**32
-ABOUT = "about"
-REMEDY = "delete the file; the attack that saved it saves it again"
-NEEDED = ("cell", "clean", "names", "roles", "ranks", "over", "n_images", "tasks", "losses", "losses_rounded")
-MAX_HEADER = 10_000_000
-LENGTH = 8
-"""Bytes in front of the header of a safetensors file, which hold the header's length."""
 
 
 @dataclass(frozen=True)
@@ -85,7 +79,7 @@ class Images:
         path = self.path(chosen, key)
         try:
             with path.open("rb") as file:
-                return _about(file.read(LENGTH + MAX_HEADER), path)
+                return read_about(file.read(LENGTH + MAX_HEADER), path)
         except OSError as error:
             raise DataError(f"{path}: cannot be read ({error.strerror})") from error
 
@@ -97,14 +91,17 @@ class Images:
         """
         path = self.path(chosen, key)
         content = read_bytes(path, MAX_BYTES)
-        about = _about(content, path)
+        about = read_about(content, path)
         try:
             arrays = load(content)
             intact = about["cell"] == key and about["sha256"] == _checksum(arrays)
+            wrong = lacking(about, arrays)
         except (SafetensorError, LookupError, TypeError, ValueError) as error:
             raise DataError(f"{path}: not readable ({error}); {REMEDY}") from error
         if not intact:
             raise DataError(f"{path}: content does not match its checksum; {REMEDY}")
+        if wrong:
+            raise DataError(f"{path}: lacks {wrong}; {REMEDY}")
         return SavedImages(key, about, arrays)
 
     def tidy(self) -> None:
@@ -112,22 +109,6 @@ class Images:
         for folder in self.folder.glob("[!.]*"):
             if folder.is_dir():
                 remove_leftovers(folder)
-
-
-def _about(content: bytes, path: Path) -> dict[str, Any]:
-    """The description in the first bytes of a file."""
-    try:
-        length = int.from_bytes(content[:LENGTH], "little")
-        about = json.loads(json.loads(content[LENGTH : LENGTH + length])["__metadata__"][ABOUT])
-        schema = int(about["schema"])
-        missing = [name for name in NEEDED if name not in about]
-    except (LookupError, TypeError, ValueError, RecursionError) as error:
-        raise DataError(f"{path}: not readable ({error}); {REMEDY}") from error
-    if schema > SCHEMA:
-        raise DataError(f"{path}: of schema {schema}; this mtlbench reads up to {SCHEMA}")
-    if missing:
-        raise DataError(f"{path}: lacks {', '.join(missing)}; {REMEDY}")
-    return about
 
 
 def set_name(keys: Iterable[str], number: int) -> str:

@@ -163,5 +163,5 @@ def _agreement(abouts: Sequence[About]) -> str:
             for a, b in zip(row, stored, strict=True):
                 if a is not None and b is not None:
                     largest = max(largest, abs(a - b) / max(abs(b), 1e-6))
-    same = "equal those stored" if largest == 0 else f"differ from those stored by at most {100 * largest:.1g} %"
+    same = "equal those stored" if largest == 0 else f"differ from those stored by at most {100 * largest:.2g} %"
     return f"They were attacked once more to be saved; their losses {same}."
