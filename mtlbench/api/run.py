@@ -17,6 +17,7 @@ from mtlbench.experiment import provenance
 from mtlbench.experiment.cells import clean_plan, plans
 from mtlbench.identity import without_neutral
 from mtlbench.metrics.formulas import formulas_of
+from mtlbench.metrics.sketch import sketched
 from mtlbench.models.measured import record_of
 from mtlbench.models.model import MultiTaskModel
 from mtlbench.probing.ask import IMAGES, before
@@ -73,7 +74,9 @@ class Run:
         for plan in wanted:
             record = records[plan.key]
             more = {"gradients_per_image": record.gradients_per_image}
-            cells.append(Cell({**common, **plan.identity}, {**about, **more}, names, record.arrays(), formulas))
+            cells.append(
+                Cell({**common, **plan.identity}, {**about, **more}, names, sketched(record.arrays()), formulas)
+            )
         return Result(cells, replicates=self.replicates, seed=self.seed)
 
     def _plans(self) -> list[Plan]:

@@ -91,9 +91,9 @@ class Attack(_Computing):
             scores, study = self.config["scores"], self.config["study"]
             found = report.rebuild(Outputs.of(self.config), scores["paper_batch"], self.session.wanted)
             refused = found.refused
-            if found.cells and study is None:
+            if not found.empty and study is None:
                 found.show(scores["name"])
-            elif found.cells:
+            elif not found.empty:
                 found.study(study, scores["name"])
         report.show_failures(self.session.failed.values())
         report.refuse(refused)
@@ -204,7 +204,7 @@ def rebuild(config: Config) -> None:
     unwritten: list[OSError] = []
     found = report.rebuild(outputs, config["scores"]["paper_batch"], unwritten=unwritten)
     report.show_failures(found.failures.values())
-    if found.metrics.empty:
+    if found.empty:
         report.refuse(found.refused)
         raise DataError(f"{outputs.store.folder}: no results yet; `mtlbench attack` makes some")
     if config["study"] is None:

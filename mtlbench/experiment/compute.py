@@ -4,7 +4,7 @@ import logging
 import sys
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -20,11 +20,13 @@ from mtlbench.errors import BusyError, DamagedCellError, FailedCellsError, reaso
 from mtlbench.experiment.session import Session
 from mtlbench.identity import without_neutral
 from mtlbench.metrics.formulas import formulas_of
+from mtlbench.metrics.sketch import sketched
 from mtlbench.models.measured import record_of
 from mtlbench.models.model import MultiTaskModel
 from mtlbench.process import signals, watchdog
 from mtlbench.process.progress import Progress
 from mtlbench.process.watchdog import ProgressBar
+from mtlbench.scores.derived import Deriving
 from mtlbench.storage import owner
 from mtlbench.storage.claims import held, release, take
 from mtlbench.storage.store import Cell, Store
@@ -141,6 +143,7 @@ class _Run:
         }
         self.earlier = {key: float(cell.provenance["pass_seconds"]) for key, (cell, _) in found.items()}
         self.measured: dict[str, Any] = {}
+        self.deriving = Deriving(job.store, [plan.key for plan in job.plans if plan.attack is None])
         self.started = time.perf_counter()
         self.saved = time.monotonic()
 
@@ -193,7 +196,9 @@ class _Run:
             log.warning("%s: another process has taken the claim over", path)
             return
         try:
-            self.job.store.save(self._cell(key))
+            cell = self._cell(key)
+            cell = replace(cell, arrays=sketched(cell.arrays))
+            self.job.store.save(cell, self.deriving(cell))
         except OSError as error:  # full disk: other cells may still fit
             self._failed(key, error)
         else:

@@ -1,20 +1,23 @@
 """Tables, plots and terminal output from stored cells. Computes no score and imports no torch."""
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 
 import pandas as pd
 
 from mtlbench.constants import NO_ATTACK
 from mtlbench.errors import DamagedCellError, DataError, OldCellError
+from mtlbench.report.evidence import StoredEvidence, arp_of, checks_of, stored_cells
+from mtlbench.report.gather import Gathered, gather
 from mtlbench.report.studies import show_study
-from mtlbench.report.tables import may_fail, write_tables
+from mtlbench.report.tables import may_fail, write_result_tables, write_tables
 from mtlbench.report.terminal import MOST_REMARKS, console, show_remarks, show_summary
-from mtlbench.scores import accuracy_lost, tables
-from mtlbench.scores.alarms import alarms, arp_of_cells, checks_frame, numbers_of
-from mtlbench.scores.frame import details, metrics_frame
+from mtlbench.report.tidy import Tidy
+from mtlbench.scores import accuracy_lost
+from mtlbench.scores.alarms import alarms
+from mtlbench.scores.frame import metrics_frame
 from mtlbench.scores.wide import OK
 from mtlbench.storage.outputs import Outputs
 from mtlbench.storage.store import Cell, Store
@@ -30,26 +33,49 @@ class Report:
 
     Attributes:
         outputs: the folder whose store it is.
-        cells: the selected cells, with their small arrays only.
-        metrics: the wide frame of these cells.
+        paper_batch: images per batch of the paper's batch means.
+        gathered: what its cells say, see `gather`.
         checks: the diagnostics from which alarms are derived, a row per cell.
         alarms: cell -> text of its alarms.
-        refused: errors of cells that are damaged or of an older result version; these are in no table.
         failures: cell -> description and reason of its last failed computation.
     """
 
     outputs: Outputs
-    cells: list[Cell]
-    metrics: pd.DataFrame
+    paper_batch: int
+    gathered: Gathered
     checks: pd.DataFrame
     alarms: dict[str, str]
-    refused: list[DamagedCellError | OldCellError]
     failures: dict[str, str]
 
+    @property
+    def refused(self) -> list[DamagedCellError | OldCellError]:
+        """Errors of cells that are damaged or of an older result version; these are in no table."""
+        return self.gathered.refused
+
+    @property
+    def empty(self) -> bool:
+        """Whether there are no cells."""
+        return self.checks.empty
+
     @cached_property
-    def tables(self) -> dict[str, pd.DataFrame]:
+    def tables(self) -> Tidy:
         """The four result tables."""
-        return tables(self.metrics, self.alarms, {cell.key: details(cell) for cell in self.cells})
+        return Tidy(self.gathered.index.db, self.alarms)
+
+    @cached_property
+    def cells(self) -> list[Cell]:
+        """The cells without their arrays, and without what is long in their provenance."""
+        return stored_cells(self.gathered.index.db)
+
+    @cached_property
+    def evidence(self) -> Evidence:
+        """What studies read: arrays only of the cells that they compare."""
+        return StoredEvidence(self.outputs.store, self.gathered.index.db, self.paper_batch)
+
+    @property
+    def metrics(self) -> pd.DataFrame:
+        """The wide frame of all cells. Takes 200 kB a cell; `evidence` reads less."""
+        return self.evidence.metrics
 
     def show(self, scores: str) -> None:
         """Print the tables."""
@@ -71,7 +97,7 @@ class Report:
             scores: the score set that is printed and drawn.
             unwritten: see `may_fail`; if it is not empty, nothing is written.
         """
-        found = STUDIES[name](Evidence(self.metrics, self.cells, self.alarms))
+        found = STUDIES[name](self.evidence)
         if not unwritten:
             with may_fail(unwritten):
                 write_tables({table.name: table.frame for table in found.tables}, self.outputs.tables)
@@ -111,11 +137,9 @@ def rebuild(
     while True:
         before = _present(store, keys)
         found = collect(outputs, paper_batch, keys)
-        if found.cells:  # otherwise the tables would have no columns
-            frames = dict(found.tables)
-            frames["checks"] = found.checks.drop(columns=[name for name in HIDDEN if name in found.checks])
+        if not found.empty:  # otherwise the tables would have no columns
             with may_fail(unwritten):
-                write_tables(frames, outputs.tables)
+                write_result_tables(found.tables, found.checks.drop(columns=HIDDEN, errors="ignore"), outputs.tables)
         if _present(store, keys) == before or store.others_at_work():
             return found
 
@@ -125,23 +149,13 @@ def _present(store: Store, keys: Collection[str] | None) -> set[str]:
 
 
 def collect(outputs: Outputs, paper_batch: int, keys: Collection[str] | None = None) -> Report:
-    """The results of the cells `keys` (None: of all), without writing anything."""
+    """The results of the cells `keys` (None: of all), without writing anything but the index of all."""
     store = outputs.store
-    refused: list[DamagedCellError | OldCellError] = []
-    cells: list[Cell] = []
-    rows: list[dict[str, object]] = []
-
-    def passing() -> Iterator[Cell]:
-        # The arrays of a cell take megabytes: large ones are released before the next cell is read.
-        for cell in store.readable(refused.append, keys):
-            yield cell
-            rows.append(numbers_of(cell))
-            cells.append(cell.light())
-
-    metrics = metrics_frame(passing(), paper_batch=paper_batch)
-    numbers = checks_frame(rows)
-    raised = alarms(numbers, arp_of_cells(metrics))
-    return Report(outputs, cells, metrics, numbers, raised, refused, store.failures())
+    path = outputs.index if keys is None and store.keys() else None
+    gathered = gather(store, path, paper_batch, keys)
+    db = gathered.index.db
+    checks = checks_of(db)
+    return Report(outputs, paper_batch, gathered, checks, alarms(checks, arp_of(db)), store.failures())
 
 
 def show_failures(failures: Collection[str]) -> None:
@@ -177,7 +191,9 @@ def refuse(refused: Sequence[DamagedCellError | OldCellError]) -> None:
 
 def accuracy_lost_text(outputs: Outputs, key: str) -> str:
     """One line: clean accuracy lost against the cleanly trained counterpart; `key` is of the clean cell."""
-    clean = [cell for cell in outputs.store.readable(lambda error: None) if cell.identity["attack"] == NO_ATTACK]
+    store = outputs.store
+    clean = [one for one in store.readable(lambda error: None, filter(partial(_may_be_clean, store), store.keys()))]
+    clean = [cell for cell in clean if cell.identity["attack"] == NO_ATTACK]
     lost = accuracy_lost(metrics_frame(clean, replicates=0), "clean").xs((key, "standard"), level=("cell", "scores"))
     assert isinstance(lost, pd.DataFrame)
     value, status = float(lost.to_numpy()[0, 0]), str(lost.index.get_level_values("status")[0])
@@ -186,3 +202,12 @@ def accuracy_lost_text(outputs: Outputs, key: str) -> str:
     if status != OK:
         return f"clean accuracy lost: {status}"
     return f"clean accuracy lost against training=clean: {value:.1f} % (standard scores)"
+
+
+def _may_be_clean(store: Store, key: str) -> bool:
+    """Told from derived rows where there are any, which is quicker."""
+    try:
+        kept = store.derived(key)
+    except DataError:
+        return True
+    return kept is None or kept.rows["names"]["attack"] == NO_ATTACK

@@ -1,15 +1,19 @@
 """Frames as CSV, Markdown and LaTeX files. Which columns the result tables have is said in `scores.tables`."""
 
 import errno
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
 import pandas as pd
 
+from mtlbench.report.tidy import Tidy
 from mtlbench.storage.files import write_atomically
 
 DIGITS = 4
+MOST_ROWS = 10_000
+"""Of a .md or .tex; nobody prints a longer one."""
+
 LATEX = str.maketrans(
     {character: f"\\{character}" for character in "&%$#_{}"}
     | {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
@@ -47,6 +51,27 @@ def write_tables(frames: Mapping[str, pd.DataFrame], folder: Path) -> list[Path]
             write_atomically(path, text)
             written.append(path)
     return written
+
+
+def write_result_tables(tables: Tidy, checks: pd.DataFrame, folder: Path) -> None:
+    """Write the result tables and the checks. Of those with more than `MOST_ROWS` rows only the .csv, in pieces."""
+    for name in tables:
+        if tables.size(name) <= MOST_ROWS:
+            write_tables({name: tables[name]}, folder)
+        else:
+            pieces = enumerate(tables.pieces(name))
+            texts = (piece.to_csv(index=False, header=number == 0) for number, piece in pieces)
+            _write_csv_only(name, texts, folder)
+    if len(checks) <= MOST_ROWS:
+        write_tables({"checks": checks}, folder)
+    else:
+        _write_csv_only("checks", [checks.to_csv(index=False)], folder)
+
+
+def _write_csv_only(name: str, pieces: Iterable[str], folder: Path) -> None:
+    write_atomically(folder / f"{name}.csv", (piece.encode() for piece in pieces))
+    for suffix in ("md", "tex"):  # of an earlier, smaller table
+        (folder / f"{name}.{suffix}").unlink(missing_ok=True)
 
 
 def markdown(frame: pd.DataFrame) -> str:

@@ -25,7 +25,11 @@ HASH_DIGITS = 8
 
 
 def metrics_frame(
-    cells: Iterable[Cell], replicates: int = REPLICATES, paper_batch: int = PAPER_BATCH, seed: int = 0
+    cells: Iterable[Cell],
+    replicates: int = REPLICATES,
+    paper_batch: int = PAPER_BATCH,
+    seed: int = 0,
+    weights: dict[int, np.ndarray] | None = None,
 ) -> pd.DataFrame:
     """Every metric of every cell in both score sets.
 
@@ -35,6 +39,7 @@ def metrics_frame(
             differences between attacks are paired.
         paper_batch: images per batch of the paper's batch means.
         seed: of the bootstrap.
+        weights: number of images -> `bootstrap_weights`, kept between calls with the same replicates and seed.
 
     Returns:
         A wide frame: index levels `LEVELS` and `METRIC`; columns 0 (the value) to `replicates`.
@@ -42,7 +47,7 @@ def metrics_frame(
     Raises:
         DataError: a cell is intact but its content is not what mtlbench computes.
     """
-    weights: dict[int, np.ndarray] = {}
+    weights = {} if weights is None else weights
     index, rows = [], []
     for cell in cells:
         try:

@@ -62,7 +62,13 @@ def distinguishing(keys: pd.DataFrame, details: Mapping[str, Mapping[str, str]])
     cells = keys[[*names, "cell"]].drop_duplicates("cell").set_index("cell")
     known = pd.DataFrame([details.get(cell, {}) for cell in cells.index], cells.index, dtype=object)
     columns = list(dict.fromkeys(name for found in details.values() for name in found))
-    known = known.reindex(columns=columns).fillna("")
+    return differing(cells, known.reindex(columns=columns).fillna(""))
+
+
+def differing(cells: pd.DataFrame, known: pd.DataFrame) -> pd.DataFrame:
+    """The columns of `known` in which cells with equal identifying columns differ; both have a row for each cell."""
+    names = [name for name in IDENTITY if name != "scores"]
+    columns = list(map(str, known))
     chosen: list[str] = []
     for part in ([n for n in columns if n not in ALWAYS_TELL], *([n] for n in columns if n in ALWAYS_TELL)):
         alike = cells.join(known[chosen]).groupby([*names, *chosen], dropna=False, sort=False).ngroup()
@@ -100,11 +106,11 @@ def _percent(frame: pd.DataFrame, name: str, keys: Sequence[str] = (), further: 
 def _sorted(table: pd.DataFrame, keys: Sequence[str], values: Sequence[str]) -> pd.DataFrame:
     """The columns of a table in order; rows sorted by cell identity (including omitted columns), then by `keys`."""
     hidden = [str(name) for name in table if name not in (*IDENTITY, *keys, *values, "status")]
-    ordered = table.sort_values([*IDENTITY, *hidden, *keys], key=_rank, kind="stable", ignore_index=True)
+    ordered = table.sort_values([*IDENTITY, *hidden, *keys], key=rank, kind="stable", ignore_index=True)
     return ordered[[*IDENTITY, *keys, *values, "cell"]]
 
 
-def _rank(column: pd.Series) -> pd.Series:
+def rank(column: pd.Series) -> pd.Series:
     """Tasks and metrics in their order, unknown ones after them, ``mean`` last; other columns as they are."""
     if column.name not in ("task", "source", "destination", "metric"):
         return column

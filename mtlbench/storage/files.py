@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 import shutil
+from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
@@ -14,21 +15,21 @@ ABANDONED = 24 * 3600.0
 """Seconds without a touch after which a process on another machine is considered dead."""
 
 
-def write_atomically(path: Path, content: bytes | str) -> None:
-    """Write `content` to `path`: temporary file, fsync, rename, fsync of the folder.
+def write_atomically(path: Path, content: bytes | str | Iterable[bytes]) -> None:
+    """Write `content`, or its pieces, to `path`: temporary file, fsync, rename, fsync of the folder.
 
     A reader sees the old file or the new one. A killed writer leaves a `temporary` behind; see `remove_leftovers`.
 
     Raises:
         OSError: with `path` as its file name, which some errors, such as a full disk, do not set.
     """
-    data = content.encode() if isinstance(content, str) else content
+    pieces = [content.encode()] if isinstance(content, str) else [content] if isinstance(content, bytes) else content
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         beside = temporary(path)
         try:
             with beside.open("wb") as file:
-                file.write(data)
+                file.writelines(pieces)
                 file.flush()
                 os.fsync(file.fileno())
             beside.replace(path)

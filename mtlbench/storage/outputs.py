@@ -40,6 +40,11 @@ class Outputs:
         return Images(self.path / "images")
 
     @property
+    def index(self) -> Path:
+        """What a report gathered from the cells; may be deleted at any time."""
+        return self.path / "store" / "index.sqlite"
+
+    @property
     def checkpoints(self) -> Path:
         """A folder for each trained model."""
         return self.path / "checkpoints"

@@ -8,13 +8,8 @@ a finished cell and a killed run loses only unfinished work.
 import hashlib
 import io
 import json
-import math
-import struct
 import sys
-import tokenize
 import traceback
-import zipfile
-import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from itertools import count
@@ -25,15 +20,18 @@ import numpy as np
 
 from mtlbench.errors import DamagedCellError, DataError, OldCellError, reason
 from mtlbench.storage import legacy
+from mtlbench.storage.archive import HEADER, MAX_UNPACKED, UNREADABLE, checksum_of, parse
 from mtlbench.storage.bounded import read_bytes, read_json
 from mtlbench.storage.claims import others_at_work, remove_dead_claims
+from mtlbench.storage.derived import Derived, Kept, appended, kept_in
 from mtlbench.storage.failures import failure_path, write_failure
 from mtlbench.storage.files import remove_leftovers, write_atomically
+from mtlbench.storage.sparse import restored, shortened
 
 RESULT_VERSION = 1
 """Increment it whenever the code computes different numbers for the same cell."""
 
-SCHEMA = 4
+SCHEMA = 5
 """Version of the file format. Increment it with every change and add an upgrade to `UPGRADES`."""
 
 DIGITS, OLD_DIGITS = 24, 20
@@ -54,31 +52,13 @@ UPGRADES: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {
     2: _without_paths,
     # Before 4 a cell of weighted_total included those of its weightings, see `_unpack`.
     3: dict,
+    # Before 5 every array was stored whole, see `sparse`, and nothing was derived, see `derived`.
+    4: dict,
 }
 """Schema -> function that upgrades a header to the next schema, so that a new format loses no results."""
 
 OLD_NAME = "[0-9a-f]" * OLD_DIGITS + ".npz"
 SMALL_ARRAYS = ("losses", "gradient")
-HEADER = "header"
-MAX_UNPACKED = 2**30
-"""Bytes of all arrays of a cell; the largest known test split needs a twentieth of it."""
-
-UNREADABLE = (
-    AttributeError,
-    EOFError,
-    LookupError,
-    MemoryError,
-    OSError,
-    RuntimeError,
-    SyntaxError,
-    TypeError,
-    ValueError,
-    struct.error,
-    tokenize.TokenError,
-    zipfile.BadZipFile,
-    zlib.error,
-)
-"""Exceptions that NumPy and zipfile raise on damaged archives, found by flipping bytes."""
 
 
 @dataclass(frozen=True)
@@ -136,10 +116,14 @@ class Store:
     def __contains__(self, key: str) -> bool:
         return self.path(key).is_file()
 
-    def save(self, cell: Cell) -> Path:
-        """Write `cell` and remove its partial file and failure record; returns its path."""
+    def save(self, cell: Cell, derived: Derived | None = None) -> Path:
+        """Write `cell` and what is derived from it, remove its partial file and failure record; returns its path."""
         path = self.path(cell.key)
-        write_atomically(path, _pack(cell, {}))
+        content = _pack(cell, {})
+        if derived is not None:
+            about = {"key": cell.key, "result_version": RESULT_VERSION, "content": content_of(cell)}
+            content = appended(content, about, derived)
+        write_atomically(path, content)
         self._partial(cell.key).unlink(missing_ok=True)
         failure_path(self.folder, cell.key).unlink(missing_ok=True)
         return path
@@ -153,6 +137,18 @@ class Store:
             DataError: it is missing, or of a newer version.
         """
         return _unpack(self.path(key), key)[0][0]
+
+    def derived(self, key: str) -> Kept | None:
+        """What was derived when the cell was stored; None where it is not there, or anything in the file is damaged.
+
+        The whole file is compared with a checksum, but nothing else of it is unpacked.
+
+        Raises:
+            DataError: the file is missing or cannot be read.
+        """
+        found = kept_in(read_bytes(self.path(key), MAX_UNPACKED))
+        current = found is not None and (found.key, found.result_version) == (key, RESULT_VERSION)
+        return found if current else None
 
     def keys(self) -> list[str]:
         """Keys of all finished cells, sorted."""
@@ -296,7 +292,13 @@ class Store:
         return self.folder / "partial" / f"{key}.npz"
 
 
+def content_of(cell: Cell) -> str:
+    """Checksum of what the file of a cell holds in arrays."""
+    return checksum_of(shortened(cell.arrays)[0])
+
+
 def _pack(cell: Cell, more: Mapping[str, Any]) -> bytes:
+    arrays, lengths = shortened(cell.arrays)
     header = {
         "schema": SCHEMA,
         "result_version": RESULT_VERSION,
@@ -304,13 +306,14 @@ def _pack(cell: Cell, more: Mapping[str, Any]) -> bytes:
         "identity": cell.identity,
         "provenance": cell.provenance,
         "tasks": cell.tasks,
-        "sha256": _checksum(cell.arrays),
+        "sha256": checksum_of(arrays),
+        **({"sparse": lengths} if lengths else {}),
         **({"formulas": cell.formulas} if cell.formulas else {}),
         **more,
     }
     buffer = io.BytesIO()
     text = np.frombuffer(json.dumps(header, allow_nan=False).encode(), np.uint8)
-    np.savez_compressed(buffer, allow_pickle=False, **{HEADER: text}, **cell.arrays)
+    np.savez_compressed(buffer, allow_pickle=False, **{HEADER: text}, **arrays)
     return buffer.getvalue()
 
 
@@ -322,14 +325,15 @@ def _unpack(path: Path, key: str) -> tuple[list[Cell], dict[str, Any]]:
     # An error of the disk does not mean that the cell is damaged: no `DamagedCellError`.
     content = read_bytes(path, MAX_UNPACKED)
     try:
-        header, arrays = _parse(content)
+        header, arrays = parse(content)
         schema = header["schema"]
         if schema > SCHEMA:
             raise DataError(f"{path}: of schema {schema}, written by a newer mtlbench; this one reads up to {SCHEMA}")
         version = header.get("result_version", 1)
         # The name is the hash of the identity as stored in the file.
         intact = content_key(header["identity"], version, DIGITS if schema >= 3 else OLD_DIGITS) == key
-        intact &= header["sha256"] == _checksum(arrays)
+        intact &= header["sha256"] == checksum_of(arrays)
+        arrays = restored(arrays, header.get("sparse", {}))
         for old in range(schema, SCHEMA):
             header = UPGRADES[old](header)
         cells = _cells(header, arrays)
@@ -347,45 +351,3 @@ def _cells(header: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> list[
     if header["schema"] >= 4:
         return [Cell(identity, provenance, tasks, arrays, header.get("formulas", {}))]
     return [Cell(one, its, tasks, own) for one, its, own in legacy.cells(identity, provenance, arrays)]
-
-
-def _parse(content: bytes) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-    """Header and arrays of an archive; pickles are refused, and sizes are checked before memory is allocated."""
-    with zipfile.ZipFile(io.BytesIO(content)) as archive:
-        entries = archive.infolist()
-        unpacked = sum(entry.file_size for entry in entries)
-        if unpacked > MAX_UNPACKED:
-            raise ValueError(f"unpacks to {unpacked} bytes, expected at most {MAX_UNPACKED}")
-        foreign = {entry.compress_type for entry in entries} - {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}
-        if foreign:
-            raise ValueError(f"compressed in the unexpected ways {sorted(foreign)}")
-        arrays = {entry.filename.removesuffix(".npy"): _array(archive.read(entry)) for entry in entries}
-    header = json.loads(arrays.pop(HEADER).tobytes())
-    if header["schema"] >= 3:
-        tasks = header["tasks"].values()
-        if not all(isinstance(metrics, list) and all(isinstance(m, str) for m in metrics) for metrics in tasks):
-            raise ValueError("tasks are not lists of metrics")
-    return header, arrays
-
-
-def _array(data: bytes) -> np.ndarray:
-    """The array of a .npy file; NumPy alone would allocate whatever size the header claims."""
-    file = io.BytesIO(data)
-    if np.lib.format.read_magic(file) != (1, 0):
-        raise ValueError("array of an unexpected version")
-    shape, _, dtype = np.lib.format.read_array_header_1_0(file)
-    needed = file.tell() + math.prod(shape) * dtype.itemsize
-    if needed != len(data):
-        raise ValueError(f"{len(data)} bytes for an array that takes {needed}")
-    file.seek(0)
-    array: np.ndarray = np.lib.format.read_array(file, allow_pickle=False)
-    return array
-
-
-def _checksum(arrays: Mapping[str, np.ndarray]) -> str:
-    digest = hashlib.sha256()
-    for name in sorted(arrays):
-        array = np.ascontiguousarray(arrays[name])
-        digest.update(f"{name} {array.dtype.str} {array.shape}\n".encode())
-        digest.update(array.tobytes())
-    return digest.hexdigest()

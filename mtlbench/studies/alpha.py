@@ -19,7 +19,7 @@ def alpha(evidence: Evidence) -> Study:
     `best_share` is the share of bootstrap replicates in which that alpha has the highest ARP of all: one value near 1
     means a clear optimum, many small values a flat one.
     """
-    arps = evidence.arps[evidence.arps.index.get_level_values("attack") == "power"]
+    arps = evidence.of(attack="power").arps
     keys = levels(arps)
     keys["alpha"] = [float(json.loads(options)["objective"]["alpha"]) for options in keys["options"]]
     keys["attack_settings"], keys["units"] = attack_settings(keys), units(keys)

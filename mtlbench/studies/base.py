@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from mtlbench.constants import NO_ATTACK
 from mtlbench.options import is_number
 from mtlbench.scores import arp, damage, holm, interval, over_seeds, paired_difference, relative_drops
 from mtlbench.scores.frame import HASH_DIGITS, spelled_out
@@ -36,19 +37,40 @@ DIFFERENCE = ("difference", "difference_low", "difference_high", "p_value")
 """The columns of `compared` that stand beside the value."""
 
 
-@dataclass(frozen=True)
 class Evidence:
     """The results that a study evaluates.
 
-    Attributes:
+    Args:
         metrics: wide frame of all metrics, see `scores.frame.metrics_frame`.
         cells: the stored cells of the frame.
         alarms: cell -> text of its alarms.
     """
 
-    metrics: pd.DataFrame
-    cells: Sequence[Cell]
-    alarms: Mapping[str, str] = field(default_factory=dict)
+    def __init__(self, metrics: pd.DataFrame, cells: Sequence[Cell]) -> None:
+        self._metrics, self._cells = metrics, cells
+
+    def of(self, **levels: str) -> "Evidence":
+        """Only the attacked cells with these names, and all clean ones; a study that asks for less reads less."""
+        found = self.metrics.index
+        chosen = np.ones(len(found), bool)
+        for name, value in levels.items():
+            chosen &= found.get_level_values(name) == value
+        return Evidence(self.metrics[chosen | (found.get_level_values("attack") == NO_ATTACK)], self.cells)
+
+    @property
+    def metrics(self) -> pd.DataFrame:
+        """Wide frame of all metrics, see `scores.frame.metrics_frame`."""
+        return self._metrics
+
+    @property
+    def cells(self) -> Sequence[Cell]:
+        """The stored cells; their arrays need not be there."""
+        return self._cells
+
+    @property
+    def clean_cells(self) -> Sequence[Cell]:
+        """The clean cells with their small arrays."""
+        return [cell for cell in self.cells if cell.identity.get("attack", NO_ATTACK) == NO_ATTACK]
 
     @cached_property
     def damages(self) -> pd.DataFrame:

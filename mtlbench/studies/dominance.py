@@ -34,7 +34,7 @@ def dominance(evidence: Evidence) -> Study:
     The share of task i is the mean over the images of |g_i| / sum_j |g_j|, with |g_i| the mean absolute gradient of
     L_i (total) or of log L_i (dgba). Balance means a share of 1 / T each.
     """
-    shares = tidy(over_seeds(gradient_shares(evidence.cells)), "share")
+    shares = tidy(over_seeds(gradient_shares(evidence.clean_cells)), "share")
     shares = arranged(
         shares, [*NAMES, "shared_blocks", "seeds", "n_images", "objective", "task"], ["share", "ci_low", "ci_high"]
     )
@@ -92,8 +92,7 @@ def _shares(cell: Cell) -> Iterator[tuple[str, str, np.ndarray]]:
 
 def _damages(evidence: Evidence) -> pd.DataFrame:
     """Damage of each task under each attack on all tasks, and its difference to that under plain total."""
-    wide = over_seeds(evidence.damages)
-    wide = wide[wide.index.get_level_values("target") == "all"]
+    wide = over_seeds(evidence.of(target="all").damages)
     keys = levels(wide)
     keys["attack_settings"], keys["label"] = attack_settings(keys), labels(keys)
     on = [*MODEL, "step", "steps", "eps", "attack_settings", "task"]

@@ -2,6 +2,7 @@
 
 import pandas as pd
 
+from mtlbench.constants import NO_ATTACK
 from mtlbench.scores import accuracy_lost, over_seeds
 from mtlbench.scores.frame import names
 from mtlbench.scores.wide import block, levels
@@ -68,7 +69,7 @@ def _costs(evidence: Evidence) -> pd.DataFrame:
 
     If there are models of clean_twice, also the accuracy lost against those.
     """
-    lost = tidy(over_seeds(accuracy_lost(evidence.metrics, "clean")), "clean_lost_percent")
+    lost = tidy(over_seeds(accuracy_lost(evidence.of(attack=NO_ATTACK).metrics, "clean")), "clean_lost_percent")
     spent = pd.DataFrame(
         [
             {name: found.get(name) for name in (*TRAINED, "seed")} | cell.provenance["trained"]
@@ -80,9 +81,9 @@ def _costs(evidence: Evidence) -> pd.DataFrame:
     values = ["clean_lost_percent", "ci_low", "ci_high"]
     if (lost["training"] == CONTROL).any():
         columns = {"ci_low": "twice_low", "ci_high": "twice_high"}
-        twice = tidy(over_seeds(accuracy_lost(evidence.metrics, CONTROL)), "twice_lost_percent").rename(
-            columns=columns
-        )
+        twice = tidy(
+            over_seeds(accuracy_lost(evidence.of(attack=NO_ATTACK).metrics, CONTROL)), "twice_lost_percent"
+        ).rename(columns=columns)
         added = ["twice_lost_percent", *columns.values()]
         lost = lost.merge(twice[[*MODEL, *added]], how="left", on=list(MODEL))
         values += added

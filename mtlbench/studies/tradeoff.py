@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 
+from mtlbench.constants import NO_ATTACK
 from mtlbench.scores import accuracy_lost, over_seeds
 from mtlbench.scores.ranks import permutation_p, rank_interval, spearman
 from mtlbench.scores.wide import OK, block, levels
@@ -19,7 +20,7 @@ def tradeoff(evidence: Evidence) -> Study:
     `pareto` marks trees that no other tree dominates in both, by the mean values. The second table ranks the trees by
     ARP, by accuracy lost and by size, and correlates the ranks (Spearman).
     """
-    lost_wide = over_seeds(accuracy_lost(evidence.metrics, "independent"))
+    lost_wide = over_seeds(accuracy_lost(evidence.of(attack=NO_ATTACK).metrics, "independent"))
     lost = tidy(lost_wide, "clean_lost_percent")
     lost = lost.rename(columns={"ci_low": "lost_low", "ci_high": "lost_high", "status": "lost_status"})
     attacked = tidy(evidence.arps, "arp_percent", label=labels(levels(evidence.arps)))

@@ -25,6 +25,7 @@ def transfer(evidence: Evidence) -> Study:
     a mean of quotients with a denominator near zero would say nothing. The same for the normalised ratio, which may be
     compared between sources too.
     """
+    evidence = evidence.of(attack="single")
     made = [
         _of(evidence, ratios, "ratio", "transfer", "Transferability ratio", "Transferability"),
         _of(

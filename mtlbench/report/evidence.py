@@ -1,0 +1,128 @@
+"""What studies and alarms read of an index, and of the arrays of those cells that they compare."""
+
+import json
+import sqlite3
+from collections.abc import Iterator, Sequence
+from functools import cached_property
+from itertools import groupby, islice
+
+import numpy as np
+import pandas as pd
+
+from mtlbench.constants import NO_ATTACK
+from mtlbench.report.gather import clean_of, load, read_cells
+from mtlbench.scores import arp, damage, over_seeds, relative_drops
+from mtlbench.scores.alarms import checks_frame
+from mtlbench.scores.frame import metrics_frame
+from mtlbench.storage.store import Cell, Store
+from mtlbench.studies import Evidence
+
+CELLS_AT_ONCE = 20
+"""Attacked cells of a model whose metrics are read together; 200 kB each."""
+
+ORDER = "ORDER BY length(file) DESC, file, id"
+"""Of the cells in frames: as they lie in the store."""
+
+
+def stored_cells(db: sqlite3.Connection) -> list[Cell]:
+    """The cells without their arrays."""
+    rows = db.execute(f"SELECT description FROM chosen {ORDER}")
+    return [Cell(*json.loads(text), arrays={}) for (text,) in rows]
+
+
+def checks_of(db: sqlite3.Connection) -> pd.DataFrame:
+    """The diagnostics of every cell, see `scores.alarms`."""
+    return checks_frame([json.loads(text) for (text,) in db.execute(f"SELECT checks FROM chosen {ORDER}")])
+
+
+def arp_of(db: sqlite3.Connection) -> pd.DataFrame:
+    """Columns cell and arp_percent, in the standard scores, a row for each attacked cell."""
+    query = (
+        'SELECT chosen."cell", percent FROM chosen JOIN score ON score.cell = chosen.id '
+        "WHERE scores = 'standard' AND task = ''"
+    )
+    return pd.DataFrame(db.execute(query).fetchall(), columns=["cell", "arp_percent"]).astype({"arp_percent": float})
+
+
+class StoredEvidence(Evidence):
+    """Evidence that is read from the store when a study asks for it.
+
+    Args:
+        store: holds the cells.
+        db: of its index.
+        paper_batch: images per batch of the paper's batch means.
+        levels: see `Evidence.of`.
+    """
+
+    def __init__(self, store: Store, db: sqlite3.Connection, paper_batch: int, **levels: str) -> None:
+        self.store, self.db, self.paper_batch, self.levels = store, db, paper_batch, levels
+
+    def of(self, **levels: str) -> "StoredEvidence":
+        """See `Evidence.of`."""
+        return StoredEvidence(self.store, self.db, self.paper_batch, **{**self.levels, **levels})
+
+    @cached_property
+    def metrics(self) -> pd.DataFrame:
+        """See `Evidence.metrics`. Takes 200 kB a cell."""
+        index = read_cells(self.db)
+        rows = [row for row, clean in enumerate(index.is_clean) if clean] + self._attacked
+        return self._frame([(index.file[row], index.key[row]) for row in sorted(rows)])
+
+    @cached_property
+    def cells(self) -> list[Cell]:
+        """See `Evidence.cells`."""
+        return stored_cells(self.db)
+
+    @cached_property
+    def clean_cells(self) -> list[Cell]:
+        """See `Evidence.clean_cells`."""
+        index = read_cells(self.db)
+        rows = zip(index.file, index.key, index.is_clean, strict=True)
+        return [load(self.store, file, key).light() for file, key, clean in rows if clean]
+
+    @cached_property
+    def damages(self) -> pd.DataFrame:
+        """See `Evidence.damages`."""
+        return self._ordered(list(self._pieces()))
+
+    @cached_property
+    def arps(self) -> pd.DataFrame:
+        """See `Evidence.arps`."""
+        return over_seeds(self._ordered([arp(piece) for piece in self._pieces()]))
+
+    @cached_property
+    def _attacked(self) -> list[int]:
+        """Rows of the attacked cells, see `read_cells`."""
+        conditions = "".join(f' AND "{name}" = ?' for name in self.levels)
+        query = f"SELECT id FROM chosen WHERE attack != '{NO_ATTACK}'{conditions}"
+        found = {number for (number,) in self.db.execute(query, tuple(self.levels.values()))}
+        return [row for row, number in enumerate(read_cells(self.db).id) if number in found]
+
+    def _pieces(self) -> Iterator[pd.DataFrame]:
+        """Damages, a wide frame for some cells of one model at a time."""
+        index = read_cells(self.db)
+        clean = clean_of(index)
+        rows = sorted(self._attacked, key=lambda row: (clean[row], row))
+        for match, group in groupby(rows, key=lambda row: clean[row]):
+            reference = self._frame([(index.file[row], index.key[row]) for row in match])
+            while some := list(islice(group, CELLS_AT_ONCE)):
+                own = self._frame([(index.file[row], index.key[row]) for row in some])
+                yield damage(relative_drops(pd.concat([reference, own])))
+
+    def _frame(self, cells: Sequence[tuple[str, str]]) -> pd.DataFrame:
+        loaded = (load(self.store, file, key) for file, key in cells)
+        return metrics_frame(loaded, paper_batch=self.paper_batch, weights=self._weights)
+
+    @cached_property
+    def _weights(self) -> dict[int, np.ndarray]:
+        return {}
+
+    def _ordered(self, pieces: list[pd.DataFrame]) -> pd.DataFrame:
+        """The pieces as one frame, cells as they lie in the store."""
+        if not pieces:
+            return damage(relative_drops(metrics_frame([])))
+        every = pd.concat(pieces)
+        keys = read_cells(self.db).key
+        place = {key: at for at, key in enumerate(keys)}
+        order = np.argsort([place[key] for key in every.index.get_level_values("cell")], kind="stable")
+        return every.iloc[order]

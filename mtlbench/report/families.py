@@ -1,0 +1,100 @@
+"""Transferability in the index. Its ratios compare cells of several models, so each family is evaluated together.
+
+A family are the attacks on a single task that agree in everything but the task and the sharing. Its rows are kept
+until one of its cells, or a clean cell of these, changes.
+"""
+
+import hashlib
+import json
+import sqlite3
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from mtlbench.report.index import LEVEL_COLUMNS
+from mtlbench.scores.derived import CELL_LEVELS, SINGLE
+from mtlbench.scores.frame import LEVELS
+from mtlbench.scores.transferability import COLUMNS, transferability
+from mtlbench.scores.wide import SHARING
+
+CELLS_AT_ONCE = 300
+"""Families are evaluated together up to so many cells: 100 MB of replicates and what is made of them."""
+
+OF_FAMILY = [place for place, name in enumerate(CELL_LEVELS) if name not in (*SHARING, "target")]
+Replicates = Callable[[str, str, str], np.ndarray]
+"""Key, file, and clean cells (see `scores.derived.against`) of a cell -> its replicates."""
+
+Member = tuple[Any, ...]
+"""id, file, content, against, and `CELL_LEVELS` of a cell."""
+
+
+def renew_transfer(db: sqlite3.Connection, replicates_of: Replicates) -> None:
+    """Evaluate the families that changed, and forget those that are gone."""
+    wanted = _families(db)
+    known = dict(db.execute("SELECT digest, id FROM family").fetchall())
+    gone = [(number,) for digest, number in known.items() if digest not in wanted]
+    db.executemany("DELETE FROM transfer WHERE family = ?", gone)
+    db.executemany("DELETE FROM family WHERE id = ?", gone)
+    new = {digest: members for digest, members in wanted.items() if digest not in known}
+    for digests in _batches(new):
+        _evaluate(db, {digest: new[digest] for digest in digests}, replicates_of)
+
+
+def _families(db: sqlite3.Connection) -> dict[str, list[Member]]:
+    """Digest -> members."""
+    found: dict[Member, list[Member]] = {}
+    query = f"SELECT id, file, content, against, {LEVEL_COLUMNS} FROM chosen WHERE attack = ? ORDER BY id"
+    for row in db.execute(query, (SINGLE,)):
+        found.setdefault(tuple(row[4 + place] for place in OF_FAMILY), []).append(row)
+    return {_digest(members): members for members in found.values()}
+
+
+def _digest(members: Sequence[Member]) -> str:
+    return hashlib.sha256(json.dumps(members).encode()).hexdigest()
+
+
+def _batches(families: dict[str, list[Member]]) -> Iterator[list[str]]:
+    batch: list[str] = []
+    cells = 0
+    for digest, members in families.items():
+        batch.append(digest)
+        cells += len(members)
+        if cells >= CELLS_AT_ONCE:
+            yield batch
+            batch, cells = [], 0
+    if batch:
+        yield batch
+
+
+def _evaluate(db: sqlite3.Connection, families: dict[str, list[Member]], replicates_of: Replicates) -> None:
+    members = [row for family in families.values() for row in family]
+    table = transferability(_damages(db, members, replicates_of))
+    family_of, number_of = {}, {}
+    key = 4 + CELL_LEVELS.index("cell")
+    for digest, family in families.items():
+        number = db.execute("INSERT INTO family (digest) VALUES (?)", (digest,)).lastrowid
+        family_of |= {row[key]: number for row in family}
+        number_of |= {row[key]: row[0] for row in family}
+    numbers = [[family_of[cell] for cell in table["cell"]], [number_of[cell] for cell in table["cell"]]]
+    columns = [*numbers, *(_values(table[name]) for name in ("scores", *COLUMNS))]
+    marks = ", ".join("?" * len(columns))
+    db.executemany(f"INSERT INTO transfer VALUES ({marks})", zip(*columns, strict=True))
+
+
+def _values(column: pd.Series) -> list[Any]:
+    return [None if value != value else value for value in column.tolist()]
+
+
+def _damages(db: sqlite3.Connection, members: Sequence[Member], replicates_of: Replicates) -> pd.DataFrame:
+    """The wide frame of the damages of some cells."""
+    rows, data = [], []
+    query = "SELECT scores, task, status FROM score WHERE cell = ? AND task != '' ORDER BY place"
+    for number, file, _, match, *values in members:
+        named = dict(zip(CELL_LEVELS, values, strict=True))
+        for scores, task, status in db.execute(query, (number,)):
+            rows.append((*(scores if name == "scores" else named[name] for name in LEVELS), task, status))
+        data.append(replicates_of(named["cell"], file, match))
+    keys = pd.DataFrame(rows, columns=[*LEVELS, "task", "status"])
+    return pd.DataFrame(np.concatenate(data), index=pd.MultiIndex.from_frame(keys))

@@ -1,0 +1,287 @@
+"""Brings an index up to date with the store: reads the files that are new or changed since, and no others.
+
+Derived rows that a file holds are taken over. Those that are missing, of other settings or of another clean cell are
+derived from the arrays here.
+"""
+
+import sqlite3
+import time
+from collections import OrderedDict
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from mtlbench.constants import NO_ATTACK
+from mtlbench.errors import DamagedCellError, DataError, OldCellError
+from mtlbench.report.families import renew_transfer
+from mtlbench.report.index import LEVEL_COLUMNS, Index
+from mtlbench.scores.derived import CELL_LEVELS, against, derive, keeps, settings
+from mtlbench.scores.frame import metrics_frame, names
+from mtlbench.scores.wide import SAME_MODEL
+from mtlbench.storage.derived import Derived
+from mtlbench.storage.store import Cell, Store, content_of
+
+SECONDS_TOO_NEW = 2.0
+"""A file may change again without a new time; one as young as this is read again by the next report."""
+
+AGAIN = -1
+"""Size recorded of a file that is read again by the next report."""
+
+FRAMES_KEPT = 4
+REPLICATES_KEPT = 2000
+"""Cells whose replicates, derived here, wait in memory for the transfer ratios; 50 kB each."""
+
+OF_MODEL = tuple(name for name in SAME_MODEL if name != "scores")
+Stamp = tuple[int, int]
+
+
+@dataclass
+class Gathered:
+    """An index that is up to date.
+
+    Attributes:
+        index: the index.
+        refused: errors of cells that are damaged or of another result version.
+        read: number of files that were read.
+    """
+
+    index: Index
+    refused: list[DamagedCellError | OldCellError]
+    read: int = 0
+
+
+def gather(store: Store, path: Path | None, paper_batch: int, keys: Collection[str] | None = None) -> Gathered:
+    """The index of the cells `keys` (None: of all).
+
+    Args:
+        store: the store.
+        path: of the index; None keeps it in memory.
+        paper_batch: images per batch of the paper's batch means.
+        keys: of the cells to read, if they exist.
+
+    Raises:
+        DataError: a cell cannot be read, is of a newer version, or cannot be scored.
+    """
+    work = _Gathering(store, Index(path, settings(paper_batch)), paper_batch)
+    try:
+        return work(_stamps(store, keys))
+    except BaseException:
+        work.index.drop()
+        raise
+
+
+def _stamps(store: Store, keys: Collection[str] | None) -> dict[str, Stamp]:
+    """Key -> size and time of every file, those before which hold the same cells in an old format."""
+    found = {}
+    for key in sorted(store.keys() if keys is None else set(keys), key=lambda key: (-len(key), key)):
+        try:
+            status = store.path(key).stat()
+        except FileNotFoundError:  # another process set it aside, or it was never there
+            continue
+        found[key] = status.st_size, status.st_mtime_ns
+    return found
+
+
+@dataclass
+class _Gathering:
+    store: Store
+    index: Index
+    paper_batch: int
+    weights: dict[int, np.ndarray] = field(default_factory=dict)
+    frames: "OrderedDict[str, tuple[Cell, pd.DataFrame]]" = field(default_factory=OrderedDict)
+    replicates: dict[str, np.ndarray] = field(default_factory=dict)
+    kinds: dict[tuple[Any, ...], int] = field(default_factory=dict)
+    cells: "Cells" = field(init=False)
+    clean: list[tuple[int, ...]] = field(default_factory=list)
+
+    def __call__(self, now: Mapping[str, Stamp]) -> Gathered:
+        known = {name: (size, mtime) for name, size, mtime in self._rows("SELECT name, size, mtime FROM file")}
+        changed = [name for name, stamp in now.items() if known.get(name) != stamp]
+        gone = [name for name in known if name not in now]
+        refused: dict[str, DamagedCellError | OldCellError] = {}
+        if changed or gone:
+            self.index.edit()
+            self.kinds = {tuple(row): number for number, *row in self._rows("SELECT * FROM kind")}
+            self._forget([*gone, *(name for name in changed if name in known)])
+            for name in changed:
+                self._read(name, now[name], refused)
+            self._complete()
+            renew_transfer(self.index.db, self._replicates_of)
+            self.index.keep()
+        for name, message in self._rows("SELECT name, message FROM file WHERE problem = 'old'"):
+            refused[name] = OldCellError(f"{self.store.path(name)}{message}")
+        return Gathered(self.index, [refused[name] for name in now if name in refused], len(changed))
+
+    def _rows(self, query: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+        return self.index.db.execute(query, values).fetchall()
+
+    def _forget(self, files: Sequence[str]) -> None:
+        db = self.index.db
+        own = [(cell,) for name in files for (cell,) in self._rows("SELECT id FROM cell WHERE file = ?", (name,))]
+        for table, column in (("metric", "cell"), ("score", "cell"), ("cell", "id")):
+            db.executemany(f"DELETE FROM {table} WHERE {column} = ?", own)
+        db.executemany("DELETE FROM file WHERE name = ?", [(name,) for name in files])
+
+    def _read(self, name: str, stamp: Stamp, refused: dict[str, DamagedCellError | OldCellError]) -> None:
+        """Take over what the file says; without derived rows, only what its cells are called."""
+        path = self.store.path(name)
+        try:
+            kept = self.store.derived(name)
+            taken = kept is not None and kept.settings == settings(self.paper_batch) and self._take(name, kept)
+        except DataError:
+            if name in self.store:
+                raise
+            return  # set aside by another process in the meantime
+        size = AGAIN if time.time() - stamp[1] / 1e9 < SECONDS_TOO_NEW else stamp[0]
+        problem = message = None
+        if not taken:
+            errors: list[DamagedCellError | OldCellError] = []
+            for cell in self.store.readable(errors.append, [name]):
+                self._insert(name, content_of(cell), None, names(cell), ("", "", ""))
+                size = size if keeps(cell) else AGAIN
+            for error in errors:
+                refused[name] = error
+                problem, message = "old", str(error).removeprefix(str(path))
+                if isinstance(error, DamagedCellError):
+                    problem, size = "damaged", AGAIN
+        self.index.db.execute("INSERT INTO file VALUES (?, ?, ?, ?, ?)", (name, size, stamp[1], problem, message))
+
+    def _take(self, name: str, kept: Derived) -> bool:
+        """Whether the rows of a file could be taken over."""
+        mark = self.index.db.execute("SELECT max(id) FROM cell").fetchone()[0] or 0
+        try:
+            rows = kept.rows
+            texts = (rows["cell"], rows["checks"], rows["details"])
+            content = getattr(kept, "content", "")
+            self._fill(self._insert(name, content, rows["against"], rows["names"], texts), kept)
+            return True
+        except (LookupError, TypeError, ValueError, sqlite3.Error):  # not what we write
+            for table, column in (("metric", "cell"), ("score", "cell"), ("cell", "id")):
+                self.index.db.execute(f"DELETE FROM {table} WHERE {column} > ?", (mark,))
+            return False
+
+    def _insert(
+        self, file: str, content: str, match: str | None, called: Mapping[str, Any], texts: tuple[str, str, str]
+    ) -> int:
+        values = (file, content, match, *texts, *(called[name] for name in CELL_LEVELS))
+        query = f"INSERT INTO cell (file, content, against, description, checks, details, {LEVEL_COLUMNS}) VALUES "
+        done = self.index.db.execute(query + f"({', '.join('?' * len(values))})", values)
+        assert done.lastrowid is not None
+        return done.lastrowid
+
+    def _fill(self, cell: int, derived: Derived) -> None:
+        db, rows = self.index.db, derived.rows
+        metrics = [(cell, self._kind(tuple(row[:5])), *row[5:]) for row in rows["metrics"]]
+        db.executemany("INSERT INTO metric VALUES (?, ?, ?, ?, ?)", metrics)
+        scores = [(cell, place, *row) for place, row in enumerate(rows["scores"])]
+        db.executemany("INSERT INTO score VALUES (?, ?, ?, ?, ?, ?, ?, ?)", scores)
+
+    def _kind(self, kind: tuple[Any, ...]) -> int:
+        if kind not in self.kinds:
+            done = self.index.db.execute("INSERT INTO kind VALUES (NULL, ?, ?, ?, ?, ?)", kind)
+            assert done.lastrowid is not None
+            self.kinds[kind] = done.lastrowid
+        return self.kinds[kind]
+
+    def _complete(self) -> None:
+        """Derive the rows of cells that have none, or none against the clean cells that they have now."""
+        self.cells = cells = read_cells(self.index.db)
+        self.clean = clean_of(cells)
+        wanted = {match: against({cells.key[i]: cells.content[i] for i in match}) for match in set(self.clean)}
+        todo = [row for row, match in enumerate(self.clean) if cells.against[row] != wanted[match]]
+        for row in sorted(todo, key=lambda row: (self.clean[row], cells.file[row])):
+            found = self._derived(row)
+            self._replace(cells.id[row], found)
+            if found.replicates is not None and len(self.replicates) < REPLICATES_KEPT:
+                self.replicates[cells.key[row]] = found.replicates
+
+    def _derived(self, row: int) -> Derived:
+        """What a cell says, from its arrays."""
+        clean = [self._frame(at) for at in self.clean[row]]
+        own = next((one for one in clean if one[0].key == self.cells.key[row]), None)
+        cell, frame = own or self._frame(row, keep=False)
+        every = pd.concat([*(one[1] for one in clean), *([] if own else [frame])])
+        return derive(cell, [one[0] for one in clean], every, self.paper_batch)
+
+    def _replace(self, cell: int, found: Derived) -> None:
+        db, rows = self.index.db, found.rows
+        for table in ("metric", "score"):
+            db.execute(f"DELETE FROM {table} WHERE cell = ?", (cell,))
+        query = "UPDATE cell SET against = ?, description = ?, checks = ?, details = ? WHERE id = ?"
+        db.execute(query, (*(rows[name] for name in ("against", "cell", "checks", "details")), cell))
+        self._fill(cell, found)
+
+    def _frame(self, row: int, keep: bool = True) -> tuple[Cell, pd.DataFrame]:
+        """A cell and its metrics; those of the last clean cells are kept."""
+        key = self.cells.key[row]
+        if key in self.frames:
+            return self.frames[key]
+        cell = load(self.store, self.cells.file[row], key)
+        made = cell, metrics_frame([cell], paper_batch=self.paper_batch, weights=self.weights)
+        if keep:
+            self.frames[key] = made
+            if len(self.frames) > FRAMES_KEPT:
+                self.frames.popitem(last=False)
+        return made
+
+    def _replicates_of(self, key: str, file: str, match: str) -> np.ndarray:
+        """Replicates of the damages of a cell: of its file if they are against the same clean cells, else anew."""
+        if key in self.replicates:
+            return self.replicates[key]
+        kept = self.store.derived(file)
+        if kept is not None and kept.settings == settings(self.paper_batch) and kept.rows["against"] == match:
+            found: Derived = kept
+        else:
+            found = self._derived(self.cells.key.index(key))
+        assert found.replicates is not None
+        return found.replicates
+
+
+@dataclass(frozen=True)
+class Cells:
+    """The cells of an index, each once, as they lie in the store: columns of equal length."""
+
+    id: list[int]
+    key: list[str]
+    file: list[str]
+    content: list[str]
+    against: list[str | None]
+    model: list[tuple[Any, ...]]
+    is_clean: list[bool]
+
+
+def read_cells(db: sqlite3.Connection) -> Cells:
+    model = ", ".join(f'"{name}"' for name in OF_MODEL)
+    query = f"SELECT id, cell.cell, file, content, against, attack, eps, {model} FROM chosen AS cell ORDER BY length(file) DESC, file, id"
+    rows = db.execute(query).fetchall()
+    return Cells(
+        *([row[i] for row in rows] for i in range(5)),  # type: ignore[arg-type]
+        model=[row[7:] for row in rows],
+        is_clean=[row[5] == NO_ATTACK and row[6] == 0 for row in rows],
+    )
+
+
+def clean_of(cells: Cells) -> list[tuple[int, ...]]:
+    """For each cell the rows of the clean cells that it is compared with."""
+    found: dict[tuple[Any, ...], tuple[int, ...]] = {}
+    for row, (model, clean) in enumerate(zip(cells.model, cells.is_clean, strict=True)):
+        if clean:
+            found[model] = (*found.get(model, ()), row)
+    return [found.get(model, ()) for model in cells.model]
+
+
+def load(store: Store, file: str, key: str) -> Cell:
+    """A cell, which may be one of several in an old file.
+
+    Raises:
+        DataError: it is no longer there, or damaged since.
+    """
+    errors: list[DamagedCellError | OldCellError] = []
+    for cell in store.readable(errors.append, [file]):
+        if cell.key == key:
+            return cell
+    raise errors[0] if errors else DataError(f"{store.path(file)}: changed while it was read; start again")

@@ -1,0 +1,174 @@
+"""The four result tables from an index, whole or in pieces; rows and columns as `scores.tables` makes them."""
+
+import json
+import sqlite3
+from collections.abc import Iterator, Mapping
+from functools import cached_property
+from sys import intern
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from mtlbench.report.index import LEVEL_COLUMNS
+from mtlbench.scores.derived import CELL_LEVELS
+from mtlbench.scores.tables import differing, rank
+from mtlbench.scores.transferability import COLUMNS
+from mtlbench.scores.wide import IDENTITY, OK
+
+CELLS_AT_ONCE = 2000
+"""Of a piece; the table of metrics has some 24 rows for each."""
+
+METRIC_VALUES = ("task", "metric", "unit", "higher_is_better", "clean", "attacked", "relative_drop")
+QUERIES = {
+    "metrics": (
+        "SELECT at, scores, task, metric, unit, higher_is_better, clean, attacked, relative_drop FROM piece "
+        "JOIN metric ON metric.cell = piece.cell JOIN kind ON kind.id = metric.kind",
+        METRIC_VALUES,
+        ("task", "metric"),
+    ),
+    "damage": (
+        "SELECT at, scores, task, percent, low, high FROM piece JOIN score ON score.cell = piece.cell "
+        "WHERE task != ''",
+        ("task", "damage_percent", "ci_low", "ci_high"),
+        ("task",),
+    ),
+    "arp": (
+        "SELECT at, scores, percent, low, high, status FROM piece JOIN score ON score.cell = piece.cell "
+        "WHERE task = ''",
+        ("arp_percent", "ci_low", "ci_high", "status"),
+        (),
+    ),
+    "transferability": (
+        f"SELECT at, scores, {', '.join(COLUMNS)} FROM piece JOIN transfer ON transfer.cell = piece.cell",
+        COLUMNS,
+        COLUMNS[:2],
+    ),
+}
+"""Table -> query of position and scores and then its columns, their names, and those that rows are sorted by."""
+
+ROWS = {
+    "metrics": "metric",
+    "damage": "score WHERE task != ''",
+    "arp": "score WHERE task = ''",
+    "transferability": "transfer",
+}
+"""Table -> where its rows are."""
+
+NUMBERS = frozenset(
+    {
+        *("clean", "attacked", "relative_drop", "damage_percent", "arp_percent", "ci_low", "ci_high"),
+        *(name for name in COLUMNS if name not in ("source", "destination", "status", "normalised_status")),
+    }
+)
+
+
+class Tidy(Mapping[str, pd.DataFrame]):
+    """The tables by name, each made when it is asked for.
+
+    Args:
+        db: of an index that is up to date.
+        alarms: cell -> text for the status of defined ARPs.
+    """
+
+    def __init__(self, db: sqlite3.Connection, alarms: Mapping[str, str]) -> None:
+        self.db, self.alarms = db, alarms
+        self._made: dict[str, pd.DataFrame] = {}
+
+    def __getitem__(self, name: str) -> pd.DataFrame:
+        if name not in self._made:
+            self._made[name] = self._piece(name, 0, len(self.cells))
+        return self._made[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(QUERIES)
+
+    def __len__(self) -> int:
+        return len(QUERIES)
+
+    def size(self, name: str) -> int:
+        """Number of rows of a table."""
+        found: int = self.db.execute(f"SELECT count(*) FROM {ROWS[name]}").fetchone()[0]
+        return found
+
+    def pieces(self, name: str) -> Iterator[pd.DataFrame]:
+        """A table in pieces that fit into memory, at least one."""
+        cells, start = self.cells, 0
+        groups = cells["group"].to_numpy()
+        while True:
+            end = min(start + CELLS_AT_ONCE, len(cells))
+            while end < len(cells) and groups[end] == groups[end - 1]:  # rows of equal cells are sorted together
+                end += 1
+            yield self._piece(name, start, end)
+            if end == len(cells):
+                return
+            start = end
+
+    @cached_property
+    def cells(self) -> pd.DataFrame:
+        """The cells in the order of the tables: identifying columns, those that distinguish them, id and group."""
+        query = f"SELECT id, {LEVEL_COLUMNS} FROM chosen ORDER BY length(file) DESC, file, id"
+        rows = self.db.execute(query).fetchall()
+        keys = pd.MultiIndex.from_tuples([row[1:] for row in rows], names=CELL_LEVELS).to_frame(index=False)
+        names = [name for name in IDENTITY if name != "scores"]
+        hidden = [name for name in CELL_LEVELS if name not in names]
+        ordered = keys.assign(id=[row[0] for row in rows]).sort_values([*names, *hidden], kind="stable")
+        group = ordered.groupby(names, dropna=False, sort=False).ngroup()
+        more = differing(keys.set_index("cell")[names], self._details(keys["cell"])).set_axis(keys.index)
+        cells = pd.concat([ordered[[*names, "cell", "id"]], more.loc[ordered.index].add_prefix("more ")], axis=1)
+        return cells.assign(group=group).reset_index(drop=True)
+
+    def _details(self, cells: pd.Series) -> pd.DataFrame:
+        """What may distinguish cells, a row for each; equal texts are kept once."""
+        columns: dict[str, list[str]] = {}
+        query = "SELECT details FROM chosen ORDER BY length(file) DESC, file, id"
+        for row, (text,) in enumerate(self.db.execute(query)):
+            for name, value in json.loads(text).items():
+                column = columns.setdefault(name, [])
+                column += [""] * (row - len(column))
+                column.append(intern(value))
+        padded = {name: column + [""] * (len(cells) - len(column)) for name, column in columns.items()}
+        return pd.DataFrame(padded, index=pd.Index(cells), dtype=object)
+
+    def _piece(self, name: str, start: int, end: int) -> pd.DataFrame:
+        """The rows of the cells from `start` to `end`."""
+        cells = self.cells.iloc[start:end]
+        query, columns, keys = QUERIES[name]
+        self.db.execute("CREATE TEMP TABLE IF NOT EXISTS piece (at INTEGER PRIMARY KEY, cell INTEGER)")
+        self.db.execute("DELETE FROM piece")
+        self.db.executemany("INSERT INTO piece VALUES (?, ?)", enumerate(cells["id"].tolist()))
+        rows = self.db.execute(query).fetchall()
+        values = dict(zip(("at", "scores", *columns), zip(*rows, strict=True) if rows else [()] * 99, strict=False))
+        found = pd.DataFrame({column: _column(column, values[column]) for column in values})
+        place = found["at"].to_numpy()
+        by = [rank(found[key]) for key in keys]
+        order = _order([cells["group"].to_numpy()[place], found["scores"], place, *by])
+        return self._arranged(cells, found.iloc[order], columns)
+
+    def _arranged(self, cells: pd.DataFrame, found: pd.DataFrame, columns: tuple[str, ...]) -> pd.DataFrame:
+        own = cells.iloc[found["at"].to_numpy()].reset_index(drop=True)
+        found = found.reset_index(drop=True)
+        names = [name for name in IDENTITY if name != "scores"]
+        more = own[[name for name in own if name.startswith("more ")]]
+        more.columns = pd.Index([name.removeprefix("more ") for name in more])
+        table = pd.concat([own[names], found["scores"], more, found[list(columns)], own["cell"]], axis=1)
+        if "arp_percent" in columns:
+            raised = own["cell"].map(lambda cell: self.alarms.get(cell, OK))
+            table["status"] = table["status"].where(table["status"] != OK, raised)
+        return table
+
+
+def _column(name: str, values: Any) -> Any:
+    if name in NUMBERS:
+        return np.array(values, dtype=np.float64)
+    if name == "higher_is_better":
+        return np.array(values, dtype=bool)
+    if name == "at":
+        return np.array(values, dtype=np.intp)
+    return pd.Series(values, dtype=object) if name in ("status", "normalised_status") else pd.Series(values)
+
+
+def _order(columns: list[Any]) -> np.ndarray:
+    """The order of rows sorted by the columns, the first one first."""
+    codes = [pd.factorize(pd.Series(column), sort=True)[0] for column in columns]
+    return np.lexsort(codes[::-1])
