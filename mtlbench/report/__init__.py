@@ -70,7 +70,7 @@ class Report:
     @cached_property
     def evidence(self) -> Evidence:
         """What studies read: arrays only of the cells that they compare."""
-        return StoredEvidence(self.outputs.store, self.gathered.index.db, self.paper_batch)
+        return StoredEvidence(self.outputs.store, self.gathered.index.db, self.paper_batch, self.alarms)
 
     @property
     def metrics(self) -> pd.DataFrame:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from mtlbench.constants import NO_ATTACK
 from mtlbench.options import is_whole
-from mtlbench.scores import arp, interval
+from mtlbench.scores import arp
 from mtlbench.scores.frame import HASH_DIGITS
 from mtlbench.scores.wide import OK, block, levels, replicates
 from mtlbench.storage.store import Cell
@@ -31,6 +31,8 @@ BOARD = ("dataset", "scores", "norm", "eps")
 """Models that agree in these are ranked against each other."""
 
 LINF = "linf"
+MOST_READ = 2000
+"""Of more strongest attacks the replicates are not read: ranks then go by intervals alone, without a worst task."""
 
 
 def leaderboard(evidence: Evidence) -> Study:
@@ -38,17 +40,14 @@ def leaderboard(evidence: Evidence) -> Study:
 
     A model against which few attacks were run looks more robust than it is: ``attacks_*`` says how many there were.
     """
-    arps = arp(evidence.damages)
-    keys = levels(arps)
-    keys = keys.assign(row=np.arange(len(keys)), arp=block(arps)[:, 0], name=_names(keys))
+    keys = evidence.points.rename(columns={"arp_percent": "arp", "ci_low": "low", "ci_high": "high"})
     keys["norm"] = keys.get("norm", LINF)
-    keys["model_key"] = _numbered(keys, MODEL)
+    keys["name"], keys["model_key"] = _names(keys), _numbered(keys, MODEL)
     strongest = _strongest(keys)
-    rows = strongest["row"].to_numpy(np.intp)
-    strongest["rank"] = _ranks(strongest, arps.iloc[rows])
-    strongest[["low", "high"]] = interval(arps.iloc[rows]).to_numpy()
-    strongest = strongest.join(_worst_tasks(evidence, strongest))
-    board = _one_row_a_model(keys, strongest, evidence)
+    shown = evidence.some(set(strongest["cell"]) if len(strongest) <= MOST_READ else ())
+    strongest["rank"] = _ranks(strongest, arp(shown.damages))
+    strongest = strongest.join(_worst_tasks(shown.damages, strongest))
+    board = _one_row_a_model(keys, strongest, shown)
     title = "Leaderboard: ARP under the strongest stored attack, percent; 1 is the most robust, ties share a rank"
     return Study((Table("leaderboard", title, board),))
 
@@ -77,25 +76,26 @@ def _strongest(keys: pd.DataFrame) -> pd.DataFrame:
 
 
 def _ranks(strongest: pd.DataFrame, arps: pd.DataFrame) -> NDArray[np.intp]:
-    """The rank of each row among the rows of its board."""
+    """The rank of each row among the rows of its board; `arps` is wide, of those whose differences can be paired."""
     ranks = np.ones(len(strongest), np.intp)
-    bounds = interval(arps).to_numpy()
     images = _numbered(strongest, IMAGES).to_numpy()
-    values, drawn = block(arps)[:, 0], replicates(arps)
+    values, low, high = (strongest[name].to_numpy() for name in ("arp", "low", "high"))
+    index = pd.MultiIndex.from_frame(strongest[["cell", "scores"]])
+    at = pd.MultiIndex.from_arrays([arps.index.get_level_values(n) for n in ("cell", "scores")]).get_indexer(index)
+    drawn = replicates(arps)
     for members in strongest.groupby(list(BOARD), dropna=False, sort=False).indices.values():
         for row in members:
             better = members[values[members] < values[row]]
-            apart = bounds[better, 1] < bounds[row, 0]
-            paired = better[~apart & (images[better] == images[row])]
-            if drawn.shape[1]:
-                low = np.percentile(drawn[row] - drawn[paired], 2.5, axis=1) if len(paired) else np.empty(0)
-                ranks[row] += apart.sum() + (low > 0).sum()
+            apart = high[better] < low[row]
+            paired = better[~apart & (images[better] == images[row]) & (at[better] >= 0)]
+            ranks[row] += apart.sum()
+            if len(paired) and at[row] >= 0 and drawn.shape[1]:
+                ranks[row] += (np.percentile(drawn[at[row]] - drawn[at[paired]], 2.5, axis=1) > 0).sum()
     return ranks
 
 
-def _worst_tasks(evidence: Evidence, strongest: pd.DataFrame) -> pd.DataFrame:
+def _worst_tasks(damages: pd.DataFrame, strongest: pd.DataFrame) -> pd.DataFrame:
     """Columns worst_task and worst_damage of each row: of the task with the highest damage under the attack."""
-    damages = evidence.damages
     keys = levels(damages).assign(damage=block(damages)[:, 0])
     order = keys.sort_values("damage", ascending=False, kind="stable").drop_duplicates(["cell", "scores"])
     found = strongest[["cell", "scores"]].merge(
@@ -109,7 +109,8 @@ def _one_row_a_model(keys: pd.DataFrame, strongest: pd.DataFrame, evidence: Evid
     about = _about(evidence.cells)
     every = keys.drop_duplicates("model_key").set_index("model_key")
     grids = [(norm, eps, part.set_index("model_key")) for (norm, eps), part in strongest.groupby(["norm", "eps"])]
-    order = np.lexsort([every["name"], *(part["rank"].reindex(every.index).fillna(np.inf) for _, _, part in grids)])
+    by = [part[column].reindex(every.index).fillna(np.inf) for *_, part in grids for column in ("arp", "rank")]
+    order = np.lexsort([np.arange(len(every)), *(column.to_numpy(float) for column in by)])  # the last one decides first
     every = every.iloc[order].sort_values(["dataset", "scores"], kind="stable")
     board = every[list(SHOWN)].copy()
     board["parameters"] = [about["parameters"].get(weights, np.nan) for weights in every["weights"]]
@@ -125,13 +126,15 @@ def _one_row_a_model(keys: pd.DataFrame, strongest: pd.DataFrame, evidence: Evid
             board[name] = part[column].reindex(every.index).to_numpy()
     board["weights"] = [str(weights)[:HASH_DIGITS] for weights in every["weights"]]
     board["computed_by"] = [about["computed_by"].get(weights, "") for weights in every["weights"]]
-    board["status"] = [_status(key, strongest, evidence.alarms) for key in every.index]
+    statuses = _statuses(strongest, evidence.alarms)
+    board["status"] = [statuses.get(key, OK) for key in every.index]
     return board.reset_index(drop=True)
 
 
 def _clean(evidence: Evidence) -> pd.DataFrame:
     """For each trained model, its images and score set the clean value of the first metric of each task."""
-    keys = levels(evidence.metrics).reset_index(drop=True).assign(value=block(evidence.metrics)[:, 0])
+    metrics = evidence.of(attack=NO_ATTACK).metrics
+    keys = levels(metrics).reset_index(drop=True).assign(value=block(metrics)[:, 0])
     first = keys[keys["attack"] == NO_ATTACK].drop_duplicates(["cell", "scores", "task"])
     named = first.assign(column="clean_" + first["task"] + "_" + first["metric"]).drop_duplicates([*TRAINED, "column"])
     return named.pivot(index=list(TRAINED), columns="column", values="value")[list(dict.fromkeys(named["column"]))]
@@ -150,12 +153,14 @@ def _about(cells: Sequence[Cell]) -> dict[str, dict[str, str | int]]:
     return found
 
 
-def _status(model: object, strongest: pd.DataFrame, alarms: Mapping[str, str]) -> str:
-    """Why a row's numbers may mislead."""
-    texts = []
-    for row in strongest[strongest["model_key"] == model].to_dict("records"):
+def _statuses(strongest: pd.DataFrame, alarms: Mapping[str, str]) -> dict[object, str]:
+    """Model -> why its numbers may mislead; those without a reason are left out."""
+    texts: dict[object, list[str]] = {}
+    for row in strongest.to_dict("records"):
         if undefined := row["attacks"] - row["defined"]:
-            texts.append(f"eps {row['eps']:g}: {undefined} of {row['attacks']} attacks undefined")
+            texts.setdefault(row["model_key"], []).append(
+                f"eps {row['eps']:g}: {undefined} of {row['attacks']} attacks undefined"
+            )
         if row["cell"] in alarms:
-            texts.append(f"eps {row['eps']:g}: {alarms[row['cell']]}")
-    return "; ".join(texts) or OK
+            texts.setdefault(row["model_key"], []).append(f"eps {row['eps']:g}: {alarms[row['cell']]}")
+    return {model: "; ".join(found) for model, found in texts.items()}

@@ -13,9 +13,7 @@ from mtlbench.report.page.alarms import explained
 from mtlbench.report.page.definitions import ARP, OF_PIVOTS, RANK, TRANSFER
 from mtlbench.report.page.grid import MOST_ROWS, grid
 from mtlbench.report.page.page import Block, Page, Section
-from mtlbench.report.page.provenance import provenance
 from mtlbench.report.pivot import Pivot
-from mtlbench.storage.store import Cell
 from mtlbench.studies.findings import Findings
 
 COMMAND = "mtlbench report"
@@ -27,24 +25,26 @@ class Contents:
 
     Attributes:
         scores: the score set that is shown.
-        cells: of which the tables are.
+        number: how many results there are, clean ones included.
         tables: the tidy result tables of all score sets.
         pivots: the printed tables of one score set.
         board: the leaderboard.
         findings: the comparisons that sentences are made of.
         alarms: cell -> text of its alarms.
+        provenance: names and values.
         left_out: sentences: what is stored but in no table.
         figures: plots, as HTML that was escaped where it was made.
         panels: attacked images, likewise.
     """
 
     scores: str
-    cells: Sequence[Cell]
+    number: int
     tables: Mapping[str, pd.DataFrame]
     pivots: Mapping[str, Pivot]
     board: pd.DataFrame
     findings: Findings
     alarms: Mapping[str, str]
+    provenance: Sequence[tuple[str, str]]
     left_out: Sequence[str] = ()
     figures: Sequence[Block] = ()
     panels: list[Block] = field(default_factory=list)
@@ -64,7 +64,7 @@ def page(contents: Contents) -> Page:
         Section("panels", "Attacked images", tuple(contents.panels)),
         Section("leaderboard", "Leaderboard", tuple(_leaderboard(contents))),
         Section("results", "All results", tuple(_results(contents))),
-        Section("provenance", "Where the numbers come from", (Block(pairs=tuple(provenance(contents.cells))),)),
+        Section("provenance", "Where the numbers come from", (Block(pairs=tuple(contents.provenance)),)),
     ]
     return Page(_title(contents), tuple(section for section in sections if section.blocks))
 
@@ -85,6 +85,7 @@ def _findings(contents: Contents) -> Iterator[Block]:
         *contents.left_out,
         *sentences.limits(arp, contents.of(contents.tables["transferability"]), board),
         *sentences.at_most([*open_above, *open_grows]),
+        *([sentences.too_many(contents.findings.left_out)] if contents.findings.left_out else []),
     ]
     yield Block(paragraphs=tuple(sentences.run(arp, board)), sentences=tuple(shows))
     if len(arp):
@@ -100,7 +101,7 @@ def _alarms(contents: Contents) -> Iterator[Block]:
         return
     yield Block(
         paragraphs=(
-            f"{sentences.counted(len(contents.alarms), 'result')} of {len(contents.cells)} "
+            f"{sentences.counted(len(contents.alarms), 'result')} of {contents.number} "
             f"{'carries' if len(contents.alarms) == 1 else 'carry'} an alarm: a number that may come from a broken "
             "attack instead of a robust model. The column status of the tables names each.",
         ),

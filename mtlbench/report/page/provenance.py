@@ -1,43 +1,49 @@
 """Where the numbers come from, without anything that names a person or a place: no path, user or host."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import partial
-from typing import Any, TypeVar
+from collections.abc import Iterable, Iterator, Mapping
 
 from mtlbench.scores.frame import HASH_DIGITS
 from mtlbench.storage.store import RESULT_VERSION, Cell
 
-T = TypeVar("T")
 MOST_VALUES = 4
 DIGITS = 12
 PACKAGES = (
-    "mtlbench",
-    "python",
-    "torch",
-    "torchvision",
-    "numpy",
-    "timm",
-    "segmentation-models-pytorch",
+    *("mtlbench", "python", "torch", "torchvision", "numpy", "timm", "segmentation-models-pytorch"),
     "transformers",
 )
 
 
-def provenance(cells: Sequence[Cell]) -> list[tuple[str, str]]:
+def provenance(cells: Iterable[Cell]) -> list[tuple[str, str]]:
     """Names and values, for people. Only what is listed here is told: a cell also records host and paths."""
-    about = [cell.provenance for cell in cells]
-    times = sorted(str(one["time"]) for one in about if isinstance(one.get("time"), str))
-    rows = [
-        ("Results", f"{len(cells)} stored cells of result version {RESULT_VERSION}"),
-        ("Computed", f"{times[0]} to {times[-1]}" if times else ""),
-        ("Devices", _values(about, lambda one: one.get("device_name"))),
-        ("Commit", _values(about, lambda one: _commit(str(one.get("commit", ""))))),
-        *((package, _values(about, partial(_version, package))) for package in PACKAGES),
-        ("Dataset, fingerprint of its files", _values(cells, _dataset)),
-        ("Seeds of the trainings", _values(cells, lambda cell: cell.identity.get("seed"))),
-        ("Precision", _values(cells, lambda cell: cell.identity.get("precision", "fp32"))),
-        ("Computed by", _values(about, lambda one: one.get("computed_by"))),
-    ]
-    return [(name, value) for name, value in rows if value]
+    values: dict[str, dict[str, None]] = {}
+    times: list[str] = []
+    number = 0
+    for cell in cells:
+        number += 1
+        for name, value in _told(cell):
+            if value not in (None, ""):
+                values.setdefault(name, {})[str(value)] = None
+        time = cell.provenance.get("time")
+        if isinstance(time, str):
+            times = sorted({min([time, *times]), max([time, *times])})
+    rows = [("Results", f"{number} stored cells of result version {RESULT_VERSION}")]
+    rows += [("Computed", " to ".join(times))] if times else []
+    return [*rows, *((name, _listed(list(found))) for name, found in values.items())]
+
+
+def _told(cell: Cell) -> Iterator[tuple[str, object]]:
+    identity, about = cell.identity, cell.provenance
+    versions = about.get("versions")
+    versions = versions if isinstance(versions, Mapping) else {}
+    images = f"{identity.get('n_images')} images, {str(identity.get('fingerprint'))[:HASH_DIGITS]}"
+    yield "Devices", about.get("device_name")
+    yield "Commit", _commit(str(about.get("commit", "")))
+    for package in PACKAGES:
+        yield package, versions.get(package)
+    yield "Dataset, fingerprint of its files", f"{identity.get('dataset')} {identity.get('split')}, {images}"
+    yield "Seeds of the trainings", identity.get("seed")
+    yield "Precision", identity.get("precision", "fp32")
+    yield "Computed by", about.get("computed_by")
 
 
 def _commit(text: str) -> str:
@@ -46,19 +52,7 @@ def _commit(text: str) -> str:
     return digits[:DIGITS] + plus + changes
 
 
-def _version(package: str, about: Mapping[str, Any]) -> object:
-    versions = about.get("versions")
-    return versions.get(package) if isinstance(versions, Mapping) else None
-
-
-def _dataset(cell: Cell) -> str:
-    one = cell.identity
-    images = one.get("n_images")
-    return f"{one.get('dataset')} {one.get('split')}, {images} images, {str(one.get('fingerprint'))[:HASH_DIGITS]}"
-
-
-def _values(among: Iterable[T], value: Callable[[T], object]) -> str:
-    """The different values, the first few of them; empty if there is none."""
-    found = list(dict.fromkeys(str(v) for one in among if (v := value(one)) not in (None, "")))
+def _listed(found: list[str]) -> str:
+    """The first few of some values."""
     more = f"; and {len(found) - MOST_VALUES} more" if len(found) > MOST_VALUES else ""
     return "; ".join(found[:MOST_VALUES]) + more

@@ -161,6 +161,14 @@ def limits(arp: pd.DataFrame, transferability: pd.DataFrame, board: pd.DataFrame
         yield "Models were not all attacked by the same number of attacks: those attacked by fewer look more robust."
 
 
+def too_many(results: int) -> str:
+    """That more could have been compared."""
+    return (
+        f"{results} further results were not compared for these sentences, which would take long; "
+        "study=clean_models and study=transfer compare all."
+    )
+
+
 def at_most(sentences: Sequence[str]) -> list[str]:
     """The first few sentences, and how many there are more."""
     if len(sentences) <= MOST_SENTENCES:

@@ -6,15 +6,16 @@ from typing import TYPE_CHECKING
 from markupsafe import Markup
 
 from mtlbench.errors import OldCellError
+from mtlbench.report.evidence import each_cell
 from mtlbench.report.figures import figures
 from mtlbench.report.page.content import COMMAND, Contents, page
 from mtlbench.report.page.page import MOST_BYTES, Block, render
+from mtlbench.report.page.provenance import provenance
 from mtlbench.report.page.sentences import counted
 from mtlbench.report.panels import panels
 from mtlbench.report.pivots import pivots
 from mtlbench.report.tables import write_tables
 from mtlbench.storage.files import write_atomically
-from mtlbench.studies import Evidence
 from mtlbench.studies.findings import findings
 from mtlbench.studies.leaderboard import leaderboard
 
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from mtlbench.report import Report
 
 PAGE = "report.html"
+MOST_IDENTITIES = 5000
+"""Of a larger store only the cells with saved images are asked for panels."""
 ROOM = 200_000
 """Bytes left free below the limit of a page for what stands around the panels."""
 
@@ -33,17 +36,18 @@ def write_page(report: "Report", scores: str) -> Path:
         report: the results.
         scores: the score set that is shown.
     """
-    evidence = Evidence(report.metrics, report.cells, report.alarms)
+    evidence = report.evidence
     board = leaderboard(evidence).tables[0].frame
     write_tables({"leaderboard": board}, report.outputs.tables)
     contents = Contents(
         scores=scores,
-        cells=report.cells,
+        number=len(report.checks),
         tables=report.tables,
         pivots=pivots(report.tables, scores),
         board=board,
         findings=findings(evidence),
         alarms=report.alarms,
+        provenance=provenance(each_cell(report.gathered.index.db)),
         left_out=_left_out(report),
         figures=_figures(report, scores),
     )
@@ -81,7 +85,10 @@ def _figures(report: "Report", scores: str) -> list[Block]:
 
 def _panels(report: "Report", room: int) -> list[Block]:
     """The panels that fit into so many bytes, with what must be said of them."""
-    gallery = panels(report.outputs, {cell.key: cell.identity for cell in report.cells})
+    saved = set().union(*report.outputs.images.sets().values())
+    every = len(report.checks) <= MOST_IDENTITIES
+    cells = each_cell(report.gathered.index.db) if saved else ()
+    gallery = panels(report.outputs, {cell.key: cell.identity for cell in cells if every or cell.key in saved})
     shown, cut = gallery.within(room)
     if not shown and not gallery.notes:
         return []
