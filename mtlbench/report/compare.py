@@ -48,8 +48,10 @@ def show_changes(
     changes = compare(sides)
     tables = _tables(changes, [one.name for one in sides])
     for table in tables:
-        if len(table.frame):
-            show_study(table, scores)
+        if len(table.frame) and table.name != "compare_only":  # as many as a folder has results
+            alike = [name for name in table.frame if name == "norm" and table.frame[name].nunique() == 1]
+            shown = table.frame.drop(columns=["cell", "other_cell", "p_value", *alike], errors="ignore")
+            show_study(Table(table.name, table.title, shown), scores)
     for sentence in summary(changes, [one.name for one in sides], scores):
         console().print(sentence, markup=False)
     with may_fail(unwritten):
@@ -94,17 +96,20 @@ def summary(changes: Changes, names: Sequence[str], scores: str) -> list[str]:
                 f"95 % interval that leaves out 0, {len(part) - up - down} are not told apart."
             )
     only = changes.only[changes.only["scores"] == scores]
-    found += [f"{counted(len(part), 'result')} only in {name}." for name, part in only.groupby("folder", sort=False)]
+    found += [
+        f"{counted(len(part), 'result')} only in {name}; compare_only.csv names them."
+        for name, part in only.groupby("folder", sort=False)
+    ]
     return found
 
 
 def _tables(changes: Changes, names: Sequence[str]) -> list[Table]:
     first = names[0]
     return [
+        Table("compare_settings", "Settings that differ", changes.settings),
         Table("compare", f"ARP in percent: value is of {first}, other of the folder named", changes.arp),
         Table("compare_clean", f"Clean metrics: value is of {first}, other of the folder named", changes.clean),
         Table("compare_only", "Results that only one of the folders has", changes.only),
-        Table("compare_settings", "Settings that differ", changes.settings),
     ]
 
 

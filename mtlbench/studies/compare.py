@@ -49,11 +49,19 @@ NAMED = (
 )
 MEETINGS: tuple[tuple[str, ...], ...] = (
     EXACT,
-    (*NAMED, "step", "steps", "n_images", "options", "recipe", "precision"),
-    (*NAMED, "step", "steps", "options", "recipe"),
-    (*NAMED, "step", "steps", "recipe"),
-    (*NAMED, "step", "steps"),
-    (*NAMED, "step"),
+    *(
+        (*NAMED, "step", *rest)
+        for rest in (
+            ("steps", "n_images", "options", "recipe", "precision"),
+            ("steps", "n_images", "options", "recipe"),
+            ("steps", "n_images", "options"),
+            ("steps", "n_images", "recipe"),
+            ("steps", "options", "recipe"),
+            ("steps", "n_images"),
+            ("n_images",),
+            (),
+        )
+    ),
 )
 """In what results agree that are compared, from all to little: the first of these that only one on each side has."""
 
@@ -172,7 +180,7 @@ def compare(sides: Sequence[Side]) -> Changes:
     return Changes(
         _table(found.differing for found in arps),
         _table(found.differing for found in clean),
-        pd.concat(only, ignore_index=True).drop_duplicates(ignore_index=True),
+        pd.concat(only, ignore_index=True).sort_values(["folder", *NAMES[:-2]], ignore_index=True),
         _settings(sides),
         sum(found.equal for found in (*arps, *clean)),
     )
@@ -199,7 +207,8 @@ def _differences(first: Side, other: Side, a: pd.DataFrame, b: pd.DataFrame) -> 
     table["differs"] = _what_differs(left.iloc[rows], right.iloc[others])
     table["cell"], table["other_cell"] = left["cell"].iloc[rows].to_numpy(), right["cell"].iloc[others].to_numpy()
     table.insert(0, "folder", other.name)
-    only = pd.concat([_named(part, "folder") for part in alone], ignore_index=True)
+    named = pd.concat([_named(part, "folder").assign(cell=part["cell"].to_numpy()) for part in alone])
+    only = named.drop(columns=["task", "metric"], errors="ignore").drop_duplicates(ignore_index=True)
     return _Met(table[~same], only, int(same.sum()))
 
 
@@ -287,6 +296,7 @@ def _options(a: Mapping[Any, Any], b: Mapping[Any, Any]) -> str:
 def _table(parts: Iterable[pd.DataFrame]) -> pd.DataFrame:
     """The rows of all folders, with p-values adjusted for all tests of the table under the same scores."""
     table = pd.concat(list(parts), ignore_index=True)
+    table = table.sort_values(["folder", *(name for name in NAMES if name in table)], ignore_index=True)
     adjusted = table["p_value"].astype(float).groupby(table["scores"], group_keys=False).apply(holm)
     table.insert(list(table).index("p_value") + 1, "p_holm", adjusted.reindex(table.index))
     return table

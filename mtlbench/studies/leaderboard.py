@@ -31,7 +31,7 @@ BOARD = ("dataset", "scores", "norm", "eps")
 """Models that agree in these are ranked against each other."""
 
 LINF = "linf"
-MOST_READ = 2000
+MOST_READ = 500
 """Of more strongest attacks the replicates are not read: ranks then go by intervals alone, without a worst task."""
 
 

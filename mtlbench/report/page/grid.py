@@ -102,7 +102,7 @@ def _interval(frame: pd.DataFrame, name: str) -> tuple[str, str] | None:
 def _fields(frame: pd.DataFrame, name: str) -> list[Value]:
     bounds = _interval(frame, name)
     if bounds is None:
-        short = name.startswith("cell")
+        short = "cell" in name.split("_")
         return [Value(text(v)[:HASH_DIGITS] if short else text(v), _key(v)) for v in frame[name]]
     low, high = bounds
     return [

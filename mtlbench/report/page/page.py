@@ -20,6 +20,9 @@ HERE = Path(__file__).parent
 STYLES = ("page.css", "charts.css", "panels.css")
 SCRIPTS = ("page.js", "charts.js", "panels.js")
 
+STAMP_WITHIN = 2000
+"""Characters from the start of a page."""
+
 MOST_BYTES = 10_000_000
 """A page is to be sent by mail, and opened on a phone."""
 
@@ -33,6 +36,7 @@ class Block:
         paragraphs: plain text.
         sentences: plain text, as a list.
         html: a table or figure that is HTML already.
+        folded: what opens `html`, which is closed at first; empty shows it.
         scroll: name of the region in which `html` scrolls sideways, if it may be wider than a phone.
         grid: a table that can be sorted and filtered.
         command: what prints the numbers of `html`.
@@ -45,6 +49,7 @@ class Block:
     paragraphs: tuple[str, ...] = ()
     sentences: tuple[str, ...] = ()
     html: Markup | None = None
+    folded: str = ""
     scroll: str = ""
     grid: Grid | None = None
     command: str = ""
@@ -64,10 +69,17 @@ class Section:
 
 @dataclass(frozen=True)
 class Page:
-    """What is on a page."""
+    """What is on a page.
+
+    Attributes:
+        title: of the page.
+        sections: in order.
+        stamp: names everything that the page is made of; see `stamped`.
+    """
 
     title: str
     sections: tuple[Section, ...] = field(default=())
+    stamp: str = ""
 
 
 def render(page: Page) -> str:
@@ -86,6 +98,21 @@ def render(page: Page) -> str:
     return _template().render(
         page=page, policy=Markup(policy), style=Markup(style), script=Markup(script), version=__version__
     )
+
+
+def source() -> str:
+    """A checksum of what gives every page its look: another one needs the page anew."""
+    texts = [(HERE / "templates" / "page.html").read_text(encoding="utf-8"), _joined(STYLES), _joined(SCRIPTS)]
+    return _hash("".join([__version__, *texts]))
+
+
+def stamped(path: Path, stamp: str) -> bool:
+    """Whether the page that is there was made of the same things."""
+    try:
+        with path.open(encoding="utf-8") as file:
+            return f'content="{stamp}"' in file.read(STAMP_WITHIN)
+    except (OSError, UnicodeDecodeError):
+        return False
 
 
 @cache
