@@ -97,6 +97,7 @@ WITHOUT_TORCH = [
     "studies",
     "report",
     "report.datasets",
+    "report.panels",
 ]
 
 

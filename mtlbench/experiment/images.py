@@ -16,6 +16,7 @@ from torch import Tensor
 from mtlbench.config import Config
 from mtlbench.config.dataset import image_size
 from mtlbench.constants import GREY_LEVELS
+from mtlbench.data.base import ImageDataset
 from mtlbench.data.batch import Batch, collate
 from mtlbench.data.rooms import CLASSES, FORMS
 from mtlbench.engine.evaluate import Pass, Share, cpu_block, frozen
@@ -29,10 +30,13 @@ from mtlbench.process.watchdog import ProgressBar
 from mtlbench.storage.images import Images, SavedImages, set_name
 from mtlbench.storage.outputs import Outputs
 from mtlbench.storage.store import Store
-from mtlbench.tasks import SEGMENTATION, Task
+from mtlbench.tasks import DEPTH_METRICS, SEGMENTATION, Task
 
 SHARED = ("dataset", "split", "fingerprint", "n_images")
 """Cells that agree in these are of the same images."""
+
+METRIC_DEPTH = (*DEPTH_METRICS, "log_depth_err")
+"""A task without a unit that has one of these metrics is depth in metres."""
 
 
 @dataclass(frozen=True)
@@ -130,7 +134,7 @@ class _Saver:
         tasks = setup.test.tasks
         work = Pass(trained.model, tasks, [plan], trained.seed)
         with frozen(trained.model):
-            parts = [_of_batch(work, plan, batch.to(setup.device)) for batch in batches]
+            parts = [_of_batch(work, plan, batch.to(setup.device), setup.test) for batch in batches]
         arrays = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
         losses, rounded = arrays.pop("losses"), arrays.pop("losses_rounded")
         stored = setup.outputs.store.load(plan.key).arrays["losses"][[place.index for place in self.places]]
@@ -146,7 +150,7 @@ class _Saver:
         return SavedImages(plan.key, about, arrays)
 
 
-def _of_batch(work: Pass, plan: Plan, batch: Batch) -> dict[str, np.ndarray]:
+def _of_batch(work: Pass, plan: Plan, batch: Batch, dataset: ImageDataset) -> dict[str, np.ndarray]:
     """The arrays of one batch, and the losses [B, T] of its images and of these rounded to 8 bits."""
     image = batch.image if plan.attack is None else Share(work, batch, ()).attacked(plan)
     rounded = (image * GREY_LEVELS).round() / GREY_LEVELS
@@ -154,20 +158,26 @@ def _of_batch(work: Pass, plan: Plan, batch: Batch) -> dict[str, np.ndarray]:
         predictions = work.model(image)
     found: dict[str, Tensor] = {"image": image}
     for task in work.tasks:
-        found[f"prediction/{task.name}"] = shown(task, predictions[task.name])
+        found[f"prediction/{task.name}"] = shown(task, predictions[task.name], dataset)
         if plan.attack is None:
-            found[f"target/{task.name}"] = batch.targets[task.name]
+            target = batch.targets[task.name]
+            found[f"target/{task.name}"] = dataset.metres(target).float() if in_metres(task) else target
             found[f"mask/{task.name}"] = batch.masks[task.name]
     for name, version in {"losses": image, "losses_rounded": rounded}.items():
         found[name] = work.measured(batch, version).per_image["losses"]
     return {name: tensor.cpu().numpy() for name, tensor in found.items()}
 
 
-def shown(task: Task, prediction: Tensor) -> Tensor:
-    """What is kept of a prediction [B, C, h, w]: the class ids [B, 1, h, w] of class maps, everything of others."""
-    if task.holds != "classes" or task.per_image:
-        return prediction.float()
-    return prediction.argmax(1, keepdim=True).to(torch.int16)
+def shown(task: Task, prediction: Tensor, dataset: ImageDataset) -> Tensor:
+    """What is kept of a prediction [B, C, h, w]: class ids [B, 1, h, w] of class maps, metres of depth."""
+    if task.holds == "classes" and not task.per_image:
+        return prediction.argmax(1, keepdim=True).to(torch.int16)
+    return dataset.metres(prediction).float() if in_metres(task) else prediction.float()
+
+
+def in_metres(task: Task) -> bool:
+    """Whether a task is depth in metres, or in what `ImageDataset.metres` converts to them."""
+    return not task.unit and any(metric in METRIC_DEPTH for metric in task.metric_names)
 
 
 def _task(task: Task, config: Config) -> dict[str, Any]:
@@ -179,9 +189,8 @@ def _task(task: Task, config: Config) -> dict[str, Any]:
         "holds": task.holds,
         "per_image": task.per_image,
         "channels": task.channels,
-        "unit": task.unit,
+        "unit": "m" if in_metres(task) else task.unit,
         "labels": list(labels),
-        "metrics": list(task.metric_names),
     }
 
 

@@ -79,7 +79,8 @@ class Images:
         path = self.path(chosen, key)
         try:
             with path.open("rb") as file:
-                return read_about(file.read(LENGTH + MAX_HEADER), path)
+                start = file.read(LENGTH)
+                return read_about(start + file.read(min(int.from_bytes(start, "little"), MAX_HEADER)), path)
         except OSError as error:
             raise DataError(f"{path}: cannot be read ({error.strerror})") from error
 

@@ -18,8 +18,9 @@ LENGTH = 8
 
 MAX_HEADER = 10_000_000
 REMEDY = "delete the file; the attack that saved it saves it again"
-NEEDED = ("cell", "clean", "names", "roles", "ranks", "over", "n_images", "tasks", "losses", "losses_rounded")
-TASK = {"name": str, "holds": str, "per_image": bool, "channels": int, "unit": str, "labels": list, "metrics": list}
+LOSSES = ("losses", "losses_rounded", "losses_of_cell")
+NEEDED = ("cell", "clean", "names", "roles", "ranks", "over", "n_images", "tasks", *LOSSES)
+TASK = {"name": str, "holds": str, "per_image": bool, "channels": int, "unit": str, "labels": list}
 """What is known of a task, and its type."""
 
 
@@ -56,7 +57,7 @@ def _fault(about: Mapping[str, Any]) -> str:
             return f"tasks: expected {', '.join(TASK)} of each"
         if task["holds"] not in get_args(Kind):
             return f"tasks: holds {task['holds']}; expected {', '.join(get_args(Kind))}"
-    for name in ("losses", "losses_rounded"):
+    for name in LOSSES:
         rows = about[name]
         numbers = all(value is None or is_number(value) for row in rows for value in row)
         if [len(row) for row in rows] != [len(tasks)] * images or not numbers:

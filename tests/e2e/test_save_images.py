@@ -113,3 +113,14 @@ def test_another_choice_is_another_set(attack: Callable[..., Result], own_output
 def test_a_wrong_number_is_refused(attack: Callable[..., Result], value: str) -> None:
     refused = attack(f"save_images={value}")
     assert (refused.status, f"save_images={value}" in refused.err) == (2, True)
+
+
+def test_depth_is_kept_in_metres(call: Callable[..., Result], tmp_path: Path, small: tuple[str, ...]) -> None:
+    """The targets of five rooms are logarithms."""
+    done = call("attack", "outputs=five", "dataset=rooms5", *small, "eps=8", "save_images=1")
+    assert done.status == 0, done.err
+    clean = saved(tmp_path / "five")[0.0]
+    depth = clean.arrays["target/depth"][clean.arrays["mask/depth"]]
+    assert {task["name"]: task["unit"] for task in clean.about["tasks"]}["depth"] == "m"
+    assert 0.5 < depth.min() < depth.max() < 15
+    assert depth.max() > 1.5

@@ -20,13 +20,12 @@ ABOUT: dict[str, Any] = {
     "tasks": [],
     "losses": [[1.0]],
     "losses_rounded": [[None]],
+    "losses_of_cell": [[1.0]],
 }
 NASTY = 'a/../"<b>\u2028'
 
 
-TASKS = [
-    {"name": NASTY, "holds": "values", "per_image": False, "channels": 3, "unit": "", "labels": [], "metrics": []}
-]
+TASKS = [{"name": NASTY, "holds": "values", "per_image": False, "channels": 3, "unit": "", "labels": []}]
 
 
 def saved(key: str = "k") -> SavedImages:

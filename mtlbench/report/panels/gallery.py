@@ -9,8 +9,8 @@ from mtlbench.constants import NO_ATTACK
 from mtlbench.errors import DataError
 from mtlbench.report.panels.encode import LARGE
 from mtlbench.report.panels.labels import model_words, of_attacks
+from mtlbench.report.panels.measured import agreement, rise, rounding_sentence
 from mtlbench.report.panels.panel import Column, Panel
-from mtlbench.report.panels.rounding import rounding_sentence
 from mtlbench.storage.images import Images
 from mtlbench.storage.outputs import Outputs
 
@@ -90,27 +90,25 @@ def _groups(images: Images, wanted: Mapping[str, Mapping[str, Any]], notes: list
     """The saved cells by model and epsilon; each cell in the set that has most of the wanted cells."""
     sets = images.sets()
     found: dict[tuple[str, str, float], dict[str, About]] = {}
+    clean: dict[tuple[str, str], About] = {}
     seen: set[str] = set()
     for chosen in sorted(sets, key=lambda name: (-len(sets[name] & wanted.keys()), name)):
         for key in sorted(sets[chosen] & wanted.keys() - seen):
             try:
                 about = images.about(chosen, key)
-                images.about(chosen, about["clean"])
+                if (chosen, about["clean"]) not in clean:
+                    clean[chosen, about["clean"]] = images.about(chosen, about["clean"])
             except DataError as error:
                 notes.append(str(error).replace(f"{images.folder.parent}/", ""))
                 continue
             seen.add(key)
             found.setdefault((chosen, about["clean"], float(wanted[key]["eps"])), {})[key] = about
-    return [
-        _Group(chosen, clean, eps, dict(sorted(attacks.items(), key=lambda item: (-_rise(item[1]), item[0]))))
-        for (chosen, clean, eps), attacks in found.items()
-    ]
-
-
-def _rise(about: About) -> float:
-    """How strong an attack was on the saved images: its mean loss, for the order of columns."""
-    values = [value for row in about["losses"] for value in row if value is not None]
-    return sum(values) / max(len(values), 1)
+    groups = []
+    for (chosen, before, eps), attacks in found.items():
+        strength = {key: rise(clean[chosen, before], about) for key, about in attacks.items()}
+        strongest = sorted(attacks, key=lambda key: (-strength[key], key))
+        groups.append(_Group(chosen, before, eps, {key: attacks[key] for key in strongest}))
+    return groups
 
 
 def _ordered(images: Images, groups: Sequence[_Group], identities: Mapping[str, Mapping[str, Any]]) -> list[Panel]:
@@ -149,19 +147,7 @@ def _choice(abouts: Sequence[About]) -> str:
     return (
         f"The images are chosen by a rule. Of every attack and task the images are ranked by the relative rise of the "
         f"task's loss, and the ranks are averaged over the tasks and over the {attacks} attacks that were run "
-        f"together. Shown of {first['n_images']} images: {', '.join(counts)}. {_agreement(abouts)} "
+        f"together. Shown of {first['n_images']} images: {', '.join(counts)}. {agreement(abouts)} "
         f"{rounding_sentence(abouts)} Perturbations and errors are computed from the floats; a photograph of more "
         f"than {LARGE // 1000} kB is coded with loss for display, which changes it more than the attack does."
     )
-
-
-def _agreement(abouts: Sequence[About]) -> str:
-    """How close the saved images are to those that the cell was computed from."""
-    largest = 0.0
-    for about in abouts:
-        for row, stored in zip(about["losses"], about.get("losses_of_cell", about["losses"]), strict=True):
-            for a, b in zip(row, stored, strict=True):
-                if a is not None and b is not None:
-                    largest = max(largest, abs(a - b) / max(abs(b), 1e-6))
-    same = "equal those stored" if largest == 0 else f"differ from those stored by at most {100 * largest:.2g} %"
-    return f"They were attacked once more to be saved; their losses {same}."

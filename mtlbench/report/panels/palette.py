@@ -33,6 +33,9 @@ INFERNO = _colours(
 )
 RIGHT, WRONG = _colours("f2f2f2 c2410c")
 HATCH = _colours("767676 b4b4b4")
+LEVELS = 64
+"""Colours of a scale: with 256 a map of depth or errors takes twice the bytes."""
+
 STRIPE = 2
 """Pixels of a map across half a period of the hatching."""
 
@@ -43,8 +46,9 @@ def of_classes(ids: np.ndarray) -> np.ndarray:
 
 
 def of_numbers(values: np.ndarray, low: float, high: float, anchors: np.ndarray) -> np.ndarray:
-    """Numbers [h, w] -> [h, w, 3] uint8; clipped to `low` .. `high`. NaN must be hatched by the caller."""
-    share = np.clip((np.nan_to_num(values, nan=low) - low) / max(high - low, 1e-12), 0, 1) * (len(anchors) - 1)
+    """Numbers [h, w] -> [h, w, 3] uint8 in `LEVELS` colours; clipped to `low` .. `high`, NaN is drawn as `low`."""
+    share = np.clip((np.nan_to_num(values, nan=low) - low) / max(high - low, 1e-12), 0, 1)
+    share = np.round(share * (LEVELS - 1)) / (LEVELS - 1) * (len(anchors) - 1)
     below = np.minimum(share.astype(np.int64), len(anchors) - 2)
     part = (share - below)[..., None]
     return np.round(anchors[below] * (1 - part) + anchors[below + 1] * part).astype(np.uint8)

@@ -13,9 +13,6 @@ import numpy as np
 from mtlbench.report.panels.palette import CIVIDIS, INFERNO, RIGHT, WRONG, hatched, of_classes, of_numbers
 from mtlbench.report.panels.scale import Bar, Swatch, bar, class_legend
 
-DEPTH_METRICS = ("abs_err", "log_depth_err")
-"""Metrics in metres: a task that has one and names no unit is in metres."""
-
 MOST_DEGREES, MOST_METRES = 90.0, 1.0
 TINY = 1e-12
 
@@ -131,9 +128,8 @@ class Values(View):
         first = self.target[0][self.mask].astype(np.float64)
         first = first[np.isfinite(first)]
         self.low, self.high = (float(first.min()), float(first.max())) if first.size else (0.0, 1.0)
-        metres = not self.task["unit"] and any(metric in DEPTH_METRICS for metric in self.task["metrics"])
-        unit = "m" if metres else self.task["unit"]
-        self.most = MOST_METRES if metres else max(self.high - self.low, TINY)
+        unit = self.task["unit"]
+        self.most = MOST_METRES if unit == "m" else max(self.high - self.low, TINY)
         several = f"output 1 of {len(self.target)}" if len(self.target) > 1 else ""
         self.bar = bar(self.low, self.high, unit, CIVIDIS, several or "range of the ground truth; clipped beyond")
         self.error_bar = bar(0, self.most, unit, INFERNO, "clipped beyond")

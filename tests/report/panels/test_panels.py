@@ -23,14 +23,14 @@ IMAGES, HEIGHT, WIDTH, EPS = 3, 6, 8, 8 / 255
 
 
 def task(name: str, holds: str, channels: int, **more: Any) -> dict[str, Any]:
-    usual = {"per_image": False, "unit": "", "labels": [], "metrics": []}
+    usual = {"per_image": False, "unit": "", "labels": []}
     return {"name": name, "holds": holds, "channels": channels, **usual, **more}
 
 
 FIVE = [
     task("segmentation", "classes", 4, labels=["wall", NASTY, "door"]),
     task("normals", "directions", 3),
-    task("depth", "values", 1, metrics=["abs_err"]),
+    task("depth", "values", 1, unit="m"),
     task("defect", "classes", 3, per_image=True, labels=["good", NASTY]),
     task(f"tags {NASTY}", "attributes", 2, per_image=True),
 ]
@@ -175,6 +175,14 @@ def test_the_strongest_attack_stands_first(outputs: Outputs) -> None:
     assert [column.label for column in gallery(outputs, "weak", "strong").panels[0].columns] == ["strong", "weak"]
 
 
+def test_a_task_with_large_losses_does_not_decide_which_attack_is_strongest(outputs: Outputs) -> None:
+    write(outputs, {"loud": 2.0, "broad": 2.0})
+    for key, row in {"clean": [100, 1, 1, 1, 1], "loud": [150, 1, 1, 1, 1], "broad": [100, 3, 3, 3, 3]}.items():
+        about = {**outputs.images.about("set", key), "losses": [row] * IMAGES}
+        outputs.images.save("set", SavedImages(key, about, outputs.images.load("set", key).arrays))
+    assert [column.label for column in gallery(outputs, "loud", "broad").panels[0].columns] == ["broad", "loud"]
+
+
 def test_attacks_that_differ_in_steps_are_told_apart(outputs: Outputs) -> None:
     write(outputs, {"a": 2.0, "b": 3.0})
     found = panels(outputs, {"a": identity("dgba"), "b": identity("dgba", steps=7)})
@@ -206,7 +214,7 @@ def test_no_perturbation_is_grey(outputs: Outputs) -> None:
 
 
 def test_large_photographs_are_coded_with_loss_and_maps_are_not(outputs: Outputs) -> None:
-    write(outputs, {"a": 2.0}, [task("depth", "values", 1, metrics=["abs_err"])], size=(160, 160))
+    write(outputs, {"a": 2.0}, [task("depth", "values", 1, unit="m")], size=(160, 160))
     page = first(outputs, "a")
     clean = outputs.images.load("set", "clean").arrays
     (photo,) = page.pictures("clean image")
