@@ -95,6 +95,8 @@ class Attack(_Computing):
                 found.show(scores["name"])
             elif not found.empty:
                 found.study(study, scores["name"])
+            if not found.empty:
+                report.show_how_to_see(found.outputs)
         report.show_failures(self.session.failed.values())
         report.refuse(refused)
         if lost is not None:

@@ -1,5 +1,6 @@
 """Tables, plots and terminal output from stored cells. Computes no score and imports no torch."""
 
+import shlex
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
@@ -82,12 +83,15 @@ class Report:
         show_summary(self.tables, scores)
 
     def write_page(self, scores: str, unwritten: list[OSError] | None = None) -> None:
-        """Write ``outputs/report.html`` and the leaderboard that it shows; see `may_fail` for `unwritten`."""
+        """Write ``outputs/report.html`` and the leaderboard that it shows; see `study` for `unwritten`."""
+        if unwritten:
+            return
         from mtlbench.report.page.write import write_page  # it draws
 
         with may_fail(unwritten):
             path = write_page(self, scores)
-            console().print(f"\n{path}: all of this as a page, with plots, leaderboard and provenance", soft_wrap=True)
+            text = f"\n{path}: all of this as a page, with plots, leaderboard and provenance"
+            console().print(text, soft_wrap=True, markup=False)
 
     def study(self, name: str, scores: str, unwritten: list[OSError] | None = None) -> None:
         """Print the tables of a study; write them and their plots to files.
@@ -164,6 +168,13 @@ def show_failures(failures: Collection[str]) -> None:
         out = console(stderr=True)
         out.print(f"\n{len(failures)} cells failed when last tried:")
         show_remarks(out, [f"  {line}" for line in failures])
+
+
+def show_how_to_see(outputs: Outputs) -> None:
+    """Print which command writes the page: it takes seconds and shows all results, so an attack does not write it."""
+    folder = "" if str(outputs) == "outputs" else f" outputs={shlex.quote(str(outputs))}"
+    text = f"\nmtlbench report{folder} shows all results as a page: {outputs}/report.html"
+    console().print(text, soft_wrap=True, markup=False)
 
 
 def show_unwritten(unwritten: Sequence[OSError]) -> None:

@@ -20,6 +20,7 @@ HERE = Path(__file__).parent
 STYLES = ("page.css", "charts.css", "panels.css")
 SCRIPTS = ("page.js", "charts.js", "panels.js")
 
+MADE_BY = ("report", "scores", "studies")
 STAMP_WITHIN = 2000
 """Characters from the start of a page."""
 
@@ -100,10 +101,15 @@ def render(page: Page) -> str:
     )
 
 
+@cache
 def source() -> str:
-    """A checksum of what gives every page its look: another one needs the page anew."""
-    texts = [(HERE / "templates" / "page.html").read_text(encoding="utf-8"), _joined(STYLES), _joined(SCRIPTS)]
-    return _hash("".join([__version__, *texts]))
+    """A checksum of the code that gives a page its numbers and its look."""
+    digest = hashlib.sha256(__version__.encode())
+    for folder in MADE_BY:
+        for path in sorted((HERE.parents[1] / folder).rglob("*.*")):
+            if path.suffix in (".py", ".css", ".js", ".html"):
+                digest.update(path.read_bytes())
+    return digest.hexdigest()
 
 
 def stamped(path: Path, stamp: str) -> bool:
