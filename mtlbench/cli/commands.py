@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from mtlbench.experiment.session import Session
 
 Config = Mapping[str, Any]
+EXCLUSIVE = ("cell", "audit", "compare", "merge")
+"""Options of a report of which one may be given."""
+
 READING = ("report", "data", "layouts")
 """Commands that work in a read-only outputs folder."""
 
@@ -135,6 +138,7 @@ def show(config: Config) -> None:
     """
     from mtlbench.config.build import load_plugins
 
+    _one_of(config, EXCLUSIVE)
     load_plugins(config["plugins"])
     if config["cell"] is not None:
         _cell(config)
@@ -146,6 +150,19 @@ def show(config: Config) -> None:
         _merge(config)
     else:
         rebuild(config)
+
+
+def _one_of(config: Config, options: Sequence[str]) -> None:
+    """Check that at most one of some options is given.
+
+    Raises:
+        UsageError: two are.
+    """
+    given = [f"{option}={config[option]}" for option in options if config[option] is not None]
+    if len(given) > 1:
+        raise UsageError(f"{' '.join(given)}: expected one of them; run the command once for each")
+    if config["computed_by"] is not None and config["merge"] is None:
+        raise UsageError(f"computed_by={config['computed_by']}: names who computed the cells of merge=FOLDER")
 
 
 def _compare(config: Config) -> None:
@@ -163,7 +180,10 @@ def _merge(config: Config) -> None:
     """Take the cells of another store in, then rebuild; a cell that was refused is named last."""
     from mtlbench.report.merge import merge
 
-    found = merge(Outputs.of(config), Path(str(config["merge"])), config["computed_by"])
+    name = config["computed_by"]
+    if name is not None and not (isinstance(name, str) and name.strip() and name.isprintable()):
+        raise UsageError(f"computed_by={name}: expected a name, for example 'Group A'")
+    found = merge(Outputs.of(config), Path(str(config["merge"])), name)
     for line in found.lines():
         console().print(line, markup=False)
     if Outputs.of(config).store.keys():

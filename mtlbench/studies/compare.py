@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 
 from mtlbench.constants import NO_ATTACK
 from mtlbench.errors import DamagedCellError, DataError, OldCellError
-from mtlbench.metrics import PAPER_BATCH
 from mtlbench.scores import arp, damage, holm, interval, paired_difference, relative_drops
 from mtlbench.scores.frame import metrics_frame, names, spelled_out
 from mtlbench.scores.student import quantile, two_sided_normal
@@ -109,7 +108,7 @@ class Changes:
     equal: int
 
 
-def side(name: str, store: Store, refused: Refused, paper_batch: int = PAPER_BATCH) -> Side:
+def side(name: str, store: Store, refused: Refused, paper_batch: int) -> Side:
     """The results of one folder, which is read twice, so that few cells are in memory at once.
 
     Args:

@@ -21,7 +21,7 @@ LONGER = {"training": {"name": "clean", "iterations": 200}, "dataset": {"setting
 def changes(folder: Path, *stores: list[Cell]) -> Changes:
     """What differs between stores of these cells."""
     made = [cells.outputs(folder / str(number), *found).store for number, found in enumerate(stores)]
-    return compare([side(str(number), store, pytest.fail) for number, store in enumerate(made)])
+    return compare([side(str(number), store, pytest.fail, 16) for number, store in enumerate(made)])
 
 
 def standard(frame: pd.DataFrame) -> pd.DataFrame:

@@ -171,3 +171,17 @@ def test_it_never_writes_to_the_other_store(ours: Outputs, theirs: Outputs) -> N
     before = {path: path.stat().st_mtime_ns for path in theirs.path.rglob("*")}
     merge(ours, theirs.path)
     assert {path: path.stat().st_mtime_ns for path in theirs.path.rglob("*")} == before
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (("merge=theirs", "compare=[a,b]"), "compare=['a', 'b'] merge=theirs: expected one of them"),
+        (("computed_by=me",), "computed_by=me: names who computed the cells of merge=FOLDER"),
+        (("merge=theirs", "computed_by=3"), "computed_by=3: expected a name"),
+        (("merge=nowhere",), "merge=nowhere: no stored results there"),
+    ],
+)
+def test_wrong_options(call: Callable[..., Any], theirs: Outputs, arguments: tuple[str, ...], says: str) -> None:
+    found = call("report", *arguments)
+    assert (found.status != 0, says in found.err) == (True, True)
