@@ -73,9 +73,17 @@ def cells(number: int) -> Iterator[Cell]:
     """The cells of a model."""
     sharing = list(LEVELS)[number % 2]
     model: dict[str, Any] = {
-        **{"dataset": "rooms", "split": "test", "fingerprint": "19be" * 16, "n_images": IMAGES},
-        **{"model": f"made-{number // 2}", "sharing": sharing, "shared_blocks": 5 * (sharing == "all_shared")},
-        **{"tree": LEVELS[sharing], "training": "clean", "weights": f"{number:064x}", "seed": 0},
+        "dataset": "rooms",
+        "split": "test",
+        "fingerprint": "19be" * 16,
+        "n_images": IMAGES,
+        "model": f"made-{number // 2}",
+        "sharing": sharing,
+        "shared_blocks": 5 * (sharing == "all_shared"),
+        "tree": LEVELS[sharing],
+        "training": "clean",
+        "weights": f"{number:064x}",
+        "seed": 0,
     }
     nothing = {"attack": "none", "objective": {}, "target": "all", "tasks": []}
     about = {"time": "2026-01-01", "commit": "0" * 40, "gradients_per_image": 0, "recipe": None, "config": None}
@@ -130,7 +138,9 @@ def measure(folder: Path) -> None:
     command = [sys.executable, "-m", "mtlbench", "report", f"outputs={folder}"]
     start = time.perf_counter()
     with (folder / "report.txt").open("wb") as out:
-        process = os.posix_spawn(sys.executable, command, os.environ, file_actions=[(os.POSIX_SPAWN_DUP2, out.fileno(), 1)])
+        process = os.posix_spawn(
+            sys.executable, command, os.environ, file_actions=[(os.POSIX_SPAWN_DUP2, out.fileno(), 1)]
+        )
         _, status, used = os.wait4(process, 0)
     wall, code = time.perf_counter() - start, os.waitstatus_to_exitcode(status)
     cpu, memory = used.ru_utime + used.ru_stime, used.ru_maxrss / 2**20

@@ -64,7 +64,7 @@ NARROWER: dict[tuple[str, str], set[str]] = {
     ("config", "storage"): {"outputs"},
     ("report", "process"): {"progress"},
     ("studies", "storage"): {"store"},
-    ("scores", "storage"): {"store"},
+    ("scores", "storage"): {"derived", "store"},
 }
 """Of some units only these modules are known."""
 

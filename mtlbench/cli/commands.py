@@ -198,7 +198,7 @@ def _cell(config: Config) -> None:
     store = outputs.store
     cell = find(store, str(config["cell"]))
     found = report.collect(outputs, config["scores"]["paper_batch"])
-    text = describe(cell, found.metrics, found.alarms.get(cell.key), store)
+    text = describe(cell, config["scores"]["paper_batch"], found.alarms.get(cell.key), store)
     console().print(text, markup=False, soft_wrap=True, end="")
 
 

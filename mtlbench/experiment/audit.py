@@ -20,6 +20,7 @@ from mtlbench.experiment.run import loader_of
 from mtlbench.experiment.session import Session
 from mtlbench.experiment.setup import AUTO, Setup, prepare
 from mtlbench.experiment.trained import Trained, load_or_train
+from mtlbench.metrics.sketch import sketched
 from mtlbench.process.watchdog import ProgressBar
 from mtlbench.scores.frame import metrics_frame
 from mtlbench.storage.outputs import Outputs

@@ -203,8 +203,8 @@ def refuse(refused: Sequence[DamagedCellError | OldCellError]) -> None:
 def accuracy_lost_text(outputs: Outputs, key: str) -> str:
     """One line: clean accuracy lost against the cleanly trained counterpart; `key` is of the clean cell."""
     store = outputs.store
-    clean = [one for one in store.readable(lambda error: None, filter(partial(_may_be_clean, store), store.keys()))]
-    clean = [cell for cell in clean if cell.identity["attack"] == NO_ATTACK]
+    some = store.readable(lambda error: None, filter(partial(_may_be_clean, store), store.keys()))
+    clean = [cell for cell in some if cell.identity["attack"] == NO_ATTACK]
     lost = accuracy_lost(metrics_frame(clean, replicates=0), "clean").xs((key, "standard"), level=("cell", "scores"))
     assert isinstance(lost, pd.DataFrame)
     value, status = float(lost.to_numpy()[0, 0]), str(lost.index.get_level_values("status")[0])

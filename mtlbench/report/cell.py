@@ -3,10 +3,10 @@
 from collections.abc import Mapping
 from typing import Any
 
-import pandas as pd
 import yaml
 
 from mtlbench.errors import UsageError
+from mtlbench.scores.frame import metrics_frame
 from mtlbench.storage.store import RESULT_VERSION, Cell, Store
 
 DIGITS = 6
@@ -30,16 +30,16 @@ def find(store: Store, wanted: object) -> Cell:
     return store.load(found[0])
 
 
-def describe(cell: Cell, metrics: pd.DataFrame, alarm: str | None, store: Store) -> str:
+def describe(cell: Cell, paper_batch: int, alarm: str | None, store: Store) -> str:
     """Everything known about a cell, as YAML.
 
     Args:
         cell: the cell.
-        metrics: wide frame of all cells, see `scores.frame.metrics_frame`.
+        paper_batch: images per batch of the paper's batch means.
         alarm: text of the cell's alarms, or empty.
         store: the store that holds the cell.
     """
-    of_cell = metrics[metrics.index.get_level_values("cell") == cell.key].iloc[:, 0]
+    of_cell = metrics_frame([cell], replicates=0, paper_batch=paper_batch).iloc[:, 0]
     scores: dict[str, Any] = {}
     for index, value in zip(of_cell.index.to_frame(index=False).to_dict("records"), of_cell, strict=True):
         scores.setdefault(index["scores"], {}).setdefault(index["task"], {})[index["metric"]] = _round(value)

@@ -45,8 +45,7 @@ def checks_of(db: sqlite3.Connection) -> pd.DataFrame:
 def arp_of(db: sqlite3.Connection) -> pd.DataFrame:
     """Columns cell and arp_percent, in the standard scores, a row for each attacked cell."""
     query = (
-        'SELECT chosen."cell", percent FROM chosen JOIN score ON score.cell = chosen.id '
-        "WHERE scores = 'standard' AND task = ''"
+        "SELECT chosen.\"cell\", arp_percent FROM chosen JOIN arp ON arp.cell = chosen.id WHERE scores = 'standard'"
     )
     return pd.DataFrame(db.execute(query).fetchall(), columns=["cell", "arp_percent"]).astype({"arp_percent": float})
 

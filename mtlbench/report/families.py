@@ -90,10 +90,10 @@ def _values(column: pd.Series) -> list[Any]:
 def _damages(db: sqlite3.Connection, members: Sequence[Member], replicates_of: Replicates) -> pd.DataFrame:
     """The wide frame of the damages of some cells."""
     rows, data = [], []
-    query = "SELECT scores, task, status FROM score WHERE cell = ? AND task != '' ORDER BY place"
     for number, file, _, match, *values in members:
         named = dict(zip(CELL_LEVELS, values, strict=True))
-        for scores, task, status in db.execute(query, (number,)):
+        (text,) = db.execute("SELECT damages FROM cell WHERE id = ?", (number,)).fetchone()
+        for scores, task, status in json.loads(text):
             rows.append((*(scores if name == "scores" else named[name] for name in LEVELS), task, status))
         data.append(replicates_of(named["cell"], file, match))
     keys = pd.DataFrame(rows, columns=[*LEVELS, "task", "status"])

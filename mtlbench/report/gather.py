@@ -4,6 +4,8 @@ Derived rows that a file holds are taken over. Those that are missing, of other 
 derived from the arrays here.
 """
 
+import json
+import logging
 import sqlite3
 import time
 from collections import OrderedDict
@@ -19,11 +21,11 @@ from mtlbench.constants import NO_ATTACK
 from mtlbench.errors import DamagedCellError, DataError, OldCellError
 from mtlbench.report.families import renew_transfer
 from mtlbench.report.index import LEVEL_COLUMNS, Index
-from mtlbench.scores.derived import CELL_LEVELS, against, derive, keeps, settings
+from mtlbench.scores.derived import CELL_LEVELS, ROWS, against, derive, keeps, settings
 from mtlbench.scores.frame import metrics_frame, names
 from mtlbench.scores.wide import SAME_MODEL
-from mtlbench.storage.derived import Derived
-from mtlbench.storage.store import Cell, Store, content_of
+from mtlbench.storage.derived import Derived, Kept
+from mtlbench.storage.store import Cell, Store, content_key, content_of
 
 SECONDS_TOO_NEW = 2.0
 """A file may change again without a new time; one as young as this is read again by the next report."""
@@ -31,9 +33,16 @@ SECONDS_TOO_NEW = 2.0
 AGAIN = -1
 """Size recorded of a file that is read again by the next report."""
 
+log = logging.getLogger(__name__)
 FRAMES_KEPT = 4
 REPLICATES_KEPT = 2000
 """Cells whose replicates, derived here, wait in memory for the transfer ratios; 50 kB each."""
+
+OF_CELL = (("metric", "cell"), ("damage", "cell"), ("arp", "cell"), ("cell", "id"))
+"""Tables with rows of a cell, and where its number is."""
+
+TEXTS = ("against", "cell", "checks", "details")
+"""Of derived rows, stored as they are."""
 
 OF_MODEL = tuple(name for name in SAME_MODEL if name != "scores")
 Stamp = tuple[int, int]
@@ -69,6 +78,12 @@ def gather(store: Store, path: Path | None, paper_batch: int, keys: Collection[s
     work = _Gathering(store, Index(path, settings(paper_batch)), paper_batch)
     try:
         return work(_stamps(store, keys))
+    except sqlite3.Error as error:  # a full disk
+        work.index.drop()
+        if path is None:
+            raise
+        log.info("%s: the index is made in memory (%s)", path, error)
+        return gather(store, None, paper_batch, keys)
     except BaseException:
         work.index.drop()
         raise
@@ -122,7 +137,7 @@ class _Gathering:
     def _forget(self, files: Sequence[str]) -> None:
         db = self.index.db
         own = [(cell,) for name in files for (cell,) in self._rows("SELECT id FROM cell WHERE file = ?", (name,))]
-        for table, column in (("metric", "cell"), ("score", "cell"), ("cell", "id")):
+        for table, column in OF_CELL:
             db.executemany(f"DELETE FROM {table} WHERE {column} = ?", own)
         db.executemany("DELETE FROM file WHERE name = ?", [(name,) for name in files])
 
@@ -141,7 +156,7 @@ class _Gathering:
         if not taken:
             errors: list[DamagedCellError | OldCellError] = []
             for cell in self.store.readable(errors.append, [name]):
-                self._insert(name, content_of(cell), None, names(cell), ("", "", ""))
+                self._insert(name, content_of(cell), names(cell))
                 size = size if keeps(cell) else AGAIN
             for error in errors:
                 refused[name] = error
@@ -150,35 +165,40 @@ class _Gathering:
                     problem, size = "damaged", AGAIN
         self.index.db.execute("INSERT INTO file VALUES (?, ?, ?, ?, ?)", (name, size, stamp[1], problem, message))
 
-    def _take(self, name: str, kept: Derived) -> bool:
+    def _take(self, name: str, kept: Kept) -> bool:
         """Whether the rows of a file could be taken over."""
         mark = self.index.db.execute("SELECT max(id) FROM cell").fetchone()[0] or 0
         try:
             rows = kept.rows
-            texts = (rows["cell"], rows["checks"], rows["details"])
-            content = getattr(kept, "content", "")
-            self._fill(self._insert(name, content, rows["against"], rows["names"], texts), kept)
+            identity, _, _ = json.loads(rows["cell"])
+            if (content_key(identity), rows["names"]["cell"], json.loads(rows["checks"])["cell"]) != (name,) * 3:
+                raise ValueError("the rows of another cell")
+            self._fill(self._insert(name, kept.content, rows["names"]), kept)
             return True
         except (LookupError, TypeError, ValueError, sqlite3.Error):  # not what we write
-            for table, column in (("metric", "cell"), ("score", "cell"), ("cell", "id")):
+            for table, column in OF_CELL:
                 self.index.db.execute(f"DELETE FROM {table} WHERE {column} > ?", (mark,))
             return False
 
-    def _insert(
-        self, file: str, content: str, match: str | None, called: Mapping[str, Any], texts: tuple[str, str, str]
-    ) -> int:
-        values = (file, content, match, *texts, *(called[name] for name in CELL_LEVELS))
-        query = f"INSERT INTO cell (file, content, against, description, checks, details, {LEVEL_COLUMNS}) VALUES "
-        done = self.index.db.execute(query + f"({', '.join('?' * len(values))})", values)
-        assert done.lastrowid is not None
-        return done.lastrowid
+    def _insert(self, file: str, content: str, called: Mapping[str, Any]) -> int:
+        values = (file, content, *(called[name] for name in CELL_LEVELS))
+        query = f"INSERT INTO cell (file, content, {LEVEL_COLUMNS}) VALUES ({', '.join('?' * len(values))})"
+        number = self.index.db.execute(query, values).lastrowid
+        assert number is not None
+        return number
 
     def _fill(self, cell: int, derived: Derived) -> None:
+        """Write the rows of a cell in place of those that it has."""
         db, rows = self.index.db, derived.rows
+        for table, column in OF_CELL[:-1]:
+            db.execute(f"DELETE FROM {table} WHERE {column} = ?", (cell,))
+        query = "UPDATE cell SET against = ?, description = ?, checks = ?, details = ?, damages = ? WHERE id = ?"
+        db.execute(query, (*(rows[name] for name in TEXTS), json.dumps(rows["damages"]), cell))
         metrics = [(cell, self._kind(tuple(row[:5])), *row[5:]) for row in rows["metrics"]]
         db.executemany("INSERT INTO metric VALUES (?, ?, ?, ?, ?)", metrics)
-        scores = [(cell, place, *row) for place, row in enumerate(rows["scores"])]
-        db.executemany("INSERT INTO score VALUES (?, ?, ?, ?, ?, ?, ?, ?)", scores)
+        for table in ("damage", "arp"):
+            marks = ", ".join("?" * (1 + len(ROWS[table])))
+            db.executemany(f"INSERT INTO {table} VALUES ({marks})", [(cell, *row) for row in rows[table]])
 
     def _kind(self, kind: tuple[Any, ...]) -> int:
         if kind not in self.kinds:
@@ -195,7 +215,7 @@ class _Gathering:
         todo = [row for row, match in enumerate(self.clean) if cells.against[row] != wanted[match]]
         for row in sorted(todo, key=lambda row: (self.clean[row], cells.file[row])):
             found = self._derived(row)
-            self._replace(cells.id[row], found)
+            self._fill(cells.id[row], found)
             if found.replicates is not None and len(self.replicates) < REPLICATES_KEPT:
                 self.replicates[cells.key[row]] = found.replicates
 
@@ -206,14 +226,6 @@ class _Gathering:
         cell, frame = own or self._frame(row, keep=False)
         every = pd.concat([*(one[1] for one in clean), *([] if own else [frame])])
         return derive(cell, [one[0] for one in clean], every, self.paper_batch)
-
-    def _replace(self, cell: int, found: Derived) -> None:
-        db, rows = self.index.db, found.rows
-        for table in ("metric", "score"):
-            db.execute(f"DELETE FROM {table} WHERE cell = ?", (cell,))
-        query = "UPDATE cell SET against = ?, description = ?, checks = ?, details = ? WHERE id = ?"
-        db.execute(query, (*(rows[name] for name in ("against", "cell", "checks", "details")), cell))
-        self._fill(cell, found)
 
     def _frame(self, row: int, keep: bool = True) -> tuple[Cell, pd.DataFrame]:
         """A cell and its metrics; those of the last clean cells are kept."""
@@ -255,8 +267,9 @@ class Cells:
 
 
 def read_cells(db: sqlite3.Connection) -> Cells:
-    model = ", ".join(f'"{name}"' for name in OF_MODEL)
-    query = f"SELECT id, cell.cell, file, content, against, attack, eps, {model} FROM chosen AS cell ORDER BY length(file) DESC, file, id"
+    """The cells of an index."""
+    shown = ", ".join(f'"{name}"' for name in ("id", "cell", "file", "content", "against", "attack", "eps", *OF_MODEL))
+    query = f"SELECT {shown} FROM chosen ORDER BY length(file) DESC, file, id"
     rows = db.execute(query).fetchall()
     return Cells(
         *([row[i] for row in rows] for i in range(5)),  # type: ignore[arg-type]

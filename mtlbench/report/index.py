@@ -17,7 +17,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from mtlbench.scores.derived import CELL_LEVELS
+from mtlbench.scores.derived import CELL_LEVELS, ROWS
+from mtlbench.scores.transferability import COLUMNS
 from mtlbench.storage.files import remove_leftovers, temporary, write_atomically
 from mtlbench.storage.store import RESULT_VERSION
 
@@ -29,7 +30,7 @@ TABLES = f"""
 CREATE TABLE about (settings TEXT);
 CREATE TABLE file (name TEXT PRIMARY KEY, size INTEGER, mtime INTEGER, problem TEXT, message TEXT);
 CREATE TABLE cell (id INTEGER PRIMARY KEY, file TEXT, content TEXT, against TEXT,
-    description TEXT, checks TEXT, details TEXT, {LEVEL_COLUMNS});
+    description TEXT, checks TEXT, details TEXT, damages TEXT, {LEVEL_COLUMNS});
 CREATE INDEX cell_of_file ON cell (file);
 CREATE INDEX cell_of_key ON cell ("cell");
 CREATE VIEW chosen AS SELECT * FROM cell AS one WHERE NOT EXISTS (SELECT 1 FROM cell AS other
@@ -37,12 +38,10 @@ CREATE VIEW chosen AS SELECT * FROM cell AS one WHERE NOT EXISTS (SELECT 1 FROM 
 CREATE TABLE kind (id INTEGER PRIMARY KEY, scores TEXT, task TEXT, metric TEXT, unit TEXT, higher_is_better INTEGER);
 CREATE TABLE metric (cell INTEGER, kind INTEGER, clean REAL, attacked REAL, relative_drop REAL,
     PRIMARY KEY (cell, kind)) WITHOUT ROWID;
-CREATE TABLE score (cell INTEGER, place INTEGER, scores TEXT, task TEXT, percent REAL, low REAL, high REAL, status TEXT,
-    PRIMARY KEY (cell, place)) WITHOUT ROWID;
+CREATE TABLE damage (cell INTEGER, {", ".join(ROWS["damage"])}, PRIMARY KEY (cell, scores, task)) WITHOUT ROWID;
+CREATE TABLE arp (cell INTEGER, {", ".join(ROWS["arp"])}, PRIMARY KEY (cell, scores)) WITHOUT ROWID;
 CREATE TABLE family (id INTEGER PRIMARY KEY, digest TEXT);
-CREATE TABLE transfer (family INTEGER, cell INTEGER, scores TEXT, source TEXT, destination TEXT, ratio REAL,
-    gain_vs_independent REAL, status TEXT, ratio_low REAL, ratio_high REAL, gain_low REAL, gain_high REAL,
-    normalised_ratio REAL, normalised_low REAL, normalised_high REAL, normalised_status TEXT);
+CREATE TABLE transfer (family INTEGER, cell INTEGER, scores, {", ".join(COLUMNS)});
 CREATE INDEX transfer_of_cell ON transfer (cell);
 CREATE INDEX transfer_of_family ON transfer (family);
 """

@@ -7,11 +7,12 @@ from pathlib import Path
 
 import pandas as pd
 
+from mtlbench.report.csv_text import csv_text
 from mtlbench.report.tidy import Tidy
 from mtlbench.storage.files import write_atomically
 
 DIGITS = 4
-MOST_ROWS = 10_000
+MOST_ROWS = 2000
 """Of a .md or .tex; nobody prints a longer one."""
 
 LATEX = str.maketrans(
@@ -42,7 +43,7 @@ def write_tables(frames: Mapping[str, pd.DataFrame], folder: Path) -> list[Path]
     written = []
     for name, frame in frames.items():
         texts = {
-            "csv": frame.to_csv(index=False),
+            "csv": csv_text(frame),
             "md": markdown(frame),
             "tex": latex(frame),
         }
@@ -60,12 +61,12 @@ def write_result_tables(tables: Tidy, checks: pd.DataFrame, folder: Path) -> Non
             write_tables({name: tables[name]}, folder)
         else:
             pieces = enumerate(tables.pieces(name))
-            texts = (piece.to_csv(index=False, header=number == 0) for number, piece in pieces)
+            texts = (csv_text(piece, header=number == 0) for number, piece in pieces)
             _write_csv_only(name, texts, folder)
     if len(checks) <= MOST_ROWS:
         write_tables({"checks": checks}, folder)
     else:
-        _write_csv_only("checks", [checks.to_csv(index=False)], folder)
+        _write_csv_only("checks", [csv_text(checks)], folder)
 
 
 def _write_csv_only(name: str, pieces: Iterable[str], folder: Path) -> None:

@@ -12,55 +12,30 @@ import pandas as pd
 
 from mtlbench.report.index import LEVEL_COLUMNS
 from mtlbench.scores.derived import CELL_LEVELS
-from mtlbench.scores.tables import differing, rank
+from mtlbench.scores.tables import ALARMED, ARP_VALUES, DAMAGE_VALUES, METRIC_VALUES, differing, rank
+from mtlbench.scores.tables import TEXTS as TEXT_VALUES
 from mtlbench.scores.transferability import COLUMNS
 from mtlbench.scores.wide import IDENTITY, OK
 
 CELLS_AT_ONCE = 2000
 """Of a piece; the table of metrics has some 24 rows for each."""
 
-METRIC_VALUES = ("task", "metric", "unit", "higher_is_better", "clean", "attacked", "relative_drop")
-QUERIES = {
-    "metrics": (
-        "SELECT at, scores, task, metric, unit, higher_is_better, clean, attacked, relative_drop FROM piece "
-        "JOIN metric ON metric.cell = piece.cell JOIN kind ON kind.id = metric.kind",
-        METRIC_VALUES,
-        ("task", "metric"),
-    ),
-    "damage": (
-        "SELECT at, scores, task, percent, low, high FROM piece JOIN score ON score.cell = piece.cell "
-        "WHERE task != ''",
-        ("task", "damage_percent", "ci_low", "ci_high"),
-        ("task",),
-    ),
-    "arp": (
-        "SELECT at, scores, percent, low, high, status FROM piece JOIN score ON score.cell = piece.cell "
-        "WHERE task = ''",
-        ("arp_percent", "ci_low", "ci_high", "status"),
-        (),
-    ),
-    "transferability": (
-        f"SELECT at, scores, {', '.join(COLUMNS)} FROM piece JOIN transfer ON transfer.cell = piece.cell",
-        COLUMNS,
-        COLUMNS[:2],
-    ),
+VALUES = {
+    "metrics": ("task", "metric", *METRIC_VALUES),
+    "damage": ("task", *DAMAGE_VALUES),
+    "arp": ARP_VALUES,
+    "transferability": COLUMNS,
 }
-"""Table -> query of position and scores and then its columns, their names, and those that rows are sorted by."""
+"""Table -> its columns behind what names a cell."""
 
-ROWS = {
-    "metrics": "metric",
-    "damage": "score WHERE task != ''",
-    "arp": "score WHERE task = ''",
-    "transferability": "transfer",
-}
-"""Table -> where its rows are."""
+KEYS = {"metrics": ("task", "metric"), "damage": ("task",), "arp": (), "transferability": COLUMNS[:2]}
+"""Table -> the columns that tell rows of a cell apart, by which they are sorted."""
 
-NUMBERS = frozenset(
-    {
-        *("clean", "attacked", "relative_drop", "damage_percent", "arp_percent", "ci_low", "ci_high"),
-        *(name for name in COLUMNS if name not in ("source", "destination", "status", "normalised_status")),
-    }
-)
+ROWS = {"metrics": "metric", "damage": "damage", "arp": "arp", "transferability": "transfer"}
+"""Table -> where its rows are in the index."""
+
+TEXTS = frozenset({*TEXT_VALUES, "scores", "task", "metric", *COLUMNS[:2], "status", "normalised_status"})
+OBJECTS = frozenset(name for name in TEXTS if name.endswith("status"))
 
 
 class Tidy(Mapping[str, pd.DataFrame]):
@@ -81,10 +56,10 @@ class Tidy(Mapping[str, pd.DataFrame]):
         return self._made[name]
 
     def __iter__(self) -> Iterator[str]:
-        return iter(QUERIES)
+        return iter(VALUES)
 
     def __len__(self) -> int:
-        return len(QUERIES)
+        return len(VALUES)
 
     def size(self, name: str) -> int:
         """Number of rows of a table."""
@@ -133,15 +108,19 @@ class Tidy(Mapping[str, pd.DataFrame]):
     def _piece(self, name: str, start: int, end: int) -> pd.DataFrame:
         """The rows of the cells from `start` to `end`."""
         cells = self.cells.iloc[start:end]
-        query, columns, keys = QUERIES[name]
+        columns = VALUES[name]
         self.db.execute("CREATE TEMP TABLE IF NOT EXISTS piece (at INTEGER PRIMARY KEY, cell INTEGER)")
         self.db.execute("DELETE FROM piece")
         self.db.executemany("INSERT INTO piece VALUES (?, ?)", enumerate(cells["id"].tolist()))
-        rows = self.db.execute(query).fetchall()
-        values = dict(zip(("at", "scores", *columns), zip(*rows, strict=True) if rows else [()] * 99, strict=False))
+        kind = "JOIN kind ON kind.id = own.kind" if name == "metrics" else ""
+        shown = ", ".join(("at", "scores", *columns))
+        rows = self.db.execute(f"SELECT {shown} FROM piece JOIN {ROWS[name]} AS own ON own.cell = piece.cell {kind}")
+        values = dict(
+            zip(("at", "scores", *columns), list(zip(*rows, strict=True)) or [()] * (2 + len(columns)), strict=False)
+        )
         found = pd.DataFrame({column: _column(column, values[column]) for column in values})
         place = found["at"].to_numpy()
-        by = [rank(found[key]) for key in keys]
+        by = [rank(found[key]) for key in KEYS[name]]
         order = _order([cells["group"].to_numpy()[place], found["scores"], place, *by])
         return self._arranged(cells, found.iloc[order], columns)
 
@@ -152,20 +131,17 @@ class Tidy(Mapping[str, pd.DataFrame]):
         more = own[[name for name in own if name.startswith("more ")]]
         more.columns = pd.Index([name.removeprefix("more ") for name in more])
         table = pd.concat([own[names], found["scores"], more, found[list(columns)], own["cell"]], axis=1)
-        if "arp_percent" in columns:
+        for name in ALARMED if columns == ARP_VALUES else ():
             raised = own["cell"].map(lambda cell: self.alarms.get(cell, OK))
-            table["status"] = table["status"].where(table["status"] != OK, raised)
+            table[name] = table[name].where(table[name] != OK, raised)
         return table
 
 
 def _column(name: str, values: Any) -> Any:
-    if name in NUMBERS:
-        return np.array(values, dtype=np.float64)
-    if name == "higher_is_better":
-        return np.array(values, dtype=bool)
-    if name == "at":
-        return np.array(values, dtype=np.intp)
-    return pd.Series(values, dtype=object) if name in ("status", "normalised_status") else pd.Series(values)
+    if name in TEXTS:
+        return pd.Series(values, dtype=object) if name in OBJECTS else pd.Series(values)
+    kinds = {"at": np.intp, "higher_is_better": bool}
+    return np.array(values, dtype=kinds.get(name, np.float64))
 
 
 def _order(columns: list[Any]) -> np.ndarray:

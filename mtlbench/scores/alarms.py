@@ -5,7 +5,6 @@ A NaN always raises an alarm and never counts as robust.
 """
 
 from collections.abc import Hashable, Mapping, Sequence
-from itertools import pairwise
 
 import numpy as np
 import pandas as pd
@@ -30,6 +29,9 @@ MAX_OUTSIDE = 1e-3
 
 MAX_FALL = 1.0
 """Percentage points by which ARP may fall from one eps to the next."""
+
+ROWS_AT_ONCE = 5000
+"""Rows that are dictionaries at the same time; 5 kB each."""
 
 SAME_ATTACK = tuple(n for n in dict.fromkeys((*IDENTITY, *SAME_MODEL)) if n not in ("eps", "scores"))
 
@@ -103,7 +105,9 @@ def alarms(numbers: pd.DataFrame, arp: pd.DataFrame) -> dict[str, str]:
         return {}
     rows = numbers.merge(arp, on="cell", how="left")
     rows = _with_clean(rows)
-    found = {str(row["cell"]): _own(row) for row in rows.to_dict("records") if row["attack"] != NO_ATTACK}
+    attacked = rows[rows["attack"] != NO_ATTACK]
+    pieces = (attacked.iloc[start : start + ROWS_AT_ONCE] for start in range(0, len(attacked), ROWS_AT_ONCE))
+    found = {str(row["cell"]): _own(row) for piece in pieces for row in piece.to_dict("records")}
     _compare_epsilons(rows, found)
     _compare_noise(rows, found)
     return {cell: "alarm: " + "; ".join(texts) for cell, texts in found.items() if texts}
@@ -155,13 +159,14 @@ def _own(row: Mapping[Hashable, object]) -> list[str]:
 def _compare_epsilons(rows: pd.DataFrame, found: dict[str, list[str]]) -> None:
     """Damage must not fall as eps grows."""
     on = [name for name in (*SAME_ATTACK, "options") if name in rows]
-    for _, group in rows[rows["arp_percent"].notna()].groupby(on, dropna=False):
-        ordered = group.sort_values("eps").to_dict("records")
-        for low, high in pairwise(ordered):
-            if high["eps"] > low["eps"] and high["arp_percent"] < low["arp_percent"] - MAX_FALL:
-                found[high["cell"]].append(
-                    f"ARP falls from {low['arp_percent']:.1f} at eps {low['eps']:g} to {high['arp_percent']:.1f}"
-                )
+    known = rows[rows["arp_percent"].notna()]
+    attack = known.groupby(on, dropna=False).ngroup()
+    ordered = known[["cell", "eps", "arp_percent"]].assign(attack=attack).sort_values(["attack", "eps"], kind="stable")
+    below = ordered.shift()
+    falls = (ordered["attack"] == below["attack"]) & (ordered["eps"] > below["eps"])
+    falls &= ordered["arp_percent"] < below["arp_percent"] - MAX_FALL
+    for high, low in zip(ordered[falls].itertuples(), below[falls].itertuples(), strict=True):
+        found[high.cell].append(f"ARP falls from {low.arp_percent:.1f} at eps {low.eps:g} to {high.arp_percent:.1f}")
 
 
 def _compare_noise(rows: pd.DataFrame, found: dict[str, list[str]]) -> None:

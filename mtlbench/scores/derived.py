@@ -18,10 +18,10 @@ from mtlbench.errors import DataError
 from mtlbench.metrics import PAPER_BATCH
 from mtlbench.metrics.base import RATIO
 from mtlbench.scores.alarms import numbers_of
-from mtlbench.scores.bootstrap import interval
-from mtlbench.scores.damage import about_metric, arp, damage, drops_and_clean
+from mtlbench.scores.damage import damage, relative_drops
 from mtlbench.scores.frame import LEVELS, REPLICATES, details, metrics_frame, names
-from mtlbench.scores.wide import ABOUT_METRIC, block, levels
+from mtlbench.scores.tables import ARP_VALUES, DAMAGE_VALUES, METRIC_VALUES, arp_table, damage_table, metrics_table
+from mtlbench.scores.wide import block, levels
 from mtlbench.storage.derived import Derived
 from mtlbench.storage.store import Cell, Store, content_of
 
@@ -33,6 +33,13 @@ SINGLE = "single"
 
 LONG_PROVENANCE = ("config", "probe")
 """What no table says of the provenance."""
+
+ROWS = {
+    "metrics": ("scores", "task", "metric", *METRIC_VALUES),
+    "damage": ("scores", "task", *DAMAGE_VALUES),
+    "arp": ("scores", *ARP_VALUES),
+}
+"""Result table -> its columns in derived rows."""
 
 CELL_LEVELS = tuple(name for name in LEVELS if name != "scores")
 UNSCORABLE = (DataError, ArithmeticError, LookupError, MemoryError, TypeError, ValueError)
@@ -59,29 +66,35 @@ def derive(cell: Cell, clean: Iterable[Cell], frame: pd.DataFrame, paper_batch: 
         paper_batch: of the frame.
 
     Returns:
-        ``rows``: ``against`` (see there); ``names`` (`CELL_LEVELS`); ``cell`` (identity, provenance, tasks), ``checks`` and ``details``, which are JSON texts; ``metrics``: scores, task, metric, unit,
-        higher_is_better, clean, attacked, drop; ``scores``: scores, task (empty: ARP), percent, low, high, status.
-        ``replicates``: of the damages, in their order, for an attack on a single task.
+        ``rows``: ``against`` (see there); ``names`` (`CELL_LEVELS`); ``cell`` (identity, provenance, tasks),
+        ``checks`` and ``details``, which are JSON texts; ``metrics``, ``damage`` and ``arp``, the rows of the result
+        tables with the columns `ROWS`; ``damages``: scores, task and status of the replicates.
+        ``replicates``: of the damages, for an attack on a single task.
     """
-    drops, reference = drops_and_clean(frame)
-    own = (frame.index.get_level_values("cell") == cell.key).tolist()
-    drops, values, reference = drops[own], frame[own], reference[own]
     identity = names(cell)
     about = {name: value for name, value in cell.provenance.items() if name not in LONG_PROVENANCE}
+    points = metrics_table(frame.iloc[:, :1])
     rows: dict[str, Any] = {
         "against": against({one.key: content_of(one) for one in clean}),
         "names": {name: identity[name] for name in CELL_LEVELS},
         "cell": json.dumps([cell.identity, about, cell.tasks]),
         "checks": json.dumps(numbers_of(cell)),
         "details": json.dumps(details(cell)),
-        "metrics": _metric_rows(values, reference, drops),
-        "scores": [],
+        "metrics": _rows(points[points["cell"] == cell.key], ROWS["metrics"]),
+        "damage": [],
+        "arp": [],
+        "damages": [],
     }
     replicates = None
     if cell.identity["attack"] != NO_ATTACK:
+        drops = relative_drops(frame)
+        drops = drops[drops.index.get_level_values("cell") == cell.key]
         damages = damage(drops)
-        rows["scores"] = [*_score_rows(damages), *_score_rows(arp(damages))]
-        replicates = block(damages) if cell.identity["attack"] == SINGLE else None
+        rows["damage"] = _rows(damage_table(drops, damages), ROWS["damage"])
+        rows["arp"] = _rows(arp_table(drops, damages), ROWS["arp"])
+        if cell.identity["attack"] == SINGLE:
+            replicates = block(damages)
+            rows["damages"] = _rows(levels(damages), ("scores", "task", "status"))
     return Derived(settings(paper_batch), rows, replicates)
 
 
@@ -126,21 +139,10 @@ class Deriving:
         return self._known
 
 
-def _metric_rows(values: pd.DataFrame, reference: np.ndarray, drops: pd.DataFrame) -> list[list[Any]]:
-    keys = levels(values)
-    about = [about_metric(keys, name).tolist() for name in ABOUT_METRIC]
-    numbers = [reference[:, 0], block(values)[:, 0], block(drops)[:, 0]]
-    columns = [*(keys[name].tolist() for name in ("scores", "task", "metric")), *about, *map(_numbers, numbers)]
-    return [list(row) for row in zip(*columns, strict=True)]
+def _rows(table: pd.DataFrame, columns: Sequence[str]) -> list[list[Any]]:
+    return [list(row) for row in zip(*(_values(table[name]) for name in columns), strict=True)]
 
 
-def _score_rows(frame: pd.DataFrame) -> list[list[Any]]:
-    keys, bounds = levels(frame), interval(frame).to_numpy()
-    task = keys["task"].tolist() if "task" in keys else [""] * len(keys)
-    numbers = map(_numbers, (block(frame)[:, 0], *bounds.T))
-    return [list(row) for row in zip(keys["scores"].tolist(), task, *numbers, keys["status"].tolist(), strict=True)]
-
-
-def _numbers(values: np.ndarray) -> list[float | None]:
+def _values(column: pd.Series) -> list[Any]:
     """None for NaN, which JSON lacks."""
-    return [None if np.isnan(value) else value for value in values.tolist()]
+    return [None if value != value else value for value in column.tolist()]

@@ -31,16 +31,12 @@ def tables(
         alarms: cell -> text for the status of defined ARPs.
         details: cell -> everything that may distinguish it from others, see `scores.frame.details`.
     """
-    damages = damage(relative_drops(metrics))
-    arps = arp(damages)
-    keys = levels(arps)
-    raised = pd.Series([(alarms or {}).get(cell, OK) for cell in keys["cell"]], dtype=object)
-    status = keys["status"].where(keys["status"] != OK, raised)
-    arps = with_status(arps.droplevel("status"), status)
+    drops = relative_drops(metrics)
+    damages = damage(drops)
     frames = {
-        "metrics": _metrics(metrics.iloc[:, :1]),
-        "damage": _percent(damages, "damage_percent", keys=["task"]),
-        "arp": _percent(arps, "arp_percent", further=["status"]),
+        "metrics": metrics_table(metrics.iloc[:, :1]),
+        "damage": damage_table(drops, damages),
+        "arp": arp_table(drops, damages, alarms),
         "transferability": _sorted(
             transferability(damages),
             keys=COLUMNS[:2],
@@ -49,6 +45,32 @@ def tables(
     }
     more = distinguishing(levels(metrics), details or {})
     return {name: _told_apart(frame, more) for name, frame in frames.items()}
+
+
+METRIC_VALUES = ("unit", "higher_is_better", "clean", "attacked", "relative_drop")
+DAMAGE_VALUES = ("damage_percent", "ci_low", "ci_high")
+ARP_VALUES = ("arp_percent", "ci_low", "ci_high", "status")
+"""Columns of the result tables behind what names a row; those of transferability are `transferability.COLUMNS`."""
+
+TEXTS = ("unit", "status")
+"""Columns of text among these; the others hold numbers."""
+
+ALARMED = ("status",)
+"""Columns of the ARP table that say alarms where the value is defined."""
+
+
+def damage_table(drops: pd.DataFrame, damages: pd.DataFrame) -> pd.DataFrame:
+    """Damage of each task, from the relative drops of its metrics."""
+    return _percent(damages, DAMAGE_VALUES[0], keys=["task"])
+
+
+def arp_table(drops: pd.DataFrame, damages: pd.DataFrame, alarms: Mapping[str, str] | None = None) -> pd.DataFrame:
+    """ARP of each cell."""
+    arps = arp(damages)
+    keys = levels(arps)
+    raised = pd.Series([(alarms or {}).get(cell, OK) for cell in keys["cell"]], dtype=object)
+    arps = with_status(arps.droplevel("status"), keys["status"].where(keys["status"] != OK, raised))
+    return _percent(arps, ARP_VALUES[0], further=["status"])
 
 
 def distinguishing(keys: pd.DataFrame, details: Mapping[str, Mapping[str, str]]) -> pd.DataFrame:
@@ -86,14 +108,14 @@ def _told_apart(table: pd.DataFrame, more: pd.DataFrame) -> pd.DataFrame:
     return table.assign(cell=cells)
 
 
-def _metrics(points: pd.DataFrame) -> pd.DataFrame:
+def metrics_table(points: pd.DataFrame) -> pd.DataFrame:
+    """Values of each metric without and under attack, from a wide frame without replicates."""
     drops, clean = drops_and_clean(points)
     table = levels(points)
     for name in ABOUT_METRIC:
         table[name] = about_metric(table, name)
     table["clean"], table["attacked"], table["relative_drop"] = clean, block(points), block(drops)
-    values = ["unit", "higher_is_better", "clean", "attacked", "relative_drop"]
-    return _sorted(table, keys=["task", "metric"], values=values)
+    return _sorted(table, keys=["task", "metric"], values=METRIC_VALUES)
 
 
 def _percent(frame: pd.DataFrame, name: str, keys: Sequence[str] = (), further: Sequence[str] = ()) -> pd.DataFrame:

@@ -1,4 +1,4 @@
-"""The archive of a cell: a NumPy archive, read without trust. Pickles are refused, sizes checked before memory is taken."""
+"""Reading the archive of a cell without trust: pickles are refused, sizes checked before memory is taken."""
 
 import hashlib
 import io

@@ -23,7 +23,7 @@ def shortened(arrays: Mapping[str, np.ndarray]) -> tuple[dict[str, np.ndarray], 
 
 def _mostly_zero(array: np.ndarray) -> bool:
     counts = array.ndim == 1 and array.dtype == np.int64 and LONG <= len(array) <= MAX_LENGTH
-    return counts and 2 * np.count_nonzero(array) < len(array)
+    return counts and bool(2 * np.count_nonzero(array) < len(array))
 
 
 def _places(array: np.ndarray) -> np.ndarray:
