@@ -24,7 +24,7 @@ from mtlbench.engine.plan import Plan
 from mtlbench.engine.precision import computing_in
 from mtlbench.experiment.chosen import Place, choose
 from mtlbench.experiment.session import Session
-from mtlbench.experiment.setup import Setup, prepare
+from mtlbench.experiment.setup import Setup, prepare, say
 from mtlbench.experiment.trained import Trained, load_or_train
 from mtlbench.process.watchdog import ProgressBar
 from mtlbench.storage.images import Images, SavedImages, set_name
@@ -83,6 +83,10 @@ def save_images(points: Sequence[Point], progress_bar: ProgressBar, session: Ses
         outputs, number = Outputs.of(group[0].config), group[0].config["save_images"]
         stored = {p.key: point.plans[0].key for point in group for p in point.attacked if p.key in outputs.store}
         if not stored:
+            say(
+                f"save_images={number}: no attack is stored by whose damage images could be chosen; none saved",
+                session,
+            )
             continue
         places = choose(list(_losses(outputs.store, stored)), number)
         chosen = set_name(stored, number)

@@ -109,6 +109,14 @@ def test_another_choice_is_another_set(attack: Callable[..., Result], own_output
     assert len(Outputs(own_outputs).images.sets()) == 2
 
 
+def test_without_an_attack_there_is_no_damage_to_choose_by(
+    call: Callable[..., Result], own_outputs: Path, small: tuple[str, ...]
+) -> None:
+    done = call("attack", f"outputs={own_outputs}", *small[:-1], "attack=none", "save_images=2")
+    assert "save_images=2: no attack is stored" in done.err
+    assert not (own_outputs / "images").exists()
+
+
 @pytest.mark.parametrize("value", ["-1", "some", "1.5", "1001"])
 def test_a_wrong_number_is_refused(attack: Callable[..., Result], value: str) -> None:
     refused = attack(f"save_images={value}")
