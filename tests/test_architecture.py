@@ -46,7 +46,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     },
     "api": {
         *("attacks", "data", "engine", "experiment", "metrics", "models", "probing", "process"),
-        *("report", "scores", "storage", "studies"),
+        *("report", "scores", "storage"),
     },
     "__main__": {"cli"},
     "__init__": set(),

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import pandas as pd
@@ -13,15 +13,19 @@ from mtlbench.errors import DataError, UsageError
 from mtlbench.metrics.sketch import sketched
 from mtlbench.options import one_of
 from mtlbench.probing.finding import Probe
-from mtlbench.report.figures import Figure, figure
-from mtlbench.report.figures.general import ALONE
+from mtlbench.report.html import html
+from mtlbench.report.layout import Layout
+from mtlbench.report.pivots import pivots, printed
 from mtlbench.scores import arp, damage, holm, paired_difference, relative_drops, tables
 from mtlbench.scores.alarms import alarms, arp_of_cells, checks_frame, numbers_of
-from mtlbench.scores.frame import REPLICATES, details, metrics_frame
+from mtlbench.scores.frame import REPLICATES, details, metrics_frame, shared_path
 from mtlbench.scores.transferability import INDEPENDENT, NO_INDEPENDENT
 from mtlbench.scores.wide import block, levels
 from mtlbench.storage.outputs import Outputs
 from mtlbench.storage.store import Cell
+
+if TYPE_CHECKING:
+    from mtlbench.report.figures import Figure
 
 Scores = Literal["standard", "paper"]
 WHAT = ("attack", "target", "step", "steps", "norm", "options", "eps")
@@ -153,7 +157,7 @@ class Result:
         table = table.assign(p_holm=holm(table["p_value"]), over="images only")
         return table.sort_values(["attack", "step", "steps", "norm", "target", "eps"], ignore_index=True)
 
-    def plot(self, kind: Literal["arp", "damage", "transfer"] = "arp") -> Figure:
+    def plot(self, kind: Literal["arp", "damage", "transfer"] = "arp") -> "Figure":
         """A figure: ARP of every attack, damage of every task, or how far an attack on one task carries to the others.
 
         A notebook shows it; ``.save("arp.pdf")`` writes it as PDF, SVG or PNG; ``.chart`` is the Altair chart.
@@ -161,9 +165,11 @@ class Result:
         Raises:
             UsageError: there is nothing to draw: no attack, or for ``transfer`` none on a single task.
         """
-        one_of(kind, "kind", list(ALONE))
-        plot = ALONE[kind][1](self._table(ALONE[kind][0]))
-        found = figure(plot, self.scores)
+        from mtlbench.report.figures import figure, general  # Altair takes a second to import
+
+        one_of(kind, "kind", list(general.ALONE))
+        table, plot = general.ALONE[kind]
+        found = figure(plot(self._table(table)), self.scores)
         if found is None:
             raise UsageError(f"plot: nothing to draw in {kind}: its table has no number, or only undefined ones")
         return found
@@ -193,9 +199,9 @@ class Result:
         return self.summary()
 
     def _repr_html_(self) -> str:
-        """For notebooks: ARP over eps, then whatever is wrong."""
-        raised = sorted(set(self.arp["status"]) - {"ok"})
-        return self._grid().to_html(border=0) + "".join(f"<p>{text}</p>" for text in raised)
+        """For notebooks: the tables that a report prints, with what is wrong below each."""
+        paths = {cell.key: path for cell in self.cells if (path := shared_path(cell)) is not None}
+        return "".join(map(html, printed(pivots(self._tables, self.scores, paths=paths), Layout())))
 
     def _same_images(self, other: "Result", where: str) -> None:
         if len({cell.identity["fingerprint"] for cell in (*self.cells, *other.cells)}) > 1:

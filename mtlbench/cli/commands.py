@@ -12,6 +12,7 @@ from mtlbench.experiment import provenance
 from mtlbench.models.sharing import all_trees, picture
 from mtlbench.options import is_whole
 from mtlbench.process import watchdog
+from mtlbench.report.layout import Layout
 from mtlbench.report.terminal import console, progress_bar
 from mtlbench.storage.files import write_atomically
 from mtlbench.storage.outputs import Outputs
@@ -92,7 +93,9 @@ class Attack(_Computing):
         refused: Sequence[DamagedCellError | OldCellError] = ()
         if self.session.wanted:
             scores, study = self.config["scores"], self.config["study"]
-            found = report.rebuild(Outputs.of(self.config), scores["paper_batch"], self.session.wanted)
+            found = report.rebuild(
+                Outputs.of(self.config), scores["paper_batch"], self.session.wanted, scores=scores["name"]
+            )
             refused = found.refused
             if not found.empty and study is None:
                 found.show(scores["name"])
@@ -223,17 +226,17 @@ def rebuild(config: Config) -> None:
         DataError: the store is empty, or a cell in it is damaged; the tables of the others have been written.
     """
     outputs = Outputs.of(config)
-    unwritten: list[OSError] = []
-    found = report.rebuild(outputs, config["scores"]["paper_batch"], unwritten=unwritten)
+    scores, layout, unwritten = config["scores"], Layout.of(config), list[OSError]()
+    found = report.rebuild(outputs, scores["paper_batch"], unwritten=unwritten, scores=scores["name"], layout=layout)
     report.show_failures(found.failures.values())
     if found.empty:
         report.refuse(found.refused)
         raise DataError(f"{outputs.store.folder}: no results yet; `mtlbench attack` makes some")
     if config["study"] is None:
-        found.show(config["scores"]["name"])
-        found.write_page(config["scores"]["name"], unwritten)
+        found.show(scores["name"], layout)
+        found.write_page(scores["name"], unwritten)
     else:
-        found.study(config["study"], config["scores"]["name"], unwritten=unwritten)
+        found.study(config["study"], scores["name"], unwritten, layout)
     report.show_unwritten(unwritten)
     report.refuse(found.refused)
 

@@ -11,7 +11,10 @@ from collections.abc import Callable, Sequence
 
 from mtlbench.errors import UsageError
 
-AS_TYPED = ("outputs", "dataset.root", "dataset.describe", "checkpoint", "cell", "source", "target", "merge")
+AS_TYPED = (
+    *("outputs", "dataset.root", "dataset.describe", "checkpoint", "cell", "source", "target", "report.where"),
+    "merge",
+)
 QUOTED = r"(?:\"(?:[^\"\\]|\\.)*\"|'(?:[^'\\]|\\.)*')"
 PIECE = re.compile(rf"\s*({QUOTED}|[^,]*?)\s*(?:,|$)")
 SWEEP = re.compile(r"(choice|glob|interval|range|shuffle|sort|tag)\(.*\)")

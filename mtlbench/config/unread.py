@@ -65,6 +65,16 @@ RULES: tuple[tuple[str, Callable[[Config], bool], str], ...] = (
         "of mtlbench report only audit= computes anything",
     ),
     (r"study", lambda c: c.get("cell") is not None or c.get("audit") is not None, "cell= and audit= show no study"),
+    (
+        r"report\..+",
+        lambda c: c.get("cell") is not None or c.get("audit") is not None,
+        "cell= and audit= show no table",
+    ),
+    (
+        r"report\.(rows|columns|where|tables|interval)",
+        lambda c: c.get("study") is not None,
+        "the tables of a study have rows and columns of their own",
+    ),
     (r"source|target", lambda c: c.get("action") != "convert", "action=convert has a source and a target"),
     (
         r"dataset(\..+)?",

@@ -1,7 +1,7 @@
 """Tables, plots and terminal output from stored cells. Computes no score and imports no torch."""
 
 import shlex
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
@@ -10,11 +10,15 @@ import pandas as pd
 
 from mtlbench.constants import NO_ATTACK
 from mtlbench.errors import DamagedCellError, DataError, OldCellError
-from mtlbench.report.evidence import StoredEvidence, arp_of, checks_of, stored_cells
+from mtlbench.report.evidence import StoredEvidence, arp_of, checks_of, shared_paths_of, stored_cells
 from mtlbench.report.gather import Gathered, gather
-from mtlbench.report.studies import show_study
-from mtlbench.report.tables import may_fail, write_result_tables, write_tables
-from mtlbench.report.terminal import MOST_REMARKS, console, show_remarks, show_summary
+from mtlbench.report.layout import Layout
+from mtlbench.report.pivots import laid_out, printed
+from mtlbench.report.pivots import pivots as shown_pivots
+from mtlbench.report.studies import study_pivot
+from mtlbench.report.tables import may_fail, write_tables, write_tidy
+from mtlbench.report.terminal import MOST_REMARKS, console, show_remarks
+from mtlbench.report.text import show
 from mtlbench.report.tidy import Tidy
 from mtlbench.scores import accuracy_lost
 from mtlbench.scores.alarms import alarms
@@ -22,10 +26,13 @@ from mtlbench.scores.frame import metrics_frame
 from mtlbench.scores.wide import OK
 from mtlbench.storage.outputs import Outputs
 from mtlbench.storage.store import Cell, Store
-from mtlbench.studies import STUDIES, Evidence
+from mtlbench.studies import STUDIES, Evidence, Table
 
 HIDDEN = ("split", "fingerprint", "tree", "weights", "options", "climbs_raw")
 """Columns that distinguish cells but are not informative."""
+
+CHECKS_TITLE = "Checks: what tells a broken attack from a robust model, for every cell"
+NOTHING = "no attack among these results; tables/metrics.csv has the clean metrics"
 
 
 @dataclass
@@ -63,6 +70,11 @@ class Report:
         """The four result tables."""
         return Tidy(self.gathered.index.db, self.alarms)
 
+    def shown(self, layout: Layout | None = None) -> Mapping[str, pd.DataFrame]:
+        """The rows of the result tables that are printed: all, of a large store the first that meet the condition."""
+        where = layout.where if layout else None
+        return self.tables.first(lambda frame: where is None or not where.columns <= set(frame) or where.rows(frame))
+
     @cached_property
     def cells(self) -> list[Cell]:
         """The cells without their arrays, and without what is long in their provenance."""
@@ -78,9 +90,10 @@ class Report:
         """The wide frame of all cells. Takes 200 kB a cell; `evidence` reads less."""
         return self.evidence.metrics
 
-    def show(self, scores: str) -> None:
-        """Print the tables."""
-        show_summary(self.tables, scores)
+    @cached_property
+    def shared_paths(self) -> dict[str, float]:
+        """Cell -> shared part of a task's path, where it was measured."""
+        return shared_paths_of(self.gathered.index.db)
 
     def write_page(self, scores: str, unwritten: list[OSError] | None = None) -> None:
         """Write ``outputs/report.html`` and the leaderboard that it shows; see `study` for `unwritten`."""
@@ -93,20 +106,43 @@ class Report:
             text = f"\n{path}: all of this as a page, with plots, leaderboard and provenance"
             console().print(text, soft_wrap=True, markup=False)
 
-    def study(self, name: str, scores: str, unwritten: list[OSError] | None = None) -> None:
+    def show(self, scores: str, layout: Layout | None = None) -> None:
+        """Print the tables of one score set."""
+        layout = layout or Layout()
+        shown = printed(shown_pivots(self.shown(layout), scores, layout, self.shared_paths), layout)
+        for pivot in shown:
+            show(console(), pivot)
+        if not shown:
+            console().print(NOTHING, soft_wrap=True)
+
+    def write(self, scores: str, layout: Layout | None = None) -> None:
+        """Write the result tables, and those of one score set as papers print them."""
+        layout = layout or Layout()
+        checks = self.checks.drop(columns=HIDDEN, errors="ignore")
+        laid = laid_out(self.shown(layout), scores, layout, self.shared_paths)
+        write_tidy(self.tables, self.outputs.tables)
+        pivots = [*laid.values(), study_pivot(Table("checks", CHECKS_TITLE, checks), scores)]
+        write_tables({"checks": checks}, pivots, self.outputs.tables, layout.caption)
+
+    def study(
+        self, name: str, scores: str, unwritten: list[OSError] | None = None, layout: Layout | None = None
+    ) -> None:
         """Print the tables of a study; write them and their plots to files.
 
         Args:
             name: of the study.
             scores: the score set that is printed and drawn.
             unwritten: see `may_fail`; if it is not empty, nothing is written.
+            layout: says whether LaTeX tables have captions.
         """
         found = STUDIES[name](self.evidence)
+        laid = [study_pivot(table, scores) for table in found.tables]
         if not unwritten:
             with may_fail(unwritten):
-                write_tables({table.name: table.frame for table in found.tables}, self.outputs.tables)
-        for table in found.tables:
-            show_study(table, scores)
+                frames = {table.name: table.frame for table in found.tables}
+                write_tables(frames, laid, self.outputs.tables, (layout or Layout()).caption)
+        for pivot in laid:
+            show(console(), pivot)
         if unwritten:
             return
         from mtlbench.report.figures import study_figures  # Altair takes a second to import
@@ -124,6 +160,8 @@ def rebuild(
     paper_batch: int,
     keys: Collection[str] | None = None,
     unwritten: list[OSError] | None = None,
+    scores: str = "standard",
+    layout: Layout | None = None,
 ) -> Report:
     """Derive tables from the store and write them to ``outputs/tables``.
 
@@ -136,6 +174,8 @@ def rebuild(
         paper_batch: images per batch of the paper's batch means.
         keys: of the cells that the tables are of; None takes all that are stored.
         unwritten: see `may_fail`.
+        scores: the score set of the printed tables.
+        layout: of the printed tables.
     """
     store = outputs.store
     while True:
@@ -143,7 +183,7 @@ def rebuild(
         found = collect(outputs, paper_batch, keys)
         if not found.empty:  # otherwise the tables would have no columns
             with may_fail(unwritten):
-                write_result_tables(found.tables, found.checks.drop(columns=HIDDEN, errors="ignore"), outputs.tables)
+                found.write(scores, layout)
         if _present(store, keys) == before or store.others_at_work():
             return found
 

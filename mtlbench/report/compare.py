@@ -9,9 +9,10 @@ from mtlbench.errors import DamagedCellError, DataError, OldCellError, UsageErro
 from mtlbench.report.page import Block, Page, Section, render
 from mtlbench.report.page.grid import grid
 from mtlbench.report.page.sentences import counted
-from mtlbench.report.studies import show_study
+from mtlbench.report.studies import study_pivot
 from mtlbench.report.tables import may_fail, write_tables
 from mtlbench.report.terminal import console
+from mtlbench.report.text import show
 from mtlbench.storage.files import write_atomically
 from mtlbench.storage.outputs import Outputs
 from mtlbench.studies import Table
@@ -51,11 +52,12 @@ def show_changes(
         if len(table.frame) and table.name != "compare_only":  # as many as a folder has results
             alike = [name for name in table.frame if name == "norm" and table.frame[name].nunique() == 1]
             shown = table.frame.drop(columns=["cell", "other_cell", "p_value", *alike], errors="ignore")
-            show_study(Table(table.name, table.title, shown), scores)
+            show(console(), study_pivot(Table(table.name, table.title, shown), scores))
     for sentence in summary(changes, [one.name for one in sides], scores):
         console().print(sentence, markup=False)
     with may_fail(unwritten):
-        write_tables({table.name: table.frame for table in tables}, outputs.tables)
+        frames = {table.name: table.frame for table in tables}
+        write_tables(frames, [study_pivot(table, scores) for table in tables], outputs.tables)
         path = outputs.path / PAGE
         write_atomically(path, render(page(changes, [one.name for one in sides], scores)))
         console().print(f"\n{path}: all of this as a page; tables/compare*.csv beside it", soft_wrap=True)

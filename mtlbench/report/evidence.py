@@ -14,7 +14,7 @@ from mtlbench.report.gather import clean_of, load, read_cells
 from mtlbench.scores import arp, damage, over_seeds, relative_drops
 from mtlbench.scores.alarms import checks_frame
 from mtlbench.scores.derived import CELL_LEVELS
-from mtlbench.scores.frame import metrics_frame
+from mtlbench.scores.frame import metrics_frame, shared_path
 from mtlbench.storage.store import Cell, Store
 from mtlbench.studies import Evidence
 from mtlbench.studies.base import POINT
@@ -35,6 +35,11 @@ def each_cell(db: sqlite3.Connection) -> Iterator[Cell]:
     """The same, one at a time."""
     for (text,) in db.execute(f"SELECT description FROM chosen {ORDER}"):
         yield Cell(*json.loads(text), arrays={})
+
+
+def shared_paths_of(db: sqlite3.Connection) -> dict[str, float]:
+    """Cell -> shared part of a task's path, where it was measured."""
+    return {cell.key: path for cell in each_cell(db) if (path := shared_path(cell)) is not None}
 
 
 def checks_of(db: sqlite3.Connection) -> pd.DataFrame:

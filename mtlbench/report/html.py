@@ -22,7 +22,7 @@ def html(pivot: Pivot) -> str:
         Markup("</thead>\n<tbody>"),
         *body,
         Markup("</tbody>"),
-        *([_foot(pivot)] if pivot.remarks else []),
+        *([_foot(pivot)] if pivot.notes else []),
         Markup("</table>"),
     ]
     return str(Markup("\n").join(parts))
@@ -64,6 +64,6 @@ def _cell(entry: Entry | None) -> Markup:
 
 
 def _foot(pivot: Pivot) -> Markup:
-    lines = Markup("<br>\n").join(pivot.remarks)
+    lines = Markup("<br>\n").join(pivot.notes)
     width = len(pivot.row_names) + len(pivot.columns)
     return Markup('<tfoot><tr><td colspan="{}">{}</td></tr></tfoot>').format(width, lines)

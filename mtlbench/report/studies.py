@@ -1,14 +1,17 @@
-"""Study tables for the terminal: constant columns move to a line below, intervals follow their values."""
+"""Tables of studies as pivots: constant columns go into the caption, intervals follow their values."""
+
+from dataclasses import replace
+from itertools import takewhile
+from math import isnan, nan
 
 import pandas as pd
-from rich.box import SIMPLE
-from rich.table import Table as Grid
 
-from mtlbench.report.terminal import console, show_remarks
+from mtlbench.report.pivot import MOST_ROWS, Entry, Labels, Pivot, label, printable
+from mtlbench.scores.wide import OK
 from mtlbench.studies import Table
 
 KEYS = frozenset(
-    {
+    (
         *(
             "dataset",
             "model",
@@ -19,12 +22,12 @@ KEYS = frozenset(
             "attack",
             "step",
             "steps",
+            "target",
             "eps",
-            "seeds",
-            "n_images",
         ),
+        *("seed", "seeds", "n_images", "norm", "precision", "model_version"),
         *("source", "destination", "objective", "task", "alpha", "method", "seeds_needed", "over"),
-    }
+    )
 )
 """Columns that are omitted if they are constant."""
 ALWAYS_OUT = ("scores", "shared_blocks", "status")
@@ -32,73 +35,85 @@ WHERE_KNOWN = "shared_path"
 """Omitted if no row has it, as in results from before it was measured."""
 
 
-def show_study(table: Table, scores: str) -> None:
-    """Print the rows of one score set."""
+def study_pivot(table: Table, scores: str) -> Pivot:
+    """The rows of one score set; a column for every eps if rows have one value each, else a column for every value."""
     frame = table.frame
     frame = frame[frame["scores"] == scores] if "scores" in frame else frame
     if WHERE_KNOWN in frame and frame[WHERE_KNOWN].isna().all():
         frame = frame.drop(columns=WHERE_KNOWN)
-    out = console()
-    out.print(f"\n{table.title}")
-    if frame.empty:
-        out.print("nothing to show: some of the cells that it compares are missing")
-        return
     constant = [name for name in frame if name in KEYS and frame[name].nunique(dropna=False) == 1 and len(frame) > 1]
-    grid = Grid(box=SIMPLE, pad_edge=False)
-    texts = _side_by_side(_texts(frame.drop(columns=[name for name in frame if name in (*constant, *ALWAYS_OUT)])))
-    for name in texts:
-        grid.add_column(name, justify="left" if name in KEYS - {"eps", "alpha"} else "right", overflow="fold")
-    for row in zip(*texts.values(), strict=True):
-        grid.add_row(*row)
-    out.print(grid)
-    if constant:
-        shared = {name: _text(frame[name].iloc[0]) for name in constant}
-        out.print(", ".join(f"{name} {text}" for name, text in shared.items() if text), markup=False)
-    show_remarks(out, sorted(set(frame["status"]) - {"ok"}) if "status" in frame else [])
+    remarks = sorted({printable(str(status)) for status in frame["status"]} - {OK}) if "status" in frame else []
+    if len(frame) > MOST_ROWS:
+        remarks.insert(0, f"the first {MOST_ROWS} of {len(frame)} results; {table.name}.csv has all of them")
+        frame = frame.head(MOST_ROWS)
+    told = [name for name in map(str, frame) if name not in (*constant, *ALWAYS_OUT)]
+    names = list(takewhile(KEYS.__contains__, told))  # other keys stand behind the values
+    values = _values(frame[told[len(names) :]])
+    across = len(values) == 1 and "eps" in names
+    rows, columns, entries = (
+        _side_by_side(frame, names, *values.values()) if across else _as_they_are(frame, names, values)
+    )
+    return Pivot(
+        table.name,
+        table.title,
+        tuple((name, text) for name in map(str, constant) if (text := _label(frame[name].iloc[0]))),
+        tuple(name for name in names if not (across and name == "eps")),
+        rows,
+        ("eps",) if across else ("value",),
+        columns,
+        entries,
+        tuple(remarks),
+    )
 
 
-def _side_by_side(texts: dict[str, list[str]]) -> dict[str, list[str]]:
-    """A column for every epsilon if rows have only one value each; otherwise `texts` unchanged."""
-    values = [name for name in texts if name not in KEYS]
-    if len(values) != 1 or "eps" not in texts:
-        return texts
-    names = [name for name in texts if name in KEYS - {"eps"}]
-    epsilons = list(dict.fromkeys(texts["eps"]))
-    rows: dict[tuple[str, ...], dict[str, str]] = {}
-    for eps, value, *keys in zip(*(texts[name] for name in ("eps", *values, *names)), strict=True):
-        rows.setdefault(tuple(keys), {})[eps] = value
-    columns = {name: [keys[i] for keys in rows] for i, name in enumerate(names)}
-    return columns | {f"eps {eps}": [row.get(eps, "") for row in rows.values()] for eps in epsilons}
+_Body = tuple[tuple[Labels, ...], tuple[Labels, ...], tuple[tuple[Entry | None, ...], ...]]
+"""Rows, columns and entries of a pivot."""
 
 
-def _texts(frame: pd.DataFrame) -> dict[str, list[str]]:
-    """Column -> texts. An interval is merged into the column before it as ``value [low, high]``."""
-    texts: dict[str, list[str]] = {}
+def _as_they_are(frame: pd.DataFrame, names: list[str], values: dict[str, list[Entry]]) -> _Body:
+    rows = tuple(zip(*(map(_label, frame[name]) for name in names), strict=True)) if names else ((),) * len(frame)
+    return rows, tuple((name,) for name in values), tuple(zip(*values.values(), strict=True))
+
+
+def _side_by_side(frame: pd.DataFrame, names: list[str], value: list[Entry]) -> _Body:
+    names = [name for name in names if name != "eps"]
+    epsilons = list(dict.fromkeys(map(_label, frame["eps"])))
+    keys = zip(*(map(_label, frame[name]) for name in names), strict=True) if names else [()] * len(frame)
+    rows: dict[Labels, dict[str, Entry]] = {}
+    for key, eps, entry in zip(keys, map(_label, frame["eps"]), value, strict=True):
+        rows.setdefault(key, {})[eps] = entry
+    columns = tuple((f"eps {eps}",) for eps in epsilons)
+    return tuple(rows), columns, tuple(tuple(row.get(eps) for eps in epsilons) for row in rows.values())
+
+
+def _values(frame: pd.DataFrame) -> dict[str, list[Entry]]:
+    """Column -> entries. Columns that end with ``_low`` and ``_high`` are the interval of the one before them."""
+    entries: dict[str, list[Entry]] = {}
     last = ""
     for name in map(str, frame):
-        if name.endswith("_high"):
-            continue
         if name.endswith("_low"):
-            highs = frame[name.removesuffix("_low") + "_high"]
-            bounds = [
-                f" [{_text(a)}, {_text(b)}]" if pd.notna(a) else "" for a, b in zip(frame[name], highs, strict=True)
-            ]
-            texts[last] = [value + bound for value, bound in zip(texts[last], bounds, strict=True)]
-            continue
-        texts[name] = [_text(value) for value in frame[name]]
-        last = name
-    return texts
+            bounds = zip(frame[name], frame[name.removesuffix("_low") + "_high"], strict=True)
+            entries[last] = [_with(entry, *both) for entry, both in zip(entries[last], bounds, strict=True)]
+        elif not name.endswith("_high"):
+            entries[name], last = [_entry(value) for value in frame[name]], name
+    return entries
 
 
-def _text(value: object) -> str:
-    if isinstance(value, float):
-        if pd.isna(value):
-            return "-"
-        return (
-            f"{value:.0f}"
-            if value == round(value) and abs(value) < 1e6
-            else f"{value:.3g}"
-            if abs(value) < 10
-            else f"{value:.1f}"
-        )
-    return str(value)
+def _entry(value: object) -> Entry:
+    number = float(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else nan
+    return Entry(number, nan, nan, OK, _label(value), "")
+
+
+def _with(entry: Entry, low: float, high: float) -> Entry:
+    return entry if pd.isna(low) else replace(entry, low=low, high=high, interval=f"{_label(low)}, {_label(high)}")
+
+
+def _label(value: object) -> str:
+    """A value with three digits, or one behind the point."""
+    if not isinstance(value, float):
+        return label(value)
+    if isnan(value):
+        return "-"
+    if value == round(value) and abs(value) < 1e6:
+        return f"{value:.0f}"
+    return f"{value:.3g}" if abs(value) < 10 else f"{value:.1f}"

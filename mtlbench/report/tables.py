@@ -1,4 +1,4 @@
-"""Frames as CSV, Markdown and LaTeX files. Which columns the result tables have is said in `scores.tables`."""
+"""The files of tables: tidy ones as CSV (their columns: `scores.tables`), pivots as Markdown, LaTeX and HTML."""
 
 import errno
 from collections.abc import Iterable, Iterator, Mapping
@@ -8,18 +8,15 @@ from pathlib import Path
 import pandas as pd
 
 from mtlbench.report.csv_text import csv_text
+from mtlbench.report.html import html
+from mtlbench.report.latex import latex
+from mtlbench.report.markdown import markdown
+from mtlbench.report.pivot import Pivot
 from mtlbench.report.tidy import Tidy
 from mtlbench.storage.files import write_atomically
 
-DIGITS = 4
 MOST_ROWS = 2000
-"""Of a .md or .tex; nobody prints a longer one."""
-
-LATEX = str.maketrans(
-    {character: f"\\{character}" for character in "&%$#_{}"}
-    | {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
-)
-"""Special characters of LaTeX -> escaped."""
+"""A larger table is written in pieces."""
 
 READ_ONLY = (errno.EACCES, errno.EPERM, errno.EROFS)
 
@@ -38,67 +35,30 @@ def may_fail(unwritten: list[OSError] | None) -> Iterator[None]:
         unwritten.append(error)
 
 
-def write_tables(frames: Mapping[str, pd.DataFrame], folder: Path) -> list[Path]:
-    """Write ``<name>.csv`` (full precision), ``.md`` and ``.tex`` (rounded) for each frame; returns the paths."""
-    written = []
+def write_tables(
+    frames: Mapping[str, pd.DataFrame], pivots: Iterable[Pivot], folder: Path, caption: bool = True
+) -> None:
+    """Write ``<name>.csv`` for each frame (full precision), and ``.md``, ``.tex`` and ``.html`` for each pivot.
+
+    Args:
+        frames: tidy: a row for each number, value and interval in columns of their own.
+        pivots: the same as papers print it.
+        folder: of the files.
+        caption: whether a LaTeX file is a table with caption and label, or the tabular alone.
+    """
     for name, frame in frames.items():
-        texts = {
-            "csv": csv_text(frame),
-            "md": markdown(frame),
-            "tex": latex(frame),
-        }
-        for suffix, text in texts.items():
-            path = folder / f"{name}.{suffix}"
-            write_atomically(path, text)
-            written.append(path)
-    return written
+        write_atomically(folder / f"{name}.csv", csv_text(frame))
+    for pivot in pivots:
+        for suffix, text in (("md", markdown(pivot)), ("tex", latex(pivot, caption)), ("html", html(pivot))):
+            write_atomically(folder / f"{pivot.name}.{suffix}", text)
 
 
-def write_result_tables(tables: Tidy, checks: pd.DataFrame, folder: Path) -> None:
-    """Write the result tables and the checks. Of those with more than `MOST_ROWS` rows only the .csv, in pieces."""
+def write_tidy(tables: Tidy, folder: Path) -> None:
+    """Write ``<name>.csv`` for each of the result tables, large ones in pieces that fit into memory."""
     for name in tables:
         if tables.size(name) <= MOST_ROWS:
-            write_tables({name: tables[name]}, folder)
+            write_atomically(folder / f"{name}.csv", csv_text(tables[name]))
         else:
             pieces = enumerate(tables.pieces(name))
-            texts = (csv_text(piece, header=number == 0) for number, piece in pieces)
-            _write_csv_only(name, texts, folder)
-    if len(checks) <= MOST_ROWS:
-        write_tables({"checks": checks}, folder)
-    else:
-        _write_csv_only("checks", [csv_text(checks)], folder)
-
-
-def _write_csv_only(name: str, pieces: Iterable[str], folder: Path) -> None:
-    write_atomically(folder / f"{name}.csv", (piece.encode() for piece in pieces))
-    for suffix in ("md", "tex"):  # of an earlier, smaller table
-        (folder / f"{name}.{suffix}").unlink(missing_ok=True)
-
-
-def markdown(frame: pd.DataFrame) -> str:
-    """A GitHub-flavoured Markdown table; numbers right-aligned."""
-    numeric = [pd.api.types.is_numeric_dtype(frame[column]) for column in frame.columns]
-    rule = ["---:" if number else "---" for number in numeric]
-    rows = [map(str, frame.columns), rule, *(map(_text, row) for row in frame.itertuples(index=False))]
-    return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in rows) + "\n"
-
-
-def latex(frame: pd.DataFrame) -> str:
-    """A LaTeX tabular with booktabs rules."""
-    # Own implementation, because that of pandas takes seconds for the tables of a study.
-    rows = [list(map(str, frame.columns)), *(list(map(_text, row)) for row in frame.itertuples(index=False))]
-    header, *body = (" & ".join(cell.translate(LATEX) for cell in row) + r" \\" for row in rows)
-    top, bottom = f"\\begin{{tabular}}{{{'l' * len(frame.columns)}}}\n\\toprule", "\\bottomrule\n\\end{tabular}\n"
-    return "\n".join([top, header, r"\midrule", *body, bottom])
-
-
-def _text(value: object) -> str:
-    if isinstance(value, float):
-        return (
-            ""
-            if pd.isna(value)
-            else f"{value:.{DIGITS}g}"
-            if abs(value) < 1e-3
-            else f"{value:.{DIGITS}f}".rstrip("0").rstrip(".")
-        )
-    return str(value)
+            texts = (csv_text(piece, header=number == 0).encode() for number, piece in pieces)
+            write_atomically(folder / f"{name}.csv", texts)

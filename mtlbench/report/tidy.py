@@ -2,7 +2,7 @@
 
 import json
 import sqlite3
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property
 from sys import intern
 from typing import Any
@@ -16,6 +16,9 @@ from mtlbench.scores.tables import ALARMED, ARP_VALUES, DAMAGE_VALUES, METRIC_VA
 from mtlbench.scores.tables import TEXTS as TEXT_VALUES
 from mtlbench.scores.transferability import COLUMNS
 from mtlbench.scores.wide import IDENTITY, OK
+
+MOST_FIRST = 20_000
+"""Rows of a table that are laid out for reading."""
 
 CELLS_AT_ONCE = 2000
 """Of a piece; the table of metrics has some 24 rows for each."""
@@ -78,6 +81,27 @@ class Tidy(Mapping[str, pd.DataFrame]):
             if end == len(cells):
                 return
             start = end
+
+    def first(self, keep: Callable[[pd.DataFrame], Any], most: int = MOST_FIRST) -> Mapping[str, pd.DataFrame]:
+        """The tables as they are, of those with more than `most` rows the first such number that `keep` chooses.
+
+        Args:
+            keep: which rows of a piece, or whether all.
+            most: the limit is kept to a piece.
+        """
+        found: dict[str, pd.DataFrame] = {}
+        for name in self:
+            if self.size(name) <= most:
+                found[name] = self[name]
+                continue
+            some: list[pd.DataFrame] = []
+            for piece in self.pieces(name):
+                chosen = keep(piece)
+                some.append(piece if chosen is True else piece[chosen])
+                if sum(map(len, some)) >= most:
+                    break
+            found[name] = pd.concat(some)
+        return found
 
     @cached_property
     def cells(self) -> pd.DataFrame:

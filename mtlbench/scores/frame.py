@@ -10,6 +10,7 @@ import pandas as pd
 from mtlbench.errors import DataError
 from mtlbench.metrics import PAPER_BATCH, Scores, metrics_of, values
 from mtlbench.metrics.formulas import rebuilt
+from mtlbench.options import is_number
 from mtlbench.scores import bootstrap_weights
 from mtlbench.scores.wide import ABOUT_METRIC, IDENTITY, SAME_MODEL
 from mtlbench.storage.store import Cell
@@ -116,6 +117,14 @@ def _recipe(cell: Cell) -> dict[str, Any]:
         return {}
     training = {name: value for name, value in recipe["training"].items() if name != "seed"}
     return {"training": training, "augment": recipe["dataset"]["settings"].get("augment")}
+
+
+def shared_path(cell: Cell) -> float | None:
+    """The shared part of a task's path in the cell's model, 0 to 1 (see `models.measured`); None if not recorded."""
+    measured = cell.provenance.get("sharing_measured")
+    if isinstance(measured, Mapping) and is_number(measured.get("shared_path"), 0, 1):
+        return float(measured["shared_path"])
+    return None
 
 
 def details(cell: Cell) -> dict[str, str]:

@@ -20,6 +20,7 @@ def tables(
     metrics: pd.DataFrame,
     alarms: Mapping[str, str] | None = None,
     details: Mapping[str, Mapping[str, str]] | None = None,
+    paths: Mapping[str, float] | None = None,
 ) -> dict[str, pd.DataFrame]:
     """Tables metrics, damage, arp and transferability from a wide frame of metrics.
 
@@ -30,6 +31,8 @@ def tables(
         metrics: wide frame.
         alarms: cell -> text for the status of defined ARPs.
         details: cell -> everything that may distinguish it from others, see `scores.frame.details`.
+        paths: cell -> shared part of a task's path, see `scores.frame.shared_path`. Sharing levels are sorted by it if
+            it is known of all cells, else by `shared_blocks`.
     """
     drops = relative_drops(metrics)
     damages = damage(drops)
@@ -44,7 +47,16 @@ def tables(
         ),
     }
     more = distinguishing(levels(metrics), details or {})
-    return {name: _told_apart(frame, more) for name, frame in frames.items()}
+    return {name: _told_apart(_by_sharing(frame, paths or {}), more) for name, frame in frames.items()}
+
+
+def _by_sharing(table: pd.DataFrame, paths: Mapping[str, float]) -> pd.DataFrame:
+    """The rows of a sorted table, of one model the levels that share least first."""
+    path = table["cell"].map(paths).astype(float)
+    shared = path if path.notna().all() else table["shared_blocks"]
+    before = list(IDENTITY[: IDENTITY.index("sharing")])
+    order = table[before].assign(shared=shared).sort_values([*before, "shared"], kind="stable").index
+    return table.loc[order].reset_index(drop=True)
 
 
 METRIC_VALUES = ("unit", "higher_is_better", "clean", "attacked", "relative_drop")

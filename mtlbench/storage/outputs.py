@@ -61,7 +61,7 @@ class Outputs:
 
     @property
     def tables(self) -> Path:
-        """Tables, as .csv, .md and .tex."""
+        """Tables: tidy as .csv, as papers print them as .tex, .md and .html."""
         return self.path / "tables"
 
     @property

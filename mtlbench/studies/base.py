@@ -10,9 +10,8 @@ import numpy as np
 import pandas as pd
 
 from mtlbench.constants import NO_ATTACK
-from mtlbench.options import is_number
 from mtlbench.scores import arp, damage, holm, interval, over_seeds, paired_difference, relative_drops
-from mtlbench.scores.frame import HASH_DIGITS, spelled_out
+from mtlbench.scores.frame import HASH_DIGITS, shared_path, spelled_out
 from mtlbench.scores.wide import SEARCH, WEIGHTING, block, levels
 from mtlbench.storage.store import Cell
 from mtlbench.studies.plot import Matrix, Plot
@@ -101,10 +100,10 @@ class Evidence:
         """Levels `NETWORK` of a model -> its shared path, see `models.measured`; only where recorded."""
         found: dict[tuple[str, ...], set[float]] = {}
         for cell in self.cells:
-            measured = cell.provenance.get("sharing_measured")
-            if isinstance(measured, Mapping) and is_number(measured.get("shared_path"), 0, 1):
+            path = shared_path(cell)
+            if path is not None:
                 network = tuple(str(cell.identity.get(name)) for name in NETWORK)
-                found.setdefault(network, set()).add(float(measured["shared_path"]))
+                found.setdefault(network, set()).add(path)
         return {network: min(values) for network, values in found.items() if len(values) == 1}
 
     @cached_property

@@ -110,7 +110,8 @@ def _one_row_a_model(keys: pd.DataFrame, strongest: pd.DataFrame, evidence: Evid
     every = keys.drop_duplicates("model_key").set_index("model_key")
     grids = [(norm, eps, part.set_index("model_key")) for (norm, eps), part in strongest.groupby(["norm", "eps"])]
     by = [part[column].reindex(every.index).fillna(np.inf) for *_, part in grids for column in ("arp", "rank")]
-    order = np.lexsort([np.arange(len(every)), *(column.to_numpy(float) for column in by)])  # the last one decides first
+    # The last one decides first.
+    order = np.lexsort([np.arange(len(every)), *(column.to_numpy(float) for column in by)])
     every = every.iloc[order].sort_values(["dataset", "scores"], kind="stable")
     board = every[list(SHOWN)].copy()
     board["parameters"] = [about["parameters"].get(weights, np.nan) for weights in every["weights"]]

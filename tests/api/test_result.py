@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from copy import deepcopy
 from pathlib import Path
+from typing import Literal
 
 import pytest
 import torch
@@ -57,13 +58,24 @@ def test_compare_refuses_other_images(
         result.compare(shuffled)
 
 
-@pytest.mark.parametrize("kind", ["arp", "damage"])
-def test_plots(result: mtlbench.Result, kind: str, tmp_path: Path) -> None:
-    figure = result.plot(kind)  # type: ignore[arg-type]
-    figure.savefig(tmp_path / "plot.png")
-    assert figure.axes[0].get_xlabel() == "eps, grey levels of 255"
-    with pytest.raises(UsageError, match="kind=arrp: expected arp or damage"):
+@pytest.mark.parametrize("kind", ["arp", "damage", "transfer"])
+def test_plots(result: mtlbench.Result, kind: Literal["arp", "damage", "transfer"], tmp_path: Path) -> None:
+    figure = result.plot(kind)
+    figure.save(tmp_path / "plot.pdf")
+    assert (tmp_path / "plot.pdf").read_bytes().startswith(b"%PDF")
+    assert figure._repr_mimebundle_()["image/svg+xml"].startswith("<svg")
+    assert figure.chart.to_dict()["$schema"].startswith("https://vega.github.io/schema/vega-lite/")
+
+
+def test_a_plot_that_nobody_knows(result: mtlbench.Result) -> None:
+    with pytest.raises(UsageError, match="kind=arrp: expected arp, damage or transfer"):
         result.plot("arrp")  # type: ignore[arg-type]
+
+
+def test_nothing_to_plot(attacked: Callable[..., mtlbench.Result]) -> None:
+    found = attacked(step="pgd", eps=8, objective="total")
+    with pytest.raises(UsageError, match="plot: nothing to draw in transfer"):
+        found.plot("transfer")
 
 
 def test_saved_results_load_and_report(result: mtlbench.Result, tmp_path: Path, call: Callable[..., Done]) -> None:

@@ -81,12 +81,12 @@ def test_a_wrong_option_as_a_process(run: Callable, tmp_path: Path) -> None:
 def test_the_first_attack_writes_what_is_promised(outputs: Path) -> None:
     assert {path.name for path in outputs.iterdir()} == {"checkpoints", "datasets", "runs", "store", "tables"}
     written = {path.name for path in (outputs / "tables").iterdir()}
-    assert written >= {f"{table}.{suffix}" for table in COLUMNS for suffix in ("csv", "md", "tex")}
+    assert written >= {f"{table}.{suffix}" for table in COLUMNS for suffix in ("csv", "md", "tex", "html")}
     for table, further in COLUMNS.items():
         header = (outputs / "tables" / f"{table}.csv").read_text().splitlines()[0]
         columns = [*FIRST, *further, "cell"]
         assert header.split(",") == columns
-        assert (outputs / "tables" / f"{table}.md").read_text().startswith(f"| {' | '.join(columns)} |")
+        assert "\n| --- |" in (outputs / "tables" / f"{table}.md").read_text()
         assert r"\begin{tabular}" in (outputs / "tables" / f"{table}.tex").read_text()
 
 
@@ -293,3 +293,27 @@ def test_points_with_one_model_load_it_once(
     done = call("attack", "-m", f"outputs={own_outputs}", *small, "eps=2", "attack=dgba,total,power")
     assert done.status == 0, done.err
     assert len(loaded) == 1
+
+
+def test_the_printed_tables_have_the_rows_and_columns_asked_for(call: Callable, own_outputs: Path) -> None:
+    tidy = (own_outputs / "tables" / "arp.csv").read_bytes()
+    where = "report.where=attack == 'dgba' and eps in (8, 16)"
+    done = call("report", f"outputs={own_outputs}", "report.rows=[eps]", "report.columns=[attack]", where)
+    assert done.status == 0, done.err
+    shown = [line.split() for line in done.out.splitlines()]
+    assert ["eps", "dgba"] in shown
+    written = (own_outputs / "tables" / "arp.tex").read_text()
+    assert r"eps & \multicolumn" in written
+    assert "\n8 & " in written
+    assert "\n2 & " not in written
+    assert (own_outputs / "tables" / "arp.csv").read_bytes() == tidy
+
+
+def test_a_column_that_is_not_there_is_named(call: Callable, own_outputs: Path) -> None:
+    before = contents(own_outputs / "tables")
+    done = call("report", f"outputs={own_outputs}", "report.rows=[atack]")
+    assert done.status == 2
+    assert (
+        "report.rows: no result is told apart by a column atack; did you mean attack?; there are dataset," in done.err
+    )
+    assert contents(own_outputs / "tables") == before

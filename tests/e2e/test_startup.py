@@ -8,7 +8,7 @@ import pytest
 
 from tests.e2e.conftest import SMALL, environment
 
-HEAVY = {"skimage", "scipy", "matplotlib", "torchvision", "sympy", "networkx", "sklearn"}
+HEAVY = {"skimage", "scipy", "altair", "vl_convert", "torchvision", "sympy", "networkx", "sklearn"}
 ATTACK = """
 from mtlbench.cli import entry as cli
 try:

@@ -44,4 +44,4 @@ def test_saga_takes_its_own_steps(call: Callable) -> None:
     small = ("dataset.images=26", "dataset.resolution=32", "training.iterations=2", "+model.width=0.1")
     done = call("attack", *small, "attack=saga", "attack.fixed_step.steps=3", "eps=4")
     assert done.status == 0, done.err
-    assert " saga   3 " in done.out
+    assert ", step saga, steps 3, " in done.out

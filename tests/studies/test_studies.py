@@ -7,10 +7,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mtlbench.report.plots import write_plot
-from mtlbench.report.studies import show_study
+from mtlbench.report.figures import study_figures
+from mtlbench.report.studies import study_pivot
+from mtlbench.report.terminal import console
+from mtlbench.report.text import show
 from mtlbench.storage.store import Cell
-from mtlbench.studies import STUDIES, Evidence, Study
+from mtlbench.studies import STUDIES, Axis, Evidence, Plot, Study
 from mtlbench.studies.base import arranged
 from tests.frames import damages, wide
 
@@ -164,9 +166,8 @@ def test_transfer_is_sorted_by_the_shared_path_where_it_is_known() -> None:
     assert found["sharing"].tolist() == ["independent", "share1", "tree9"]
     assert found["shared_path"].tolist() == [0.0, 0.06, 0.6]
     assert list(found)[:6] == ["dataset", "model", "training", "sharing", "shared_blocks", "shared_path"]
-    plot, normalised = study.plots
-    assert normalised.x == plot.x
-    assert (plot.x, plot.labels[0]) == ("shared_path", "shared part of a task's path")
+    axes = [plot.x for plot in study.plots if isinstance(plot, Plot)]
+    assert axes == [Axis("shared_path", "shared part of a task's path")] * 2
 
 
 def test_transfer_without_a_shared_path_is_sorted_by_blocks() -> None:
@@ -179,9 +180,7 @@ def test_transfer_without_a_shared_path_is_sorted_by_blocks() -> None:
     found = table(study, "transfer")
     assert found["sharing"].tolist() == ["independent", "share1", "share2"]
     assert found["shared_path"].isna().all()
-    plot, normalised = study.plots
-    assert normalised.x == plot.x
-    assert plot.x == "shared_blocks"
+    assert [plot.x.column for plot in study.plots if isinstance(plot, Plot)] == ["shared_blocks"] * 2
 
 
 def test_an_undefined_gain_says_why() -> None:
@@ -432,31 +431,30 @@ def test_models_in_two_precisions_are_two_models() -> None:
 
 
 @pytest.mark.parametrize("name", list(STUDIES))
-def test_nothing_to_compare_is_no_error(name: str, capsys: pytest.CaptureFixture[str], tmp_path: Any) -> None:
+def test_nothing_to_compare_is_no_error(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     study = run(name, cell(5, attack="noise"))
     for made in study.tables:
-        show_study(made, "standard")
-    for plot in study.plots:
-        write_plot(plot, "standard", tmp_path)
+        show(console(), study_pivot(made, "standard"))
+    study_figures(study.plots, "standard")
     assert study.tables[0].title in capsys.readouterr().out
 
 
-def test_the_same_numbers_draw_the_same_bytes(tmp_path: Any) -> None:
-    plot = run("clean_models", cell(50, attack="dgba"), cell(30, attack="total")).plots[0]
-    first, second = write_plot(plot, "standard", tmp_path / "a"), write_plot(plot, "standard", tmp_path / "b")
-    assert first is not None and second is not None
-    assert first.read_bytes() == second.read_bytes()
-    assert first.read_bytes().startswith(b"\x89PNG")
-    assert write_plot(plot, "paper", tmp_path) is None
+def test_one_score_set_is_drawn() -> None:
+    plots = run("clean_models", cell(50, attack="dgba"), cell(30, attack="total")).plots
+    (drawn,) = study_figures(plots, "standard")
+    assert [row["y"] for row in drawn.spec["data"]["values"]] == ["dgba", "total"]
+    assert [row["x"] for row in drawn.spec["data"]["values"]] == pytest.approx([50, 30])
+    assert study_figures(plots, "paper") == []
 
 
-def test_points_without_a_place_are_not_drawn(tmp_path: Any) -> None:
+def test_points_without_a_place_are_not_drawn() -> None:
     """Without an independent model nobody knows what accuracy a tree has lost."""
     plot = run("tradeoff", cell(50, attack="dgba", sharing="all_shared")).plots[0]
     assert plot.frame["arp_percent"].notna().all()
+    assert isinstance(plot, Plot)
     assert plot.frame["clean_lost_percent"].isna().all()
     assert plot.frame["status"].str.contains("no independent result").all()
-    assert write_plot(plot, "standard", tmp_path) is None
+    assert study_figures([plot], "standard") == []
 
 
 def test_rows_of_one_name_say_in_what_they_differ() -> None:

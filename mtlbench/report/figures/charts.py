@@ -46,17 +46,20 @@ def chart(plot: Plot | Matrix, scores: str) -> Chart | None:
 
 def _together(name: str, panel: Panel, found: Values, columns: int) -> Any:
     """All panels of a chart under its title."""
-    data = alt.Data(values=found.rows)
+    short = max(SHORTEST // 2, int((panel.width + look.BETWEEN) / LETTER))
+    headers = {panel: "\n".join(wrap(panel, short)) for panel in found.panels}
+    data = alt.Data(values=[row | {"panel": headers[row["panel"]]} for row in found.rows])
     one = {"width": panel.width, "height": panel.height}
     made: Any = alt.layer(*panel.layers, data=data).properties(**one)
     if len(found.panels) > 1:
-        facet = alt.Facet("panel:N", title=None, sort=found.panels)
+        header = alt.Header(labelExpr="split(datum.label, '\\n')", labelLimit=panel.width + look.BETWEEN)
+        facet = alt.Facet("panel:N", title=None, sort=list(headers.values()), header=header)
         made = alt.layer(*panel.layers).properties(**one).facet(facet, columns=columns, data=data)
         made = made.resolve_axis(x="independent")
         made = made.resolve_scale(y="independent") if panel.own_scale else made
     width = columns * (panel.width + look.BETWEEN)
     lines = wrap(plain(name), max(SHORTEST, int(width / LETTER)))
-    space = 5 + look.WIDER * max(map(len, panel.names), default=0)
+    space = 5 + look.space_for(panel.names)
     heading = alt.TitleParams(lines, dx=5 - space)
     edges = {"left": space, "right": 5, "top": 5, "bottom": 5}
     fitting = max(1, int(width / (LEGEND_LETTER * max(map(len, found.colours)) + LEGEND_SYMBOL)))

@@ -1,5 +1,6 @@
 """Colours, shapes, dashes and sizes: readable on white and on black, by the colour-blind, and without colour."""
 
+from collections.abc import Iterable
 from typing import Any
 
 INK = "#000000"
@@ -38,8 +39,13 @@ DARK, LIGHT = "#010101", "#ffffff"
 FONT = "Arial, Liberation Sans, Helvetica, sans-serif"
 """What text is measured with, or of the same widths. A browser may have none but one that is wider:"""
 
-WIDER = 1.4
-"""Pixels for each letter, for which names at the left edge leave space."""
+WIDER, LONG = 1.4, 40
+"""Pixels for each letter, up to so many letters, for which names at the left edge leave space."""
+
+
+def space_for(names: Iterable[str]) -> float:
+    """Pixels that names may need more than they were measured."""
+    return WIDER * min(LONG, max(map(len, names), default=0))
 
 
 def config(legend_columns: int) -> dict[str, Any]:
@@ -56,6 +62,6 @@ def config(legend_columns: int) -> dict[str, Any]:
         | {"orient": "bottom", "columns": legend_columns}
         | {"labelLimit": 400, "symbolOpacity": 1, "symbolStrokeWidth": 0, "symbolSize": 60}
         | {"columnPadding": 28, "offset": 12},
-        "header": {"labelColor": INK, "labelFontSize": 12, "labelFontWeight": "bold", "labelLimit": 330},
+        "header": {"labelColor": INK, "labelFontSize": 12, "labelFontWeight": "bold"},
         "title": {"color": INK, "anchor": "start", "fontSize": 14, "offset": 14},
     }

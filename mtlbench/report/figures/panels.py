@@ -100,7 +100,7 @@ def matrix(found: Values, axes: Axes) -> Panel:
     names = [*(name for name in rows if name in columns), *(name for name in columns if name not in rows)]
     across = alt.Axis(orient="top", labelAngle=-40, domain=False, ticks=False, titlePadding=4)
     x = alt.X("x:N", title=title(axes["x"]), sort=names, scale=alt.Scale(domain=names), axis=across)
-    down = alt.Axis(domain=False, ticks=False, titlePadding=8 + look.WIDER * max(map(len, rows)))
+    down = alt.Axis(domain=False, ticks=False, titlePadding=8 + look.space_for(rows))
     y = alt.Y("y:N", title=title(axes["y"]), sort=rows, scale=alt.Scale(domain=rows), axis=down)
     base = alt.Chart().encode(x=x, y=y)
     heat = alt.Scale(domain=[0, 1], range=list(look.HEAT), interpolate="rgb", clamp=True)

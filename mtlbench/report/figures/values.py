@@ -92,7 +92,7 @@ def _few(frame: pd.DataFrame, panels: Sequence[str]) -> pd.DataFrame:
 
 
 def _names(row: dict[str, Any], columns: Sequence[str]) -> str:
-    return ", ".join(named(name, row[name]) for name in columns)
+    return ", ".join(filter(None, (named(name, row[name]) for name in columns)))
 
 
 def _place(channel: str, axis: Axis, row: dict[str, Any]) -> dict[str, Any]:

@@ -3,7 +3,6 @@
 import hashlib
 import json
 from collections.abc import Mapping
-from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -28,12 +27,11 @@ if TYPE_CHECKING:
     from mtlbench.report import Report
 
 PAGE = "report.html"
-MOST_SHOWN = 5000
-"""Of a larger store the tables, plots and sentences are of the first results only, so that memory stays bounded."""
-
-PIECES = 2
 OPEN_PANELS = 2
 """Each is taller than a screen: the others open on a click."""
+
+MOST_IDENTITIES = 5000
+"""Of a larger store only the cells with saved images are asked for panels."""
 
 ROOM = 200_000
 """Bytes left free below the limit of a page for what stands around the panels."""
@@ -50,13 +48,13 @@ def write_page(report: "Report", scores: str) -> Path:
     if stamped(path, stamp) and (report.outputs.tables / "leaderboard.csv").is_file():
         return path
     board = leaderboard(report.evidence).tables[0].frame
-    write_tables({"leaderboard": board}, report.outputs.tables)
-    tables = _shown(report)
+    write_tables({"leaderboard": board}, [], report.outputs.tables)
+    tables = report.shown()
     contents = Contents(
         scores=scores,
         number=len(report.checks),
         tables=tables,
-        pivots=pivots(tables, scores),
+        pivots=pivots(tables, scores, paths=report.shared_paths),
         board=board,
         findings=findings(report.evidence),
         alarms=report.alarms,
@@ -86,13 +84,6 @@ def _stamp(report: "Report", scores: str) -> str:
     return digest.hexdigest()
 
 
-def _shown(report: "Report") -> Mapping[str, pd.DataFrame]:
-    """The result tables, of a large store the first rows of each."""
-    if len(report.checks) <= MOST_SHOWN:
-        return report.tables
-    return {name: pd.concat(islice(report.tables.pieces(name), PIECES)) for name in report.tables}
-
-
 def _left_out(report: "Report", tables: Mapping[str, pd.DataFrame]) -> list[str]:
     """What is in the store but in no table. The reasons may hold paths, so only the terminal tells them."""
     old = sum(isinstance(error, OldCellError) for error in report.refused)
@@ -103,10 +94,10 @@ def _left_out(report: "Report", tables: Mapping[str, pd.DataFrame]) -> list[str]
         f"{counted(len(report.failures), 'result')} that failed when last tried": len(report.failures),
     }
     said = [f"No table has {what}; `mtlbench report` says why." for what, number in found.items() if number]
-    if len(report.checks) > MOST_SHOWN:
+    if any(len(frame) < report.tables.size(name) for name, frame in tables.items()):
         said.append(
-            f"Sentences, tables and plots are of the first {tables['arp']['cell'].nunique()} attacked of "
-            f"{len(report.checks)} results; the leaderboard and the CSV files have all."
+            f"Sentences, tables and plots are of the first of {len(report.checks)} results, those of the arp table of "
+            f"{tables['arp']['cell'].nunique()}; the leaderboard and the CSV files have all."
         )
     return said
 
@@ -127,7 +118,7 @@ def _figures(report: "Report", tables: Mapping[str, pd.DataFrame], scores: str) 
 def _panels(report: "Report", room: int) -> list[Block]:
     """The panels that fit into so many bytes, with what must be said of them."""
     saved = set().union(*report.outputs.images.sets().values())
-    every = len(report.checks) <= MOST_SHOWN
+    every = len(report.checks) <= MOST_IDENTITIES
     cells = each_cell(report.gathered.index.db) if saved else ()
     gallery = panels(report.outputs, {cell.key: cell.identity for cell in cells if every or cell.key in saved})
     shown, cut = gallery.within(room)

@@ -21,8 +21,9 @@ def by_name(*args: Any, **options: Any) -> dict[str, Figure]:
     return {found.name: found for found in figures(tables(*args, **options), "standard")}
 
 
-def rows(found: Figure) -> list[dict[str, Any]]:
+def rows(found: Figure | None) -> list[dict[str, Any]]:
     """The values of a chart."""
+    assert found is not None
     data: list[dict[str, Any]] = found.spec["data"]["values"]
     return data
 
@@ -77,6 +78,15 @@ def test_attacks_of_one_name_are_told_apart_by_their_options() -> None:
     found = {made.name: made for made in figures(both, "standard")}
     assert {"dgba", "dgba alpha=2"} <= {row["colour"] or row["panel"] for row in rows(found["arp"])}
     assert {row["panel"].partition(", ")[2] for row in rows(found["transferability"])} == {"", "alpha=2"}
+
+
+def test_long_names_of_panels_are_wrapped() -> None:
+    found = by_name(["dgba"], ["a", "b"], sharings=["s" * 100, "short"])["arp"]
+    (long, short) = dict.fromkeys(row["panel"] for row in rows(found))
+    assert long.replace("\n", "") == "s" * 100
+    assert max(map(len, long.split("\n"))) < 40
+    assert short == "short"
+    assert "s" * 100 in found.description
 
 
 def test_what_is_nan_is_not_drawn() -> None:

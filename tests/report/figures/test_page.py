@@ -1,0 +1,81 @@
+"""Charts in a page under a strict policy: arrow keys walk the marks, a live region tells them."""
+
+import shutil
+from base64 import b64encode
+from collections.abc import Iterator
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mtlbench.report import figures as package
+from mtlbench.report.figures import figures
+from tests.report.figures.tables import tables
+
+PIECES = Path(package.__file__).parents[1] / "page"
+FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"]
+FLAGS += ["--disable-component-update", "--disable-sync"]
+
+
+def page(script: str, style: str) -> str:
+    allowed = " ".join(f"{kind}-src '{digest(text)}';" for kind, text in (("script", script), ("style", style)))
+    made = figures({"arp": tables(["dgba"], ["a", "b"])["arp"]}, "standard")
+    return (
+        f'<!doctype html><html lang="en"><meta charset="utf-8"><title>charts</title>'
+        f'<meta http-equiv="Content-Security-Policy" content="default-src \'none\'; {allowed}">'
+        f"<style>{style}</style><main>{made[0].html()}</main><script>{script}</script></html>"
+    )
+
+
+def digest(text: str) -> str:
+    return "sha256-" + b64encode(sha256(text.encode()).digest()).decode()
+
+
+@pytest.fixture(scope="module")
+def opened(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Any, list[str]]]:
+    """The page in the machine's Chromium, and what it complained of."""
+    chromium = shutil.which("chromium")
+    if chromium is None:
+        pytest.skip("Chromium is not installed")
+    from playwright.sync_api import sync_playwright
+
+    file = tmp_path_factory.mktemp("page") / "page.html"
+    file.write_text(page((PIECES / "charts.js").read_text(), (PIECES / "charts.css").read_text()))
+    said: list[str] = []
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
+        shown = browser.new_page(viewport={"width": 390, "height": 700})
+        shown.on("console", lambda message: said.append(message.text))
+        shown.on("pageerror", lambda error: said.append(str(error)))
+        shown.goto(file.as_uri())
+        yield shown, said
+        browser.close()
+
+
+def test_arrow_keys_walk_the_marks(opened: tuple[Any, list[str]]) -> None:
+    shown, said = opened
+    titles = shown.eval_on_selector_all(".mark title", "every => every.map(title => title.textContent)")
+    region = shown.get_by_role("status")
+    shown.keyboard.press("Tab")
+    assert region.text_content() == f"Arrow keys walk the {len(titles)} values."
+    heard = []
+    for key in ("ArrowRight", "ArrowDown", "ArrowLeft", "End", "ArrowRight", "Home", "ArrowUp", "Escape"):
+        shown.keyboard.press(key)
+        heard.append(region.text_content())
+    last = titles[-1]
+    assert heard == [titles[0], titles[1], titles[0], last, last, titles[0], titles[0], ""]
+    assert said == []
+
+
+def test_a_pointer_tells_the_mark(opened: tuple[Any, list[str]]) -> None:
+    shown, _ = opened
+    mark = shown.locator(".mark").last  # on top of the others
+    mark.hover(force=True)
+    assert shown.get_by_role("status").text_content() == mark.locator("title").text_content()
+    assert shown.locator(".mark.on").count() == 1
+
+
+def test_the_page_does_not_become_wider_than_a_phone(opened: tuple[Any, list[str]]) -> None:
+    shown, _ = opened
+    assert shown.evaluate("document.documentElement.scrollWidth") <= 390
