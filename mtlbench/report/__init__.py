@@ -68,7 +68,7 @@ class Report:
     @cached_property
     def tables(self) -> Tidy:
         """The four result tables."""
-        return Tidy(self.gathered.index.db, self.alarms)
+        return Tidy(self.gathered.index.db, self.alarms, self.shared_paths)
 
     def shown(self, layout: Layout | None = None) -> Mapping[str, pd.DataFrame]:
         """The rows of the result tables that are printed: all, of a large store the first that meet the condition."""

@@ -93,8 +93,8 @@ class StoredEvidence(Evidence):
         """See `Evidence.points`; read from the index."""
         columns = ", ".join(f'chosen."{name}"' for name in CELL_LEVELS)
         query = (
-            f"SELECT {columns}, scores, percent, low, high, status FROM chosen "
-            f"JOIN score ON score.cell = chosen.id WHERE task = '' {ORDER}, place"
+            f"SELECT {columns}, scores, {', '.join(POINT)} FROM chosen JOIN arp ON arp.cell = chosen.id "
+            f"{ORDER}, scores DESC"
         )
         found = pd.DataFrame(self.db.execute(query).fetchall(), columns=[*CELL_LEVELS, "scores", *POINT])
         return found.astype(dict.fromkeys(POINT[:3], float))

@@ -47,10 +47,13 @@ class Tidy(Mapping[str, pd.DataFrame]):
     Args:
         db: of an index that is up to date.
         alarms: cell -> text for the status of defined ARPs.
+        paths: cell -> shared part of a task's path: the order of the sharing levels, see `scores.tables`.
     """
 
-    def __init__(self, db: sqlite3.Connection, alarms: Mapping[str, str]) -> None:
-        self.db, self.alarms = db, alarms
+    def __init__(
+        self, db: sqlite3.Connection, alarms: Mapping[str, str], paths: Mapping[str, float] | None = None
+    ) -> None:
+        self.db, self.alarms, self.paths = db, alarms, paths or {}
         self._made: dict[str, pd.DataFrame] = {}
 
     def __getitem__(self, name: str) -> pd.DataFrame:
@@ -111,7 +114,11 @@ class Tidy(Mapping[str, pd.DataFrame]):
         keys = pd.MultiIndex.from_tuples([row[1:] for row in rows], names=CELL_LEVELS).to_frame(index=False)
         names = [name for name in IDENTITY if name != "scores"]
         hidden = [name for name in CELL_LEVELS if name not in names]
-        ordered = keys.assign(id=[row[0] for row in rows]).sort_values([*names, *hidden], kind="stable")
+        path = keys["cell"].map(self.paths).astype(float)
+        shared = path if path.notna().all() else keys["shared_blocks"]
+        before = names[: names.index("sharing")]
+        by = [*before, "shared", *names[len(before) :], *hidden]
+        ordered = keys.assign(id=[row[0] for row in rows], shared=shared).sort_values(by, kind="stable")
         group = ordered.groupby(names, dropna=False, sort=False).ngroup()
         more = differing(keys.set_index("cell")[names], self._details(keys["cell"])).set_axis(keys.index)
         cells = pd.concat([ordered[[*names, "cell", "id"]], more.loc[ordered.index].add_prefix("more ")], axis=1)
