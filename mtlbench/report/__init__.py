@@ -11,7 +11,7 @@ import pandas as pd
 from mtlbench.constants import NO_ATTACK
 from mtlbench.errors import DamagedCellError, DataError, OldCellError
 from mtlbench.report.evidence import StoredEvidence, arp_of, checks_of, shared_paths_of, stored_cells
-from mtlbench.report.gather import Gathered, gather
+from mtlbench.report.gathering import Gathered, gather
 from mtlbench.report.layout import Layout
 from mtlbench.report.pivots import laid_out, printed
 from mtlbench.report.pivots import pivots as shown_pivots
@@ -42,7 +42,7 @@ class Report:
     Attributes:
         outputs: the folder whose store it is.
         paper_batch: images per batch of the paper's batch means.
-        gathered: what its cells say, see `gather`.
+        gathered: what its cells say, see `gathering`.
         checks: the diagnostics from which alarms are derived, a row per cell.
         alarms: cell -> text of its alarms.
         failures: cell -> description and reason of its last failed computation.

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from mtlbench.constants import NO_ATTACK
-from mtlbench.report.gather import clean_of, load, read_cells
+from mtlbench.report.gathering import clean_of, load, read_cells
 from mtlbench.scores import arp, damage, over_seeds, relative_drops
 from mtlbench.scores.alarms import checks_frame
 from mtlbench.scores.derived import CELL_LEVELS
@@ -34,7 +34,8 @@ def stored_cells(db: sqlite3.Connection) -> list[Cell]:
 def each_cell(db: sqlite3.Connection) -> Iterator[Cell]:
     """The same, one at a time."""
     for (text,) in db.execute(f"SELECT description FROM chosen {ORDER}"):
-        yield Cell(*json.loads(text), arrays={})
+        identity, provenance, tasks = json.loads(text)
+        yield Cell(identity, provenance, tasks, {})
 
 
 def shared_paths_of(db: sqlite3.Connection) -> dict[str, float]:

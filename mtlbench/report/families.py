@@ -71,7 +71,8 @@ def _batches(families: dict[str, list[Member]]) -> Iterator[list[str]]:
 def _evaluate(db: sqlite3.Connection, families: dict[str, list[Member]], replicates_of: Replicates) -> None:
     members = [row for family in families.values() for row in family]
     table = transferability(_damages(db, members, replicates_of))
-    family_of, number_of = {}, {}
+    family_of: dict[str, Any] = {}
+    number_of: dict[str, int] = {}
     key = 4 + CELL_LEVELS.index("cell")
     for digest, family in families.items():
         number = db.execute("INSERT INTO family (digest) VALUES (?)", (digest,)).lastrowid

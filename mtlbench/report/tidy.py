@@ -159,8 +159,8 @@ class Tidy(Mapping[str, pd.DataFrame]):
         own = cells.iloc[found["at"].to_numpy()].reset_index(drop=True)
         found = found.reset_index(drop=True)
         names = [name for name in IDENTITY if name != "scores"]
-        more = own[[name for name in own if name.startswith("more ")]]
-        more.columns = pd.Index([name.removeprefix("more ") for name in more])
+        more = own[[name for name in map(str, own) if name.startswith("more ")]]
+        more.columns = pd.Index([name.removeprefix("more ") for name in map(str, more)])
         table = pd.concat([own[names], found["scores"], more, found[list(columns)], own["cell"]], axis=1)
         for name in ALARMED if columns == ARP_VALUES else ():
             raised = own["cell"].map(lambda cell: self.alarms.get(cell, OK))

@@ -166,7 +166,9 @@ def _compare_epsilons(rows: pd.DataFrame, found: dict[str, list[str]]) -> None:
     falls = (ordered["attack"] == below["attack"]) & (ordered["eps"] > below["eps"])
     falls &= ordered["arp_percent"] < below["arp_percent"] - MAX_FALL
     for high, low in zip(ordered[falls].itertuples(), below[falls].itertuples(), strict=True):
-        found[high.cell].append(f"ARP falls from {low.arp_percent:.1f} at eps {low.eps:g} to {high.arp_percent:.1f}")
+        found[str(high.cell)].append(
+            f"ARP falls from {low.arp_percent:.1f} at eps {low.eps:g} to {high.arp_percent:.1f}"
+        )
 
 
 def _compare_noise(rows: pd.DataFrame, found: dict[str, list[str]]) -> None:

@@ -13,10 +13,10 @@ import pytest
 from mtlbench import report
 from mtlbench.errors import DamagedCellError
 from mtlbench.metrics import PAPER_BATCH
-from mtlbench.report import gather as gathering
+from mtlbench.report import gathering
 from mtlbench.report import index as indexing
 from mtlbench.report.csv_text import csv_text
-from mtlbench.report.gather import gather
+from mtlbench.report.gathering import gather
 from mtlbench.scores import tables
 from mtlbench.scores.alarms import alarms, arp_of_cells, checks_frame, numbers_of
 from mtlbench.scores.frame import details, metrics_frame

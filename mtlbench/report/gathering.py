@@ -22,7 +22,7 @@ from mtlbench.errors import DamagedCellError, DataError, OldCellError
 from mtlbench.report.families import renew_transfer
 from mtlbench.report.index import LEVEL_COLUMNS, Index
 from mtlbench.scores.derived import CELL_LEVELS, ROWS, against, derive, keeps, settings
-from mtlbench.scores.frame import metrics_frame, names
+from mtlbench.scores.frame import REPLICATES, metrics_frame, names
 from mtlbench.scores.wide import SAME_MODEL
 from mtlbench.storage.derived import Derived, Kept
 from mtlbench.storage.store import Cell, Store, content_key, content_of
@@ -173,6 +173,9 @@ class _Gathering:
             identity, _, _ = json.loads(rows["cell"])
             if (content_key(identity), rows["names"]["cell"], json.loads(rows["checks"])["cell"]) != (name,) * 3:
                 raise ValueError("the rows of another cell")
+            shape = (0, 0) if kept.replicates is None else kept.replicates.shape
+            if shape not in ((0, 0), (len(rows["damages"]), 1 + REPLICATES)) or {*map(len, rows["damages"])} - {3}:
+                raise ValueError("replicates of other rows")
             self._fill(self._insert(name, kept.content, rows["names"]), kept)
             return True
         except (LookupError, TypeError, ValueError, sqlite3.Error):  # not what we write
@@ -271,11 +274,9 @@ def read_cells(db: sqlite3.Connection) -> Cells:
     shown = ", ".join(f'"{name}"' for name in ("id", "cell", "file", "content", "against", "attack", "eps", *OF_MODEL))
     query = f"SELECT {shown} FROM chosen ORDER BY length(file) DESC, file, id"
     rows = db.execute(query).fetchall()
-    return Cells(
-        *([row[i] for row in rows] for i in range(5)),  # type: ignore[arg-type]
-        model=[row[7:] for row in rows],
-        is_clean=[row[5] == NO_ATTACK and row[6] == 0 for row in rows],
-    )
+    number, key, file, content, match = ([row[at] for row in rows] for at in range(5))
+    clean = [row[5] == NO_ATTACK and row[6] == 0 for row in rows]
+    return Cells(number, key, file, content, match, [row[7:] for row in rows], clean)
 
 
 def clean_of(cells: Cells) -> list[tuple[int, ...]]:
