@@ -45,6 +45,7 @@ from mtlbench.engine.training import Recipe, train
 from mtlbench.experiment import provenance
 from mtlbench.metrics import values
 from mtlbench.models.deeplab_resnet34 import DeepLabResNet34
+from mtlbench.models.inference import for_inference
 from mtlbench.models.sharing import BLOCKS, level
 from mtlbench.models.tiny import Tiny
 from mtlbench.models.tree_model import build
@@ -168,8 +169,9 @@ def timings(device: str, size: Size, clock: Clock) -> list[str]:
                 continue
             say(f"{size.model} {side}x{side} {precision}")
             with computing_in(precision, model):
+                fast, steps = for_inference(model), apgd.step.steps
                 found = run(
-                    model, tasks, batch, {"dgba pgd": pgd}, NaiveDGBA(), size.repeats, silent, steps=apgd.step.steps
+                    model, fast, tasks, batch, {"dgba pgd": pgd}, NaiveDGBA(), size.repeats, silent, steps=steps
                 )
             at = {row.item: row for row in found}
             for item in ("floor", "dgba pgd", "dgba apgd, this engine", "dgba apgd, naive form"):

@@ -32,6 +32,15 @@ MAY_SKIP = (
 """How the reason of a skip begins that is accepted in CI ($MTLBENCH_CI, set by .ci/run): what a machine may lack."""
 
 
+@pytest.fixture
+def result_version_1(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As if the code still computed the numbers of the files in tests/schemas, all of which are of result version 1.
+
+    So the upgrades of their format are tested apart from what they hold.
+    """
+    monkeypatch.setattr("mtlbench.storage.store.RESULT_VERSION", 1)
+
+
 @pytest.fixture(scope="session")
 def nyuv2_images() -> Path:
     """Four real images in AdaShare's format."""

@@ -20,6 +20,7 @@ from mtlbench.engine.losses import TaskLosses
 from mtlbench.engine.precision import FP32, computing_in
 from mtlbench.errors import MachineError, UsageError
 from mtlbench.models.adapted import Adapted
+from mtlbench.models.inference import for_inference
 from mtlbench.models.model import MultiTaskModel
 from mtlbench.models.outputs import Outputs
 from mtlbench.models.single_task import SingleTaskModels
@@ -168,9 +169,10 @@ def perturb(
     where = images.device
     adapted = adapt(model, chosen, inputs, outputs, modules)
     batch = OwnImages((images, targets), chosen).first(len(images)).to(where)
-    losses = TaskLosses(adapted, one.tasks, batch.targets, batch.masks, clean=batch.image, logits=one.logits)
     size = batch.image.new_full((len(batch),), radius / GREY_LEVELS)
     with computing_in(FP32, adapted), frozen(adapted):
+        fast = for_inference(adapted)
+        losses = TaskLosses(fast, one.tasks, batch.targets, batch.masks, clean=batch.image, logits=one.logits)
         return one(losses, batch.image, size, PerImage(seed, batch.names))
 
 

@@ -19,6 +19,7 @@ from mtlbench.engine import precision
 from mtlbench.engine.timing import ENGINE, NAIVE, Timing, peak_memory_mib, run, whole_pass
 from mtlbench.errors import UsageError
 from mtlbench.experiment import provenance
+from mtlbench.models.inference import for_inference
 from mtlbench.models.tree_model import build as build_model
 from mtlbench.options import whole
 from mtlbench.reference import NaiveDGBA
@@ -42,13 +43,14 @@ def bench(config: Mapping[str, Any]) -> None:
     data = open_dataset(config, "test", root, limit=config["limit"])
     tree = sharing_tree(config, len(data.tasks), backbone.blocks)
     model = build_model(backbone, tree, data.tasks, config["seed"], device).eval()
-    if config["compile"]:
-        model.compile()
     batch = next(iter(in_order(data, size))).to(device)
     attacks, dgba = _attacks(objectives, steps, data.tasks), Attack(DGBA(), APGD(), data.tasks)
     with progress_bar("bench") as progress, precision.computing_in(config["precision"], model):
-        timings = run(model, data.tasks, batch, attacks, NaiveDGBA(), config["repeats"], progress)
-        summary = whole_pass(model, data.tasks, lambda: list(in_order(data, size)), dgba, device)
+        fast = for_inference(model)
+        if config["compile"]:
+            fast.compile()
+        timings = run(model, fast, data.tasks, batch, attacks, NaiveDGBA(), config["repeats"], progress)
+        summary = whole_pass(fast, data.tasks, lambda: list(in_order(data, size)), dgba, device)
     summary["peak_memory_mib"] = max(peak_memory_mib(device), *(timing.peak_mib for timing in timings))
     about = {
         "model": model.backbone.name,

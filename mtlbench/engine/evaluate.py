@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 import torch
@@ -21,6 +21,7 @@ from mtlbench.engine.record import Record
 from mtlbench.engine.scale_free import saturated
 from mtlbench.metrics.measure import Measured, measure
 from mtlbench.metrics.visibility import visibility
+from mtlbench.models.inference import for_inference
 from mtlbench.models.model import MultiTaskModel
 from mtlbench.process import signals
 from mtlbench.process.progress import Progress, silent
@@ -59,7 +60,7 @@ class Pass:
     """The constants of a pass over all batches.
 
     Attributes:
-        model: frozen, on the device.
+        model: frozen, on the device; `evaluate` computes with what `for_inference` makes of it.
         tasks: all its tasks.
         cells: what to compute; the alternatives of a cell come before it.
         seed: of random starts and noise.
@@ -238,6 +239,7 @@ def evaluate(
         records.setdefault(cell.key, Record())
     cells, start = list(work.cells), 0
     with frozen(work.model):
+        work = replace(work, model=for_inference(work.model))
         for whole in loader:
             stop = start + len(whole)
             if any(records[cell.key].done < stop for cell in cells):

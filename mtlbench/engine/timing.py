@@ -50,6 +50,7 @@ class Timing:
 
 def run(
     model: MultiTaskModel,
+    fast: MultiTaskModel,
     tasks: Sequence[Task],
     batch: Batch,
     attacks: Mapping[str, Attack],
@@ -61,7 +62,8 @@ def run(
     """Time the floor and every attack on one batch, interleaved, so that drift of the machine affects all equally.
 
     Args:
-        model: on the batch's device.
+        model: on the batch's device; the naive form attacks it as it is.
+        fast: what `for_inference` made of it, which everything else is timed on, the floor too.
         tasks: all its tasks.
         batch: what is attacked.
         attacks: label -> attack.
@@ -72,15 +74,15 @@ def run(
     """
     naive, engine = (Attack(objective, APGD(steps), tuple(tasks)) for objective in (slow, DGBA()))
     items: dict[str, tuple[int, Callable[[], object]]] = {
-        FORWARD: (1, lambda: _forward(model, batch)),
-        FLOOR: (1, lambda: Total().ascent(TaskLosses(model, tasks, batch.targets, batch.masks), batch.image)),
+        FORWARD: (1, lambda: _forward(fast, batch)),
+        FLOOR: (1, lambda: Total().ascent(TaskLosses(fast, tasks, batch.targets, batch.masks), batch.image)),
     }
-    items |= {label: (attack.step.steps, _attack(model, attack, batch)) for label, attack in attacks.items()}
-    items[ENGINE] = (engine.step.steps, _attack(model, engine, batch))
+    items |= {label: (attack.step.steps, _attack(fast, attack, batch)) for label, attack in attacks.items()}
+    items[ENGINE] = (engine.step.steps, _attack(fast, engine, batch))
     items[NAIVE] = (naive.step.steps, _with_parameter_gradients(model, _attack(model, naive, batch)))
     seconds: dict[str, list[float]] = {item: [] for item in items}
     peaks, device, done = dict.fromkeys(items, 0.0), batch.image.device, 0
-    with frozen(model):
+    with frozen(model), frozen(fast):
         for round_number in range(repeats + 1):
             for item, (_, action) in items.items():
                 if device.type == "cuda":

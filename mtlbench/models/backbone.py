@@ -27,11 +27,17 @@ class Backbone(Identified, ABC):
         blocks: number of blocks, and with it of sharing levels; five in all of ours.
         inputs: what the first block wants to see of the image.
         notes: lines for the user on what was found or chosen.
+        folds: whether `inference` may fold batch normalisations: in its blocks and heads nothing but the next module
+            reads what a module of an ``nn.Sequential`` returns, and ``folds`` of their classes, where it stands, names
+            all other convolutions and the normalisation that alone reads their sum.
+        channels_last: whether frozen blocks and heads are faster on maps with channels last, and right.
     """
 
     blocks: int = BLOCKS
     inputs: Convention = CONVENTIONS["bgr255-mean"]
     notes: tuple[str, ...] = ()
+    folds: bool = False
+    channels_last: bool = False
 
     def version_at(self, size: tuple[int, int]) -> int:
         """Version of the results on images of `size` (height, width): 1 where later ones change nothing there."""

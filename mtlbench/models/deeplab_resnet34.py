@@ -25,6 +25,8 @@ POOLED = 256
 class BasicBlock(nn.Module):
     """ResNet's residual unit with dilation (He et al. 2016); names as in torchvision, so that its weights load."""
 
+    folds = ((("conv1",), "bn1"), (("conv2",), "bn2"))
+
     def __init__(self, inputs: int, outputs: int, stride: int = 1, dilation: int = 1) -> None:
         super().__init__()
         self.conv1 = nn.Conv2d(inputs, outputs, 3, stride, dilation, dilation, bias=False)
@@ -51,6 +53,7 @@ class DeepLabResNet34(Backbone):
     """
 
     name, version = "deeplab_resnet34", 2
+    folds = channels_last = True
 
     def __init__(self, pretrained: bool = False) -> None:
         self.pretrained = flag(pretrained, "model.pretrained")

@@ -28,6 +28,7 @@ class MobileNetV2(Backbone):
     """
 
     name = "mobilenet_v2"
+    folds = channels_last = True
 
     def __init__(self, pretrained: bool = False) -> None:
         self.pretrained = flag(pretrained, "model.pretrained")

@@ -38,6 +38,8 @@ class Residual(nn.Module):
 class TinyHead(Head):
     """A local branch that also sees the blocks at stride 2 (keypoints need them), a global branch, a classifier."""
 
+    folds = ((("local", "fine"), "norm"),)
+
     def __init__(self, channels: int, widths: Sequence[int], width: int) -> None:
         super().__init__()
         self.fine = nn.Conv2d(widths[0] + widths[1], width, 2, stride=2, bias=False)
@@ -63,6 +65,7 @@ class Tiny(Backbone):
     """
 
     name = "tiny"
+    folds = channels_last = True
 
     def __init__(self, width: float = 1.0) -> None:
         self.width = number(width, "model.width", "a factor from 0.1 to 10", 0.1, 10)

@@ -28,8 +28,11 @@ from mtlbench.storage.failures import failure_path, write_failure
 from mtlbench.storage.files import remove_leftovers, write_atomically
 from mtlbench.storage.sparse import restored, shortened
 
-RESULT_VERSION = 1
-"""Increment it whenever the code computes different numbers for the same cell."""
+RESULT_VERSION = 2
+"""Increment it whenever the code computes different numbers for the same cell.
+
+Since 2 attacks compute on the fast copy of a frozen model (`mtlbench.models.inference`), which rounds otherwise.
+"""
 
 SCHEMA = 5
 """Version of the file format. Increment it with every change and add an upgrade to `UPGRADES`."""

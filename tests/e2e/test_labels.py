@@ -149,6 +149,7 @@ OLD: dict[int, tuple[tuple[str, ...], ...]] = {
 """Schema -> command lines whose results are stored in tests/schemas."""
 
 
+@pytest.mark.usefixtures("result_version_1")
 @pytest.mark.parametrize("schema", OLD)
 def test_old_results_are_taken_over_and_nothing_is_computed_again(call: Callable, tmp_path: Path, schema: int) -> None:
     """A store and checkpoints as they were written at that time; the rooms are generated anew."""
@@ -161,6 +162,21 @@ def test_old_results_are_taken_over_and_nothing_is_computed_again(call: Callable
         assert done.status == 0, done.err
     assert provenance(outputs) == old
     assert {path: path.read_bytes() for path in (outputs / "checkpoints").rglob("*") if path.is_file()} == before
+
+
+def test_results_of_another_version_are_computed_again_and_the_model_is_not(call: Callable, tmp_path: Path) -> None:
+    """The old cells stay where they are, in no table; the checkpoint serves as it is."""
+    outputs = Path(shutil.copytree(SCHEMAS / "3", tmp_path / "outputs"))
+    before = {path: path.read_bytes() for path in outputs.rglob("*") if path.suffix in (".npz", ".safetensors")}
+    small = (*ROOMS, "training.save_every=1", *TINY)
+    done = call("attack", f"outputs={outputs}", *small, *OLD[3][0])
+    assert done.status == 0, done.err
+    assert {path: path.read_bytes() for path in before} == before
+    assert len(list((outputs / "checkpoints").iterdir())) == sum(path.suffix == ".safetensors" for path in before)
+    assert len(list(Store(outputs / "store").readable(lambda error: None))) == 8, "clean, six weightings, the best"
+    shown = call("report", f"outputs={outputs}")
+    old = sum(path.suffix == ".npz" for path in before)
+    assert f"{old} cells of another result version are in no table" in shown.err
 
 
 def provenance(outputs: Path) -> dict[str, object]:

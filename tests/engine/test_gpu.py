@@ -14,6 +14,7 @@ from mtlbench.engine.evaluate import Pass, evaluate, frozen
 from mtlbench.engine.losses import TaskLosses
 from mtlbench.engine.plan import Plan
 from mtlbench.engine.precision import computing_in
+from mtlbench.models.inference import for_inference
 from mtlbench.models.sharing import level
 from mtlbench.models.tiny import Tiny
 from mtlbench.models.tree_model import TreeModel, build
@@ -93,7 +94,7 @@ def test_tf32_rounds_and_fp32_does_not() -> None:
 
 def test_no_host_synchronisation_inside_the_attack() -> None:
     dataset = data(8)
-    model = build(Tiny(), level(3, 5), dataset.tasks, 0, CUDA).eval()
+    model = for_inference(build(Tiny(), level(3, 5), dataset.tasks, 0, CUDA).eval())
     batch = next(iter(in_order(dataset, 8))).to(CUDA)
     attack = Attack(DGBA(), APGD(5), dataset.tasks)
     losses = TaskLosses(model, dataset.tasks, batch.targets, batch.masks)

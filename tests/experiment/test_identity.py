@@ -34,6 +34,8 @@ SCHEMA_3 = Path(__file__).parents[1] / "schemas" / "3"
 SEARCHES = {"e805e1e62086474e9af68407": 6, "d86189c1e4705d386e66bc97": 2}
 """Cells of weighted_total as schema 3 held them -> how many weightings are in them."""
 
+pytestmark = pytest.mark.usefixtures("result_version_1")
+
 
 def identity(target: str, kind: type = Identified, **options: Any) -> dict[str, Any]:
     built: Identified = build({"_target_": target, **options}, kind=kind)

@@ -463,6 +463,7 @@ def test_reasons(error, text):
 # Older and newer forms
 
 
+@pytest.mark.usefixtures("result_version_1")
 def test_a_cell_of_schema_1(tmp_path):
     """A file as the code of schema 1 wrote it."""
     kept = Store(tmp_path)
