@@ -90,7 +90,7 @@ def test_the_same_results_give_the_same_page(tmp_path: Path) -> None:
 
 
 def test_names_make_no_element(hostile_page: Path, study_page: Path) -> None:
-    assert set(Read(hostile_page).tags) <= set(Read(study_page).tags)
+    assert set(Read(hostile_page).tags) <= {*Read(study_page).tags, "tspan"}  # long names in plots are wrapped
 
 
 def test_names_make_no_attribute(hostile_page: Path) -> None:
