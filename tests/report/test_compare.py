@@ -21,7 +21,9 @@ LONGER = {"training": {"name": "clean", "iterations": 200}, "dataset": {"setting
 def changes(folder: Path, *stores: list[Cell]) -> Changes:
     """What differs between stores of these cells."""
     made = [cells.outputs(folder / str(number), *found).store for number, found in enumerate(stores)]
-    return compare([side(str(number), store, pytest.fail, 16) for number, store in enumerate(made)])
+    return compare(
+        [side(str(number), store, lambda error: pytest.fail(str(error)), 16) for number, store in enumerate(made)]
+    )
 
 
 def standard(frame: pd.DataFrame) -> pd.DataFrame:
@@ -63,7 +65,7 @@ def test_the_same_images_are_paired(tmp_path: Path) -> None:
 
 def test_other_images_are_not_paired(tmp_path: Path) -> None:
     """The variances of two independent samples add up."""
-    images = {"fingerprint": "0" * 24}
+    images: dict[str, Any] = {"fingerprint": "0" * 24}
     row = standard(changes(tmp_path, BEFORE, [cells.clean(**images), cells.cell(0.5, **images)]).arp).iloc[0]
     assert row["images"] == "others, not paired"
     assert row["difference_high"] - row["difference_low"] > row["value_high"] - row["value_low"]

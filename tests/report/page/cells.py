@@ -83,7 +83,12 @@ def study() -> list[Cell]:
     """Two models under dgba, total and an attack on each task, at two eps."""
     found = []
     for sharing, blocks, transfer in (("independent", 0, 0.05), ("all_shared", 5, 0.6)):
-        model = {"sharing": sharing, "shared_blocks": blocks, "tree": sharing, "weights": sharing.ljust(24, "0")}
+        model: dict[str, Any] = {
+            "sharing": sharing,
+            "shared_blocks": blocks,
+            "tree": sharing,
+            "weights": sharing.ljust(24, "0"),
+        }
         found.append(clean(**model))
         for eps in (4.0, 8.0):
             found.append(cell(0.06 * eps, **model, eps=eps))

@@ -95,9 +95,14 @@ HOSTILE = (
 @pytest.fixture(scope="session")
 def hostile_page(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A page of names that would do something if they were not text."""
-    names = dict(zip(("model", "dataset", "training", "sharing"), HOSTILE, strict=False))
+    names: dict[str, Any] = dict(zip(("model", "dataset", "training", "sharing"), HOSTILE, strict=False))
     tasks = (HOSTILE[0], HOSTILE[4], "depth")
-    attack = {"attack": HOSTILE[5], "objective": {"name": HOSTILE[1]}, "target": HOSTILE[2], "step": HOSTILE[3]}
+    attack: dict[str, Any] = {
+        "attack": HOSTILE[5],
+        "objective": {"name": HOSTILE[1]},
+        "target": HOSTILE[2],
+        "step": HOSTILE[3],
+    }
     made = [
         cells.clean(tasks, **names),
         cells.cell(0.5, tasks, **names, **attack),
