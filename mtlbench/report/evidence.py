@@ -100,6 +100,16 @@ class StoredEvidence(Evidence):
         found = pd.DataFrame(self.db.execute(query).fetchall(), columns=[*CELL_LEVELS, "scores", *POINT])
         return found.astype(dict.fromkeys(POINT[:3], float))
 
+    def task_points(self, keys: Collection[str]) -> pd.DataFrame:
+        """See `Evidence.task_points`; read from the index."""
+        query = (
+            'SELECT chosen."cell", scores, task, damage_percent FROM chosen '
+            'JOIN damage ON damage.cell = chosen.id WHERE chosen."cell" IN (SELECT value FROM json_each(?))'
+        )
+        rows = self.db.execute(query, (json.dumps(sorted(keys)),)).fetchall()
+        found = pd.DataFrame(rows, columns=["cell", "scores", "task", "damage_percent"])
+        return found.astype({"damage_percent": float})
+
     @cached_property
     def metrics(self) -> pd.DataFrame:
         """See `Evidence.metrics`. Takes 200 kB a cell."""

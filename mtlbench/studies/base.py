@@ -75,6 +75,11 @@ class Evidence:
             [*(name for name in levels(wide) if name != "status"), *POINT]
         ]
 
+    def task_points(self, keys: Collection[str]) -> pd.DataFrame:
+        """Damages of the tasks of these cells without replicates: columns cell, scores, task and damage_percent."""
+        wide = self.some(keys).damages
+        return levels(wide)[["cell", "scores", "task"]].assign(damage_percent=block(wide)[:, 0])
+
     @property
     def metrics(self) -> pd.DataFrame:
         """Wide frame of all metrics, see `scores.frame.metrics_frame`."""

@@ -31,8 +31,8 @@ BOARD = ("dataset", "scores", "norm", "eps")
 """Models that agree in these are ranked against each other."""
 
 LINF = "linf"
-MOST_READ = 500
-"""Of more strongest attacks the replicates are not read: ranks then go by intervals alone, without a worst task."""
+MOST_READ = 100
+"""Of more results the replicates are not read: ranks then go by intervals alone."""
 
 
 def leaderboard(evidence: Evidence) -> Study:
@@ -44,10 +44,11 @@ def leaderboard(evidence: Evidence) -> Study:
     keys["norm"] = keys.get("norm", LINF)
     keys["name"], keys["model_key"] = _names(keys), _numbered(keys, MODEL)
     strongest = _strongest(keys)
-    shown = evidence.some(set(strongest["cell"]) if len(strongest) <= MOST_READ else ())
-    strongest["rank"] = _ranks(strongest, arp(shown.damages))
-    strongest = strongest.join(_worst_tasks(shown.damages, strongest))
-    board = _one_row_a_model(keys, strongest, shown)
+    near = _overlapping(strongest)
+    strongest["rank"] = _ranks(strongest, arp(evidence.some(near if len(near) <= MOST_READ else ()).damages))
+    shown = set(strongest["cell"])
+    strongest = strongest.join(_worst_tasks(evidence.task_points(shown), strongest))
+    board = _one_row_a_model(keys, strongest, evidence.some(shown))
     title = "Leaderboard: ARP under the strongest stored attack, percent; 1 is the most robust, ties share a rank"
     return Study((Table("leaderboard", title, board),))
 
@@ -94,14 +95,24 @@ def _ranks(strongest: pd.DataFrame, arps: pd.DataFrame) -> NDArray[np.intp]:
     return ranks
 
 
+def _overlapping(strongest: pd.DataFrame) -> set[str]:
+    """Cells whose interval overlaps that of another on the same board and images: pairing may tell them apart."""
+    found: set[str] = set()
+    on = [name for name in dict.fromkeys((*BOARD, *IMAGES)) if name in strongest]
+    for _, group in strongest.groupby(on, dropna=False, sort=False):
+        ordered = group.sort_values("low", kind="stable")
+        low, high, cells = (ordered[name].to_numpy() for name in ("low", "high", "cell"))
+        before = np.r_[-np.inf, np.fmax.accumulate(high)[:-1]] >= low
+        found |= set(cells[before | np.r_[before[1:], False]])
+    return found
+
+
 def _worst_tasks(damages: pd.DataFrame, strongest: pd.DataFrame) -> pd.DataFrame:
     """Columns worst_task and worst_damage of each row: of the task with the highest damage under the attack."""
-    keys = levels(damages).assign(damage=block(damages)[:, 0])
-    order = keys.sort_values("damage", ascending=False, kind="stable").drop_duplicates(["cell", "scores"])
-    found = strongest[["cell", "scores"]].merge(
-        order[["cell", "scores", "task", "damage"]], how="left", on=["cell", "scores"]
-    )
-    return found.rename(columns={"task": "worst_task", "damage": "worst_damage"})[["worst_task", "worst_damage"]]
+    order = damages.sort_values("damage_percent", ascending=False, kind="stable").drop_duplicates(["cell", "scores"])
+    found = strongest[["cell", "scores"]].merge(order, how="left", on=["cell", "scores"])
+    names = {"task": "worst_task", "damage_percent": "worst_damage"}
+    return found.rename(columns=names)[list(names.values())]
 
 
 def _one_row_a_model(keys: pd.DataFrame, strongest: pd.DataFrame, evidence: Evidence) -> pd.DataFrame:
