@@ -1,7 +1,7 @@
 """Tables, plots and terminal output from stored cells. Computes no score and imports no torch."""
 
 import shlex
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
@@ -13,10 +13,10 @@ from mtlbench.errors import DamagedCellError, DataError, OldCellError
 from mtlbench.report.evidence import StoredEvidence, arp_of, checks_of, shared_paths_of, stored_cells
 from mtlbench.report.gathering import Gathered, gather
 from mtlbench.report.layout import Layout
-from mtlbench.report.pivots import laid_out, printed
+from mtlbench.report.pivots import KINDS, laid_out, printed
 from mtlbench.report.pivots import pivots as shown_pivots
 from mtlbench.report.studies import study_pivot
-from mtlbench.report.tables import may_fail, write_tables, write_tidy
+from mtlbench.report.tables import may_fail, remove_prints, write_pieces, write_tables
 from mtlbench.report.terminal import MOST_REMARKS, console, show_remarks
 from mtlbench.report.text import show
 from mtlbench.report.tidy import Tidy
@@ -30,6 +30,9 @@ from mtlbench.studies import STUDIES, Evidence, Table
 
 HIDDEN = ("split", "fingerprint", "tree", "weights", "options", "climbs_raw")
 """Columns that distinguish cells but are not informative."""
+
+MOST_ROWS = 20_000
+"""Of a table that is printed whole."""
 
 CHECKS_TITLE = "Checks: what tells a broken attack from a robust model, for every cell"
 NOTHING = "no attack among these results; tables/metrics.csv has the clean metrics"
@@ -70,11 +73,6 @@ class Report:
         """The four result tables."""
         return Tidy(self.gathered.index.db, self.alarms, self.shared_paths)
 
-    def shown(self, layout: Layout | None = None) -> Mapping[str, pd.DataFrame]:
-        """The rows of the result tables that are printed: all, of a large store the first that meet the condition."""
-        where = layout.where if layout else None
-        return self.tables.first(lambda frame: where is None or not where.columns <= set(frame) or where.rows(frame))
-
     @cached_property
     def cells(self) -> list[Cell]:
         """The cells without their arrays, and without what is long in their provenance."""
@@ -95,6 +93,47 @@ class Report:
         """Cell -> shared part of a task's path, where it was measured."""
         return shared_paths_of(self.gathered.index.db)
 
+    def _long(self, layout: Layout) -> list[str]:
+        """The tables that are not printed: too many rows, and no condition says which ones are wanted."""
+        return [name for name in self.tables if layout.where is None and self.tables.size(name) > MOST_ROWS]
+
+    def _frames(self, layout: Layout) -> dict[str, pd.DataFrame]:
+        """The tables that are printed; the others without their rows."""
+        long = self._long(layout)
+        return {name: self.tables.none(name) if name in long else self.tables[name] for name in self.tables}
+
+    def show(self, scores: str, layout: Layout | None = None) -> None:
+        """Print the tables of one score set."""
+        layout = layout or Layout()
+        shown = printed(shown_pivots(self._frames(layout), scores, layout, self.shared_paths), layout)
+        for pivot in shown:
+            show(console(), pivot)
+        if long := self._long(layout):
+            files = ", ".join(f"tables/{name}.csv" for name in long)
+            console().print(f"too long to print: {files}; report.where=... prints a part", soft_wrap=True)
+        elif not shown:
+            console().print(NOTHING, soft_wrap=True)
+
+    def write(self, scores: str, layout: Layout | None = None) -> None:
+        """Write the result tables, and those of one score set as papers print them."""
+        layout = layout or Layout()
+        checks = self.checks.drop(columns=[name for name in HIDDEN if name in self.checks])
+        long, frames = self._long(layout), self._frames(layout)
+        laid = laid_out(frames, scores, layout, self.shared_paths)
+        pivots = [pivot for name, pivot in laid.items() if KINDS[name].frame not in long]
+        folder = self.outputs.tables
+        for name in long:
+            write_pieces(name, self.tables.pieces(name), folder)
+        whole = {name: frame for name, frame in frames.items() if name not in long}
+        if len(checks) > MOST_ROWS:
+            write_pieces("checks", [checks], folder)
+            remove_prints(["checks"], folder)
+        else:
+            whole["checks"] = checks
+            pivots.append(study_pivot(Table("checks", CHECKS_TITLE, checks), scores))
+        write_tables(whole, pivots, folder, layout.caption)
+        remove_prints((name for name, kind in KINDS.items() if kind.frame in long), folder)
+
     def write_page(self, scores: str, unwritten: list[OSError] | None = None) -> None:
         """Write ``outputs/report.html`` and the leaderboard that it shows; see `study` for `unwritten`."""
         if unwritten:
@@ -105,24 +144,6 @@ class Report:
             path = write_page(self, scores)
             text = f"\n{path}: all of this as a page, with plots, leaderboard and provenance"
             console().print(text, soft_wrap=True, markup=False)
-
-    def show(self, scores: str, layout: Layout | None = None) -> None:
-        """Print the tables of one score set."""
-        layout = layout or Layout()
-        shown = printed(shown_pivots(self.shown(layout), scores, layout, self.shared_paths), layout)
-        for pivot in shown:
-            show(console(), pivot)
-        if not shown:
-            console().print(NOTHING, soft_wrap=True)
-
-    def write(self, scores: str, layout: Layout | None = None) -> None:
-        """Write the result tables, and those of one score set as papers print them."""
-        layout = layout or Layout()
-        checks = self.checks.drop(columns=HIDDEN, errors="ignore")
-        laid = laid_out(self.shown(layout), scores, layout, self.shared_paths)
-        write_tidy(self.tables, self.outputs.tables)
-        pivots = [*laid.values(), study_pivot(Table("checks", CHECKS_TITLE, checks), scores)]
-        write_tables({"checks": checks}, pivots, self.outputs.tables, layout.caption)
 
     def study(
         self, name: str, scores: str, unwritten: list[OSError] | None = None, layout: Layout | None = None

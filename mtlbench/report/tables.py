@@ -12,12 +12,9 @@ from mtlbench.report.html import html
 from mtlbench.report.latex import latex
 from mtlbench.report.markdown import markdown
 from mtlbench.report.pivot import Pivot
-from mtlbench.report.tidy import Tidy
 from mtlbench.storage.files import write_atomically
 
-MOST_ROWS = 2000
-"""A larger table is written in pieces."""
-
+PRINTS = ("md", "tex", "html")
 READ_ONLY = (errno.EACCES, errno.EPERM, errno.EROFS)
 
 
@@ -49,16 +46,18 @@ def write_tables(
     for name, frame in frames.items():
         write_atomically(folder / f"{name}.csv", csv_text(frame))
     for pivot in pivots:
-        for suffix, text in (("md", markdown(pivot)), ("tex", latex(pivot, caption)), ("html", html(pivot))):
+        for suffix, text in zip(PRINTS, (markdown(pivot), latex(pivot, caption), html(pivot)), strict=True):
             write_atomically(folder / f"{pivot.name}.{suffix}", text)
 
 
-def write_tidy(tables: Tidy, folder: Path) -> None:
-    """Write ``<name>.csv`` for each of the result tables, large ones in pieces that fit into memory."""
-    for name in tables:
-        if tables.size(name) <= MOST_ROWS:
-            write_atomically(folder / f"{name}.csv", csv_text(tables[name]))
-        else:
-            pieces = enumerate(tables.pieces(name))
-            texts = (csv_text(piece, header=number == 0).encode() for number, piece in pieces)
-            write_atomically(folder / f"{name}.csv", texts)
+def write_pieces(name: str, pieces: Iterable[pd.DataFrame], folder: Path) -> None:
+    """Write the ``<name>.csv`` of a table that is too long for the memory."""
+    texts = (csv_text(piece, header=number == 0) for number, piece in enumerate(pieces))
+    write_atomically(folder / f"{name}.csv", (text.encode() for text in texts))
+
+
+def remove_prints(names: Iterable[str], folder: Path) -> None:
+    """Remove the prints of tables that are too long to be printed now."""
+    for name in names:
+        for suffix in PRINTS:
+            (folder / f"{name}.{suffix}").unlink(missing_ok=True)

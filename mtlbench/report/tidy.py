@@ -2,7 +2,7 @@
 
 import json
 import sqlite3
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from sys import intern
 from typing import Any
@@ -10,15 +10,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from mtlbench.constants import NO_ATTACK
 from mtlbench.report.index import LEVEL_COLUMNS
-from mtlbench.scores.derived import CELL_LEVELS
-from mtlbench.scores.tables import ALARMED, ARP_VALUES, DAMAGE_VALUES, METRIC_VALUES, differing, rank
+from mtlbench.scores.derived import CELL_LEVELS, SINGLE
+from mtlbench.scores.tables import ALARMED, ARP_VALUES, DAMAGE_VALUES, METRIC_VALUES, by_sharing, differing, rank
 from mtlbench.scores.tables import TEXTS as TEXT_VALUES
 from mtlbench.scores.transferability import COLUMNS
 from mtlbench.scores.wide import IDENTITY, OK
-
-MOST_FIRST = 20_000
-"""Rows of a table that are laid out for reading."""
 
 CELLS_AT_ONCE = 2000
 """Of a piece; the table of metrics has some 24 rows for each."""
@@ -47,7 +45,7 @@ class Tidy(Mapping[str, pd.DataFrame]):
     Args:
         db: of an index that is up to date.
         alarms: cell -> text for the status of defined ARPs.
-        paths: cell -> shared part of a task's path: the order of the sharing levels, see `scores.tables`.
+        paths: see `scores.tables.tables`.
     """
 
     def __init__(
@@ -58,8 +56,13 @@ class Tidy(Mapping[str, pd.DataFrame]):
 
     def __getitem__(self, name: str) -> pd.DataFrame:
         if name not in self._made:
-            self._made[name] = self._piece(name, 0, len(self.cells))
+            cells = self._cells_of(name)
+            self._made[name] = self._piece(name, cells, 0, len(cells))
         return self._made[name]
+
+    def none(self, name: str) -> pd.DataFrame:
+        """A table without its rows."""
+        return self._piece(name, self._cells_of(name), 0, 0)
 
     def __iter__(self) -> Iterator[str]:
         return iter(VALUES)
@@ -74,37 +77,16 @@ class Tidy(Mapping[str, pd.DataFrame]):
 
     def pieces(self, name: str) -> Iterator[pd.DataFrame]:
         """A table in pieces that fit into memory, at least one."""
-        cells, start = self.cells, 0
+        cells, start = self._cells_of(name), 0
         groups = cells["group"].to_numpy()
         while True:
             end = min(start + CELLS_AT_ONCE, len(cells))
             while end < len(cells) and groups[end] == groups[end - 1]:  # rows of equal cells are sorted together
                 end += 1
-            yield self._piece(name, start, end)
+            yield self._piece(name, cells, start, end)
             if end == len(cells):
                 return
             start = end
-
-    def first(self, keep: Callable[[pd.DataFrame], Any], most: int = MOST_FIRST) -> Mapping[str, pd.DataFrame]:
-        """The tables as they are, of those with more than `most` rows the first such number that `keep` chooses.
-
-        Args:
-            keep: which rows of a piece, or whether all.
-            most: the limit is kept to a piece.
-        """
-        found: dict[str, pd.DataFrame] = {}
-        for name in self:
-            if self.size(name) <= most:
-                found[name] = self[name]
-                continue
-            some: list[pd.DataFrame] = []
-            for piece in self.pieces(name):
-                chosen = keep(piece)
-                some.append(piece if chosen is True else piece[chosen])
-                if sum(map(len, some)) >= most:
-                    break
-            found[name] = pd.concat(some)
-        return found
 
     @cached_property
     def cells(self) -> pd.DataFrame:
@@ -114,15 +96,20 @@ class Tidy(Mapping[str, pd.DataFrame]):
         keys = pd.MultiIndex.from_tuples([row[1:] for row in rows], names=CELL_LEVELS).to_frame(index=False)
         names = [name for name in IDENTITY if name != "scores"]
         hidden = [name for name in CELL_LEVELS if name not in names]
-        path = keys["cell"].map(self.paths).astype(float)
-        shared = path if path.notna().all() else keys["shared_blocks"]
-        before = names[: names.index("sharing")]
-        by = [*before, "shared", *names[len(before) :], *hidden]
-        ordered = keys.assign(id=[row[0] for row in rows], shared=shared).sort_values(by, kind="stable")
-        group = ordered.groupby(names, dropna=False, sort=False).ngroup()
+        ordered = keys.assign(id=[row[0] for row in rows]).sort_values([*names, *hidden], kind="stable")
         more = differing(keys.set_index("cell")[names], self._details(keys["cell"])).set_axis(keys.index)
         cells = pd.concat([ordered[[*names, "cell", "id"]], more.loc[ordered.index].add_prefix("more ")], axis=1)
-        return cells.assign(group=group).reset_index(drop=True)
+        return cells.reset_index(drop=True)
+
+    def _cells_of(self, name: str) -> pd.DataFrame:
+        """The cells that have rows in a table, of one model those that share least first; see `tables.by_sharing`."""
+        attack = self.cells["attack"]
+        has = {"metrics": attack.notna(), "transferability": attack == SINGLE}.get(name, attack != NO_ATTACK)
+        cells = by_sharing(self.cells[has], self.paths)
+        names = [name for name in IDENTITY if name != "scores"]
+        shared = cells["cell"].map(self.paths).astype(float)
+        group = cells[names].assign(shared=shared).groupby([*names, "shared"], dropna=False, sort=False).ngroup()
+        return cells.assign(group=group)
 
     def _details(self, cells: pd.Series) -> pd.DataFrame:
         """What may distinguish cells, a row for each; equal texts are kept once."""
@@ -134,11 +121,11 @@ class Tidy(Mapping[str, pd.DataFrame]):
                 column += [""] * (row - len(column))
                 column.append(intern(value))
         padded = {name: column + [""] * (len(cells) - len(column)) for name, column in columns.items()}
-        return pd.DataFrame(padded, index=pd.Index(cells), dtype=object)
+        return pd.DataFrame({name: _texts(column) for name, column in padded.items()}).set_axis(pd.Index(cells))
 
-    def _piece(self, name: str, start: int, end: int) -> pd.DataFrame:
+    def _piece(self, name: str, cells: pd.DataFrame, start: int, end: int) -> pd.DataFrame:
         """The rows of the cells from `start` to `end`."""
-        cells = self.cells.iloc[start:end]
+        cells = cells.iloc[start:end]
         columns = VALUES[name]
         self.db.execute("CREATE TEMP TABLE IF NOT EXISTS piece (at INTEGER PRIMARY KEY, cell INTEGER)")
         self.db.execute("DELETE FROM piece")
@@ -170,9 +157,14 @@ class Tidy(Mapping[str, pd.DataFrame]):
 
 def _column(name: str, values: Any) -> Any:
     if name in TEXTS:
-        return pd.Series(values, dtype=object) if name in OBJECTS else pd.Series(values)
+        return pd.Series(values, dtype=object) if name in OBJECTS else _texts(values)
     kinds = {"at": np.intp, "higher_is_better": bool}
     return np.array(values, dtype=kinds.get(name, np.float64))
+
+
+def _texts(values: Sequence[Any]) -> pd.Series:
+    """As pandas stores text, also where there is none."""
+    return pd.Series([*values, ""]).iloc[:-1]
 
 
 def _order(columns: list[Any]) -> np.ndarray:

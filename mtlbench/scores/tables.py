@@ -47,10 +47,10 @@ def tables(
         ),
     }
     more = distinguishing(levels(metrics), details or {})
-    return {name: _told_apart(_by_sharing(frame, paths or {}), more) for name, frame in frames.items()}
+    return {name: _told_apart(by_sharing(frame, paths or {}), more) for name, frame in frames.items()}
 
 
-def _by_sharing(table: pd.DataFrame, paths: Mapping[str, float]) -> pd.DataFrame:
+def by_sharing(table: pd.DataFrame, paths: Mapping[str, float]) -> pd.DataFrame:
     """The rows of a sorted table, of one model the levels that share least first."""
     path = table["cell"].map(paths).astype(float)
     shared = path if path.notna().all() else table["shared_blocks"]

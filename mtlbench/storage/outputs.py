@@ -35,14 +35,14 @@ class Outputs:
         return Store(self.path / "store")
 
     @property
-    def images(self) -> Images:
-        """A few images of the cells, clean and attacked, for pictures."""
-        return Images(self.path / "images")
-
-    @property
     def index(self) -> Path:
         """What a report gathered from the cells; may be deleted at any time."""
         return self.path / "store" / "index.sqlite"
+
+    @property
+    def images(self) -> Images:
+        """A few images of the cells, clean and attacked, for pictures."""
+        return Images(self.path / "images")
 
     @property
     def checkpoints(self) -> Path:

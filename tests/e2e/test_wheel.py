@@ -37,7 +37,11 @@ def test_it_holds_every_module_and_every_configuration_file(unpacked: Path) -> N
         (ROOT / "conf", unpacked / "mtlbench" / "conf"),
         (ROOT / "mtlbench", unpacked / "mtlbench"),
     ):
-        files = {file.relative_to(source) for suffix in ("yaml", "py") for file in source.rglob(f"*.{suffix}")}
+        files = {
+            file.relative_to(source)
+            for suffix in ("yaml", "py", "html", "css", "js")
+            for file in source.rglob(f"*.{suffix}")
+        }
         assert files
         assert {file for file in files if not (inside / file).is_file()} == set()
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from mtlbench.scores.derived import Deriving
-from mtlbench.storage.store import Cell, Store
+from mtlbench.storage.store import Cell, Store, content_key
 
 IMAGES = 9
 TASKS = {
@@ -60,7 +60,7 @@ def cell(attack: str = "none", target: str = "all", eps: float = 0.0, harm: floa
     about = {"gradients_per_image": 10, "config": {"dataset": {"images": IMAGES}}, "recipe": None}
     named = {"attack": attack, "objective": {"name": attack} if tasks else {}, "target": target, "tasks": tasks}
     found = Cell({**model, **identity, **named, **step, "eps": eps}, about, TASKS, {})
-    seed = int(found.key[:8], 16)
+    seed = int(content_key(found.identity, 1)[:8], 16)
     small = {"rise": np.ones((IMAGES, 1)), "outside": np.zeros((IMAGES, 1)), "training_mode": np.zeros((IMAGES, 1))}
     small |= {name: np.random.default_rng(seed).random((IMAGES, 1)) for name in ("l2", "psnr", "ssim")}
     clean = {name: np.zeros((IMAGES, 3)) for name in ("gradient_zero", "gradient_nonfinite")}

@@ -33,9 +33,10 @@ from mtlbench.models.checkpoint import load_weights, read_pickle, save_weights
 from mtlbench.models.model import weights_hash
 from mtlbench.models.sharing import level
 from mtlbench.models.tree_model import TreeModel, build
+from mtlbench.storage.archive import MAX_UNPACKED
 from mtlbench.storage.checkpoints import Checkpoint, find
 from mtlbench.storage.files import checksum
-from mtlbench.storage.store import MAX_UNPACKED, Cell, Store
+from mtlbench.storage.store import Cell, Store
 from mtlbench.tasks import three_tasks
 from tests.fakes import FakeDataset, Trivial
 

@@ -25,8 +25,10 @@ def rows() -> dict[str, Any]:
     deriving = Deriving(Store(Path("nowhere")), [])
     found = [deriving(CLEAN), deriving(ATTACKED)]
     assert all(found)
-    said = {one.key: made.rows for one, made in zip((CLEAN, ATTACKED), found, strict=True) if made}
-    return json.loads(json.dumps({"version": derived.VERSION, "cells": said}))
+    said = {one.identity["attack"]: made.rows for one, made in zip((CLEAN, ATTACKED), found, strict=True) if made}
+    text = json.dumps({"version": derived.VERSION, "cells": said})
+    # Keys depend on the result version.
+    return json.loads(text.replace(CLEAN.key, "clean key").replace(ATTACKED.key, "attacked key"))
 
 
 def close(some: Any, others: Any) -> bool:
@@ -49,7 +51,7 @@ def test_other_rows_have_another_version() -> None:
 
 def test_a_digit_is_noticed() -> None:
     found = rows()
-    found["cells"][ATTACKED.key]["arp"][0][1] *= 1 + 1e-6
+    found["cells"]["single"]["arp"][0][1] *= 1 + 1e-6
     assert not close(rows(), found)
 
 
@@ -73,7 +75,7 @@ def test_the_clean_cell_is_found_in_the_store(tmp_path: Path) -> None:
     store.save(CLEAN)
     found = Deriving(store, [CLEAN.key])(ATTACKED)
     assert found is not None
-    assert found.rows == rows()["cells"][ATTACKED.key]
+    assert found.rows["arp"] == rows()["cells"]["single"]["arp"]
 
 
 def test_a_cell_that_cannot_be_scored_is_stored_all_the_same() -> None:

@@ -30,6 +30,9 @@ PAGE = "report.html"
 OPEN_PANELS = 2
 """Each is taller than a screen: the others open on a click."""
 
+MOST_ROWS = 20_000
+"""Of a longer table the page is made of the first rows only, so that memory stays bounded."""
+
 MOST_IDENTITIES = 5000
 """Of a larger store only the cells with saved images are asked for panels."""
 
@@ -49,7 +52,7 @@ def write_page(report: "Report", scores: str) -> Path:
         return path
     board = leaderboard(report.evidence).tables[0].frame
     write_tables({"leaderboard": board}, [], report.outputs.tables)
-    tables = report.shown()
+    tables = _shown(report)
     contents = Contents(
         scores=scores,
         number=len(report.checks),
@@ -82,6 +85,12 @@ def _stamp(report: "Report", scores: str) -> str:
         for row in db.execute(query):
             digest.update(json.dumps(row).encode())
     return digest.hexdigest()
+
+
+def _shown(report: "Report") -> dict[str, pd.DataFrame]:
+    """The result tables, of long ones the first rows."""
+    tables = report.tables
+    return {name: tables[name] if tables.size(name) <= MOST_ROWS else next(tables.pieces(name)) for name in tables}
 
 
 def _left_out(report: "Report", tables: Mapping[str, pd.DataFrame]) -> list[str]:
