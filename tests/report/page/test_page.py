@@ -187,9 +187,9 @@ def test_constant_columns_stand_in_the_caption() -> None:
 
 
 def test_every_alarm_is_explained() -> None:
-    """As many meanings as places where an alarm's text is made, and each in the words of one."""
-    source = inspect.getsource(alarms)
-    made = [node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Call)]
-    appended = [call for call in made if isinstance(call.func, ast.Attribute) and call.func.attr == "append"]
-    assert [words for words in MEANINGS if words not in source] == []
-    assert len(MEANINGS) == len(appended)
+    """Each place where the text of an alarm is made has words of one meaning."""
+    calls = [node for node in ast.walk(ast.parse(inspect.getsource(alarms))) if isinstance(node, ast.Call)]
+    made = [call for call in calls if isinstance(call.func, ast.Attribute) and call.func.attr == "append"]
+    texts = [ast.unparse(call.args[0]) for call in made]
+    assert len(texts) > 5
+    assert [text for text in texts if sum(words in text for words in MEANINGS) != 1] == []
