@@ -16,8 +16,8 @@ MEANINGS: dict[str, str] = {
     "input gradient is not finite": "Gradients hold infinities or values that are not numbers; steps are wrong there.",
     "cross-entropy has no gradient": "The logits are so far apart that the loss is flat in 32-bit numbers. Attack "
     "with attack.logits=normalised, or give the task the loss class_margin or label_margin.",
-    "twice the steps do": "The attack had not converged: with more steps it does more damage, so the number is a lower "
-    "bound of what an attacker can do.",
+    "twice the steps do": "The attack had not converged: with more steps it does more damage, so the number is a "
+    "lower bound of what an attacker can do.",
     "not in evaluation mode": "Dropout or batch statistics were active: the model was another one for every image.",
     "ARP falls from": "Damage fell although the attacker was allowed more. An attacker of the larger eps can do what "
     "one of the smaller eps does, so the attack at the larger eps is not as strong as it could be.",
