@@ -153,7 +153,7 @@ def test_what_is_left_out_is_counted(tmp_path: Path, monkeypatch: pytest.MonkeyP
         earlier.setattr(store, "RESULT_VERSION", 0)
         cells.outputs(tmp_path, cells.cell(0.2))
     found = cells.outputs(tmp_path, cells.clean(), cells.cell(0.5), cells.cell(0.3, eps=4.0))
-    found.store.path(found.store.keys()[0]).write_bytes(b"damaged")
+    found.store.path(cells.cell(0.5).key).write_bytes(b"damaged")
     found.store.fail("f" * 24, "label", OSError("/home/somebody/x.png is missing"), {})
     text = Read(write(tmp_path)).text
     said = [what for what in ("1 damaged result", "another result version", "1 result that failed") if what in text]
