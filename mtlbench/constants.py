@@ -6,5 +6,11 @@ GREY_LEVELS = 255.0
 SMALLEST_LOSS = 1e-8
 """DGBA clamps losses to it: below, 1 / L would explode, and a loss of 0 (no valid pixel) has no direction."""
 
+MIN_CLEAN = 1e-6
+"""Relative to a smaller clean value, a drop is undefined."""
+
 NO_ATTACK = "none"
 """The attack of clean cells and of training without attacks, as in conf/attack and in tables."""
+
+SAMPLE_OF = "sample_of"
+"""In the identity of a cell of some images only: the key of the cell of all images whose convergence it checks."""

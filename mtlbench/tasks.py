@@ -142,8 +142,11 @@ KINDS: Mapping[str, Kind] = {
     "class_margin": "classes",
     "dlr": "classes",
     "bce": "attributes",
-    "label_margin": "attributes",
-    "cosine": "directions",
+    **dict.fromkeys(("one_minus_p", "tsallis", "masked_ce", "balanced_ce", "balanced_masked_ce", "js"), "classes"),
+    **dict.fromkeys(("segpgd", "cospgd", "soft_iou", "soft_f1", "soft_recall"), "classes"),
+    **dict.fromkeys(("label_margin", "wrong_labels"), "attributes"),
+    **dict.fromkeys(("cosine", "angle"), "directions"),
+    **dict.fromkeys(("beyond_11.25_degrees", "beyond_22.5_degrees", "beyond_30_degrees"), "directions"),
 }
 """Built-in loss -> what its target holds; all other losses take values."""
 
@@ -360,13 +363,14 @@ def five_tasks(class_weights: Sequence[float]) -> tuple[Task, ...]:
     )
 
 
-def scored_by(tasks: Sequence[Task], metrics: Mapping[str, Sequence[str]]) -> tuple[Task, ...]:
+def scored_by(
+    tasks: Sequence[Task], metrics: Mapping[str, Sequence[str]], option: str = "dataset.metrics"
+) -> tuple[Task, ...]:
     """The tasks, with the metrics of some replaced by the chosen ones.
 
     Raises:
-        UsageError: an unknown task, or a metric that does not fit it.
+        UsageError: an unknown task, or a metric that does not fit it; the message names `option`.
     """
-    option = "dataset.metrics"
     known = {task.name: task for task in tasks}
     example = f"expected metrics for a task, for example {option}={{{tasks[0].name}:[{tasks[0].metric_names[0]}]}}"
     if not isinstance(metrics, Mapping):

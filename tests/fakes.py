@@ -2,17 +2,21 @@
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from mtlbench.attacks.attack import Attack
 from mtlbench.data.base import ImageDataset
 from mtlbench.data.batch import Batch, Sample
+from mtlbench.engine.clean_values import CleanValues
 from mtlbench.engine.losses import TaskLosses
 from mtlbench.models.backbone import Backbone, Head
 from mtlbench.tasks import DEPTH, NORMALS, SEGMENTATION, Task, three_tasks
-from tests.device import DTYPE, HERE
+from tests.device import DEVICE, DTYPE, HERE
 from tests.golden import BGR_MEAN, GoldenModel, golden_batches, golden_model, golden_tasks
 
 MEAN = torch.tensor(BGR_MEAN, **HERE)[:, None, None]
@@ -122,6 +126,26 @@ class RGBGolden:
 
     def losses(self, batch: Batch, tasks: Sequence[Task] | None = None) -> TaskLosses:
         return TaskLosses(self.forward, self.tasks if tasks is None else tasks, batch.targets, batch.masks)
+
+    def seen_by(self, attack: Attack, batch: Batch) -> TaskLosses:
+        """What an attack climbs; metrics relative to their clean values on all batches."""
+        return TaskLosses.seen_by(attack, self.forward, batch, self.clean_values)
+
+    @cached_property
+    def clean_values(self) -> CleanValues:
+        model: Any = _Forward(self)
+        return CleanValues(model, lambda: self.batches, DEVICE)
+
+
+class _Forward(nn.Module):
+    """The golden model as the engine calls models."""
+
+    def __init__(self, golden: RGBGolden) -> None:
+        super().__init__()
+        self.golden = golden
+
+    def forward(self, image: Tensor, names: Sequence[str] | None = None) -> dict[str, Tensor]:
+        return self.golden.forward(image, names)
 
 
 def rows(batch: Batch, index: Sequence[int]) -> Batch:

@@ -4,16 +4,17 @@ from collections.abc import Callable, Iterable, Sequence
 
 from mtlbench.attacks.attack import Attack
 from mtlbench.attacks.ball import BALLS
-from mtlbench.attacks.objectives import DGBA, Objective, Power, SignSum, Single, Static, Total, WeightedTotal
-from mtlbench.attacks.steps import APGD, FGSM, MIM, PGD, SAGA, MIMLinear, Noise, Step
+from mtlbench.attacks.listed import listed
+from mtlbench.attacks.objectives import Objective, Single, Total
+from mtlbench.attacks.steps import FGSM, Noise, Step
 from mtlbench.constants import GREY_LEVELS
 from mtlbench.errors import UsageError
 from mtlbench.identity import public_name
 from mtlbench.options import is_number, one_of
 from mtlbench.tasks import EVERY_TASK, Task
 
-OBJECTIVES = {kind.name: kind for kind in (Single, Total, DGBA, SignSum, Static, Power, WeightedTotal)}
-STEPS = {kind.name: kind for kind in (FGSM, PGD, APGD, MIM, MIMLinear, SAGA)}
+OBJECTIVES: dict[str, type[Objective]] = listed(Objective)  # type: ignore[type-abstract]
+STEPS: dict[str, type[Step]] = listed(Step)  # type: ignore[type-abstract]
 NOISE = "noise"
 FRACTION = 32.5 / GREY_LEVELS
 """Smaller radii, but 0, are taken for fractions of the range, as other libraries want them."""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 import pandas as pd
 
+from mtlbench.constants import SAMPLE_OF
 from mtlbench.errors import DataError, UsageError
 from mtlbench.metrics.sketch import sketched
 from mtlbench.options import one_of
@@ -18,6 +19,7 @@ from mtlbench.report.layout import Layout
 from mtlbench.report.pivots import pivots, printed
 from mtlbench.scores import arp, damage, holm, paired_difference, relative_drops, tables
 from mtlbench.scores.alarms import alarms, arp_of_cells, checks_frame, numbers_of
+from mtlbench.scores.converged import of_all_images, with_gains
 from mtlbench.scores.frame import REPLICATES, details, metrics_frame, shared_path
 from mtlbench.scores.transferability import INDEPENDENT, NO_INDEPENDENT
 from mtlbench.scores.wide import block, levels
@@ -114,7 +116,7 @@ class Result:
     @cached_property
     def checks(self) -> pd.DataFrame:
         """The numbers that alarms are made of, a row for each cell."""
-        return checks_frame([numbers_of(cell) for cell in self.cells])
+        return with_gains(checks_frame([numbers_of(cell) for cell in self.cells]), self._every)
 
     @property
     def probe(self) -> Probe | None:
@@ -204,7 +206,8 @@ class Result:
         return "".join(map(html, printed(pivots(self._tables, self.scores, paths=paths), Layout())))
 
     def _same_images(self, other: "Result", where: str) -> None:
-        if len({cell.identity["fingerprint"] for cell in (*self.cells, *other.cells)}) > 1:
+        cells = [cell for cell in (*self.cells, *other.cells) if SAMPLE_OF not in cell.identity]
+        if len({cell.identity["fingerprint"] for cell in cells}) > 1:
             raise UsageError(
                 f"{where}: the results are not of the same images in the same order (or their tasks differ); "
                 "does the loader shuffle, or can it be read only once?"
@@ -212,6 +215,11 @@ class Result:
 
     @cached_property
     def _metrics(self) -> pd.DataFrame:
+        return of_all_images(self._every)
+
+    @cached_property
+    def _every(self) -> pd.DataFrame:
+        """Wide, the cells of convergence checks included."""
         return metrics_frame(self.cells, replicates=self.replicates, seed=self.seed)
 
     @cached_property

@@ -1,6 +1,6 @@
 """One pass over the images of a loader: every attack on one model, and what is stored of it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
@@ -9,10 +9,13 @@ import torch
 
 from mtlbench.api.result import Result
 from mtlbench.attacks.attack import Attack
+from mtlbench.attacks.objectives import METRICS
 from mtlbench.data.own import OwnImages
+from mtlbench.engine.clean_values import CleanValues
 from mtlbench.engine.evaluate import Pass, cpu_block, evaluate
 from mtlbench.engine.plan import Plan
 from mtlbench.engine.precision import FP32, computing_in
+from mtlbench.errors import UsageError
 from mtlbench.experiment import provenance
 from mtlbench.experiment.cells import clean_plan, plans
 from mtlbench.identity import without_neutral
@@ -53,8 +56,8 @@ class Run:
         size = head.image.shape[2:]
         at_once = cpu_block((size[0], size[1])) if self.device.type == "cpu" else self.batch_size
         title = f"attack {self.dataset} {model.identity()['model']}"
-        work = Pass(model, self.tasks, wanted, self.seed)
         with computing_in(FP32, model), progress_bar(title) if self.progress else nullcontext(silent) as shown:
+            work = Pass(model, self.tasks, wanted, self.seed, self._clean_values(model, loader, at_once))
             records = evaluate(work, images.blocks(at_once), self.device, images.expected, shown)
         common = {
             "dataset": self.dataset,
@@ -78,6 +81,22 @@ class Run:
                 Cell({**common, **plan.identity}, {**about, **more}, names, sketched(record.arrays()), formulas)
             )
         return Result(cells, replicates=self.replicates, seed=self.seed)
+
+    def _clean_values(self, model: MultiTaskModel, loader: Any, at_once: int) -> CleanValues | None:
+        """Of the metrics that attacks climb, on all images; None where no attack climbs metrics."""
+        attacks = [attack for _, targets in self.attacks for attack in targets.values()]
+        climbing = [attack for attack in attacks if attack.objective.climbs == METRICS]
+        if not climbing:
+            return None
+        if isinstance(loader, Iterator):
+            raise UsageError(
+                f"objective={climbing[0].objective.name}: it needs the metrics' clean values first, so the loader is "
+                "read twice; expected a DataLoader or a list of batches, not an iterator"
+            )
+        found = CleanValues(model, lambda: OwnImages(loader, self.tasks, self.limit).blocks(at_once), self.device)
+        for attack in climbing:
+            found(attack.seen)
+        return found
 
     def _plans(self) -> list[Plan]:
         """Cells without their model and images, of which the whole is known when all are read."""

@@ -15,6 +15,7 @@ from mtlbench.attacks.random import PerImage
 from mtlbench.attacks.steps import Step
 from mtlbench.constants import GREY_LEVELS
 from mtlbench.data.own import OwnImages
+from mtlbench.engine.clean_values import CleanValues
 from mtlbench.engine.evaluate import frozen
 from mtlbench.engine.losses import TaskLosses
 from mtlbench.engine.precision import FP32, computing_in
@@ -39,7 +40,7 @@ def attack(
     loader: Any,
     tasks: Tasks,
     objective: str | Objective | Iterable[str | Objective] = ("single", "total", "dgba"),
-    step: str | Step = "apgd",
+    step: str | Step = "mim_linear",
     eps: float | Iterable[float] = (1, 2, 4, 8),
     *,
     steps: int | None = None,
@@ -69,8 +70,9 @@ def attack(
             `multilabel`; or ``"nyuv2"`` or ``"rooms"`` (40 or 13 classes,
             normals, depth in metres).
         objective: what to climb, by name or as an object: one or more of dgba, total, single (each task alone),
-            sign_sum, static, power, weighted_total and noise.
-        step: how to move, by name or as an object: apgd, pgd, fgsm, mim, mim_linear, saga.
+            sign_sum, static, power, weighted_total, floor, bounded, smooth_arp, smooth_log, worst_task and noise. For
+            smooth_arp, smooth_log and worst_task the loader is read twice: they need the metrics' clean values first.
+        step: how to move, by name or as an object: mim_linear, apgd, pgd, fgsm, mim, saga.
         eps: radius or radii in grey levels of 255.
         steps: gradient steps; None takes those of the step rule.
         norm: linf, or l2 (eps is then the root mean square change of a value).
@@ -129,7 +131,7 @@ def perturb(
     tasks: Tasks,
     eps: float = 8,
     objective: str | Objective = "dgba",
-    step: str | Step = "apgd",
+    step: str | Step = "mim_linear",
     *,
     steps: int | None = None,
     norm: str = "linf",
@@ -172,7 +174,7 @@ def perturb(
     size = batch.image.new_full((len(batch),), radius / GREY_LEVELS)
     with computing_in(FP32, adapted), frozen(adapted):
         fast = for_inference(adapted)
-        losses = TaskLosses(fast, one.tasks, batch.targets, batch.masks, clean=batch.image, logits=one.logits)
+        losses = TaskLosses.seen_by(one, fast, batch, CleanValues(fast, lambda: [batch], where))
         return one(losses, batch.image, size, PerImage(seed, batch.names))
 
 

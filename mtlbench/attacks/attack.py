@@ -7,14 +7,15 @@ import torch
 from torch import Tensor
 
 from mtlbench.attacks.ball import BALLS
-from mtlbench.attacks.objectives.base import Losses, Objective
+from mtlbench.attacks.objectives.base import METRICS, Losses, Objective
 from mtlbench.attacks.random import PerImage
 from mtlbench.attacks.steps.base import Step
 from mtlbench.errors import UsageError
 from mtlbench.options import flag, one_of, whole
-from mtlbench.tasks import Task
+from mtlbench.tasks import Loss, Scored, Task
 
 RAW, NORMALISED = "raw", "normalised"
+TEST, TRAIN = "test", "train"
 
 
 @dataclass(frozen=True)
@@ -29,9 +30,14 @@ class Attack:
         restarts: number of runs; per image the one with the highest score counts. Runs after the first always
             begin at a random point.
         norm: of the ball, ``linf`` or ``l2``, see `ball`.
-        logits: the input of the cross-entropies: ``raw`` logits, or ``normalised`` ones, divided by a third of their
-            spread on the clean image, so that the attack does not depend on their scale.
+        logits: the input of losses of logits: ``raw`` logits, or ``normalised`` ones, divided by a third of their
+            spread on the clean image, so that the attack does not depend on their scale. Smooth metrics see
+            normalised ones always.
         loss_scale: task -> factor on its loss as the attack sees it. The default is 1.
+        loss: task -> the loss that takes the place of the one it is attacked by.
+        metrics: task -> the metrics that an objective which climbs metrics sees; by default those that score it.
+        clean_values: of these metrics, which they are divided by: those of the attacked images (``test``), or of
+            training images (``train``), for an attacker who does not see the labels of the others beforehand.
         judge: the objective whose score selects the best run; None = `objective`.
     """
 
@@ -43,15 +49,36 @@ class Attack:
     norm: str = "linf"
     logits: str = RAW
     loss_scale: Mapping[str, float] = field(default_factory=dict)
+    loss: Mapping[str, str | Loss] = field(default_factory=dict)
+    metrics: Mapping[str, tuple[str | Scored, ...]] = field(default_factory=dict)
+    clean_values: str = TEST
     judge: Objective | None = None
 
     def __post_init__(self) -> None:
         one_of(self.norm, "attack.norm", BALLS)
         one_of(self.logits, "attack.logits", (RAW, NORMALISED))
+        one_of(self.clean_values, "attack.clean_values", (TEST, TRAIN))
         whole(self.restarts, "attack.restarts")
         flag(self.random_start, "attack.random_start")
         if self.norm not in self.step.norms:
             raise UsageError(f"attack.norm={self.norm}: {self.step.name} steps in {', '.join(self.step.norms)} only")
+
+    @property
+    def seen(self) -> tuple[Task, ...]:
+        """The tasks, with the losses and metrics that the attack sees in the place of theirs."""
+        return tuple(
+            replace(
+                task,
+                attack_loss=self.loss.get(task.name, task.attack_loss),
+                metrics=self.metrics.get(task.name, task.metrics),
+            )
+            for task in self.tasks
+        )
+
+    @property
+    def climbs_own_losses(self) -> bool:
+        """Whether it climbs the tasks' own losses as they are."""
+        return self.objective.climbs != METRICS and self.logits == RAW and not self.loss
 
     @property
     def alternatives(self) -> tuple["Attack", ...]:

@@ -3,15 +3,18 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from mtlbench.attacks.attack import RAW, Attack
-from mtlbench.attacks.objectives import Objective
+from mtlbench.attacks.attack import RAW, TEST, Attack
+from mtlbench.attacks.objectives import METRICS, Objective
 from mtlbench.attacks.steps import Step
 from mtlbench.config import Config
 from mtlbench.config.build import build
+from mtlbench.config.doubled import doubled, step_group
+from mtlbench.config.tasks import loss_named
 from mtlbench.constants import GREY_LEVELS
+from mtlbench.engine.losses import LOSSES
 from mtlbench.errors import UsageError
 from mtlbench.options import is_number
-from mtlbench.tasks import Task, select
+from mtlbench.tasks import KINDS, Loss, Scored, Task, scored_by, select
 
 
 def build_objective_and_step(config: Config) -> tuple[Objective, Step] | None:
@@ -19,20 +22,22 @@ def build_objective_and_step(config: Config) -> tuple[Objective, Step] | None:
     chosen = config["attack"]
     if chosen["objective"] is None:
         return None
-    step = chosen.get("fixed_step") or chosen["step"]
+    step = chosen[step_group(chosen)]
     built = (
         build(chosen["objective"], config["plugins"], kind=Objective),
         build(step, config["plugins"], kind=Step),
     )
     Attack(*built, (), **_starts(chosen))  # checks options before any rooms are generated
+    doubled(config)
     return built
 
 
 def _starts(chosen: Mapping[str, Any]) -> dict[str, Any]:
-    """The options of an attack's starts, restarts, norm and logits."""
+    """The options of an attack that need no tasks."""
     return {name: chosen[name] for name in ("random_start", "restarts")} | {
         "norm": chosen.get("norm", "linf"),
         "logits": chosen.get("logits", RAW),
+        "clean_values": chosen.get("clean_values", TEST),
     }
 
 
@@ -44,13 +49,46 @@ def build_attacks(config: Config, built: tuple[Objective, Step] | None, tasks: S
     if built is None:
         return {}
     scale = _loss_scale(chosen.get("loss_scale"), targets)
+    # A sweep may name both for objectives of both kinds.
+    losses, metrics = _losses(chosen.get("loss"), targets, config["plugins"]), _metrics(chosen.get("metrics"), targets)
+    objective, step = built
+    losses, metrics = ({}, metrics) if objective.climbs == METRICS else (losses, {})
 
     def attack(seen: tuple[Task, ...]) -> Attack:
-        return Attack(*built, seen, loss_scale=scale, **_starts(chosen))
+        return Attack(objective, step, seen, loss_scale=scale, loss=losses, metrics=metrics, **_starts(chosen))
 
     if chosen["name"] == "single":
         return {task.name: attack((task,)) for task in targets}
     return {"all": attack(targets)}
+
+
+def _losses(given: object, targets: Sequence[Task], plugins: Sequence[str]) -> dict[str, str | Loss]:
+    """Task -> the loss that takes the place of its own."""
+    if given is None:
+        return {}
+    example = f"expected a loss for a task, for example attack.loss={{{targets[0].name}:{targets[0].climbed}}}"
+    if not isinstance(given, Mapping):
+        raise UsageError(f"attack.loss={given}: {example}")
+    known = {task.name: task for task in targets}
+    for name, loss in given.items():
+        if name not in known:
+            raise UsageError(f"attack.loss.{name}: no such task; the attacked ones are {', '.join(known)}")
+        if not isinstance(loss, str):
+            raise UsageError(f"attack.loss.{name}={loss}: {example}")
+        kinds = {known[name].holds, KINDS.get(loss, "values") if loss in LOSSES else known[name].holds}
+        if len(kinds) > 1 and kinds & {"classes", "attributes"}:
+            raise UsageError(
+                f"attack.loss.{name}={loss}: a loss of {KINDS.get(loss, 'values')}; {name} has {known[name].holds}"
+            )
+    return {str(name): loss_named(loss, f"attack.loss.{name}", plugins) for name, loss in given.items()}
+
+
+def _metrics(given: object, targets: Sequence[Task]) -> dict[str, tuple[str | Scored, ...]]:
+    """Task -> the metrics that an objective climbs."""
+    if given is None:
+        return {}
+    scored = scored_by(targets, given, "attack.metrics")  # type: ignore[arg-type]  # which checks it
+    return {b.name: b.metrics for a, b in zip(targets, scored, strict=True) if a.metrics != b.metrics}
 
 
 def _loss_scale(given: object, targets: Sequence[Task]) -> dict[str, float]:

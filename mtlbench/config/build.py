@@ -2,14 +2,13 @@
 
 import importlib
 import importlib.util
-import pkgutil
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from inspect import isabstract, signature
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from mtlbench.attacks.listed import fits, listed
 from mtlbench.errors import UsageError
 from mtlbench.identity import Identified, public_name
 
@@ -55,17 +54,13 @@ def target_of(node: object, plugins: Sequence[str], kind: type) -> type:
 
 def named(kind: type, plugins: Sequence[str] = ()) -> dict[str, Any]:
     """Public name -> class, of the objectives or step rules of mtlbench and of plugins that need no options."""
-    package = importlib.import_module(kind.__module__.rpartition(".")[0])
-    for file in pkgutil.iter_modules(package.__path__):
-        importlib.import_module(f"{package.__name__}.{file.name}")
+    found: dict[str, Any] = dict(listed(kind))
     load_plugins(plugins)
-    found: dict[str, Any] = {}
     for one in _kinds(kind):
-        if not isabstract(one) and all(o.default is not o.empty for o in signature(one).parameters.values()):
-            if _inside(one.__module__, plugins):
-                _check_name(one, kind)
-            if _inside(one.__module__, ("mtlbench", *plugins)) and public_name(one).isidentifier():
-                found[public_name(one)] = one
+        if _inside(one.__module__, plugins):
+            _check_name(one, kind)
+        if _inside(one.__module__, ("mtlbench", *plugins)) and fits(one):
+            found[public_name(one)] = one
     return found
 
 

@@ -7,6 +7,7 @@ from mtlbench.config.build import attribute
 from mtlbench.engine.losses import LOSSES
 from mtlbench.errors import UsageError
 from mtlbench.metrics import METRICS, Metric
+from mtlbench.options import near
 from mtlbench.tasks import Loss, Scored, Task
 
 
@@ -16,19 +17,29 @@ def with_plugins(task: Task, plugins: Sequence[str]) -> Task:
     Raises:
         UsageError: a name is neither built in nor a function or `Metric` of a plugin.
     """
-    attack_loss = None if task.attack_loss is None else _loss(task.attack_loss, f"{task.name}.attack_loss", plugins)
+    attack_loss = (
+        None if task.attack_loss is None else loss_named(task.attack_loss, f"{task.name}.attack_loss", plugins)
+    )
     return replace(
         task,
-        loss=_loss(task.loss, f"{task.name}.loss", plugins),
+        loss=loss_named(task.loss, f"{task.name}.loss", plugins),
         attack_loss=attack_loss,
         metrics=tuple(_metric(metric, f"{task.name}.metrics", plugins) for metric in task.metrics),
     )
 
 
-def _loss(given: str | Loss, option: str, plugins: Sequence[str]) -> str | Loss:
+def loss_named(given: str | Loss, option: str, plugins: Sequence[str]) -> str | Loss:
+    """A loss by its name; one of a plugin as the function.
+
+    Raises:
+        UsageError: there is none of that name.
+    """
     if not isinstance(given, str) or given in LOSSES:
         return given
-    found: Loss = attribute(given, option, f"{', '.join(LOSSES)}, or a function", plugins)
+    try:
+        found: Loss = attribute(given, option, f"{', '.join(LOSSES)}, or a function", plugins)
+    except UsageError as error:
+        raise UsageError(f"{error}{near(given, list(LOSSES))}") from error
     if not callable(found):
         raise UsageError(f"{option}={given}: expected a function of prediction, target, mask and class weights")
     return found

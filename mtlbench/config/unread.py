@@ -4,6 +4,9 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from mtlbench.attacks.objectives import LOSSES, METRICS, Objective
+from mtlbench.config.build import target_of
+from mtlbench.config.doubled import CHECK, has_steps
 from mtlbench.constants import NO_ATTACK
 from mtlbench.errors import UsageError
 
@@ -20,6 +23,15 @@ def _training(config: Config) -> Config:
     return found
 
 
+def _climbs(config: Config) -> str | None:
+    """What the objective of the attack climbs; None where there is none."""
+    objective = _attack(config).get("objective")
+    if objective is None:
+        return None
+    kind: Any = target_of(objective, config.get("plugins") or (), Objective)
+    return str(kind.climbs)
+
+
 RULES: tuple[tuple[str, Callable[[Config], bool], str], ...] = (
     (
         r"attack\.step\..+",
@@ -27,7 +39,7 @@ RULES: tuple[tuple[str, Callable[[Config], bool], str], ...] = (
         "attack={attack} has a step rule of its own; its options are attack.fixed_step.*, see --cfg job",
     ),
     (
-        r"attack\.(step\..+|random_start|restarts|loss_scale|norm|logits)",
+        r"attack\.(step\..+|random_start|restarts|loss_scale|norm|logits|loss|metrics|clean_values)",
         lambda c: "attack" in c and _attack(c).get("objective") is None,
         "attack={attack} attacks nothing",
     ),
@@ -37,7 +49,16 @@ RULES: tuple[tuple[str, Callable[[Config], bool], str], ...] = (
         "model=custom comes with a sharing and a training of its own",
     ),
     (r"attack\.random_start", lambda c: _attack(c).get("name") == "noise", "noise is random wherever it starts"),
-    (r"attack\.loss_scale", lambda c: _attack(c).get("name") == "noise", "noise is random whatever the losses are"),
+    (
+        r"attack\.(loss|loss_scale)(\..+)?",
+        lambda c: _attack(c).get("name") == "noise",
+        "noise is random whatever the losses are",
+    ),
+    (
+        r"attack\.converged_images",
+        lambda c: _attack(c).get("converged") is None,
+        f"give attack.converged={CHECK} as well",
+    ),
     (
         r"training\.halve_every",
         lambda c: _training(c).get("schedule") != "halve",
@@ -88,11 +109,22 @@ RULES: tuple[tuple[str, Callable[[Config], bool], str], ...] = (
 """Regular expression of an option, condition under which nothing reads it, and the reason."""
 
 ONLY_IN_A_SWEEP: tuple[tuple[str, Callable[[Config], bool], str], ...] = (
+    (
+        r"attack\.(metrics|clean_values)(\..+)?",
+        lambda c: _climbs(c) == LOSSES,
+        "attack={attack} climbs losses, not metrics",
+    ),
+    (r"attack\.loss(\..+)?", lambda c: _climbs(c) == METRICS, "attack={attack} climbs metrics, not losses"),
     (r"attack/step", lambda c: "fixed_step" in _attack(c), "attack={attack} has a step rule of its own"),
     (
         r"attack/step|eps|attack\.tasks",
         lambda c: "attack" in c and _attack(c).get("objective") is None,
         "attack={attack} attacks nothing",
+    ),
+    (
+        r"attack\.converged",
+        lambda c: _attack(c).get("converged") == CHECK and not has_steps(_attack(c)),
+        "attack={attack} with this step rule takes no number of steps, so none can be doubled",
     ),
 )
 """The same, but accepted in a sweep, where they may be meant for other points."""

@@ -13,6 +13,7 @@ from mtlbench.attacks.random import PerImage
 from mtlbench.attacks.steps import Step
 from mtlbench.constants import GREY_LEVELS, NO_ATTACK
 from mtlbench.data.batch import Batch
+from mtlbench.engine.clean_values import CleanValues
 from mtlbench.engine.evaluate import frozen
 from mtlbench.engine.losses import TaskLosses
 from mtlbench.errors import UsageError
@@ -24,7 +25,7 @@ from mtlbench.tasks import Task
 
 @dataclass(frozen=True)
 class Adversary:
-    """Makes the attacked images of an iteration.
+    """Makes the attacked images of an iteration. Clean values of metrics that it climbs are those of the batch.
 
     Args:
         objective: the attack's objective; `Single` attacks each task in turn. None leaves the images unchanged, which
@@ -80,8 +81,9 @@ class Adversary:
         if self.objective is None:
             return batch.image
         seen = self.attacked(tasks, iteration)
-        losses = TaskLosses(model, seen, batch.targets, batch.masks, clean=batch.image)
+        attack = Attack(self.objective, self.step, seen)
         eps = torch.full((len(batch),), self.eps / GREY_LEVELS, device=batch.image.device)
         random = PerImage(self.seed + iteration, batch.names)
         with frozen(model):
-            return Attack(self.objective, self.step, seen)(losses, batch.image, eps, random)
+            clean_values = CleanValues(model, lambda: [batch], batch.image.device)
+            return attack(TaskLosses.seen_by(attack, model, batch, clean_values), batch.image, eps, random)

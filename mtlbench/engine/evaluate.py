@@ -8,7 +8,7 @@ from typing import TypeVar
 import torch
 from torch import Tensor
 
-from mtlbench.attacks.attack import RAW, Attack
+from mtlbench.attacks.attack import Attack
 from mtlbench.attacks.ball import BALLS
 from mtlbench.attacks.objectives import Total
 from mtlbench.attacks.random import PerImage
@@ -19,6 +19,7 @@ from mtlbench.engine.losses import TaskLosses
 from mtlbench.engine.plan import Plan
 from mtlbench.engine.record import Record
 from mtlbench.engine.scale_free import saturated
+from mtlbench.engine.terms import ValuesOf
 from mtlbench.metrics.measure import Measured, measure
 from mtlbench.metrics.visibility import visibility
 from mtlbench.models.inference import for_inference
@@ -64,12 +65,14 @@ class Pass:
         tasks: all its tasks.
         cells: what to compute; the alternatives of a cell come before it.
         seed: of random starts and noise.
+        clean_values: of metrics, for attacks that climb them.
     """
 
     model: MultiTaskModel
     tasks: Sequence[Task]
     cells: Sequence[Plan]
     seed: int
+    clean_values: ValuesOf | None = None
 
     def batch(self, share: "Share", cell: Plan) -> Measured:
         """One cell on one batch."""
@@ -83,7 +86,7 @@ class Pass:
         def statistics(part: slice) -> Measured:
             measured = self.measured(batch[part], images[part])
             before, after = clean.per_image["losses"][part, rows].T, measured.per_image["losses"][:, rows].T
-            if attack.logits != RAW:  # the recorded losses are those of raw logits
+            if not attack.climbs_own_losses:  # the recorded ones are those
                 losses = self._losses(batch[part], attack)
                 with torch.no_grad():
                     before, after = losses(batch.image[part]), losses(images[part])
@@ -108,10 +111,8 @@ class Pass:
         return cell.attack(losses, batch.image, eps, PerImage(self.seed, batch.names)), losses.gradients
 
     def _losses(self, batch: Batch, attack: Attack) -> TaskLosses:
-        """The losses that an attack sees."""
-        return TaskLosses(
-            self.model, attack.tasks, batch.targets, batch.masks, clean=batch.image, logits=attack.logits
-        )
+        """What an attack sees."""
+        return TaskLosses.seen_by(attack, self.model, batch, self.clean_values)
 
     def measured(self, batch: Batch, image: Tensor) -> Measured:
         """Statistics and losses of clean or attacked images."""

@@ -1,6 +1,7 @@
 """Labels resized to a prediction, and masked means: the building blocks of every loss."""
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from mtlbench.errors import DataError
@@ -36,3 +37,15 @@ def same_pixels(loss: str, prediction: Tensor, target: Tensor, mask: Tensor, cha
 def valid_images(mask: Tensor) -> Tensor:
     """Which images of a mask [B, 1, h, w] have at least one valid pixel, [B] bool."""
     return mask.flatten(1).any(1)
+
+
+def class_nats(
+    loss: str, prediction: Tensor, target: Tensor, mask: Tensor, class_weights: Tensor | None = None
+) -> tuple[Tensor, Tensor]:
+    """Cross-entropy in nats of each pixel [B, h, w], and the pixels' weights: 0 where ignored, else their class's."""
+    same_pixels(loss, prediction, target, mask, channels=1)
+    valid = mask[:, 0]
+    ids = torch.where(valid, target[:, 0].long(), 0)
+    nats = F.cross_entropy(prediction, ids, reduction="none")
+    weights = valid.to(nats.dtype)
+    return nats, weights if class_weights is None else weights * class_weights.to(nats)[ids]

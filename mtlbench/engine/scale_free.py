@@ -15,7 +15,7 @@ from torch import Tensor
 
 from mtlbench.engine.masked import at_size, masked_mean, same_pixels
 from mtlbench.metrics.vectors import known
-from mtlbench.tasks import Task
+from mtlbench.tasks import Kind, Loss, Task
 
 FLOOR = 1e-3
 """What `dlr` has left at least: a loss of exactly 0 is that of an image without anything valid."""
@@ -92,17 +92,14 @@ def spread(prediction: Tensor) -> Tensor:
 
 
 Scale = Callable[[Tensor], Tensor]
-SCALE_FREE = {"class_margin": class_margin, "dlr": dlr, "label_margin": label_margin}
+SCALE_FREE: dict[str, Loss] = {"class_margin": class_margin, "dlr": dlr, "label_margin": label_margin}
 """Losses that take a `scale`."""
 
-SCALES: Mapping[str, Scale] = {
-    "class_margin": gap,
-    "dlr": gap,
-    "label_margin": size,
-    "cross_entropy": spread,
-    "bce": size,
-}
-"""Loss -> the scale that its logits are seen in; that of the last two only where an attack normalises them."""
+SCALES: Mapping[str, Scale] = {"class_margin": gap, "dlr": gap}
+"""Loss -> the scale that it takes, where that is not the one of its kind of logits (`OF_KIND`)."""
+
+OF_KIND: Mapping[Kind, Scale] = {"classes": spread, "attributes": size}
+"""What a target holds -> the scale of its logits."""
 
 
 def of_images(scale: Scale, prediction: Tensor, mask: Tensor) -> Tensor:

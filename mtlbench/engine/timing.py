@@ -15,6 +15,7 @@ from mtlbench.attacks.random import PerImage
 from mtlbench.attacks.steps import APGD
 from mtlbench.constants import GREY_LEVELS
 from mtlbench.data.batch import Batch
+from mtlbench.engine.clean_values import CleanValues
 from mtlbench.engine.evaluate import Pass, evaluate, frozen
 from mtlbench.engine.losses import TaskLosses
 from mtlbench.engine.plan import Plan
@@ -148,7 +149,7 @@ def _forward(model: MultiTaskModel, batch: Batch) -> dict[str, Tensor]:
 
 
 def _attack(model: MultiTaskModel, attack: Attack, batch: Batch) -> Callable[[], object]:
-    losses = TaskLosses(model, attack.tasks, batch.targets, batch.masks)
+    losses = TaskLosses.seen_by(attack, model, batch, CleanValues(model, lambda: [batch], batch.image.device))
     eps = batch.image.new_full((len(batch),), EPS)
     return lambda: attack(losses, batch.image, eps, PerImage(0, batch.names))
 

@@ -10,13 +10,16 @@ from mtlbench.config import Config
 from mtlbench.config.attack import build_attacks, build_objective_and_step, epsilon_list
 from mtlbench.config.dataset import open_dataset
 from mtlbench.config.values import check_values
+from mtlbench.constants import SAMPLE_OF
 from mtlbench.data.base import ImageDataset
 from mtlbench.engine.evaluate import Pass, evaluate
 from mtlbench.engine.plan import Plan
 from mtlbench.engine.precision import computing_in
 from mtlbench.errors import DataError, MtlbenchError
 from mtlbench.experiment.cells import clean_plan, model_identity, plans
-from mtlbench.experiment.run import loader_of
+from mtlbench.experiment.converged import check_of
+from mtlbench.experiment.references import reference_identity
+from mtlbench.experiment.run import clean_values, loader_of
 from mtlbench.experiment.session import Session
 from mtlbench.experiment.setup import AUTO, Setup, prepare
 from mtlbench.experiment.trained import Trained, load_or_train
@@ -88,7 +91,7 @@ def _audit(config: Config, cell: Cell, progress_bar: ProgressBar) -> Audited:
         closest = max(asked, key=lambda plan: sum(plan.identity.get(k) == v for k, v in cell.identity.items()))
         differing = sorted(k for k, v in cell.identity.items() if closest.identity.get(k) != v)
         return Audited(cell.key, label, "changed", why=f"another {', '.join(differing) or 'version of the results'}")
-    work = Pass(trained.model, dataset.tasks, found[:1], trained.seed)
+    work = Pass(trained.model, dataset.tasks, found[:1], trained.seed, clean_values(setup, trained))
     with setup.progress_bar(f"audit {label}") as progress, computing_in(arithmetic, trained.model):
         records = evaluate(work, loader_of(setup, dataset), setup.device, len(dataset), progress)
     return _compared(cell, label, records[cell.key].arrays())
@@ -97,14 +100,17 @@ def _audit(config: Config, cell: Cell, progress_bar: ProgressBar) -> Audited:
 def _plans(setup: Setup, trained: Trained, cell: Cell, arithmetic: str) -> tuple[ImageDataset, list[Plan]]:
     """The split of the cell, and the cells that its configuration now leads to."""
     config = setup.config
-    if cell.identity["n_images"] != len(setup.test):  # the clean cell of a training covers the whole split
+    checks = SAMPLE_OF in cell.identity
+    # The clean cell of a training covers the whole split.
+    if not checks and cell.identity["n_images"] != len(setup.test):
         whole = open_dataset(config, "test", setup.root)
         return whole, [clean_plan(model_identity(setup, trained, whole, arithmetic))]
     if config.get("attack") is None:
         return setup.test, [clean_plan(model_identity(setup, trained, setup.test, arithmetic))]
     attacks = build_attacks(config, build_objective_and_step(config), setup.test.tasks)
     identity = model_identity(setup, trained, setup.test, arithmetic)
-    return setup.test, plans(config, identity, attacks, epsilon_list(config))
+    asked = plans(config, identity, attacks, epsilon_list(config), reference_identity(setup))
+    return (checks and check_of(setup, trained, asked)) or (setup.test, asked)
 
 
 def _compared(cell: Cell, label: str, arrays: dict[str, np.ndarray]) -> Audited:

@@ -3,7 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from mtlbench.attacks.attack import RAW, Attack
+from mtlbench.attacks.attack import RAW, TRAIN, Attack
+from mtlbench.attacks.objectives import METRICS
 from mtlbench.config import Config
 from mtlbench.config.build import identity_of
 from mtlbench.config.dataset import image_size
@@ -15,8 +16,10 @@ from mtlbench.engine.precision import FP32, in_identity
 from mtlbench.experiment.setup import Setup
 from mtlbench.experiment.trained import Trained
 from mtlbench.identity import without_neutral
+from mtlbench.metrics import METRICS as BUILT_IN
+from mtlbench.metrics import Metric, metrics_of
 from mtlbench.storage.store import content_key
-from mtlbench.tasks import EVERY_TASK
+from mtlbench.tasks import EVERY_TASK, named
 
 LINF = "linf"
 """The norm of results from before the option existed; identities omit it."""
@@ -49,7 +52,11 @@ def clean_plan(model: Mapping[str, Any]) -> Plan:
 
 
 def plans(
-    config: Config, model: Mapping[str, Any], attacks: Mapping[str, Attack], epsilons: list[float]
+    config: Config,
+    model: Mapping[str, Any],
+    attacks: Mapping[str, Attack],
+    epsilons: list[float],
+    training_images: Mapping[str, Any] | None = None,
 ) -> list[Plan]:
     """The clean cell, then a cell for every target and epsilon, each after its alternatives.
 
@@ -58,26 +65,35 @@ def plans(
         model: the part of the identity that all cells of a model and split share.
         attacks: target -> attack.
         epsilons: grey levels of 255.
+        training_images: what names the images of ``attack.clean_values=train``.
     """
     found = [clean_plan(model)]
     for target, attack in attacks.items():
         for eps in epsilons:
             alternatives = [
-                plan({**model, **attack_identity(one.objective.name, EVERY_TASK, one), "eps": eps}, one, eps)
+                plan(
+                    {**model, **attack_identity(one.objective.name, EVERY_TASK, one, training_images), "eps": eps},
+                    one,
+                    eps,
+                )
                 for one in attack.alternatives
             ]
-            identity = {**model, **attack_identity(config["attack"]["name"], target, attack), "eps": eps}
+            about = attack_identity(config["attack"]["name"], target, attack, training_images)
+            identity = {**model, **about, "eps": eps}
             found += [*alternatives, plan(identity, attack, eps, alternatives)]
     return found
 
 
-def attack_identity(name: str, target: str, attack: Attack) -> dict[str, Any]:
+def attack_identity(
+    name: str, target: str, attack: Attack, training_images: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
     """Everything about an attack except epsilon that can change a result."""
     step = attack.step.identity()
     scale = {task.name: attack.loss_scale.get(task.name, 1.0) for task in attack.tasks}
     # Without restarts there is nothing to judge.
     judge = attack.judge.name if attack.judge and attack.restarts > 1 else None
     seen = {"loss_scale": {task: factor for task, factor in scale.items() if factor != 1} or None, "judge": judge}
+    seen |= _climbed(attack, training_images)
     neutral = {"norm": LINF, "logits": RAW}  # the values from before the options existed; omitted
     chosen = {option: getattr(attack, option) for option in neutral}
     return {
@@ -90,6 +106,22 @@ def attack_identity(name: str, target: str, attack: Attack) -> dict[str, Any]:
         "step_options": {name: value for name, value in step.items() if name != "name"},
         "starts": without_neutral({"random_start": attack.random_start, "restarts": attack.restarts}),
     } | {option: value for option, value in chosen.items() if value != neutral[option]}
+
+
+def _climbed(attack: Attack, training_images: Mapping[str, Any] | None) -> dict[str, Any]:
+    """The losses that take the place of the tasks' own; or the metrics, and the images of their clean values."""
+    if attack.objective.climbs != METRICS:
+        return {"loss": {task.name: named(task.climbed) for task in attack.seen if task.name in attack.loss} or None}
+    found: dict[str, Any] = {"metrics": {task.name: [_level(m) for m in metrics_of(task)] for task in attack.seen}}
+    return found | ({"clean_values": dict(training_images or {})} if attack.clean_values == TRAIN else {})
+
+
+def _level(metric: Metric) -> Any:
+    """The name of a metric; with its smooth level, if that is not the one of the built-in metric of this name."""
+    own = BUILT_IN.get(metric.name)
+    if own is not None and own.smooth == metric.smooth:
+        return metric.name
+    return {"name": metric.name, "smooth": None if metric.smooth is None else named(metric.smooth)}
 
 
 def with_public_names(identity: Mapping[str, Any], plugins: Sequence[str]) -> dict[str, Any]:

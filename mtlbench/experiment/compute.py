@@ -16,6 +16,7 @@ from mtlbench.data.batch import Batch
 from mtlbench.engine.evaluate import Pass, evaluate
 from mtlbench.engine.plan import Plan
 from mtlbench.engine.record import Record
+from mtlbench.engine.terms import ValuesOf
 from mtlbench.errors import BusyError, DamagedCellError, FailedCellsError, reason
 from mtlbench.experiment.session import Session
 from mtlbench.identity import without_neutral
@@ -51,6 +52,7 @@ class Job:
         progress_bar: opens a progress bar.
         title: of the progress bar.
         session: of the invocation.
+        clean_values: of metrics, for attacks that climb them.
     """
 
     store: Store
@@ -64,6 +66,7 @@ class Job:
     progress_bar: ProgressBar
     title: str
     session: Session
+    clean_values: ValuesOf | None = None
 
     @property
     def images(self) -> int:
@@ -162,7 +165,7 @@ class _Run:
 
     def _evaluate(self, progress: Progress) -> None:
         job = self.job
-        work = Pass(job.model, job.dataset.tasks, list(self.plans.values()), job.seed)
+        work = Pass(job.model, job.dataset.tasks, list(self.plans.values()), job.seed, job.clean_values)
         done = [key in self.records and self.records[key].done == job.images for key in self.plans]
         # All images are done if the last run was stopped while saving.
         loader = () if all(done) else job.loader

@@ -11,12 +11,15 @@ from mtlbench.data import left_out
 from mtlbench.data.base import ImageDataset
 from mtlbench.data.batch import Batch
 from mtlbench.data.loader import in_order
+from mtlbench.engine.clean_values import CleanValues
 from mtlbench.engine.evaluate import cpu_block
 from mtlbench.engine.plan import Plan
 from mtlbench.engine.precision import FP32, check, computing_in
 from mtlbench.experiment import provenance
 from mtlbench.experiment.cells import clean_plan, model_identity, plans
 from mtlbench.experiment.compute import Job, complete
+from mtlbench.experiment.converged import check_of
+from mtlbench.experiment.references import reference_identity, reference_images
 from mtlbench.experiment.session import Session
 from mtlbench.experiment.setup import Setup, prepare
 from mtlbench.experiment.trained import Trained, load_or_train
@@ -29,6 +32,8 @@ from mtlbench.storage.files import write_atomically
 
 def run_attack(config: Config, progress_bar: ProgressBar, session: Session) -> list[Plan]:
     """Compute the missing cells of one configuration; returns all its cells and adds their keys to `session`.
+
+    With ``attack.converged=check`` those of the check follow, in `session` only.
 
     Raises:
         BusyError: another process holds the claim on some cells, the training or the rooms; everything else is done.
@@ -44,10 +49,14 @@ def run_attack(config: Config, progress_bar: ProgressBar, session: Session) -> l
     trained = load_or_train(setup)
     if not trained.has_clean_metrics:
         record_clean(setup, trained)
-    wanted = plans(config, model_identity(setup, trained, setup.test, config["precision"]), attacks, epsilons)
-    session.wanted.update(plan.key for plan in wanted)
+    identity = model_identity(setup, trained, setup.test, config["precision"])
+    wanted = plans(config, identity, attacks, epsilons, reference_identity(setup))
+    converged = check_of(setup, trained, wanted)
+    session.wanted.update(plan.key for plan in (*wanted, *(converged[1] if converged else ())))
     with computing_in(config["precision"], trained.model):
         _compute(setup, trained, setup.test, wanted)
+        if converged:
+            _compute(setup, trained, *converged)
     return wanted
 
 
@@ -103,8 +112,14 @@ def _compute(setup: Setup, trained: Trained, dataset: ImageDataset, wanted: Sequ
             progress_bar=setup.progress_bar,
             title=f"{'attack' if wanted[-1].attack else 'clean metrics of'} {trained.title}",
             session=setup.session,
+            clean_values=clean_values(setup, trained),
         )
     )
+
+
+def clean_values(setup: Setup, trained: Trained) -> CleanValues:
+    """Of the metrics that an attack climbs, on the images that ``attack.clean_values`` names."""
+    return CleanValues(trained.model, lambda: loader_of(setup, reference_images(setup)), setup.device)
 
 
 def loader_of(setup: Setup, dataset: ImageDataset) -> Iterable[Batch]:

@@ -18,6 +18,7 @@ class LabelAccuracy(Metric):
     """Mean over attributes of the share of images whose label is predicted correctly."""
 
     statistics = ("label_counts",)
+    smooth = "wrong_labels"
 
     def value(self, statistics: Statistics, weights: Floats, scores: Scores, batch: int = PAPER_BATCH) -> Floats:
         """See `Metric.value`; a fraction."""

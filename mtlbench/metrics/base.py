@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from mtlbench.errors import UsageError
 from mtlbench.identity import dotted
 from mtlbench.metrics.layout import COLUMNS, NAMES, column
+from mtlbench.tasks import Loss
 
 Compute = Callable[[Any, Any, Any], Any]
 """Torch: (prediction [B, C, H, W] at the target's size, target [B, c, H, W], mask [B, 1, H, W]) -> sums [B, k]."""
@@ -50,6 +51,16 @@ class Metric(ABC):
         return {"formula": dotted(self)} | {f.name: getattr(self, f.name) for f in fields(self)}
 
     @property
+    def smooth(self) -> str | Loss | None:
+        """A differentiable level of the metric per image, which an attack may climb; None: it has none.
+
+        A key of `mtlbench.engine.losses.LOSSES`, or a function of that signature. It is the metric itself where lower
+        is better, else what is missing to the best value, in the metric's unit, bounded where the metric is. Logits
+        come in thirds of their spread on the clean image.
+        """
+        return None
+
+    @property
     @abstractmethod
     def statistics(self) -> tuple[str, ...]:
         """Names of the statistics that `value` reads."""
@@ -82,6 +93,7 @@ class PixelMean(Metric):
         paper_batches: in the score set `paper`, average the means of batches, weighted by their images.
         root: take the square root of the quotient.
         compute: function that computes the statistic if it is not built in; columns are then numbers.
+        smooth: see `Metric.smooth`.
     """
 
     statistic: str
@@ -92,6 +104,7 @@ class PixelMean(Metric):
     paper_batches: bool = False
     root: bool = False
     compute: Compute | None = field(default=None, compare=False)
+    smooth: str | Loss | None = field(default=None, compare=False)
 
     def __post_init__(self) -> None:
         own = self.statistic not in COLUMNS
@@ -117,7 +130,7 @@ class PixelMean(Metric):
 
     def described(self) -> dict[str, Any]:
         """The quotient, which can be rebuilt without code; the function of its statistic is recorded too."""
-        found: dict[str, Any] = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "compute"}
+        found: dict[str, Any] = {f.name: getattr(self, f.name) for f in fields(self) if f.compare}
         return {"formula": RATIO, **found} | ({} if self.compute is None else {"computed_by": dotted(self.compute)})
 
     def value(self, statistics: Statistics, weights: Floats, scores: Scores, batch: int = PAPER_BATCH) -> Floats:

@@ -31,6 +31,8 @@ class _OfCounts(Metric):
 class Accuracy(_OfCounts):
     """Share of images whose class is predicted correctly."""
 
+    smooth = "one_minus_p"
+
     def of(self, correct: Floats, truth: Floats, predicted: Floats) -> Floats:
         """See `_OfCounts`."""
         return divide(correct.sum(1), truth.sum(1))
@@ -40,6 +42,8 @@ class Accuracy(_OfCounts):
 class BalancedAccuracy(_OfCounts):
     """Mean over the classes in the ground truth of their recall."""
 
+    smooth = "soft_recall"
+
     def of(self, correct: Floats, truth: Floats, predicted: Floats) -> Floats:
         """See `_OfCounts`."""
         return _mean(divide(correct, truth), truth)
@@ -48,6 +52,8 @@ class BalancedAccuracy(_OfCounts):
 @dataclass(frozen=True)
 class MacroF1(_OfCounts):
     """Mean over the classes in the ground truth of F1, the harmonic mean of precision and recall."""
+
+    smooth = "soft_f1"
 
     def of(self, correct: Floats, truth: Floats, predicted: Floats) -> Floats:
         """See `_OfCounts`."""

@@ -18,6 +18,7 @@ class AngleMedian(Metric):
     """
 
     statistics = ("angle_histogram", "angle_histogram_fine")
+    smooth = "angle"
 
     def value(self, statistics: Statistics, weights: Floats, scores: Scores, batch: int = PAPER_BATCH) -> Floats:
         """See `Metric.value`; both score sets agree."""
@@ -51,8 +52,11 @@ def coarse_median(counts: Floats) -> Floats:
 
 
 METRICS: tuple[Metric, ...] = (
-    PixelMean("angle_mean", "deg", False, statistic="angle_sums", total="angle"),
+    PixelMean("angle_mean", "deg", False, statistic="angle_sums", total="angle", smooth="angle"),
     AngleMedian("angle_median", "deg", False),
-    *(PixelMean(name, "%", True, statistic="angle_sums", total=name, scale=100) for name in WITHIN),
-    PixelMean("cosine_similarity", "1", True, statistic="cosine_sums", total="cosine"),
+    *(
+        PixelMean(name, "%", True, statistic="angle_sums", total=name, scale=100, smooth=f"beyond_{most:g}_degrees")
+        for name, most in WITHIN.items()
+    ),
+    PixelMean("cosine_similarity", "1", True, statistic="cosine_sums", total="cosine", smooth="cosine"),
 )

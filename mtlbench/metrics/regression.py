@@ -11,14 +11,23 @@ TARGETS_UNIT = "the target's"
 """Placeholder for the unit of the task."""
 
 
-def _error(name: str, unit: str, statistic: str, total: str) -> Metric:
+def _error(name: str, unit: str, statistic: str, total: str, smooth: str | None = None) -> Metric:
     """A mean error; the reference averages the means of its batches."""
-    return PixelMean(name, unit, False, statistic=statistic, total=total, paper_batches=True)
+    return PixelMean(name, unit, False, statistic=statistic, total=total, paper_batches=True, smooth=smooth)
 
 
 def _delta(name: str) -> Metric:
     """Percentage of pixels with max(p/g, g/p) within the threshold; the reference lets a negative p pass."""
-    return PixelMean(name, "%", True, statistic="depth_sums", total=f"positive_{name}", paper_total=name, scale=100)
+    return PixelMean(
+        name,
+        "%",
+        True,
+        statistic="depth_sums",
+        total=f"positive_{name}",
+        paper_total=name,
+        scale=100,
+        smooth=f"beyond_{name}",
+    )
 
 
 @dataclass(frozen=True)
@@ -43,13 +52,15 @@ ROUNDING = 1e-12
 """Variance relative to the mean square below which targets count as constant."""
 
 METRICS: tuple[Metric, ...] = (
-    _error("abs_err", "m", "depth_sums", "abs"),
-    _error("rel_err", "1", "depth_sums", "rel"),
+    _error("abs_err", "m", "depth_sums", "abs", "l1"),
+    _error("rel_err", "1", "depth_sums", "rel", "relative"),
     *(_delta(name) for name in DELTAS),
-    _error("log_depth_err", "log units", "l1_sums", "abs"),
-    _error("keypoint_err", "1", "l1_sums", "abs"),
-    _error("edge_err", "1", "l1_sums", "abs"),
-    PixelMean("mae", TARGETS_UNIT, False, statistic="error_sums", total="abs"),
-    PixelMean("rmse", TARGETS_UNIT, False, statistic="error_sums", total="square", root=True),
+    _error("log_depth_err", "log units", "l1_sums", "abs", "l1"),
+    _error("keypoint_err", "1", "l1_sums", "abs", "l1"),
+    _error("edge_err", "1", "l1_sums", "abs", "l1"),
+    PixelMean("mae", TARGETS_UNIT, False, statistic="error_sums", total="abs", smooth="mean_error"),
+    PixelMean(
+        "rmse", TARGETS_UNIT, False, statistic="error_sums", total="square", root=True, smooth="root_mean_square"
+    ),
     R2("r2", "1", True),
 )

@@ -26,6 +26,7 @@ class MeanIoU(Metric):
     """
 
     statistics = ("class_counts",)
+    smooth = "soft_iou"
 
     def value(self, statistics: Statistics, weights: Floats, scores: Scores, batch: int = PAPER_BATCH) -> Floats:
         """See `Metric.value`; a fraction."""
@@ -40,6 +41,7 @@ class PixelAccuracy(Metric):
     """Share of pixels whose class is predicted correctly; in `paper` the mean over batches."""
 
     statistics = ("class_counts",)
+    smooth = "one_minus_p"
 
     def value(self, statistics: Statistics, weights: Floats, scores: Scores, batch: int = PAPER_BATCH) -> Floats:
         """See `Metric.value`; a fraction."""
@@ -59,5 +61,6 @@ METRICS: tuple[Metric, ...] = (
         total="loss",
         count="weight",
         paper_batches=True,
+        smooth="cross_entropy",
     ),
 )

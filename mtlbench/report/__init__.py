@@ -10,7 +10,14 @@ import pandas as pd
 
 from mtlbench.constants import NO_ATTACK
 from mtlbench.errors import DamagedCellError, DataError, OldCellError
-from mtlbench.report.evidence import StoredEvidence, arp_of, checks_of, shared_paths_of, stored_cells
+from mtlbench.report.evidence import (
+    StoredEvidence,
+    arp_of,
+    checks_of,
+    sample_cells,
+    shared_paths_of,
+    stored_cells,
+)
 from mtlbench.report.gathering import Gathered, gather
 from mtlbench.report.layout import Layout
 from mtlbench.report.pivots import KINDS, laid_out, printed
@@ -22,6 +29,7 @@ from mtlbench.report.text import show
 from mtlbench.report.tidy import Tidy
 from mtlbench.scores import accuracy_lost
 from mtlbench.scores.alarms import alarms
+from mtlbench.scores.converged import of_all_images, with_gains
 from mtlbench.scores.frame import metrics_frame
 from mtlbench.scores.wide import OK
 from mtlbench.storage.outputs import Outputs
@@ -219,7 +227,7 @@ def collect(outputs: Outputs, paper_batch: int, keys: Collection[str] | None = N
     path = outputs.index if keys is None and store.keys() else None
     gathered = gather(store, path, paper_batch, keys)
     db = gathered.index.db
-    checks = checks_of(db)
+    checks = with_gains(checks_of(db), metrics_frame(sample_cells(store, db), paper_batch=paper_batch))
     return Report(outputs, paper_batch, gathered, checks, alarms(checks, arp_of(db)), store.failures())
 
 
@@ -266,7 +274,8 @@ def accuracy_lost_text(outputs: Outputs, key: str) -> str:
     store = outputs.store
     some = store.readable(lambda error: None, filter(partial(_may_be_clean, store), store.keys()))
     clean = [cell for cell in some if cell.identity["attack"] == NO_ATTACK]
-    lost = accuracy_lost(metrics_frame(clean, replicates=0), "clean").xs((key, "standard"), level=("cell", "scores"))
+    metrics = of_all_images(metrics_frame(clean, replicates=0))
+    lost = accuracy_lost(metrics, "clean").xs((key, "standard"), level=("cell", "scores"))
     assert isinstance(lost, pd.DataFrame)
     value, status = float(lost.to_numpy()[0, 0]), str(lost.index.get_level_values("status")[0])
     if "no clean result" in status:

@@ -9,10 +9,11 @@ from itertools import groupby, islice
 import numpy as np
 import pandas as pd
 
-from mtlbench.constants import NO_ATTACK
+from mtlbench.constants import NO_ATTACK, SAMPLE_OF
 from mtlbench.report.gathering import clean_of, load, read_cells
 from mtlbench.scores import arp, damage, over_seeds, relative_drops
 from mtlbench.scores.alarms import checks_frame
+from mtlbench.scores.converged import of_all_images
 from mtlbench.scores.derived import CELL_LEVELS
 from mtlbench.scores.frame import metrics_frame, shared_path
 from mtlbench.storage.store import Cell, Store
@@ -41,6 +42,12 @@ def each_cell(db: sqlite3.Connection) -> Iterator[Cell]:
 def shared_paths_of(db: sqlite3.Connection) -> dict[str, float]:
     """Cell -> shared part of a task's path, where it was measured."""
     return {cell.key: path for cell in each_cell(db) if (path := shared_path(cell)) is not None}
+
+
+def sample_cells(store: Store, db: sqlite3.Connection) -> Iterator[Cell]:
+    """The cells of some of the images, see `scores.converged`; they are in no table."""
+    query = f'SELECT file, "cell" FROM cell WHERE "{SAMPLE_OF}" != \'\' {ORDER}'
+    return (load(store, file, key) for file, key in db.execute(query).fetchall())
 
 
 def checks_of(db: sqlite3.Connection) -> pd.DataFrame:
@@ -162,7 +169,7 @@ class StoredEvidence(Evidence):
 
     def _frame(self, cells: Sequence[tuple[str, str]]) -> pd.DataFrame:
         loaded = (load(self.store, file, key) for file, key in cells)
-        return metrics_frame(loaded, paper_batch=self.paper_batch, weights=self._weights)
+        return of_all_images(metrics_frame(loaded, paper_batch=self.paper_batch, weights=self._weights))
 
     @cached_property
     def _weights(self) -> dict[int, np.ndarray]:
@@ -171,7 +178,7 @@ class StoredEvidence(Evidence):
     def _ordered(self, pieces: list[pd.DataFrame]) -> pd.DataFrame:
         """The pieces as one frame, cells as they lie in the store."""
         if not pieces:
-            return damage(relative_drops(metrics_frame([])))
+            return damage(relative_drops(self._frame([])))
         every = pd.concat(pieces)
         keys = read_cells(self.db).key
         place = {key: at for at, key in enumerate(keys)}

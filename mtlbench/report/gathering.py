@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from mtlbench.constants import NO_ATTACK
+from mtlbench.constants import NO_ATTACK, SAMPLE_OF
 from mtlbench.errors import DamagedCellError, DataError, OldCellError
 from mtlbench.report.families import renew_transfer
 from mtlbench.report.index import LEVEL_COLUMNS, Index
@@ -176,7 +176,9 @@ class _Gathering:
             shape = (0, 0) if kept.replicates is None else kept.replicates.shape
             if shape not in ((0, 0), (len(rows["damages"]), 1 + REPLICATES)) or {*map(len, rows["damages"])} - {3}:
                 raise ValueError("replicates of other rows")
-            self._fill(self._insert(name, kept.content, rows["names"]), kept)
+            number = self._insert(name, kept.content, rows["names"])
+            if not rows["names"][SAMPLE_OF]:
+                self._fill(number, kept)
             return True
         except (LookupError, TypeError, ValueError, sqlite3.Error):  # not what we write
             for table, column in OF_CELL:

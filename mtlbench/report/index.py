@@ -17,12 +17,13 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from mtlbench.constants import SAMPLE_OF
 from mtlbench.scores.derived import CELL_LEVELS, ROWS
 from mtlbench.scores.transferability import COLUMNS
 from mtlbench.storage.files import remove_leftovers, temporary, write_atomically
 from mtlbench.storage.store import RESULT_VERSION
 
-FORMAT = 1
+FORMAT = 2
 """Increment it whenever `TABLES` or what they hold changes; an index of another format is made anew."""
 
 LEVEL_COLUMNS = ", ".join(f'"{name}"' for name in CELL_LEVELS)
@@ -33,7 +34,7 @@ CREATE TABLE cell (id INTEGER PRIMARY KEY, file TEXT, content TEXT, against TEXT
     description TEXT, checks TEXT, details TEXT, damages TEXT, {LEVEL_COLUMNS});
 CREATE INDEX cell_of_file ON cell (file);
 CREATE INDEX cell_of_key ON cell ("cell");
-CREATE VIEW chosen AS SELECT * FROM cell AS one WHERE NOT EXISTS (SELECT 1 FROM cell AS other
+CREATE VIEW chosen AS SELECT * FROM cell AS one WHERE "{SAMPLE_OF}" = '' AND NOT EXISTS (SELECT 1 FROM cell AS other
     WHERE other."cell" = one."cell" AND (length(one.file), other.file) < (length(other.file), one.file));
 CREATE TABLE kind (id INTEGER PRIMARY KEY, scores TEXT, task TEXT, metric TEXT, unit TEXT, higher_is_better INTEGER);
 CREATE TABLE metric (cell INTEGER, kind INTEGER, clean REAL, attacked REAL, relative_drop REAL,

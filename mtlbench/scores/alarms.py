@@ -24,8 +24,14 @@ MAX_SATURATED = 0.1
 """Share of a task's clean pixels or images without a gradient of cross-entropy. With 29 % of them an attack lost a
 fifth of its ARP, with 97 % half of it."""
 
+SCALE_FREE = ("class_margin", "dlr", "label_margin")
+"""Losses whose gradient a confident head keeps."""
+
 MAX_OUTSIDE = 1e-3
 """Grey levels; float32 rounding stays below it."""
+
+MAX_GAIN = 5.0
+"""Percent that twice the steps may gain (`scores.converged`) before an attack counts as not converged."""
 
 MAX_FALL = 1.0
 """Percentage points by which ARP may fall from one eps to the next."""
@@ -76,9 +82,17 @@ def numbers_of(cell: Cell) -> dict[str, object]:
         row["nonfinite_gradient"] = float(arrays["gradient_nonfinite"].mean(0).max())
     if "saturated" in arrays:
         row |= _saturated(cell)
-    tasks = list(cell.tasks)
-    row["climbs_raw"] = [] if cell.identity.get("logits") == "normalised" else [tasks[i] for i in _attacked(cell)]
+    row["climbs_raw"] = _climbs_raw(cell)
     return row
+
+
+def _climbs_raw(cell: Cell) -> list[str]:
+    """The attacked tasks whose own loss an attack climbs, on logits as they are."""
+    objective, tasks = cell.identity.get("objective") or {}, list(cell.tasks)
+    if cell.identity.get("logits") == "normalised" or objective.get("metrics"):
+        return []
+    other = objective.get("loss") or {}
+    return [tasks[i] for i in _attacked(cell) if other.get(tasks[i]) not in SCALE_FREE]
 
 
 def _saturated(cell: Cell) -> dict[str, object]:
@@ -98,7 +112,7 @@ def alarms(numbers: pd.DataFrame, arp: pd.DataFrame) -> dict[str, str]:
     """Cell -> text of its alarms; cells without an alarm are left out.
 
     Args:
-        numbers: from `checks_frame`.
+        numbers: from `checks_frame`, with the columns of `converged.with_gains` if there are any.
         arp: columns ``cell`` and ``arp_percent``, one row per attacked cell.
     """
     if numbers.empty:
@@ -151,6 +165,8 @@ def _own(row: Mapping[Hashable, object]) -> list[str]:
             f"cross-entropy has no gradient on {share('saturated', 0):.0%} of {' and '.join(tasks)}, where logits are "
             "more than 17 apart: use attack.logits=normalised, or a task's attack_loss class_margin or label_margin"
         )
+    if value := share("converged_gain", MAX_GAIN):
+        texts.append(f"not converged: twice the steps do {value:.2g}% more damage to what it attacks")
     if row.get("training_mode") is True:
         texts.append("the model was not in evaluation mode")
     return texts

@@ -6,13 +6,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from mtlbench.constants import NO_ATTACK
+from mtlbench.constants import MIN_CLEAN, NO_ATTACK
 from mtlbench.errors import DataError
 from mtlbench.metrics import METRICS
 from mtlbench.scores.wide import ABOUT_METRIC, OK, SAME_MODEL, Block, block, levels, match, mean_over, with_status
-
-MIN_CLEAN = 1e-6
-"""Relative to a smaller clean value, a drop is undefined."""
 
 
 def relative_drops(metrics: pd.DataFrame) -> pd.DataFrame:

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from mtlbench.constants import NO_ATTACK
+from mtlbench.constants import NO_ATTACK, SAMPLE_OF
 from mtlbench.errors import DataError
 from mtlbench.metrics import PAPER_BATCH
 from mtlbench.metrics.base import RATIO
@@ -25,7 +25,7 @@ from mtlbench.scores.wide import block, levels
 from mtlbench.storage.derived import Derived
 from mtlbench.storage.store import Cell, Store, content_of
 
-VERSION = 1
+VERSION = 2
 """Increment it whenever the same cells give other rows; `tests/scores/test_derived.py` notices most such changes."""
 
 SINGLE = "single"
@@ -118,7 +118,7 @@ class Deriving:
 
     def __call__(self, cell: Cell) -> Derived | None:
         """The rows; None where they cannot be had now: a report will derive them, or say why not."""
-        if not keeps(cell):
+        if not keeps(cell) or SAMPLE_OF in cell.identity:  # a sample is in no table
             return None
         try:
             own = metrics_frame([cell], weights=self._weights)

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
+from mtlbench.constants import SAMPLE_OF
 from mtlbench.errors import DataError
 from mtlbench.options import is_number, is_whole
 from mtlbench.scores.alarms import numbers_of
@@ -49,7 +50,7 @@ REQUIRED: Mapping[str, Check] = {
     "tasks": _texts,
 }
 OPTIONAL: Mapping[str, Check] = {
-    **dict.fromkeys(("norm", "logits", "precision"), _text),
+    **dict.fromkeys(("norm", "logits", "precision", SAMPLE_OF), _text),
     "starts": _mapping,
     "model_version": lambda value: is_whole(value, 1),
 }

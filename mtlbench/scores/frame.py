@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from mtlbench.constants import SAMPLE_OF
 from mtlbench.errors import DataError
 from mtlbench.metrics import PAPER_BATCH, Scores, metrics_of, values
 from mtlbench.metrics.formulas import rebuilt
@@ -18,7 +19,7 @@ from mtlbench.tasks import EVERY_TASK, Task
 
 SCORE_SETS: tuple[Scores, ...] = ("standard", "paper")
 REPLICATES = 1000
-LEVELS = tuple(dict.fromkeys((*IDENTITY, *SAME_MODEL, "norm", "options", "recipe", "cell")))
+LEVELS = tuple(dict.fromkeys((*IDENTITY, *SAME_MODEL, "norm", "options", "recipe", SAMPLE_OF, "cell")))
 METRIC = ("task", "metric", *ABOUT_METRIC)
 OPTIONS = ("objective", "step_options", "starts", "norm", "logits")
 OF_DATA = ("images", "resolution", "seed", "classes", "normals", "base")
@@ -97,7 +98,8 @@ def names(cell: Cell) -> dict[str, Any]:
     ``options`` holds everything in which attacks of one name may differ: step size, alpha, restarts, attacked tasks.
     ``recipe`` holds the options of the training; empty if the weights were given. Both are canonical JSON.
     """
-    defaults = {"precision": "fp32", "model_version": 1, "norm": "linf"}  # identities omit default values
+    # Identities omit default values.
+    defaults = {"precision": "fp32", "model_version": 1, "norm": "linf", SAMPLE_OF: ""}
     identity = {**defaults, **cell.identity, "cell": cell.key}
     attack = {name: cell.identity[name] for name in OPTIONS if cell.identity.get(name)}
     attacked = identity.get("tasks") or ()

@@ -6,6 +6,7 @@ import pandas as pd
 
 from mtlbench.metrics import METRICS
 from mtlbench.scores.bootstrap import interval
+from mtlbench.scores.capped import capped_arp, capped_damage, capped_metrics
 from mtlbench.scores.damage import about_metric, arp, damage, drops_and_clean, relative_drops
 from mtlbench.scores.transferability import COLUMNS, transferability
 from mtlbench.scores.wide import ABOUT_METRIC, IDENTITY, OK, block, levels, with_status
@@ -60,29 +61,35 @@ def by_sharing(table: pd.DataFrame, paths: Mapping[str, float]) -> pd.DataFrame:
 
 
 METRIC_VALUES = ("unit", "higher_is_better", "clean", "attacked", "relative_drop")
-DAMAGE_VALUES = ("damage_percent", "ci_low", "ci_high")
-ARP_VALUES = ("arp_percent", "ci_low", "ci_high", "status")
+CAPPED = ("capped_low", "capped_high")
+DAMAGE_VALUES = ("damage_percent", "ci_low", "ci_high", "damage_capped", *CAPPED, "capped_metrics")
+ARP_VALUES = ("arp_percent", "ci_low", "ci_high", "status", "arp_capped", *CAPPED, "capped_status")
 """Columns of the result tables behind what names a row; those of transferability are `transferability.COLUMNS`."""
 
-TEXTS = ("unit", "status")
+TEXTS = ("unit", "status", "capped_metrics", "capped_status")
 """Columns of text among these; the others hold numbers."""
 
-ALARMED = ("status",)
+ALARMED = ("status", "capped_status")
 """Columns of the ARP table that say alarms where the value is defined."""
 
 
 def damage_table(drops: pd.DataFrame, damages: pd.DataFrame) -> pd.DataFrame:
     """Damage of each task, from the relative drops of its metrics."""
-    return _percent(damages, DAMAGE_VALUES[0], keys=["task"])
+    table = levels(damages)
+    _add_values(table, damages, "damage_percent")
+    _add_values(table, capped_damage(drops), "damage_capped", "capped")
+    table = table.merge(capped_metrics(drops), how="left", on=["cell", "scores", "task"])
+    return _sorted(table, ["task"], DAMAGE_VALUES)
 
 
 def arp_table(drops: pd.DataFrame, damages: pd.DataFrame, alarms: Mapping[str, str] | None = None) -> pd.DataFrame:
     """ARP of each cell."""
-    arps = arp(damages)
-    keys = levels(arps)
-    raised = pd.Series([(alarms or {}).get(cell, OK) for cell in keys["cell"]], dtype=object)
-    arps = with_status(arps.droplevel("status"), keys["status"].where(keys["status"] != OK, raised))
-    return _percent(arps, ARP_VALUES[0], further=["status"])
+    arps, capped = (_with_alarms(frame, alarms or {}) for frame in (arp(damages), capped_arp(drops)))
+    table = levels(arps)
+    _add_values(table, arps, "arp_percent")
+    _add_values(table, capped, "arp_capped", "capped")
+    table["capped_status"] = levels(capped)["status"]
+    return _sorted(table, [], ARP_VALUES)
 
 
 def distinguishing(keys: pd.DataFrame, details: Mapping[str, Mapping[str, str]]) -> pd.DataFrame:
@@ -130,11 +137,16 @@ def metrics_table(points: pd.DataFrame) -> pd.DataFrame:
     return _sorted(table, keys=["task", "metric"], values=METRIC_VALUES)
 
 
-def _percent(frame: pd.DataFrame, name: str, keys: Sequence[str] = (), further: Sequence[str] = ()) -> pd.DataFrame:
-    table = levels(frame)
+def _with_alarms(arps: pd.DataFrame, alarms: Mapping[str, str]) -> pd.DataFrame:
+    keys = levels(arps)
+    raised = pd.Series([alarms.get(cell, OK) for cell in keys["cell"]], dtype=object)
+    return with_status(arps.droplevel("status"), keys["status"].where(keys["status"] != OK, raised))
+
+
+def _add_values(table: pd.DataFrame, frame: pd.DataFrame, name: str, prefix: str = "ci") -> None:
+    """Add the values of a wide frame, whose rows are those of the table, and their intervals."""
     table[name] = block(frame)[:, 0]
-    table[["ci_low", "ci_high"]] = interval(frame).to_numpy()
-    return _sorted(table, keys, [name, "ci_low", "ci_high", *further])
+    table[[f"{prefix}_low", f"{prefix}_high"]] = interval(frame).to_numpy()
 
 
 def _sorted(table: pd.DataFrame, keys: Sequence[str], values: Sequence[str]) -> pd.DataFrame:

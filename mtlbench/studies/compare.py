@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from mtlbench.constants import NO_ATTACK
+from mtlbench.constants import NO_ATTACK, SAMPLE_OF
 from mtlbench.errors import DamagedCellError, DataError, OldCellError
 from mtlbench.scores import arp, damage, holm, interval, paired_difference, relative_drops
 from mtlbench.scores.frame import metrics_frame, names, spelled_out
@@ -118,14 +118,19 @@ def side(name: str, store: Store, refused: Refused, paper_batch: int) -> Side:
         paper_batch: images per batch of the paper's batch means.
     """
     told: dict[str, dict[str, None]] = {}
-    clean = [cell for cell in _telling(store.readable(refused), told) if cell.identity["attack"] == NO_ATTACK]
+    clean = [cell for cell in _telling(_whole(store, refused), told) if cell.identity["attack"] == NO_ATTACK]
     reference = metrics_frame(clean, paper_batch=paper_batch)
     found = [
         arp(damage(relative_drops(pd.concat([reference, metrics_frame(chunk, paper_batch=paper_batch)]))))
-        for chunk in _chunks(cell for cell in store.readable(lambda _: None) if cell.identity["attack"] != NO_ATTACK)
+        for chunk in _chunks(cell for cell in _whole(store, lambda _: None) if cell.identity["attack"] != NO_ATTACK)
     ]
     arps = pd.concat(found) if found else arp(damage(relative_drops(reference)))
     return Side(name, arps, reference, {setting: list(values) for setting, values in told.items()})
+
+
+def _whole(store: Store, refused: Refused) -> Iterator[Cell]:
+    """The cells of all images, without those of the check of convergence."""
+    return (cell for cell in store.readable(refused) if SAMPLE_OF not in cell.identity)
 
 
 def _chunks(cells: Iterable[Cell]) -> Iterator[list[Cell]]:

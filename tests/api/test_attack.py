@@ -96,15 +96,32 @@ def test_one_objective_with_several_options(attacked: Callable[..., mtlbench.Res
     assert found.arp["alpha"].tolist() == ["1.25", "1.75"]
 
 
+def test_metrics_are_climbed_relative_to_their_clean_values(
+    attacked: Callable[..., mtlbench.Result], test_split: Split
+) -> None:
+    """Of all images, however they come: the loader is read once more before."""
+    names = ["smooth_arp", "smooth_log", "worst_task"]
+    found = attacked(objective=[*names, "dgba"], step="mim_linear", eps=8)
+    arp = found.arp.set_index("attack")["arp_percent"].to_dict()
+    assert arp["smooth_arp"] > arp["dgba"]
+    assert (found.arp["status"] == "ok").all()
+    image, targets = test_split
+    whole = attacked(objective=names, step="mim_linear", eps=8)
+    halves = [(image[part], {k: v[part] for k, v in targets.items()}) for part in (slice(0, 10), slice(10, 24))]
+    same(attacked(loader=halves, objective=names, step="mim_linear", eps=8), whole)
+    with pytest.raises(UsageError, match=r"objective=smooth_arp: .* the loader is read twice; expected a DataLoader"):
+        attacked(loader=iter(halves), objective="smooth_arp")
+
+
 def test_noise_is_a_control(attacked: Callable[..., mtlbench.Result]) -> None:
     found = attacked(objective=["noise", "dgba"], eps=8).arp.set_index("attack")["arp_percent"].to_dict()
     assert found["noise"] < found["dgba"]
 
 
 WRONG: dict[str, tuple[dict[str, Any], str]] = {
-    "objective": ({"objective": "dgab"}, "objective=dgab: expected single, total, dgba"),
-    "no objective": ({"objective": []}, "expected one or more of single"),
-    "step": ({"step": "pdg"}, "step=pdg: expected fgsm, pgd"),
+    "objective": ({"objective": "dgab"}, "objective=dgab: expected bounded, dgba, floor"),
+    "no objective": ({"objective": []}, "expected one or more of bounded"),
+    "step": ({"step": "pdg"}, "step=pdg: expected apgd, fgsm"),
     "steps of fgsm": ({"step": "fgsm", "steps": 10}, "steps=10: fgsm takes one step"),
     "steps": ({"steps": 0}, "steps=0: expected a whole number of at least 1"),
     "eps": ({"eps": [4, 300]}, "eps=300: expected grey levels of 255"),

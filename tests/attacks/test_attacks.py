@@ -184,7 +184,7 @@ def test_random_starts_and_restarts(attack, step, norm):
     same(torch.cat([several(rows(batch, [i])) for i in range(len(batch))]), found)
     once = precisely(attack, step, norm, batch, random_start=True)
     assert not torch.equal(once, attacked(attack, step, norm)), "the start is really random"
-    losses = golden("precise").losses(batch, attack_of(attack, step, "precise").tasks)
+    losses = golden("precise").seen_by(attack_of(attack, step, "precise"), batch)
     objective = attack_of(attack, step, "precise").objective.bind(losses, batch.image)
     assert (objective.score(losses(found)) >= objective.score(losses(once)) - SLACK).all()
 
@@ -194,7 +194,7 @@ def test_random_starts_and_restarts(attack, step, norm):
 def test_attacks_raise_the_score_of_every_image(attack, step, norm, ds):
     batch = first_batch(ds)
     built = attack_of(attack, step, ds)
-    losses = golden(ds).losses(batch, built.tasks)
+    losses = golden(ds).seen_by(built, batch)
     objective = built.objective.bind(losses, batch.image)
     assert (objective.score(losses(attacked(attack, step, norm, ds))) > objective.score(losses(batch.image))).all()
 
@@ -213,7 +213,7 @@ def test_ascent_keeps_no_graph():
     batch = first_batch()
     for attack in OBJECTIVES:
         built = attack_of(attack, "pgd")
-        losses = golden("nyuv2").losses(batch, built.tasks)
+        losses = golden("nyuv2").seen_by(built, batch)
         for part in built.alternatives or (built,):
             ascent = part.objective.bind(losses, batch.image).ascent(losses, batch.image)
             assert ascent.direction.shape == batch.image.shape

@@ -6,9 +6,12 @@ import pytest
 import torch
 from torch import Tensor
 
+from mtlbench.api.attacks import OBJECTIVES, STEPS
 from mtlbench.attacks.attack import Attack
 from mtlbench.attacks.objectives import (
     DGBA,
+    Bounded,
+    Floor,
     Objective,
     Potential,
     Power,
@@ -21,9 +24,10 @@ from mtlbench.attacks.objectives import (
 )
 from mtlbench.attacks.random import PerImage
 from mtlbench.attacks.steps import APGD, FGSM, MIM, PGD, MIMLinear
+from mtlbench.config.folder import conf_dir
 from mtlbench.errors import UsageError
 from tests.device import HERE
-from tests.grid import EPS, climb, first_batch, golden, same
+from tests.grid import BATCH_BOUND, EPS, climb, first_batch, golden, same
 
 pytestmark = [pytest.mark.engine, pytest.mark.usefixtures("one_thread")]
 
@@ -207,6 +211,28 @@ class TestFamilies:
         for part, images in zip(attack.alternatives, found, strict=True):
             once = Attack(part.objective, PGD(2), tasks, random_start)(losses, x, eps, PerImage(0, "abc"))
             assert (judge.score(losses(images)) >= judge.score(losses(once))).all()
+
+
+def test_floor_and_bounded_by_hand():
+    losses = torch.tensor([[0.5, 2.0], [1.5, 0.0]], **HERE, requires_grad=True)
+    found = Floor().score(losses)
+    assert torch.allclose(found, torch.tensor([2.0, 1.25], **HERE).log())  # 1 x 2 and 2.5 x 0.5
+    (slope,) = torch.autograd.grad(found.sum(), losses)
+    assert torch.allclose(slope, torch.tensor([[1, 0.4], [0.5, 2]], **HERE))
+    found = Bounded().score(losses)
+    expected = 2 - torch.exp(-losses.detach()).sum(0)
+    assert torch.allclose(found, expected)
+    (slope,) = torch.autograd.grad(found.sum(), losses)
+    assert torch.allclose(slope, torch.exp(-losses.detach()))
+    assert Bounded().score(torch.full((3, 1), 1e6, **HERE)).item() == 3
+
+
+def test_python_takes_by_name_what_the_command_line_does():
+    """Nobody keeps a list."""
+    attacks = {path.stem for path in (conf_dir() / "attack").glob("*.yaml")} - {"none", "noise", "saga"}
+    assert set(OBJECTIVES) == attacks
+    assert set(STEPS) == {path.stem for path in (conf_dir() / "attack" / "step").glob("*.yaml")} - set(BATCH_BOUND)
+    assert {name: kind.name for name, kind in OBJECTIVES.items()} == {name: name for name in OBJECTIVES}
 
 
 def weights_of(attack: Attack) -> tuple[int, ...]:

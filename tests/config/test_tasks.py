@@ -58,7 +58,7 @@ def test_names_of_a_plugin_become_objects(plugin: str, between: str) -> None:
 @pytest.mark.parametrize(
     ("task", "says"),
     [
-        (named("os:system"), ", label_margin, or a function of mine_tasks; name your module in plugins=[...]"),
+        (named("os:system"), ", wrong_labels, or a function of mine_tasks; name your module in plugins=[...]"),
         (named("mtlbench.engine.losses:at_size"), "or a function of mine_tasks; name your module"),
         (named("l3"), "wear.loss=l3: expected cross_entropy, cosine, l1, l2, bce, class_margin, dlr, label_mar"),
         (named(attack_loss="mine_tasks:NUMBER"), "wear.attack_loss=mine_tasks:NUMBER: expected a function"),

@@ -20,8 +20,14 @@ FIRST = [
 ]
 COLUMNS = {
     "metrics": ["task", "metric", "unit", "higher_is_better", "clean", "attacked", "relative_drop"],
-    "damage": ["task", "damage_percent", "ci_low", "ci_high"],
-    "arp": ["arp_percent", "ci_low", "ci_high", "status"],
+    "damage": [
+        *("task", "damage_percent", "ci_low", "ci_high"),
+        *("damage_capped", "capped_low", "capped_high", "capped_metrics"),
+    ],
+    "arp": [
+        *("arp_percent", "ci_low", "ci_high", "status"),
+        *("arp_capped", "capped_low", "capped_high", "capped_status"),
+    ],
     "transferability": [
         *("source", "destination", "ratio", "gain_vs_independent", "status", "ratio_low", "ratio_high"),
         *("gain_low", "gain_high", "normalised_ratio", "normalised_low", "normalised_high", "normalised_status"),
@@ -101,7 +107,7 @@ def test_the_rows_are_those_asked_for(outputs: Path) -> None:
     assert {row["task"] for row in metrics} == {"segmentation", "normals", "depth"}
     assert {row["n_images"] for row in metrics} == {"3"}
     assert {(row["sharing"], row["shared_blocks"], row["step"], row["steps"]) for row in arp} == {
-        ("all_shared", "5", "apgd", "2")
+        ("all_shared", "5", "mim_linear", "2")
     }
     clean = [row for row in metrics if row["attack"] == "none"]
     assert all(row["clean"] == row["attacked"] for row in clean)

@@ -22,12 +22,15 @@ def by_rule(*numbers: int) -> dict[str, int]:
 
 
 PER_IMAGE = {
+    "bounded": by_rule(4, 5, 1, 4, 4, 4, 16, 24),
     "dgba": by_rule(4, 5, 1, 4, 4, 4, 16, 24),
+    "floor": by_rule(4, 5, 1, 4, 4, 4, 16, 24),
     "noise": {"fixed": 0},
     "power": by_rule(4, 5, 1, 4, 4, 4, 16, 24),
     "saga": {"fixed": 40},
     "sign_sum": by_rule(12, 15, 3, 12, 12, 12, 24, 24),
     "single": by_rule(4, 5, 1, 4, 4, 4, 8, 8),
+    **{key: {"apgd": 4, "mim_linear": 4, "saga": 16} for key in ("smooth_arp", "smooth_log", "worst_task")},
     "static": by_rule(4, 5, 1, 4, 4, 4, 16, 24),
     "total": by_rule(4, 5, 1, 4, 4, 4, 16, 24),
     "weighted_total": by_rule(12, 15, 3, 12, 12, 12, 48, 72),
@@ -37,7 +40,7 @@ PER_IMAGE = {
 
 def counted(attack: Attack) -> float:
     batch = first_batch()
-    losses = Counted(golden("nyuv2").losses(batch, attack.tasks))
+    losses = Counted(golden("nyuv2").seen_by(attack, batch))
     attack(losses, batch.image, batch.image.new_full((len(batch),), EPS), PerImage(0, batch.names))
     return losses.gradients / len(batch)
 

@@ -12,15 +12,19 @@ from torch import Tensor
 
 from mtlbench.engine.losses import LOSSES, TaskLosses, at_size, masked_mean, valid_images
 from mtlbench.errors import DataError
+from mtlbench.metrics.layout import DELTAS
 from mtlbench.metrics.measure import measure
 from mtlbench.metrics.statistics import STATISTICS
-from mtlbench.tasks import Task
+from mtlbench.tasks import KINDS, Task
 from tests.device import DEVICE, HERE, assert_bits, here
 from tests.fakes import RGBGolden, rows
 from tests.golden import DATASETS, NAMES, golden_batches, golden_model, golden_numbers, golden_tasks
 
 B, C, H, W = 3, 3, 6, 5
-OF_CLASSES, OF_LABELS = ("cross_entropy", "class_margin", "dlr"), ("bce", "label_margin")
+OF_CLASSES, OF_LABELS, OF_DIRECTIONS = (
+    tuple(loss for loss in LOSSES if KINDS.get(loss) == kind) for kind in ("classes", "attributes", "directions")
+)
+OF_DEPTH = ("relative", *(f"beyond_{name}" for name in DELTAS))
 
 pytestmark = [pytest.mark.engine, pytest.mark.usefixtures("one_thread")]
 
@@ -28,7 +32,7 @@ pytestmark = [pytest.mark.engine, pytest.mark.usefixtures("one_thread")]
 def example(loss: str) -> tuple[Tensor, Tensor, Tensor, Tensor | None]:
     """Prediction, target, mask and class weights that `loss` takes."""
     random = torch.Generator().manual_seed(0)
-    channels = 1 if loss == "l1" else C
+    channels = 1 if loss in ("l1", *OF_DEPTH) else C
     prediction = torch.randn(B, channels, H, W, generator=random)
     if loss in OF_CLASSES:
         target = torch.randint(0, C, (B, 1, H, W), generator=random)
@@ -36,6 +40,8 @@ def example(loss: str) -> tuple[Tensor, Tensor, Tensor, Tensor | None]:
         target = torch.randint(0, 2, (B, C, H, W), generator=random)
     else:
         target = torch.randn(B, channels, H, W, generator=random)
+    if loss in OF_DEPTH:
+        prediction, target = prediction.abs() + 0.5, target.abs() + 0.5
     mask = torch.rand(B, 1, H, W, generator=random) > 0.4
     weights = torch.tensor([0.5, 1.0, 3.0], **HERE) if loss in OF_CLASSES else None
     return here(prediction), here(target), mask.to(DEVICE), weights
@@ -279,8 +285,10 @@ def test_l1_of_one_channel_is_what_it_was():
 
 def wrong_shapes() -> list[tuple[str, tuple[int, ...], tuple[int, ...], tuple[int, ...]]]:
     """(loss, shapes of prediction, target and mask) that broadcasting, or dropping channels, would take."""
-    good = dict.fromkeys(OF_CLASSES, ((B, C, H, W), (B, 1, H, W))) | {"cosine": ((B, 3, H, W),) * 2}
-    good |= dict.fromkeys(("l1", "l2", *OF_LABELS), ((B, 2, H, W),) * 2)
+    good = dict.fromkeys(OF_CLASSES, ((B, C, H, W), (B, 1, H, W))) | dict.fromkeys(OF_DIRECTIONS, ((B, 3, H, W),) * 2)
+    good |= dict.fromkeys(OF_DEPTH, ((B, 1, H, W),) * 2)
+    good |= dict.fromkeys(("l1", "l2", "mean_error", "root_mean_square", *OF_LABELS), ((B, 2, H, W),) * 2)
+    assert good.keys() == LOSSES.keys()
     found = []
     for loss, (prediction, target) in good.items():
         mask = (B, 1, H, W)
@@ -304,7 +312,8 @@ def wrong_shapes() -> list[tuple[str, tuple[int, ...], tuple[int, ...], tuple[in
 
 @pytest.mark.parametrize(("loss", "prediction", "target", "mask"), wrong_shapes())
 def test_shapes_that_only_broadcasting_would_take_are_refused(loss, prediction, target, mask):
-    with pytest.raises(DataError, match=rf"{loss}: .*prediction {re.escape(str(list(prediction)))}"):
+    name = getattr(LOSSES[loss], "base", LOSSES[loss]).__name__
+    with pytest.raises(DataError, match=rf"{name}: .*prediction {re.escape(str(list(prediction)))}"):
         LOSSES[loss](
             torch.zeros(prediction), torch.zeros(target).long(), torch.ones(mask, dtype=torch.bool), torch.ones(C)
         )

@@ -3,7 +3,7 @@
 import json
 import shutil
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,21 +11,23 @@ import numpy as np
 import pytest
 import yaml
 
-from mtlbench.attacks.objectives import Objective, Power, Total
+from mtlbench.attacks.attack import Attack
+from mtlbench.attacks.objectives import Objective, Power, SmoothARP, Total
 from mtlbench.attacks.objectives.dgba import DGBA
-from mtlbench.attacks.steps import Step
+from mtlbench.attacks.steps import FGSM, Step
 from mtlbench.config.attack import build_attacks, build_objective_and_step, epsilon_list
 from mtlbench.config.build import build, identity_of
 from mtlbench.config.training import build_adversary
 from mtlbench.engine.training import Recipe
 from mtlbench.errors import DamagedCellError, UsageError
-from mtlbench.experiment.cells import plans, with_public_names
+from mtlbench.experiment.cells import attack_identity, plans, with_public_names
 from mtlbench.identity import Identified
+from mtlbench.metrics import PixelMean
 from mtlbench.models.backbone import Backbone
 from mtlbench.storage import legacy
 from mtlbench.storage.checkpoints import RECIPE, WEIGHTS, find, read_recipe
 from mtlbench.storage.store import DIGITS, OLD_DIGITS, Cell, Store, content_key
-from mtlbench.tasks import three_tasks
+from mtlbench.tasks import regression, three_tasks
 
 OBJECTIVES, STEPS = "mtlbench.attacks.objectives", "mtlbench.attacks.steps"
 SCHEMA_2 = Path(__file__).parents[1] / "schemas" / "2"
@@ -167,6 +169,82 @@ def test_raw_logits_are_what_was_before_there_was_a_choice() -> None:
         single_keys(logits="half")
 
 
+def key_of(kind: str, **options: Any) -> str:
+    """Key of an attack on all tasks."""
+    attack = {
+        "name": "any",
+        "objective": {"_target_": f"{OBJECTIVES}.{kind}"},
+        "step": {"_target_": f"{STEPS}.FGSM"},
+        "tasks": None,
+        "random_start": False,
+        "restarts": 1,
+        **options,
+    }
+    config = {"attack": attack, "plugins": []}
+    attacks = build_attacks(config, build_objective_and_step(config), three_tasks())
+    return plans(config, {}, attacks, [4.0])[1].key
+
+
+def test_the_losses_that_an_attack_climbs_are_in_its_key() -> None:
+    masked = key_of("DGBA", loss={"segmentation": "masked_ce"})
+    assert len({key_of("DGBA"), masked, key_of("DGBA", loss={"segmentation": "js"})}) == 3
+    assert key_of("DGBA", loss=None, metrics=None, clean_values="test") == key_of("DGBA")
+    assert key_of("DGBA", metrics={"segmentation": ["miou"]}) == key_of("DGBA"), "it climbs no metrics"
+
+
+def test_the_metrics_that_an_attack_climbs_are_in_its_key() -> None:
+    """Also where a task is scored by others: two sets, two attacks."""
+    plain, miou = key_of("SmoothARP"), key_of("SmoothARP", metrics={"segmentation": ["miou"]})
+    assert plain != miou
+    assert key_of("SmoothARP", metrics={"segmentation": ["miou", "pixel_accuracy"]}) == plain
+    assert key_of("SmoothARP", loss={"segmentation": "js"}) == plain, "it climbs no losses"
+    assert key_of("SmoothARP", clean_values="train") != plain
+    attack = Attack(SmoothARP(), FGSM(), three_tasks()[1:2])
+    angles = ["angle_mean", "angle_median", "within_11.25", "within_22.5", "within_30"]
+    assert attack_identity("smooth_arp", "all", attack)["objective"] == {
+        "name": "smooth_arp",
+        "metrics": {"normals": angles},
+    }
+    images = {"split": "train", "n_images": 192, "fingerprint": "f"}
+    trained = attack_identity("smooth_arp", "all", replace(attack, clean_values="train"), images)
+    assert trained["objective"]["clean_values"] == images
+
+
+def own_level(prediction: Any, target: Any, mask: Any, class_weights: Any) -> Any:
+    return prediction.flatten(1).sum(1)
+
+
+def test_the_level_of_a_users_metric_is_in_the_key() -> None:
+    own = PixelMean("own", "1", False, statistic="error_sums", total="abs", smooth=own_level)
+    attack = Attack(SmoothARP(), FGSM(), (regression(metrics=("mae", own)),))
+    level = {"name": "own", "smooth": f"{__name__}:own_level"}
+    assert attack_identity("a", "all", attack)["objective"]["metrics"] == {"regression": ["mae", level]}
+
+
+WRONG_LOSSES: dict[str, tuple[dict[str, Any], str]] = {
+    "no mapping": ({"loss": "masked_ce"}, r"attack\.loss=masked_ce: expected a loss for a task"),
+    "no task": ({"loss": {"seg": "js"}}, r"attack\.loss\.seg: no such task; the attacked ones are segmentation"),
+    "no loss": ({"loss": {"segmentation": "maskd_ce"}}, r"attack\.loss\.segmentation=maskd_ce: .*mean masked_ce\?"),
+    "no text": ({"loss": {"segmentation": 3}}, r"attack\.loss\.segmentation=3: expected"),
+    "another kind": ({"loss": {"normals": "js"}}, r"attack\.loss\.normals=js: a loss of classes; normals has direct"),
+    "values of classes": ({"loss": {"segmentation": "l1"}}, r"loss\.segmentation=l1: a loss of values"),
+    "no images": ({"clean_values": "all"}, r"attack\.clean_values=all: expected test or train"),
+}
+
+
+@pytest.mark.parametrize("case", WRONG_LOSSES)
+def test_wrong_losses_and_images_are_named(case: str) -> None:
+    options, message = WRONG_LOSSES[case]
+    with pytest.raises(UsageError, match=message):
+        key_of("DGBA", **options)
+
+
+@pytest.mark.parametrize("metrics", [{"segmentation": ["iou"]}, {"seg": ["miou"]}, "miou", {"segmentation": "miou"}])
+def test_wrong_metrics_are_named(metrics: Any) -> None:
+    with pytest.raises(UsageError, match=r"attack\.metrics.*expected"):
+        key_of("SmoothARP", metrics=metrics)
+
+
 # Old identities
 
 
@@ -176,7 +254,7 @@ VARIANTS: dict[str, list[dict[str, Any]]] = {
     "APGD": [{}, {"steps": 5}, {"size": 1}],
     "PGD": [{}, {"steps": 3}, {"size": 1}, {"size": 0.5, "steps": 7}],
     "MIM": [{}, {"momentum": 1, "steps": 3}],
-    "MIMLinear": [{}, {"size": 1}],
+    "MIMLinear": [{"steps": 10}, {"steps": 10, "size": 1}],  # left out, they were 10 then and are 20 now
     "SAGA": [{}, {"rate": 1, "size": 0.3}],
     "ReferenceAPGD": [{}, {"clean": [1.0, 2.0]}],
     "Tiny": [{}, {"width": 1}, {"width": 0.5}],

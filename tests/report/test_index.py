@@ -12,6 +12,7 @@ import pandas as pd
 import pytest
 
 from mtlbench import report
+from mtlbench.constants import SAMPLE_OF
 from mtlbench.errors import DamagedCellError
 from mtlbench.metrics import PAPER_BATCH
 from mtlbench.report import gathering
@@ -21,6 +22,7 @@ from mtlbench.report.families import renew_transfer
 from mtlbench.report.gathering import gather
 from mtlbench.scores import tables
 from mtlbench.scores.alarms import alarms, arp_of_cells, checks_frame, numbers_of
+from mtlbench.scores.converged import of_all_images, with_gains
 from mtlbench.scores.frame import details, metrics_frame
 from mtlbench.storage.derived import Derived
 from mtlbench.storage.outputs import Outputs
@@ -35,10 +37,13 @@ Frames = dict[str, pd.DataFrame]
 
 def as_before(cells: list[Cell], paper_batch: int = PAPER_BATCH) -> Frames:
     """The tables as they were made before there was an index: of all arrays at once."""
-    metrics = metrics_frame(cells, paper_batch=paper_batch)
-    checks = checks_frame([numbers_of(one) for one in cells])
+    every = metrics_frame(cells, paper_batch=paper_batch)
+    metrics = of_all_images(every)
+    checks = with_gains(checks_frame([numbers_of(one) for one in cells]), every)
     raised = alarms(checks, arp_of_cells(metrics))
-    return tables(metrics, raised, {one.key: details(one) for one in cells}) | {"checks": checks}
+    return tables(metrics, raised, {one.key: details(one) for one in cells if SAMPLE_OF not in one.identity}) | {
+        "checks": checks
+    }
 
 
 def found(outputs: Outputs, paper_batch: int = PAPER_BATCH) -> Frames:
@@ -333,7 +338,7 @@ def test_rows_that_we_did_not_write_are_not_believed(outputs: Outputs, expected:
 @pytest.mark.parametrize("name", STUDIES)
 def test_a_study_reads_what_it_compares_and_says_the_same(outputs: Outputs, name: str) -> None:
     stored = [outputs.store.load(one.key) for one in CELLS]
-    plain = STUDIES[name](Evidence(metrics_frame(stored), stored))
+    plain = STUDIES[name](Evidence(of_all_images(metrics_frame(stored)), stored))
     lazy = STUDIES[name](report.collect(outputs, PAPER_BATCH).evidence)
     for table, other in zip(lazy.tables, plain.tables, strict=True):
         pd.testing.assert_frame_equal(table.frame, other.frame, check_exact=True)
@@ -376,4 +381,26 @@ def test_large_tables_are_written_in_pieces(
     monkeypatch.setattr(report, "MOST_ROWS", 3)
     monkeypatch.setattr("mtlbench.report.tidy.CELLS_AT_ONCE", 2)
     report.rebuild(outputs, PAPER_BATCH)
-    assert {path.name: path.read_bytes() for path in outputs.tables.glob("*.csv")} == whole
+    assert {path.name: path.read_bytes() for path in outputs.tables.iterdir()} == whole
+
+
+# Samples of a check
+
+
+@pytest.mark.parametrize("plain", [False, True])
+def test_cells_of_a_check_are_in_no_table_and_give_its_gain(tmp_path: Path, plain: bool) -> None:
+    whole = list(network(2.0))
+    once = replace(whole[1], identity={**whole[1].identity, SAMPLE_OF: whole[1].key})
+    twice = replace(once, identity={**once.identity, "steps": 20}, arrays=whole[3].arrays)
+    clean = replace(whole[0], identity={**whole[0].identity, SAMPLE_OF: whole[1].key})
+    cells = [*whole, clean, once, twice]
+    outputs = Outputs(tmp_path)
+    save(outputs.store, cells, plain)
+    same(found(outputs), as_before(sorted(cells, key=lambda one: one.key)))
+    report_of = report.collect(outputs, PAPER_BATCH)
+    gains = report_of.checks.set_index("cell")["converged_gain"]
+    assert gains.index[gains.notna()].tolist() == [whole[1].key]
+    assert {one.key for one in report_of.cells} == {one.key for one in whole}
+    assert [report_of.tables.size(name) for name in report_of.tables] == [len(one) for one in found(outputs).values()][
+        :4
+    ]

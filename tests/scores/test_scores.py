@@ -248,8 +248,14 @@ def test_paired_difference():
 
 COLUMNS = {
     "metrics": ["task", "metric", "unit", "higher_is_better", "clean", "attacked", "relative_drop"],
-    "damage": ["task", "damage_percent", "ci_low", "ci_high"],
-    "arp": ["arp_percent", "ci_low", "ci_high", "status"],
+    "damage": [
+        *("task", "damage_percent", "ci_low", "ci_high"),
+        *("damage_capped", "capped_low", "capped_high", "capped_metrics"),
+    ],
+    "arp": [
+        *("arp_percent", "ci_low", "ci_high", "status"),
+        *("arp_capped", "capped_low", "capped_high", "capped_status"),
+    ],
     "transferability": [
         *("source", "destination", "ratio", "gain_vs_independent", "status", "ratio_low", "ratio_high"),
         *("gain_low", "gain_high", "normalised_ratio", "normalised_low", "normalised_high", "normalised_status"),
@@ -314,7 +320,7 @@ def test_rows_of_one_name_are_told_apart_by_what_differs():
     details = {"a": known | {"weights": "02"}, "b": known | {"alpha": "3"}, "c": known | {"step_size": "9"}}
     found = tables(wide(*cells.values()), None, details)["arp"]
     columns = found.columns.tolist()
-    assert columns[len(IDENTITY) :] == ["alpha", "arp_percent", "ci_low", "ci_high", "status", "cell"]
+    assert columns[len(IDENTITY) :] == ["alpha", *COLUMNS["arp"], "cell"]
     assert dict(zip(found["cell"], found["alpha"], strict=True)) == {"a": "1", "b": "3", "c": "1"}
 
 

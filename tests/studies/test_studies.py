@@ -430,6 +430,24 @@ def test_models_in_two_precisions_are_two_models() -> None:
     assert found["share"].notna().all()
 
 
+def test_steps_are_compared_with_the_strongest_and_with_twice_as_many() -> None:
+    study = run(
+        "steps",
+        cell(40, attack="dgba", step="apgd", steps=10),
+        cell(60, attack="dgba", step="apgd", steps=20),
+        cell(80, attack="dgba", step="mim_linear", steps=20),
+        cell(99, attack="total", step="mim_linear", steps=40),  # another attack
+        cell(90, attack="dgba", step="mim_linear", steps=40, sharing="independent"),  # another model
+    )
+    found = table(study, "steps").query("method == 'dgba' and sharing == 'all_shared'").set_index(["step", "steps"])
+    assert found["short_percent"].to_dict() == pytest.approx(
+        {("apgd", 10): 50, ("apgd", 20): 25, ("mim_linear", 20): 0}
+    )
+    assert found["twice_gains_percent"].to_dict() == pytest.approx(
+        {("apgd", 10): 50, ("apgd", 20): np.nan, ("mim_linear", 20): np.nan}, nan_ok=True
+    )
+
+
 @pytest.mark.parametrize("name", list(STUDIES))
 def test_nothing_to_compare_is_no_error(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     study = run(name, cell(5, attack="noise"))

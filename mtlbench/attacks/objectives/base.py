@@ -10,7 +10,9 @@ from torch import Tensor
 from mtlbench.identity import Identified
 
 Losses = Callable[[Tensor], Tensor]
-"""Images [B, 3, H, W] -> losses [T, B]."""
+"""Images [B, 3, H, W] -> losses [T, B], or what takes their place (`Objective.climbs`)."""
+
+LOSSES, METRICS = "losses", "metrics"
 
 
 class Ascent(NamedTuple):
@@ -28,7 +30,14 @@ class Ascent(NamedTuple):
 
 
 class Objective(Identified, ABC):
-    """What an attack maximises. It holds no state of a batch."""
+    """What an attack maximises. It holds no state of a batch.
+
+    Attributes:
+        climbs: what a row of its losses [T, B] is: ``losses`` the task's loss; ``metrics`` the mean over the task's
+            metrics of smooth level / clean value, whose rise is the task's damage as ARP counts it, made smooth.
+    """
+
+    climbs: str = LOSSES
 
     def bind(self, losses: Losses, x: Tensor) -> "Objective":
         """The objective for one batch of clean images `x`; overridden where it depends on their clean losses."""

@@ -48,7 +48,7 @@ class MIMLinear(MIM):
 
     name = "mim_linear"
 
-    def __init__(self, steps: int = 10, size: float = 2.0, momentum: float = 0.5) -> None:
+    def __init__(self, steps: int = 20, size: float = 2.0, momentum: float = 0.5) -> None:
         super().__init__(steps, size, momentum)
 
     def size_at(self, step: int) -> float:

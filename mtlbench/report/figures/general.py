@@ -20,9 +20,10 @@ MOST_EPS = 3
 MEAN = "mean"
 """The destination that stands for all other tasks."""
 
+CAPPED = ("capped_low", "capped_high")
 VALUES = {
-    "arp": ("arp_percent", "ci_low", "ci_high", "status"),
-    "damage": ("task", "damage_percent", "ci_low", "ci_high"),
+    "arp": ("arp_percent", "ci_low", "ci_high", "status", "arp_capped", *CAPPED, "capped_status"),
+    "damage": ("task", "damage_percent", "ci_low", "ci_high", "damage_capped", *CAPPED, "capped_metrics"),
     "transferability": COLUMNS,
 }
 """Table -> its columns that do not tell one cell from another."""

@@ -139,7 +139,7 @@ def _ticks(numbers: Sequence[float], log: bool) -> alt.Axis:
     if log:
         tens = range(floor(log10(few[0])), ceil(log10(few[-1])) + 1)
         few = [n * 10.0**ten for ten in tens for n in (1, 2, 5) if few[0] <= n * 10.0**ten <= few[-1]]
-    return alt.Axis(values=few, format="~g") if len(few) <= FEW_TICKS else alt.Axis(tickCount=5)
+    return alt.Axis(values=few, format=".4~g") if len(few) <= FEW_TICKS else alt.Axis(tickCount=5)
 
 
 def _points(base: alt.Chart, found: Values) -> alt.Chart:

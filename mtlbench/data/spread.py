@@ -1,0 +1,60 @@
+"""Some images of a split, spread over it evenly: the sample of a check that would be too dear on all of them."""
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from torch import Tensor
+
+from mtlbench.data.base import ImageDataset
+from mtlbench.data.batch import Sample
+
+
+class Spread(ImageDataset):
+    """Some images of another dataset, in its order; its settings, names and targets are the same.
+
+    Args:
+        whole: the dataset.
+        images: how many, at most all.
+    """
+
+    def __init__(self, whole: ImageDataset, images: int) -> None:
+        self.whole, self.positions = whole, positions(len(whole), images)
+        self.name, self.root, self.tasks = whole.name, whole.root, whole.tasks
+        self.split = (
+            f"{whole.split} sample"  # results of all images and of a sample of them, even if it is all, differ
+        )
+        self.scoring, self.skipped, self.depth_stored_in = whole.scoring, whole.skipped, whole.depth_stored_in
+
+    def __len__(self) -> int:
+        return len(self.positions)
+
+    @property
+    def listed(self) -> int:
+        """See `ImageDataset.listed`."""
+        return self.whole.listed
+
+    def sample(self, index: int, draw: int | None = None) -> Sample:
+        """See `ImageDataset.sample`."""
+        return self.whole.sample(self.positions[index], draw)
+
+    def files(self, index: int) -> Iterable[Path]:
+        """See `ImageDataset.files`."""
+        return self.whole.files(self.positions[index])
+
+    def values(self, index: int) -> Sequence[object]:
+        """See `ImageDataset.values`."""
+        return self.whole.values(self.positions[index])
+
+    def settings(self) -> dict[str, object]:
+        """See `ImageDataset.settings`."""
+        return self.whole.settings()
+
+    def metres(self, depth: Tensor) -> Tensor:
+        """See `ImageDataset.metres`."""
+        return self.whole.metres(depth)
+
+
+def positions(images: int, wanted: int) -> tuple[int, ...]:
+    """The middles of `wanted` equal parts of `images` images; all of them if they are no more."""
+    count = min(images, wanted)
+    return tuple((2 * part + 1) * images // (2 * count) for part in range(count))

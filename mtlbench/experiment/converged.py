@@ -1,0 +1,51 @@
+"""Has an attack converged? The same attack with twice the steps on some of the images, and once as it is.
+
+The check's results are cells of their own, of a sample of the images; their identity says whose sample they are of, so
+that the cells that are checked keep their keys. What they say is derived in `scores.converged`.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from mtlbench.config.attack import build_attacks, build_objective_and_step, epsilon_list
+from mtlbench.config.doubled import doubled
+from mtlbench.constants import SAMPLE_OF
+from mtlbench.data.base import ImageDataset
+from mtlbench.data.spread import Spread
+from mtlbench.engine.plan import Plan
+from mtlbench.experiment.cells import model_identity, plan, plans
+from mtlbench.experiment.references import reference_identity
+from mtlbench.experiment.setup import Setup
+from mtlbench.experiment.trained import Trained
+
+
+def check_of(setup: Setup, trained: Trained, checked: Sequence[Plan]) -> tuple[ImageDataset, list[Plan]] | None:
+    """The sample, and its cells: a clean one, each attack as it is, and with twice the steps.
+
+    None where ``attack.converged`` asks for none.
+
+    Args:
+        setup: of the attack.
+        trained: its model.
+        checked: from `cells.plans`, of all images.
+    """
+    twice = doubled(setup.config)
+    if twice is None:
+        return None
+    sample = Spread(setup.test, setup.config["attack"]["converged_images"])
+    model = model_identity(setup, trained, sample, setup.config["precision"])
+    found: dict[str, Plan] = {}
+    for config in (setup.config, twice):
+        attacks = build_attacks(config, build_objective_and_step(config), sample.tasks)
+        own = plans(config, model, attacks, epsilon_list(config), reference_identity(setup))
+        found |= {one.key: one for one in _named(own, checked)}
+    return sample, list(found.values())
+
+
+def _named(own: Sequence[Plan], checked: Sequence[Plan]) -> list[Plan]:
+    """The cells of the sample, each with the key of the cell of all images that it checks."""
+    named: dict[str, Plan] = {}
+    for one, whole in zip(own, checked, strict=True):
+        identity: Mapping[str, Any] = {**one.identity, SAMPLE_OF: whole.key}
+        named[one.key] = plan(identity, one.attack, one.eps, [named[other.key] for other in one.alternatives])
+    return list(named.values())
