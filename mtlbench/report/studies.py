@@ -114,6 +114,6 @@ def _label(value: object) -> str:
         return label(value)
     if isnan(value):
         return "-"
-    if value == round(value) and abs(value) < 1e6:
+    if abs(value) < 1e6 and value == round(value):  # not of an infinite PSNR
         return f"{value:.0f}"
     return f"{value:.3g}" if abs(value) < 10 else f"{value:.1f}"

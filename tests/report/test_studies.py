@@ -60,3 +60,9 @@ def test_of_many_results_the_first_ones_with_a_remark(monkeypatch: pytest.Monkey
     made = study_pivot(Table("t", "T", FRAME), "standard")
     assert len(made.rows) == 1
     assert made.remarks[0] == "the first 1 of 3 results; t.csv has all of them"
+
+
+def test_an_infinite_value_is_shown() -> None:
+    """The PSNR of an image that an attack left alone."""
+    made = study_pivot(Table("t", "T", FRAME.assign(psnr=[float("inf"), 9.0, 9.5, 9.0])), "standard")
+    assert any("inf" in row for row in texts(made))

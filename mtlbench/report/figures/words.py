@@ -19,7 +19,7 @@ def plain(value: object) -> str:
 def number(value: float) -> str:
     """A rounded number: 123, 45.6, 0.78, 8."""
     size = abs(value)
-    if value == round(value) and size < MOST_WHOLE:
+    if size < MOST_WHOLE and value == round(value):  # infinity has no whole number
         return f"{value:.0f}"
     if size >= MOST_WHOLE:
         return f"{value:.2e}"
