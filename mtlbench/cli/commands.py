@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from mtlbench.experiment.session import Session
 
 Config = Mapping[str, Any]
+EXCLUSIVE = ("cell", "audit", "compare", "merge")
+"""Options of a report of which one may be given."""
+
 READING = ("report", "data", "layouts")
 """Commands that work in a read-only outputs folder."""
 
@@ -98,6 +101,8 @@ class Attack(_Computing):
                 found.show(scores["name"])
             elif not found.empty:
                 found.study(study, scores["name"])
+            if not found.empty:
+                report.show_how_to_see(found.outputs)
         report.show_failures(self.session.failed.values())
         report.refuse(refused)
         if lost is not None:
@@ -136,13 +141,57 @@ def show(config: Config) -> None:
     """
     from mtlbench.config.build import load_plugins
 
+    _one_of(config, EXCLUSIVE)
     load_plugins(config["plugins"])
     if config["cell"] is not None:
         _cell(config)
     elif config["audit"] is not None:
         _audit(config)
+    elif config["compare"] is not None:
+        _compare(config)
+    elif config["merge"] is not None:
+        _merge(config)
     else:
         rebuild(config)
+
+
+def _one_of(config: Config, options: Sequence[str]) -> None:
+    """Check that at most one of some options is given.
+
+    Raises:
+        UsageError: two are.
+    """
+    given = [f"{option}={config[option]}" for option in options if config[option] is not None]
+    if len(given) > 1:
+        raise UsageError(f"{' '.join(given)}: expected one of them; run the command once for each")
+    if config["computed_by"] is not None and config["merge"] is None:
+        raise UsageError(f"computed_by={config['computed_by']}: names who computed the cells of merge=FOLDER")
+
+
+def _compare(config: Config) -> None:
+    from mtlbench.report.compare import check, show_changes
+
+    unwritten: list[OSError] = []
+    scores = config["scores"]
+    folders = check(config["compare"])
+    refused = show_changes(folders, Outputs.of(config), scores["name"], scores["paper_batch"], unwritten)
+    report.show_unwritten(unwritten)
+    report.refuse(refused)
+
+
+def _merge(config: Config) -> None:
+    """Take the cells of another store in, then rebuild; a cell that was refused is named last."""
+    from mtlbench.report.merge import merge
+
+    name = config["computed_by"]
+    if name is not None and not (isinstance(name, str) and name.strip() and name.isprintable()):
+        raise UsageError(f"computed_by={name}: expected a name, for example 'Group A'")
+    found = merge(Outputs.of(config), Path(str(config["merge"])), name)
+    for line in found.lines():
+        console().print(line, markup=False)
+    if Outputs.of(config).store.keys():
+        rebuild(config)
+    found.require_good()
 
 
 def _cell(config: Config) -> None:
@@ -185,6 +234,7 @@ def rebuild(config: Config) -> None:
         raise DataError(f"{outputs.store.folder}: no results yet; `mtlbench attack` makes some")
     if config["study"] is None:
         found.show(scores["name"], layout)
+        found.write_page(scores["name"], unwritten)
     else:
         found.study(config["study"], scores["name"], unwritten, layout)
     report.show_unwritten(unwritten)

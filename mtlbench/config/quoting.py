@@ -14,6 +14,7 @@ from mtlbench.errors import UsageError
 AS_TYPED = (
     *("outputs", "dataset.root", "dataset.describe", "checkpoint", "attack.source"),
     *("cell", "source", "target", "report.where"),
+    "merge",
 )
 QUOTED = r"(?:\"(?:[^\"\\]|\\.)*\"|'(?:[^'\\]|\\.)*')"
 PIECE = re.compile(rf"\s*({QUOTED}|[^,]*?)\s*(?:,|$)")

@@ -182,6 +182,8 @@ class _Run:
 
         first = partial(_image, job)
         self.measured = without_neutral({"sharing_measured": record_of(job.model, first)})
+        if size := sum(parameter.numel() for parameter in job.model.parameters()):
+            self.measured["parameters"] = size
         evaluate(work, loader, job.device, job.images, on_batch, self.records, self._failed, watchdog.at)
 
     def _failed(self, key: str, error: BaseException) -> None:

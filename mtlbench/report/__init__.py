@@ -1,5 +1,6 @@
 """Tables, plots and terminal output from stored cells. Computes no score and imports no torch."""
 
+import shlex
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
@@ -9,7 +10,15 @@ import pandas as pd
 
 from mtlbench.constants import NO_ATTACK
 from mtlbench.errors import DamagedCellError, DataError, OldCellError
-from mtlbench.report.evidence import StoredEvidence, arp_of, checks_of, compared, sample_cells, stored_cells
+from mtlbench.report.evidence import (
+    StoredEvidence,
+    arp_of,
+    checks_of,
+    compared,
+    sample_cells,
+    shared_paths_of,
+    stored_cells,
+)
 from mtlbench.report.gathering import Gathered, gather
 from mtlbench.report.layout import Layout
 from mtlbench.report.pivots import KINDS, laid_out, printed
@@ -22,7 +31,7 @@ from mtlbench.report.tidy import Tidy
 from mtlbench.scores import accuracy_lost
 from mtlbench.scores.alarms import alarms
 from mtlbench.scores.converged import of_all_images, with_gains
-from mtlbench.scores.frame import metrics_frame, shared_path
+from mtlbench.scores.frame import metrics_frame
 from mtlbench.scores.gradient_free import with_gradient_free
 from mtlbench.scores.wide import OK
 from mtlbench.storage.outputs import Outputs
@@ -82,7 +91,7 @@ class Report:
     @cached_property
     def evidence(self) -> Evidence:
         """What studies read: arrays only of the cells that they compare."""
-        return StoredEvidence(self.outputs.store, self.gathered.index.db, self.paper_batch)
+        return StoredEvidence(self.outputs.store, self.gathered.index.db, self.paper_batch, self.alarms)
 
     @property
     def metrics(self) -> pd.DataFrame:
@@ -92,7 +101,7 @@ class Report:
     @cached_property
     def shared_paths(self) -> dict[str, float]:
         """Cell -> shared part of a task's path, where it was measured."""
-        return {cell.key: path for cell in self.cells if (path := shared_path(cell)) is not None}
+        return shared_paths_of(self.gathered.index.db)
 
     def _long(self, layout: Layout) -> list[str]:
         """The tables that are not printed: too many rows, and no condition says which ones are wanted."""
@@ -134,6 +143,17 @@ class Report:
             pivots.append(study_pivot(Table("checks", CHECKS_TITLE, checks), scores))
         write_tables(whole, pivots, folder, layout.caption)
         remove_prints((name for name, kind in KINDS.items() if kind.frame in long), folder)
+
+    def write_page(self, scores: str, unwritten: list[OSError] | None = None) -> None:
+        """Write ``outputs/report.html`` and the leaderboard that it shows; see `study` for `unwritten`."""
+        if unwritten:
+            return
+        from mtlbench.report.page.write import write_page  # it draws
+
+        with may_fail(unwritten):
+            path = write_page(self, scores)
+            text = f"\n{path}: all of this as a page, with plots, leaderboard and provenance"
+            console().print(text, soft_wrap=True, markup=False)
 
     def study(
         self, name: str, scores: str, unwritten: list[OSError] | None = None, layout: Layout | None = None
@@ -220,6 +240,13 @@ def show_failures(failures: Collection[str]) -> None:
         out = console(stderr=True)
         out.print(f"\n{len(failures)} cells failed when last tried:")
         show_remarks(out, [f"  {line}" for line in failures])
+
+
+def show_how_to_see(outputs: Outputs) -> None:
+    """Print which command writes the page: it takes seconds and shows all results, so an attack does not write it."""
+    folder = "" if str(outputs) == "outputs" else f" outputs={shlex.quote(str(outputs))}"
+    text = f"\nmtlbench report{folder} shows all results as a page: {outputs}/report.html"
+    console().print(text, soft_wrap=True, markup=False)
 
 
 def show_unwritten(unwritten: Sequence[OSError]) -> None:

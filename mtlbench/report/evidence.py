@@ -2,7 +2,7 @@
 
 import json
 import sqlite3
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from functools import cached_property
 from itertools import groupby, islice
 
@@ -14,9 +14,11 @@ from mtlbench.report.gathering import clean_of, load, read_cells
 from mtlbench.scores import arp, damage, over_seeds, relative_drops
 from mtlbench.scores.alarms import checks_frame
 from mtlbench.scores.converged import of_all_images
-from mtlbench.scores.frame import metrics_frame
+from mtlbench.scores.derived import CELL_LEVELS
+from mtlbench.scores.frame import metrics_frame, shared_path
 from mtlbench.storage.store import Cell, Store
 from mtlbench.studies import Evidence
+from mtlbench.studies.base import POINT
 
 CELLS_AT_ONCE = 20
 """Attacked cells of a model whose metrics are read together; 200 kB each."""
@@ -27,9 +29,19 @@ ORDER = "ORDER BY length(file) DESC, file, id"
 
 def stored_cells(db: sqlite3.Connection) -> list[Cell]:
     """The cells without their arrays."""
-    rows = db.execute(f"SELECT description FROM chosen {ORDER}")
-    described = (json.loads(text) for (text,) in rows)
-    return [Cell(identity, provenance, tasks, {}) for identity, provenance, tasks in described]
+    return list(each_cell(db))
+
+
+def each_cell(db: sqlite3.Connection) -> Iterator[Cell]:
+    """The same, one at a time."""
+    for (text,) in db.execute(f"SELECT description FROM chosen {ORDER}"):
+        identity, provenance, tasks = json.loads(text)
+        yield Cell(identity, provenance, tasks, {})
+
+
+def shared_paths_of(db: sqlite3.Connection) -> dict[str, float]:
+    """Cell -> shared part of a task's path, where it was measured."""
+    return {cell.key: path for cell in each_cell(db) if (path := shared_path(cell)) is not None}
 
 
 def sample_cells(store: Store, db: sqlite3.Connection) -> Iterator[Cell]:
@@ -67,15 +79,52 @@ class StoredEvidence(Evidence):
         store: holds the cells.
         db: of its index.
         paper_batch: images per batch of the paper's batch means.
+        alarms: cell -> text of its alarms.
+        keys: see `Evidence.some`; None for all.
         levels: see `Evidence.of`.
     """
 
-    def __init__(self, store: Store, db: sqlite3.Connection, paper_batch: int, **levels: str) -> None:
+    def __init__(
+        self,
+        store: Store,
+        db: sqlite3.Connection,
+        paper_batch: int,
+        alarms: Mapping[str, str] | None = None,
+        keys: Collection[str] | None = None,
+        **levels: str,
+    ) -> None:
         self.store, self.db, self.paper_batch, self.levels = store, db, paper_batch, levels
+        self.alarms, self.keys = alarms or {}, keys
 
     def of(self, **levels: str) -> "StoredEvidence":
         """See `Evidence.of`."""
-        return StoredEvidence(self.store, self.db, self.paper_batch, **{**self.levels, **levels})
+        levels = {**self.levels, **levels}
+        return StoredEvidence(self.store, self.db, self.paper_batch, self.alarms, self.keys, **levels)
+
+    def some(self, keys: Collection[str]) -> "StoredEvidence":
+        """See `Evidence.some`."""
+        return StoredEvidence(self.store, self.db, self.paper_batch, self.alarms, frozenset(keys), **self.levels)
+
+    @cached_property
+    def points(self) -> pd.DataFrame:
+        """See `Evidence.points`; read from the index."""
+        columns = ", ".join(f'chosen."{name}"' for name in CELL_LEVELS)
+        query = (
+            f"SELECT {columns}, scores, {', '.join(POINT)} FROM chosen JOIN arp ON arp.cell = chosen.id "
+            f"{ORDER}, scores DESC"
+        )
+        found = pd.DataFrame(self.db.execute(query).fetchall(), columns=[*CELL_LEVELS, "scores", *POINT])
+        return found.astype(dict.fromkeys(POINT[:3], float))
+
+    def task_points(self, keys: Collection[str]) -> pd.DataFrame:
+        """See `Evidence.task_points`; read from the index."""
+        query = (
+            'SELECT chosen."cell", scores, task, damage_percent FROM chosen '
+            'JOIN damage ON damage.cell = chosen.id WHERE chosen."cell" IN (SELECT value FROM json_each(?))'
+        )
+        rows = self.db.execute(query, (json.dumps(sorted(keys)),)).fetchall()
+        found = pd.DataFrame(rows, columns=["cell", "scores", "task", "damage_percent"])
+        return found.astype({"damage_percent": float})
 
     @cached_property
     def metrics(self) -> pd.DataFrame:
@@ -87,7 +136,8 @@ class StoredEvidence(Evidence):
     @cached_property
     def cells(self) -> list[Cell]:
         """See `Evidence.cells`."""
-        return stored_cells(self.db)
+        known = ((cell, cell.identity["attack"]) for cell in each_cell(self.db))
+        return [cell for cell, attack in known if self.keys is None or attack == NO_ATTACK or cell.key in self.keys]
 
     @cached_property
     def clean_cells(self) -> list[Cell]:
@@ -112,7 +162,8 @@ class StoredEvidence(Evidence):
         conditions = "".join(f' AND "{name}" = ?' for name in self.levels)
         query = f"SELECT id FROM chosen WHERE attack != '{NO_ATTACK}'{conditions}"
         found = {number for (number,) in self.db.execute(query, tuple(self.levels.values()))}
-        return [row for row, number in enumerate(read_cells(self.db).id) if number in found]
+        cells, keys = read_cells(self.db), self.keys
+        return [row for row, n in enumerate(cells.id) if n in found and (keys is None or cells.key[row] in keys)]
 
     def _pieces(self) -> Iterator[pd.DataFrame]:
         """Damages, a wide frame for some cells of one model at a time."""

@@ -76,6 +76,7 @@ class Outputs:
 
     def tidy(self) -> None:
         """Remove leftovers of killed runs; the store removes its own."""
+        remove_leftovers(self.path)
         for pattern in ("tables", "plots", "checkpoints", "checkpoints/*", "datasets", "runs/*", "runs/*/*"):
             for folder in self.path.glob(pattern):
                 remove_leftovers(folder)

@@ -9,6 +9,7 @@ from mtlbench.studies.base import Analysis, Evidence, Study, Table
 from mtlbench.studies.clean_models import clean_models
 from mtlbench.studies.cost import cost
 from mtlbench.studies.dominance import dominance
+from mtlbench.studies.leaderboard import leaderboard
 from mtlbench.studies.plot import ARP, Axis, Matrix, Plot
 from mtlbench.studies.robust_models import robust_models
 from mtlbench.studies.steps import steps
@@ -22,6 +23,7 @@ STUDIES: dict[str, Analysis] = {
     "clean_models": clean_models,
     "cost": cost,
     "dominance": dominance,
+    "leaderboard": leaderboard,
     "robust_models": robust_models,
     "steps": steps,
     "tradeoff": tradeoff,

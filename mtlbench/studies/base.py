@@ -1,7 +1,7 @@
 """Input and output of studies: from wide frames to tidy tables and plot descriptions."""
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -36,16 +36,20 @@ DIFFERENCE = ("difference", "difference_low", "difference_high", "p_value")
 """The columns of `compared` that stand beside the value."""
 
 
+POINT = ("arp_percent", "ci_low", "ci_high", "status")
+
+
 class Evidence:
     """The results that a study evaluates.
 
     Args:
         metrics: wide frame of all metrics, see `scores.frame.metrics_frame`.
         cells: the stored cells of the frame.
+        alarms: cell -> text of its alarms.
     """
 
-    def __init__(self, metrics: pd.DataFrame, cells: Sequence[Cell]) -> None:
-        self._metrics, self._cells = metrics, cells
+    def __init__(self, metrics: pd.DataFrame, cells: Sequence[Cell], alarms: Mapping[str, str] | None = None) -> None:
+        self._metrics, self._cells, self.alarms = metrics, cells, alarms or {}
 
     def of(self, **levels: str) -> "Evidence":
         """Only the attacked cells with these names, and all clean ones; a study that asks for less reads less."""
@@ -53,7 +57,28 @@ class Evidence:
         chosen = np.ones(len(found), bool)
         for name, value in levels.items():
             chosen &= found.get_level_values(name) == value
-        return Evidence(self.metrics[chosen | (found.get_level_values("attack") == NO_ATTACK)], self.cells)
+        return Evidence(
+            self.metrics[chosen | (found.get_level_values("attack") == NO_ATTACK)], self.cells, self.alarms
+        )
+
+    def some(self, keys: Collection[str]) -> "Evidence":
+        """Only the attacked cells with these keys, and all clean ones."""
+        found = self.metrics.index
+        chosen = found.get_level_values("cell").isin(list(keys)) | (found.get_level_values("attack") == NO_ATTACK)
+        return Evidence(self.metrics[chosen], self.cells, self.alarms)
+
+    @cached_property
+    def points(self) -> pd.DataFrame:
+        """ARP of every attacked cell without replicates: levels, and columns `POINT`."""
+        wide = arp(damage(relative_drops(self.metrics)))
+        return levels(wide).assign(arp_percent=block(wide)[:, 0], **interval(wide).reset_index(drop=True))[
+            [*(name for name in levels(wide) if name != "status"), *POINT]
+        ]
+
+    def task_points(self, keys: Collection[str]) -> pd.DataFrame:
+        """Damages of the tasks of these cells without replicates: columns cell, scores, task and damage_percent."""
+        wide = self.some(keys).damages
+        return levels(wide)[["cell", "scores", "task"]].assign(damage_percent=block(wide)[:, 0])
 
     @property
     def metrics(self) -> pd.DataFrame:

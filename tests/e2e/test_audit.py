@@ -139,4 +139,4 @@ def test_a_damaged_cell_is_set_aside_and_computed_again(
     assert again.status == 0, again.err
     assert f"{path}: " in again.err
     assert [aside.name for aside in (own_outputs / "store" / "corrupt").iterdir()] == [f"{path.stem}.0.npz"]
-    assert {p.name: p.read_bytes() for p in (own_outputs / "tables").iterdir()} == tables
+    assert {name: (own_outputs / "tables" / name).read_bytes() for name in tables} == tables

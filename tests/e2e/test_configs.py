@@ -96,7 +96,7 @@ def test_a_study_belongs_to_every_experiment_but_those_for_a_start() -> None:
     for experiment in EXPERIMENTS:
         study = compose("attack", f"experiment={experiment}")["study"]
         assert study == (None if experiment in starts else experiment)
-    assert set(STUDIES) == set(EXPERIMENTS) - starts
+    assert set(STUDIES) - {"leaderboard"} == set(EXPERIMENTS) - starts  # of whatever models there are
 
 
 @pytest.mark.parametrize("option", OPTIONS)

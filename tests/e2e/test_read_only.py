@@ -88,7 +88,8 @@ def refused(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_report_shows_and_warns(call: Callable, own_outputs: Path, refused: Callable, kind: int) -> None:
-    shown = call("report", f"outputs={own_outputs}").out
+    shown, page, _ = call("report", f"outputs={own_outputs}").out.partition(f"\n{own_outputs / 'report.html'}: ")
+    assert page
     refused(kind)
     done = call("report", f"outputs={own_outputs}")
     folder = own_outputs / "tables"

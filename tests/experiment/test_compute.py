@@ -602,6 +602,12 @@ def test_a_result_says_how_much_the_tasks_share(job: Job) -> None:
     assert of_tree["tasks"] == [task.name for task in TASKS]
 
 
+def test_a_result_says_how_large_the_model_is(job: Job) -> None:
+    complete(change(job, plans=PLANS[:1]))
+    (one,) = job.store
+    assert one.provenance["parameters"] == sum(parameter.numel() for parameter in job.model.parameters())
+
+
 def test_nothing_is_said_of_a_function_without_modules(job: Job, model: TreeModel) -> None:
     complete(change(job, model=Adapted(lambda image: model(image), TASKS), plans=PLANS[:1]))
     assert all("sharing_measured" not in one.provenance for one in job.store)

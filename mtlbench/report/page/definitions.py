@@ -1,0 +1,27 @@
+"""What the terms of the page mean: a question, and the answer."""
+
+Definition = tuple[str, str]
+
+ARP: Definition = (
+    "What is ARP?",
+    "For a metric with clean value c and attacked value a the relative drop is s (c - a) / |c|, with s = 1 where "
+    "higher is better and -1 where lower is; positive means damage. The damage of a task is the mean over its "
+    "metrics, ARP (average relative performance lost) the mean over the tasks, in percent. Errors have no upper "
+    "limit, so it may exceed 100. Lower means a more robust model, or a weaker attack.",
+)
+TRANSFER: Definition = (
+    "What is transferability?",
+    "The ratio of task i is the mean over the other tasks j of (damage of j) / (damage of i), both under the attack "
+    "single on task i: how much of an attack goes astray. It cannot rank attacked tasks, whose metrics differ in "
+    "scale; the normalised ratio can: the mean of (damage of j under the attack on i) / (damage of j under the attack "
+    "on j itself). Both are undefined where the denominator is below 1 %.",
+)
+RANK: Definition = (
+    "What does the rank say?",
+    "A model's rank is one more than the number of models on the same dataset that are told apart from it as more "
+    "robust: by the 95 % interval of the paired difference of ARP where both saw the same images, else by intervals "
+    "that do not overlap. Models that the images cannot tell apart share a rank. The attack is the strongest of those "
+    "stored for this model (how many there were stands beside it), so a model that was attacked by few looks more "
+    "robust than it is.",
+)
+OF_PIVOTS = {"arp": ARP, "transferability": TRANSFER}

@@ -1,0 +1,139 @@
+"""Writes outputs/report.html from a report, unless the one that is there was made of the same."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pandas as pd
+from markupsafe import Markup
+
+from mtlbench.errors import OldCellError
+from mtlbench.report.evidence import each_cell
+from mtlbench.report.figures import figures
+from mtlbench.report.page.content import COMMAND, Contents, page
+from mtlbench.report.page.page import MOST_BYTES, Block, render, source, stamped
+from mtlbench.report.page.provenance import provenance
+from mtlbench.report.page.sentences import counted
+from mtlbench.report.panels import panels
+from mtlbench.report.pivots import pivots
+from mtlbench.report.tables import write_tables
+from mtlbench.storage.files import write_atomically
+from mtlbench.studies.findings import findings
+from mtlbench.studies.leaderboard import leaderboard
+
+if TYPE_CHECKING:
+    from mtlbench.report import Report
+
+PAGE = "report.html"
+OPEN_PANELS = 2
+"""Each is taller than a screen: the others open on a click."""
+
+MOST_ROWS = 20_000
+"""Of a longer table the page is made of the first rows only, so that memory stays bounded."""
+
+MOST_IDENTITIES = 5000
+"""Of a larger store only the cells with saved images are asked for panels."""
+
+ROOM = 200_000
+"""Bytes left free below the limit of a page for what stands around the panels."""
+
+
+def write_page(report: "Report", scores: str) -> Path:
+    """Write the page of a report that has cells, and leaderboard.csv; returns the path of the page.
+
+    Args:
+        report: the results.
+        scores: the score set that is shown.
+    """
+    path, stamp = report.outputs.path / PAGE, _stamp(report, scores)
+    if stamped(path, stamp) and (report.outputs.tables / "leaderboard.csv").is_file():
+        return path
+    board = leaderboard(report.evidence).tables[0].frame
+    write_tables({"leaderboard": board}, [], report.outputs.tables)
+    tables = _shown(report)
+    contents = Contents(
+        scores=scores,
+        number=len(report.checks),
+        tables=tables,
+        pivots=pivots(tables, scores, paths=report.shared_paths),
+        board=board,
+        findings=findings(report.evidence),
+        alarms=report.alarms,
+        provenance=provenance(each_cell(report.gathered.index.db)),
+        stamp=stamp,
+        left_out=_left_out(report, tables),
+        figures=_figures(report, tables, scores),
+    )
+    room = MOST_BYTES - ROOM - len(render(page(contents)).encode())
+    contents.panels.extend(_panels(report, room))
+    write_atomically(path, render(page(contents)))
+    return path
+
+
+def _stamp(report: "Report", scores: str) -> str:
+    """A checksum of all that the page is made of."""
+    digest = hashlib.sha256(source().encode())
+    images = sorted((name, *sorted(keys)) for name, keys in report.outputs.images.sets().items())
+    digest.update(json.dumps([scores, report.paper_batch, report.alarms, images, len(report.failures)]).encode())
+    db = report.gathered.index.db
+    for query in (
+        'SELECT "cell", content, description FROM cell ORDER BY "cell", file',
+        "SELECT name, problem FROM file WHERE problem IS NOT NULL ORDER BY name",
+    ):
+        for row in db.execute(query):
+            digest.update(json.dumps(row).encode())
+    return digest.hexdigest()
+
+
+def _shown(report: "Report") -> dict[str, pd.DataFrame]:
+    """The result tables, of long ones the first rows."""
+    tables = report.tables
+    return {name: tables[name] if tables.size(name) <= MOST_ROWS else next(tables.pieces(name)) for name in tables}
+
+
+def _left_out(report: "Report", tables: Mapping[str, pd.DataFrame]) -> list[str]:
+    """What is in the store but in no table. The reasons may hold paths, so only the terminal tells them."""
+    old = sum(isinstance(error, OldCellError) for error in report.refused)
+    damaged = len(report.refused) - old
+    found = {
+        f"{counted(old, 'stored result')} of another result version": old,
+        f"{counted(damaged, 'damaged result')}": damaged,
+        f"{counted(len(report.failures), 'result')} that failed when last tried": len(report.failures),
+    }
+    said = [f"No table has {what}; `mtlbench report` says why." for what, number in found.items() if number]
+    if any(len(frame) < report.tables.size(name) for name, frame in tables.items()):
+        said.append(
+            f"Sentences, tables and plots are of the first of {len(report.checks)} results, those of the arp table of "
+            f"{tables['arp']['cell'].nunique()}; the leaderboard and the CSV files have all."
+        )
+    return said
+
+
+def _figures(report: "Report", tables: Mapping[str, pd.DataFrame], scores: str) -> list[Block]:
+    """The general figures; their files are drawn where they are not there yet."""
+    folder = report.outputs.plots
+    return [
+        Block(
+            html=Markup(figure.html(figure.draw(folder))),
+            command=COMMAND,
+            file=f"{folder.name}/{figure.name}.svg",
+        )
+        for figure in figures(tables, scores)
+    ]
+
+
+def _panels(report: "Report", room: int) -> list[Block]:
+    """The panels that fit into so many bytes, with what must be said of them."""
+    saved = set().union(*report.outputs.images.sets().values())
+    every = len(report.checks) <= MOST_IDENTITIES
+    cells = each_cell(report.gathered.index.db) if saved else ()
+    gallery = panels(report.outputs, {cell.key: cell.identity for cell in cells if every or cell.key in saved})
+    shown, cut = gallery.within(room)
+    if not shown and not gallery.notes:
+        return []
+    said = [text for text in (gallery.choice if shown else "", *gallery.notes, cut) if text]
+    folded = ("" if place < OPEN_PANELS else panel.title for place, panel in enumerate(shown))
+    blocks = (Block(html=Markup(panel.html), folded=title) for panel, title in zip(shown, folded, strict=True))
+    return [Block(paragraphs=tuple(said)), *blocks]
