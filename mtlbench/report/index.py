@@ -20,8 +20,8 @@ from typing import Any
 from mtlbench.constants import SAMPLE_OF
 from mtlbench.scores.derived import CELL_LEVELS, ROWS
 from mtlbench.scores.transferability import COLUMNS
+from mtlbench.storage import store
 from mtlbench.storage.files import remove_leftovers, temporary, write_atomically
-from mtlbench.storage.store import RESULT_VERSION
 
 FORMAT = 2
 """Increment it whenever `TABLES` or what they hold changes; an index of another format is made anew."""
@@ -60,7 +60,7 @@ class Index:
 
     def __init__(self, path: Path | None, settings: Mapping[str, Any]) -> None:
         self.path = path
-        self.settings = json.dumps([FORMAT, RESULT_VERSION, settings])
+        self.settings = json.dumps([FORMAT, store.RESULT_VERSION, settings])
         self._own: Path | None = None
         self.db = self._read() or self._empty(":memory:")
 

@@ -452,10 +452,10 @@ def test_an_unreadable_image_fails_every_cell(job: Job, whole) -> None:
 def test_a_full_disk_costs_the_cell_that_did_not_fit(job: Job, whole, monkeypatch) -> None:
     lost, real = PLANS[1].key, Store.save
 
-    def save(self: Store, cell):
+    def save(self: Store, cell, derived=None):
         if cell.key == lost:
             raise OSError(errno.ENOSPC, "No space left on device", str(self.path(cell.key)))
-        return real(self, cell)
+        return real(self, cell, derived)
 
     monkeypatch.setattr(Store, "save", save)
     with pytest.raises(FailedCellsError, match="1 of 4"):
