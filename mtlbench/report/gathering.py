@@ -22,7 +22,7 @@ from mtlbench.errors import DamagedCellError, DataError, OldCellError
 from mtlbench.report.families import renew_transfer
 from mtlbench.report.index import LEVEL_COLUMNS, Index
 from mtlbench.scores.derived import CELL_LEVELS, ROWS, against, derive, keeps, settings
-from mtlbench.scores.frame import REPLICATES, metrics_frame, names
+from mtlbench.scores.frame import REPLICATES, STRANGE, metrics_frame, names, unscorable
 from mtlbench.scores.wide import SAME_MODEL
 from mtlbench.storage.derived import Derived, Kept
 from mtlbench.storage.store import Cell, Store, content_key, content_of
@@ -156,7 +156,10 @@ class _Gathering:
         if not taken:
             errors: list[DamagedCellError | OldCellError] = []
             for cell in self.store.readable(errors.append, [name]):
-                self._insert(name, content_of(cell), names(cell))
+                try:
+                    self._insert(name, content_of(cell), names(cell))
+                except STRANGE as error:
+                    raise unscorable(cell, error) from error
                 size = size if keeps(cell) else AGAIN
             for error in errors:
                 refused[name] = error

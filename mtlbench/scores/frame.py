@@ -24,6 +24,8 @@ METRIC = ("task", "metric", *ABOUT_METRIC)
 OPTIONS = ("objective", "step_options", "starts", "norm", "logits", "made_on")
 OF_DATA = ("images", "resolution", "seed", "classes", "normals", "base")
 HASH_DIGITS = 8
+STRANGE = (AttributeError, LookupError, TypeError, ValueError)
+"""What is raised where a cell lacks what every cell has."""
 
 
 def metrics_frame(
@@ -62,13 +64,18 @@ def metrics_frame(
                 for level, value in _values(cell, scores, weights[images], paper_batch):
                     index.append(level)
                     rows.append(value)
-        except (AttributeError, LookupError, TypeError, ValueError) as error:
-            raise DataError(
-                f"{cell.key}.npz: a cell that cannot be scored ({type(error).__name__}: {error}); "
-                "remove it from the store, the attack that made it computes it again"
-            ) from error
+        except STRANGE as error:
+            raise unscorable(cell, error) from error
     levels = pd.MultiIndex.from_tuples(index, names=(*LEVELS, *METRIC)) if index else _nothing()
     return pd.DataFrame(np.array(rows).reshape(len(rows), 1 + replicates), index=levels)
+
+
+def unscorable(cell: Cell, error: Exception) -> DataError:
+    """What to say of an intact cell whose content is not what mtlbench computes."""
+    return DataError(
+        f"{cell.key}.npz: a cell that cannot be scored ({type(error).__name__}: {error}); "
+        "remove it from the store, the attack that made it computes it again"
+    )
 
 
 def _values(

@@ -36,7 +36,7 @@ OPTIONS = {
         ("attack.step.stepz=3",),
         "attack.step.stepz=3: no such option; did you mean attack.step.steps?",
     ),
-    "unknown choice": (("attack=dbga",), "attack/dbga: no such option; did you mean dgba?; there are dgba, noise, "),
+    "unknown choice": (("attack=dbga",), "attack/dbga: no such option; did you mean dgba?; there are bounded, dgba, "),
     "unknown experiment": (
         ("experiment=quikstart",),
         "experiment/quikstart: no such option; did you mean quickstart?",
@@ -212,7 +212,7 @@ def test_a_path_is_no_choice(call: Callable, tmp_path: Path, argument: str) -> N
     """Hydra by itself would load the file, wherever it lies."""
     (tmp_path / "evil.yaml").write_text("name: evil\nobjective: {_target_: os.system}\n")
     done = call("attack", "-m", argument.format(folder=tmp_path), "--cfg", "job")
-    expect(done, USAGE, "expected the name of an option of attack, one of dgba, ")
+    expect(done, USAGE, "expected the name of an option of attack, one of bounded, dgba, ")
     assert "evil\n" not in done.out
 
 

@@ -21,6 +21,9 @@ MEANINGS: dict[str, str] = {
     "not in evaluation mode": "Dropout or batch statistics were active: the model was another one for every image.",
     "ARP falls from": "Damage fell although the attacker was allowed more. An attacker of the larger eps can do what "
     "one of the smaller eps does, so the attack at the larger eps is not as strong as it could be.",
+    "an attack without gradients does": "Random search, or images made on another model, hurt this model more than "
+    "the attack that follows its gradients: these are hidden, and the model is less robust than the attack says. Wrap "
+    "what rounds or thresholds its input in mtlbench.straight_through.",
     "random noise is as strong": "Noise of the same size does as much damage, so the attack adds nothing: it is "
     "broken or its steps are too few.",
 }

@@ -237,8 +237,8 @@ def leftovers(outputs: Path) -> list[str]:
 
 
 def size(folder: Path) -> int:
-    """Bytes in all its files."""
-    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+    """Bytes in all its files, without an index, which only a report leaves there."""
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file() and ".sqlite" not in path.name)
 
 
 def phase(outputs: Path, pid: int) -> str:
