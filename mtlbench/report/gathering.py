@@ -158,8 +158,8 @@ class _Gathering:
             for cell in self.store.readable(errors.append, [name]):
                 try:
                     self._insert(name, content_of(cell), names(cell))
-                except STRANGE as error:
-                    raise unscorable(cell, error) from error
+                except STRANGE as found:
+                    raise unscorable(cell, found) from found
                 size = size if keeps(cell) else AGAIN
             for error in errors:
                 refused[name] = error

@@ -10,7 +10,7 @@ from mtlbench.report import html
 from mtlbench.report.leaderboard import for_people
 from mtlbench.report.page import sentences
 from mtlbench.report.page.alarms import explained
-from mtlbench.report.page.definitions import ARP, OF_PIVOTS, RANK, TRANSFER
+from mtlbench.report.page.definitions import ARP, OF_PIVOTS, RANK, SHARING, TRANSFER
 from mtlbench.report.page.grid import MOST_ROWS, grid
 from mtlbench.report.page.page import Block, Page, Section
 from mtlbench.report.pivot import Pivot
@@ -29,6 +29,7 @@ class Contents:
         tables: the tidy result tables of all score sets.
         pivots: the printed tables of one score set.
         board: the leaderboard.
+        shared: how much the tasks of each network share, see `report.sharing`.
         findings: the comparisons that sentences are made of.
         alarms: cell -> text of its alarms.
         provenance: names and values.
@@ -43,6 +44,7 @@ class Contents:
     tables: Mapping[str, pd.DataFrame]
     pivots: Mapping[str, Pivot]
     board: pd.DataFrame
+    shared: pd.DataFrame
     findings: Findings
     alarms: Mapping[str, str]
     provenance: Sequence[tuple[str, str]]
@@ -65,6 +67,7 @@ def page(contents: Contents) -> Page:
         Section("plots", "Plots", tuple(contents.figures)),
         Section("panels", "Attacked images", tuple(contents.panels)),
         Section("leaderboard", "Leaderboard", tuple(_leaderboard(contents))),
+        Section("sharing", "How much the tasks share", tuple(_sharing(contents))),
         Section("results", "All results", tuple(_results(contents))),
         Section("provenance", "Where the numbers come from", (Block(pairs=tuple(contents.provenance)),)),
     ]
@@ -135,6 +138,16 @@ def _leaderboard(contents: Contents) -> Iterator[Block]:
     command = f"{COMMAND} study=leaderboard"
     yield Block(grid=grid(shown, "board", about, "tables/leaderboard.csv", command, keep=("model", "sharing")))
     yield Block(definition=RANK)
+
+
+def _sharing(contents: Contents) -> Iterator[Block]:
+    if contents.shared.empty:
+        return
+    about = "Shares of what was measured on each network: 0 where tasks have nothing in common"
+    yield Block(
+        grid=grid(contents.shared, "sharing-measured", about, "tables/sharing.csv", COMMAND, keep=("sharing",))
+    )
+    yield Block(definition=SHARING)
 
 
 def _results(contents: Contents) -> Iterator[Block]:

@@ -24,4 +24,12 @@ RANK: Definition = (
     "stored for this model (how many there were stands beside it), so a model that was attacked by few looks more "
     "robust than it is.",
 )
+SHARING: Definition = (
+    "What is measured of sharing?",
+    "A parameter serves a task if the task's prediction depends on it. shared path is the mean over the tasks of the "
+    "weight tensors on a task's path that another task uses too, over all on its path; shared params the share of "
+    "parameters that serve several tasks; unused the share that serves none; with TASK the Jaccard index of two "
+    "tasks: weight tensors on both paths over those on either. A blind task's prediction depends on no image as "
+    "far as gradients can tell, so no attack on it works.",
+)
 OF_PIVOTS = {"arp": ARP, "transferability": TRANSFER}

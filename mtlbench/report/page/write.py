@@ -18,6 +18,7 @@ from mtlbench.report.page.provenance import provenance
 from mtlbench.report.page.sentences import counted
 from mtlbench.report.panels import panels
 from mtlbench.report.pivots import pivots
+from mtlbench.report.sharing import sharing_frame
 from mtlbench.report.tables import write_tables
 from mtlbench.storage.files import write_atomically
 from mtlbench.studies.findings import findings
@@ -41,7 +42,7 @@ ROOM = 200_000
 
 
 def write_page(report: "Report", scores: str) -> Path:
-    """Write the page of a report that has cells, and leaderboard.csv; returns the path of the page.
+    """Write the page of a report that has cells, leaderboard.csv and sharing.csv; returns the path of the page.
 
     Args:
         report: the results.
@@ -51,7 +52,8 @@ def write_page(report: "Report", scores: str) -> Path:
     if stamped(path, stamp) and (report.outputs.tables / "leaderboard.csv").is_file():
         return path
     board = leaderboard(report.evidence).tables[0].frame
-    write_tables({"leaderboard": board}, [], report.outputs.tables)
+    shared = sharing_frame(report.cells)
+    write_tables({"leaderboard": board, "sharing": shared}, [], report.outputs.tables)
     tables = _shown(report)
     contents = Contents(
         scores=scores,
@@ -59,6 +61,7 @@ def write_page(report: "Report", scores: str) -> Path:
         tables=tables,
         pivots=pivots(tables, scores, paths=report.shared_paths),
         board=board,
+        shared=shared,
         findings=findings(report.evidence),
         alarms=report.alarms,
         provenance=provenance(each_cell(report.gathered.index.db)),

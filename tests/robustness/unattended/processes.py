@@ -268,10 +268,10 @@ class Reference:
     seconds: float
 
     def check(self, outputs: Path, reported: bool = False) -> None:
-        """A finished folder is like this one; where somebody reported on it, there is a leaderboard besides."""
+        """A finished folder is like this one; a report on it adds two tables."""
         assert cells(outputs).keys() == self.keys
         found = tables(outputs)
-        assert found.keys() - self.tables.keys() == ({"leaderboard.csv"} if reported else set())
+        assert found.keys() - self.tables.keys() == ({"leaderboard.csv", "sharing.csv"} if reported else set())
         for name, content in self.tables.items():
             assert found[name] == content, name
         assert leftovers(outputs) == []
