@@ -230,7 +230,9 @@ def _label(attack: str, target: str, objective: dict[str, object]) -> str:
 
 def _flat(value: object) -> str:
     if isinstance(value, dict):
-        return "+".join(f"{k}*{v:g}" for k, v in value.items())
+        return "+".join(f"{k}*{_flat(v)}" for k, v in value.items())
+    if isinstance(value, list):
+        return "/".join(map(_flat, value))
     return f"{value:g}" if isinstance(value, (int, float)) else str(value)
 
 

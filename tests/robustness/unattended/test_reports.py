@@ -25,5 +25,5 @@ def test_beside_a_sweep(nursery: Nursery, undisturbed: Reference, tmp_path: Path
             assert "Traceback" not in report.err
             statuses[report.status] += 1
         assert sweep.status == 0, sweep.err
-        undisturbed.check(outputs, reported=True)
+        undisturbed.check(outputs)
     print(f"\nreports: {rounds} sweeps, {statuses.total()} reports beside them; by status {dict(statuses)}")
