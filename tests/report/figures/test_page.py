@@ -1,8 +1,6 @@
 """Charts in a page under a strict policy: arrow keys walk the marks, a live region tells them."""
 
-import shutil
 from base64 import b64encode
-from collections.abc import Iterator
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -14,8 +12,6 @@ from mtlbench.report.figures import figures
 from tests.report.figures.tables import tables
 
 PIECES = Path(package.__file__).parents[1] / "page"
-FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"]
-FLAGS += ["--disable-component-update", "--disable-sync"]
 
 
 def page(script: str, style: str) -> str:
@@ -33,24 +29,16 @@ def digest(text: str) -> str:
 
 
 @pytest.fixture(scope="module")
-def opened(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Any, list[str]]]:
-    """The page in the machine's Chromium, and what it complained of."""
-    chromium = shutil.which("chromium")
-    if chromium is None:
-        pytest.skip("Chromium is not installed")
-    from playwright.sync_api import sync_playwright
-
+def opened(browser: Any, tmp_path_factory: pytest.TempPathFactory) -> tuple[Any, list[str]]:
+    """The page, and what it complained of."""
     file = tmp_path_factory.mktemp("page") / "page.html"
     file.write_text(page((PIECES / "charts.js").read_text(), (PIECES / "charts.css").read_text()))
     said: list[str] = []
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
-        shown = browser.new_page(viewport={"width": 390, "height": 700})
-        shown.on("console", lambda message: said.append(message.text))
-        shown.on("pageerror", lambda error: said.append(str(error)))
-        shown.goto(file.as_uri())
-        yield shown, said
-        browser.close()
+    shown = browser.new_page(viewport={"width": 390, "height": 700})
+    shown.on("console", lambda message: said.append(message.text))
+    shown.on("pageerror", lambda error: said.append(str(error)))
+    shown.goto(file.as_uri())
+    return shown, said
 
 
 def test_arrow_keys_walk_the_marks(opened: tuple[Any, list[str]]) -> None:

@@ -2,7 +2,6 @@
 
 import base64
 import hashlib
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,6 @@ from mtlbench.report import panels
 from mtlbench.storage.outputs import Outputs
 from tests.report.panels.saved import gallery, write
 
-FLAGS = ("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking")
 PIECES = Path(panels.__file__).parents[1] / "page"
 
 
@@ -29,19 +27,6 @@ def page(outputs: Path) -> str:
         f'<meta http-equiv="Content-Security-Policy" content="{policy}"><style>{css}</style>'
         f"<main>{shown}</main><script>{js}</script></html>"
     )
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    chromium = shutil.which("chromium")
-    if chromium is None:
-        pytest.skip("Chromium is not installed")
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
-        yield started
-        started.close()
 
 
 @pytest.fixture(scope="module")
