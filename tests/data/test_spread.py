@@ -14,7 +14,7 @@ def test_positions_lie_evenly(images: int, wanted: int) -> None:
     assert len(found) == min(images, wanted)
     gaps = [b - a for a, b in zip((-1, *found), (*found, images), strict=True)]
     inner = gaps[1:-1]
-    assert not inner or max(inner) - min(inner) <= 1
+    assert max(inner, default=0) - min(inner, default=0) <= 1
     assert min(gaps) >= 1
 
 

@@ -18,6 +18,7 @@ from mtlbench.attacks.steps import FGSM, Step
 from mtlbench.config.attack import build_attacks, build_objective_and_step, epsilon_list
 from mtlbench.config.build import build, identity_of
 from mtlbench.config.training import build_adversary
+from mtlbench.engine.plan import Plan
 from mtlbench.engine.training import Recipe
 from mtlbench.errors import DamagedCellError, UsageError
 from mtlbench.experiment.cells import attack_identity, plans, with_public_names
@@ -138,11 +139,11 @@ def test_a_plugin_must_not_take_the_name_of_ours(tmp_path: Path, monkeypatch: py
     assert identity_of(old, []) == old
 
 
-def single_keys(**options: Any) -> dict[str, str]:
-    """Target -> key of `single` with some options of an attack."""
+def planned(kind: str, **options: Any) -> list[Plan]:
+    """The cells of an attack with some options: the clean one, then one for each target."""
     attack = {
-        "name": "single",
-        "objective": {"_target_": f"{OBJECTIVES}.Single"},
+        "name": kind.lower(),
+        "objective": {"_target_": f"{OBJECTIVES}.{kind}"},
         "step": {"_target_": f"{STEPS}.FGSM"},
         "tasks": None,
         "random_start": False,
@@ -151,7 +152,12 @@ def single_keys(**options: Any) -> dict[str, str]:
     }
     config = {"attack": attack, "plugins": []}
     attacks = build_attacks(config, build_objective_and_step(config), three_tasks())
-    return {plan.identity["target"]: plan.key for plan in plans(config, {}, attacks, [4.0])}
+    return plans(config, {}, attacks, [4.0])
+
+
+def single_keys(**options: Any) -> dict[str, str]:
+    """Target -> key of `single`."""
+    return {plan.identity["target"]: plan.key for plan in planned("Single", **options)}
 
 
 def test_factors_of_other_tasks_and_of_one_change_nothing() -> None:
@@ -171,18 +177,7 @@ def test_raw_logits_are_what_was_before_there_was_a_choice() -> None:
 
 def key_of(kind: str, **options: Any) -> str:
     """Key of an attack on all tasks."""
-    attack = {
-        "name": "any",
-        "objective": {"_target_": f"{OBJECTIVES}.{kind}"},
-        "step": {"_target_": f"{STEPS}.FGSM"},
-        "tasks": None,
-        "random_start": False,
-        "restarts": 1,
-        **options,
-    }
-    config = {"attack": attack, "plugins": []}
-    attacks = build_attacks(config, build_objective_and_step(config), three_tasks())
-    return plans(config, {}, attacks, [4.0])[1].key
+    return planned(kind, **options)[1].key
 
 
 def test_the_losses_that_an_attack_climbs_are_in_its_key() -> None:

@@ -52,7 +52,7 @@ def write_page(report: "Report", scores: str) -> Path:
     if stamped(path, stamp) and (report.outputs.tables / "leaderboard.csv").is_file():
         return path
     board = leaderboard(report.evidence).tables[0].frame
-    shared = sharing_frame(report.cells)
+    shared = sharing_frame(each_cell(report.gathered.index.db))
     write_tables({"leaderboard": board, "sharing": shared}, [], report.outputs.tables)
     tables = _shown(report)
     contents = Contents(
