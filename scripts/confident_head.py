@@ -50,7 +50,7 @@ def without_loss(model: TreeModel, dataset: FolderDataset, task: Task) -> float:
     with frozen(model), torch.no_grad():
         for batch in in_order(dataset, 16):
             losses = TaskLosses(model, [task], batch.targets, batch.masks, training=True)
-            zero += int((losses(batch.image) == 0).sum())
+            zero += int((losses(batch.input) == 0).sum())
     return 100 * zero / len(dataset)
 
 

@@ -28,6 +28,7 @@ from mtlbench.models.checkpoint import load_weights
 from mtlbench.models.sharing import BLOCKS, level
 from mtlbench.models.tiny import Tiny
 from mtlbench.models.tree_model import TreeModel, build
+from mtlbench.space import IMAGES, Space
 from scripts.gpu_check import percent_lost, table
 
 SIZE = (64, 64)
@@ -37,9 +38,17 @@ EPSILONS = (1.0, 2.0, 4.0, 8.0)
 class Rounded(Attack):
     """An attack whose images are stored in 8 bits."""
 
-    def __call__(self, losses: Losses, x: Tensor, eps: Tensor, random: PerImage) -> Tensor:
+    def __call__(
+        self,
+        losses: Losses,
+        x: Tensor,
+        eps: Tensor,
+        random: PerImage,
+        space: Space = IMAGES,
+        movable: Tensor | None = None,
+    ) -> Tensor:
         """The attacked images, rounded."""
-        return (super().__call__(losses, x, eps, random) * GREY_LEVELS).round() / GREY_LEVELS
+        return (super().__call__(losses, x, eps, random, space, movable) * GREY_LEVELS).round() / GREY_LEVELS
 
 
 def run(model: TreeModel, data: NYUv2, attack: Attack | None, eps: float) -> dict[str, np.ndarray]:

@@ -125,7 +125,7 @@ def run(model: MultiTaskModel, batch: Batch, tasks: Sequence[Task], steps: int) 
     """One attack."""
     losses = TaskLosses(model, tasks, batch.targets, batch.masks)
     eps = torch.full((len(batch),), 8 / GREY_LEVELS)
-    Attack(DGBA(), APGD(steps), tuple(tasks))(losses, batch.image, eps, PerImage(0, batch.names))
+    Attack(DGBA(), APGD(steps), tuple(tasks))(losses, batch.input, eps, PerImage(0, batch.names))
 
 
 def attack(rounds: int, steps: int) -> list[str]:

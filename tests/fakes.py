@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from mtlbench.attacks.attack import Attack
-from mtlbench.data.base import ImageDataset
+from mtlbench.data.base import MultiTaskDataset
 from mtlbench.data.batch import Batch, Sample
 from mtlbench.engine.clean_values import CleanValues
 from mtlbench.engine.losses import TaskLosses
@@ -22,7 +22,7 @@ from tests.golden import BGR_MEAN, GoldenModel, golden_batches, golden_model, go
 MEAN = torch.tensor(BGR_MEAN, **HERE)[:, None, None]
 
 
-class FakeDataset(ImageDataset):
+class FakeDataset(MultiTaskDataset):
     """Random images with targets for three tasks; counts how often each one is decoded.
 
     Args:
@@ -152,7 +152,7 @@ def rows(batch: Batch, index: Sequence[int]) -> Batch:
     """Some images of a batch, in the order of `index`."""
     picked = list(index)
     return Batch(
-        batch.image[picked],
+        batch.input[picked],
         {name: target[picked] for name, target in batch.targets.items()},
         {name: mask[picked] for name, mask in batch.masks.items()},
         tuple(batch.names[i] for i in picked),

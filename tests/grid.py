@@ -82,7 +82,7 @@ def golden(ds: str) -> RGBGolden:
         return RGBGolden(ds)
     found = RGBGolden("nyuv2")
     found.model.double()
-    found.batches = [replace(batch, image=batch.image.double()) for batch in found.batches]
+    found.batches = [replace(batch, input=batch.input.double()) for batch in found.batches]
     return found
 
 
@@ -121,7 +121,7 @@ def apply(
 ) -> Tensor:
     radii = torch.tensor([eps] * len(batch) if isinstance(eps, float) else eps, **HERE)
     losses = golden(ds).seen_by(attack, batch)
-    return attack(losses, batch.image, radii, PerImage(seed, batch.names))
+    return attack(losses, batch.input, radii, PerImage(seed, batch.names))
 
 
 def climb(step: Step, losses: Losses, x: Tensor, eps: Tensor, objective: Objective | None = None, **options) -> Tensor:
@@ -132,7 +132,7 @@ def climb(step: Step, losses: Losses, x: Tensor, eps: Tensor, objective: Objecti
 
 def distance(found: Tensor, batch: Batch, norm: str = "linf") -> Tensor:
     """How far attacked images are from those of the batch [B], in the unit of eps."""
-    return BALLS[norm](batch.image, batch.image.new_zeros(len(batch)), PerImage(0, batch.names)).distance(found)
+    return BALLS[norm](batch.input, batch.input.new_zeros(len(batch)), PerImage(0, batch.names)).distance(found)
 
 
 def first_batch(ds: str = "nyuv2") -> Batch:

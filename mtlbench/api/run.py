@@ -57,8 +57,8 @@ class Run:
         wanted = self._plans()
         head = images.first(IMAGES).to(self.device)
         asked = before(model, self.tasks, head, self.probe)
-        measured = record_of(model, lambda: head.image[:1])
-        size = head.image.shape[2:]
+        measured = record_of(model, lambda: head.input[:1])
+        size = head.input.shape[2:]
         at_once = cpu_block((size[0], size[1])) if self.device.type == "cpu" else self.batch_size
         title = f"attack {self.dataset} {model.identity()['model']}"
         with computing_in(FP32, model), progress_bar(title) if self.progress else nullcontext(silent) as shown:

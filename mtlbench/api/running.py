@@ -176,11 +176,11 @@ def perturb(
     where = images.device
     adapted = adapt(model, chosen, inputs, outputs, modules)
     batch = OwnImages((images, targets), chosen).first(len(images)).to(where)
-    size = batch.image.new_full((len(batch),), radius / GREY_LEVELS)
+    size = batch.input.new_full((len(batch),), radius / GREY_LEVELS)
     with computing_in(FP32, adapted), frozen(adapted):
         fast = for_inference(adapted)
         losses = TaskLosses.seen_by(one, fast, batch, CleanValues(fast, lambda: [batch], where))
-        return one(losses, batch.image, size, PerImage(seed, batch.names))
+        return one(losses, batch.input, size, PerImage(seed, batch.names))
 
 
 def as_tasks(tasks: Tasks) -> tuple[Task, ...]:

@@ -6,12 +6,13 @@ from dataclasses import dataclass, field, replace
 import torch
 from torch import Tensor, nn
 
-from mtlbench.attacks.ball import BALLS
+from mtlbench.attacks.ball import BALLS, per_image
 from mtlbench.attacks.objectives.base import METRICS, Losses, Objective
 from mtlbench.attacks.random import PerImage
 from mtlbench.attacks.steps.base import Step
 from mtlbench.errors import UsageError
 from mtlbench.options import flag, one_of, whole
+from mtlbench.space import IMAGES, Space
 from mtlbench.tasks import Loss, Scored, Task
 
 RAW, NORMALISED = "raw", "normalised"
@@ -65,6 +66,16 @@ class Attack:
         if self.norm not in self.step.norms:
             raise UsageError(f"attack.norm={self.norm}: {self.step.name} steps in {', '.join(self.step.norms)} only")
 
+    def takes(self, space: Space) -> None:
+        """Refuse a step rule that cannot move inputs of this space.
+
+        Raises:
+            UsageError: the message names the option and what is supported.
+        """
+        if space.form not in self.step.forms:
+            known = " and ".join(f"{form}s" for form in self.step.forms)
+            raise UsageError(f"attack.step={self.step.name}: it moves {known}; the inputs are of form {space.form}")
+
     @property
     def seen(self) -> tuple[Task, ...]:
         """The tasks, with the losses and metrics that the attack sees in the place of theirs."""
@@ -88,21 +99,33 @@ class Attack:
         objectives = self.objective.alternatives(len(self.tasks))
         return tuple(replace(self, objective=one, judge=self.objective) for one in objectives)
 
-    def __call__(self, losses: Losses, x: Tensor, eps: Tensor, random: PerImage) -> Tensor:
-        """Attack images.
+    def __call__(
+        self,
+        losses: Losses,
+        x: Tensor,
+        eps: Tensor,
+        random: PerImage,
+        space: Space = IMAGES,
+        movable: Tensor | None = None,
+    ) -> Tensor:
+        """Attack inputs.
 
         Args:
-            losses: images -> losses [T, B] of this batch.
-            x: clean images [B, 3, H, W] in [0, 1].
-            eps: radius per image [B], same unit.
-            random: draws that depend on the seed and each image's name only.
+            losses: inputs -> losses [T, B] of this batch.
+            x: clean inputs [B, ...], inside the box of their space.
+            eps: radius per input [B], same unit.
+            random: draws that depend on the seed and each input's name only.
+            space: of the inputs.
+            movable: bool [B, ...], what may be moved; None = everything.
 
         Returns:
-            Attacked images [B, 3, H, W], within eps of `x` and inside [0, 1].
+            Attacked inputs [B, ...], within eps of `x` and inside the box.
         """
+        self.takes(space)
         if alternatives := self.alternatives:
-            return self.select([attack(losses, x, eps, random.copy()) for attack in alternatives], losses, x)
-        ball, seen = BALLS[self.norm](x, eps, random), self._scaled(losses)
+            found = [attack(losses, x, eps, random.copy(), space, movable) for attack in alternatives]
+            return self.select(found, losses, x)
+        ball, seen = BALLS[self.norm](x, eps, random, space, movable), self._scaled(losses)
         with torch.no_grad():
             objective = self.objective.bind(seen, x)
             runs = []
@@ -113,12 +136,12 @@ class Attack:
 
     @torch.no_grad()
     def select(self, images: Sequence[Tensor], losses: Losses, x: Tensor) -> Tensor:
-        """Select for each image the attacked version [B, 3, H, W] with the highest score; the first of equal ones.
+        """Select for each input the attacked version [B, ...] with the highest score; the first of equal ones.
 
         Args:
             images: the versions.
-            losses: images -> losses [T, B] of this batch.
-            x: the clean images.
+            losses: inputs -> losses [T, B] of this batch.
+            x: the clean inputs.
         """
         best = images[0]
         if len(images) == 1:
@@ -129,7 +152,7 @@ class Attack:
         for other in images[1:]:
             challenge = judge.score(seen(other))
             better = challenge > score
-            best = torch.where(better[:, None, None, None], other, best)
+            best = torch.where(per_image(better, best), other, best)
             score = torch.where(better, challenge, score)
         return best
 

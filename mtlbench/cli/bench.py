@@ -56,7 +56,7 @@ def bench(config: Mapping[str, Any]) -> None:
         "model": model.backbone.name,
         "sharing": tree.name,
         "tasks": len(data.tasks),
-        "resolution": "x".join(map(str, batch.image.shape[-2:])),
+        "resolution": "x".join(map(str, batch.input.shape[-2:])),
         "batch_size": len(batch),
         "precision": config["precision"],
         "threads": torch.get_num_threads(),

@@ -7,7 +7,7 @@ from typing import Any
 
 from mtlbench.config.dataset import dataset_root, open_dataset
 from mtlbench.data import left_out
-from mtlbench.data.base import ImageDataset
+from mtlbench.data.base import MultiTaskDataset
 from mtlbench.data.convert import to_folder
 from mtlbench.data.describe import describe
 from mtlbench.data.loader import in_order
@@ -116,7 +116,7 @@ def _path(value: object, option: str) -> Path:
     return Path(value).expanduser()
 
 
-def _splits(config: Mapping[str, Any], root: Path, done: str) -> tuple[list[ImageDataset], list[DataError]]:
+def _splits(config: Mapping[str, Any], root: Path, done: str) -> tuple[list[MultiTaskDataset], list[DataError]]:
     """The existing splits, and the errors of those that cannot be opened; a missing training split gives only a note.
 
     Raises:
@@ -136,7 +136,7 @@ def _splits(config: Mapping[str, Any], root: Path, done: str) -> tuple[list[Imag
     return there, [why for why in broken.values() if not isinstance(why, MissingSplitError)]
 
 
-def _require_test(config: Mapping[str, Any], root: Path, there: Sequence[ImageDataset]) -> None:
+def _require_test(config: Mapping[str, Any], root: Path, there: Sequence[MultiTaskDataset]) -> None:
     """Raise the error of opening the test split, if there is none: such a dataset cannot be attacked."""
     if all(dataset.split != "test" for dataset in there):
         open_dataset(config, "test", root)

@@ -1,6 +1,7 @@
 """The attacks of a configuration: objective and step rule, the attacked tasks, the radii."""
 
 from collections.abc import Mapping, Sequence
+from math import isfinite
 from typing import Any
 
 from mtlbench.attacks.attack import RAW, TEST, Attack
@@ -8,9 +9,9 @@ from mtlbench.attacks.objectives import METRICS, Objective
 from mtlbench.attacks.steps import Step
 from mtlbench.config import Config
 from mtlbench.config.build import build
+from mtlbench.config.dataset import space_of
 from mtlbench.config.doubled import doubled, step_group
 from mtlbench.config.tasks import loss_named
-from mtlbench.constants import GREY_LEVELS
 from mtlbench.engine.losses import LOSSES
 from mtlbench.errors import UsageError
 from mtlbench.options import is_number
@@ -108,13 +109,13 @@ def _loss_scale(given: object, targets: Sequence[Task]) -> dict[str, float]:
 
 
 def epsilon_list(config: Config) -> list[float]:
-    """The list of radii in grey levels of 255, ascending and without repeats."""
-    given = config["eps"]
+    """The list of radii in the unit of the dataset's space, ascending and without repeats."""
+    given, space = config["eps"], space_of(config)
     values = list(given) if isinstance(given, (list, tuple)) else [given]
-    unit = "eps counts grey levels of 255: write eps=4 for 4/255, or eps=[1,2,4,8]"
     if not values:
-        raise UsageError(f"eps={given}: the list is empty; {unit}")
+        raise UsageError(f"eps={given}: the list is empty; {space.example}")
     for value in values:
-        if not is_number(value, 0, GREY_LEVELS):
-            raise UsageError(f"eps={value}: expected a number from 0 to 255; {unit}")
+        if not is_number(value, 0, space.most):
+            most = f"from 0 to {space.most:g}" if isfinite(space.most) else "of at least 0"
+            raise UsageError(f"eps={value}: expected a number {most}; {space.example}")
     return sorted({float(value) for value in values})

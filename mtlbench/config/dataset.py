@@ -9,14 +9,18 @@ from mtlbench.config.build import build, target_of
 from mtlbench.config.tasks import with_plugins
 from mtlbench.data import parts, rooms
 from mtlbench.data.augment import Augment
-from mtlbench.data.base import ImageDataset
+from mtlbench.data.base import MultiTaskDataset
 from mtlbench.data.folder.dataset import described_root
 from mtlbench.data.generated import Form, default_root, make
 from mtlbench.errors import DataError, UsageError
 from mtlbench.options import flag, whole
 from mtlbench.process.progress import Progress, silent
+from mtlbench.space import Space
 from mtlbench.storage.outputs import Outputs
 from mtlbench.tasks import Task, scored_by, scoring
+
+RESOLUTION, AUGMENT = "resolution", "augment"
+"""Options of datasets of images."""
 
 LARGEST_SIDE = 8192
 LARGEST_SEED = 2**32 - 1
@@ -47,13 +51,32 @@ def known_tasks(config: Config) -> tuple[Task, ...] | None:
     Raises:
         UsageError: an option of the dataset is wrong.
     """
-    dataset = config["dataset"]
-    image_size(dataset["resolution"])
+    dataset, reader = config["dataset"], _reader(config)
+    for name in (RESOLUTION, AUGMENT):
+        if (name in dataset) != (reader.space.form == "image"):
+            raise UsageError(
+                f"dataset.{name}={dataset.get(name)}: datasets of images need this option, others lack it"
+            )
+    size_of(config)
     augmentation(config)
     flag(dataset.get("follow_links", False), "dataset.follow_links")
-    reader: type[ImageDataset] = target_of(dataset["reader"], config["plugins"], ImageDataset)
     own = reader.tasks_of(dataset["reader"])
     return None if own is None else _scored(own, config)
+
+
+def _reader(config: Config) -> type[MultiTaskDataset]:
+    found: type[MultiTaskDataset] = target_of(config["dataset"]["reader"], config["plugins"], MultiTaskDataset)
+    return found
+
+
+def space_of(config: Config) -> Space:
+    """What the dataset's inputs are, which its files need not say."""
+    return _reader(config).space
+
+
+def size_of(config: Config) -> tuple[int, int]:
+    """(height, width) of the inputs; 1 x 1 of those that are no images."""
+    return image_size(config["dataset"].get(RESOLUTION, 1))
 
 
 def _scored(own: Sequence[Task], config: Config) -> tuple[Task, ...]:
@@ -63,7 +86,7 @@ def _scored(own: Sequence[Task], config: Config) -> tuple[Task, ...]:
 
 def augmentation(config: Config) -> Augment:
     """The augmentation of the training images."""
-    given = config["dataset"]["augment"]
+    given = config["dataset"].get(AUGMENT, {})
     if not isinstance(given, Mapping) or set(given) - {"scale_min", "scale_max", "mirror"}:
         raise UsageError(f"dataset.augment={given}: expected scale_min, scale_max and mirror")
     return Augment(**given)
@@ -77,11 +100,11 @@ def dataset_root(config: Config, progress: Progress = silent) -> Path:
     """
     dataset = config["dataset"]
     form = None if dataset.get("make") is None else _generator(dataset["make"])
-    known_tasks(config)  # checks the option
+    known_tasks(config)  # checks the options
     if dataset.get("root") is None and form is not None:
         images = whole(dataset["images"], "dataset.images", 2)
         seed = whole(dataset["seed"], "dataset.seed", 0, LARGEST_SEED)
-        size = image_size(dataset["resolution"])
+        size = size_of(config)
         root = default_root(Outputs.of(config).datasets, form, images, size, seed)
         make(root, form, images, size, seed, lambda done, total: progress(done, total, "images"))
         return root
@@ -102,17 +125,18 @@ def _generator(given: object) -> Form[Any]:
 
 def open_dataset(
     config: Config, split: str, root: Path, limit: int | None = None, augmented: bool = False
-) -> ImageDataset:
+) -> MultiTaskDataset:
     """One split of the configured dataset."""
-    dataset = config["dataset"]
-    opened: ImageDataset = build(
+    dataset, of_images = config["dataset"], {}
+    if space_of(config).form == "image":
+        of_images = {RESOLUTION: size_of(config), AUGMENT: augmentation(config) if augmented else None}
+    opened: MultiTaskDataset = build(
         dataset["reader"],
         config["plugins"],
-        kind=ImageDataset,
+        kind=MultiTaskDataset,
         root=root,
         split=split,
-        resolution=image_size(dataset["resolution"]),
-        augment=augmentation(config) if augmented else None,
+        **of_images,
         seed=config["seed"],
         limit=limit,
         name=dataset["name"],

@@ -8,22 +8,25 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from mtlbench.data.batch import Sample
+from mtlbench.space import IMAGES, Space
 from mtlbench.tasks import Task
 
 
-class ImageDataset(Dataset[Sample], ABC):
+class MultiTaskDataset(Dataset[Sample], ABC):
     """One split of a dataset in a fixed order.
 
     Attributes:
         name: as in conf/dataset, for example ``nyuv2``.
+        space: what its inputs are to an attack. Readers of images take `resolution` and `augment`, others do not.
         split: ``train`` or ``test``.
         root: the folder that every file must lie in.
         tasks: the tasks it has targets for.
         scoring: suffix for metrics that differ from those of the published tables, see `tasks.scoring`.
-        skipped: (image, reason) for each missing image of the split, see `data.left_out`.
+        skipped: (input, reason) for each missing input of the split, see `data.left_out`.
         depth_stored_in: the unit of depth in its files; empty without depth in metres.
     """
 
+    space: Space = IMAGES
     name: str
     split: str
     root: Path
@@ -46,16 +49,16 @@ class ImageDataset(Dataset[Sample], ABC):
 
     @property
     def listed(self) -> int:
-        """Number of images of the whole split, before `limit`."""
+        """Number of inputs of the whole split, before `limit`."""
         return len(self)
 
     @abstractmethod
     def sample(self, index: int, draw: int | None = None) -> Sample:
-        """Decode image `index`.
+        """Decode input `index`.
 
         Args:
             index: position in the split.
-            draw: None for the test image, unaugmented. A number gives an augmented training image; the same
+            draw: None for the test input, unaugmented. A number gives an augmented training input; the same
                 (seed of the dataset, index, draw) always gives the same sample, in any process.
 
         Raises:
@@ -64,10 +67,10 @@ class ImageDataset(Dataset[Sample], ABC):
 
     @abstractmethod
     def files(self, index: int) -> Iterable[Path]:
-        """Absolute paths of the files that image `index` is read from, image first."""
+        """Absolute paths of the files that input `index` is read from, its own first."""
 
     def values(self, index: int) -> Sequence[object]:
-        """Values of image `index` from sources other than its own files, such as a table; none by default."""
+        """Values of input `index` from sources other than its own files, such as a table; none by default."""
         return ()
 
     @abstractmethod

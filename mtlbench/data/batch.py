@@ -1,4 +1,4 @@
-"""The output of the loaders: images in [0, 1], targets, explicit masks, names."""
+"""The output of the loaders: inputs, targets, explicit masks, names."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -6,61 +6,94 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from mtlbench.space import IMAGES, Space
+
 
 @dataclass(frozen=True)
 class Batch:
-    """B images with the targets of T tasks, all of the same height H and width W.
+    """B inputs of one shape with the targets of T tasks. H and W are those of images; what is no image has 1 x 1.
 
     Attributes:
-        image: [B, 3, H, W] float32 RGB in [0, 1].
-        targets: task name -> [B, c, H, W]; uint8 or int64 class ids with c = 1, float32 or uint8 otherwise.
+        input: [B, ...]; images are [B, 3, H, W] float32 RGB in [0, 1].
+        targets: task name -> [B, c, H, W]; uint8 or int64 class ids with c = 1, float32 or uint8 otherwise. Tasks of
+            words have one a row, [B, c, M, 1].
         masks: task name -> [B, 1, H, W] bool, True for targets that are used in training and scoring.
         names: B names, unique within the split.
+        movable: bool of the shape of `input`, True for values that an attack may move; None = all of them.
+        space: what the inputs are.
     """
 
-    image: Tensor
+    input: Tensor
     targets: dict[str, Tensor]
     masks: dict[str, Tensor]
     names: tuple[str, ...]
+    movable: Tensor | None = None
+    space: Space = IMAGES
 
     def __len__(self) -> int:
         return len(self.names)
 
-    def __getitem__(self, part: slice) -> "Batch":
-        """Some consecutive images."""
-        return Batch(
-            self.image[part],
-            {k: v[part] for k, v in self.targets.items()},
-            {k: v[part] for k, v in self.masks.items()},
-            self.names[part],
+    def __getitem__(self, part: slice | Sequence[int]) -> "Batch":
+        """Some of the inputs."""
+        rows = part if isinstance(part, slice) else list(part)
+        names = self.names[rows] if isinstance(rows, slice) else tuple(self.names[row] for row in rows)
+        return replace(
+            self,
+            input=self.input[rows],
+            targets={k: v[rows] for k, v in self.targets.items()},
+            masks={k: v[rows] for k, v in self.masks.items()},
+            names=names,
+            movable=None if self.movable is None else self.movable[rows],
         )
 
     def to(self, device: torch.device | str) -> "Batch":
         """The same batch on `device`."""
         return replace(
             self,
-            image=self.image.to(device, non_blocking=True),
+            input=self.input.to(device, non_blocking=True),
             targets={k: v.to(device, non_blocking=True) for k, v in self.targets.items()},
             masks={k: v.to(device, non_blocking=True) for k, v in self.masks.items()},
+            movable=None if self.movable is None else self.movable.to(device, non_blocking=True),
         )
 
 
 @dataclass(frozen=True)
 class Sample:
-    """One image of a `Batch`: the same fields without the batch dimension."""
+    """One input of a `Batch`: the same fields without the batch dimension."""
 
-    image: Tensor
+    input: Tensor
     targets: dict[str, Tensor]
     masks: dict[str, Tensor]
     name: str
+    movable: Tensor | None = None
+    space: Space = IMAGES
 
 
 def collate(samples: Sequence[Sample]) -> Batch:
     """Stack samples of equal size into a batch."""
     first = samples[0]
+    movable = [s.movable for s in samples if s.movable is not None]
     return Batch(
-        image=torch.stack([s.image for s in samples]),
+        input=torch.stack([s.input for s in samples]),
         targets={k: torch.stack([s.targets[k] for s in samples]) for k in first.targets},
         masks={k: torch.stack([s.masks[k] for s in samples]) for k in first.masks},
         names=tuple(s.name for s in samples),
+        movable=torch.stack(movable) if movable else None,
+        space=first.space,
+    )
+
+
+def join(batches: Sequence[Batch]) -> Batch:
+    """Concatenate batches of inputs of one shape."""
+    first = batches[0]
+    if len(batches) == 1:
+        return first
+    movable = [batch.movable for batch in batches if batch.movable is not None]
+    return replace(
+        first,
+        input=torch.cat([batch.input for batch in batches]),
+        targets={name: torch.cat([batch.targets[name] for batch in batches]) for name in first.targets},
+        masks={name: torch.cat([batch.masks[name] for batch in batches]) for name in first.masks},
+        names=tuple(name for batch in batches for name in batch.names),
+        movable=torch.cat(movable) if movable else None,
     )

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mtlbench.data.base import ImageDataset
+from mtlbench.data.base import MultiTaskDataset
 from mtlbench.data.files import Array
 from mtlbench.tasks import Task
 
@@ -86,7 +86,7 @@ class _Counts:
         return dict(zip(self.labels, shares.tolist(), strict=True))
 
 
-def describe(dataset: ImageDataset, progress: Callable[[int, int], None] | None = None) -> Description:
+def describe(dataset: MultiTaskDataset, progress: Callable[[int, int], None] | None = None) -> Description:
     """Decode every image of `dataset` once and count.
 
     Args:
@@ -99,7 +99,7 @@ def describe(dataset: ImageDataset, progress: Callable[[int, int], None] | None 
     counts, size = {task.name: _Counts(task) for task in dataset.tasks}, (0, 0)
     for index in range(len(dataset)):
         sample = dataset.sample(index)
-        size = (sample.image.shape[1], sample.image.shape[2])
+        size = (sample.input.shape[1], sample.input.shape[2])
         for name, count in counts.items():
             count.add(sample.targets[name], sample.masks[name])
         if progress is not None:

@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from mtlbench.data.base import ImageDataset
+from mtlbench.data.base import MultiTaskDataset
 from mtlbench.errors import DataError
 from mtlbench.storage.bounded import broken_link, read_json
 from mtlbench.storage.files import checksum, write_atomically
@@ -16,7 +16,7 @@ _Known = dict[str, list[Any]]
 _DIGEST = re.compile("[0-9a-f]{64}")
 
 
-def fingerprint(dataset: ImageDataset, cache: Path | None = None) -> str:
+def fingerprint(dataset: MultiTaskDataset, cache: Path | None = None) -> str:
     """Hash the settings, the relative names and the bytes of every file that `dataset` reads, and its `values`.
 
     The same files in another folder give the same fingerprint.

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from mtlbench.data.base import ImageDataset
+from mtlbench.data.base import MultiTaskDataset
 
 EXAMPLES = 3
 KEPT = 100
@@ -20,7 +20,7 @@ class NotThere(LeftOut):
     """A missing part of a split, with an unknown number of images."""
 
 
-def line(dataset: ImageDataset) -> str:
+def line(dataset: MultiTaskDataset) -> str:
     """The images left out of `dataset` in one line, with a few examples; empty if there are none."""
     images, parts = _kinds(dataset)
     said = []
@@ -31,7 +31,7 @@ def line(dataset: ImageDataset) -> str:
     return f"{dataset.name} {dataset.split}: {'; '.join(said)}" if said else ""
 
 
-def record(dataset: ImageDataset) -> dict[str, object]:
+def record(dataset: MultiTaskDataset) -> dict[str, object]:
     """The same as an entry of a cell's provenance, with up to `KEPT` names; no entry if nothing is left out."""
     images, _ = _kinds(dataset)
     if not dataset.skipped:
@@ -43,7 +43,7 @@ def record(dataset: ImageDataset) -> dict[str, object]:
     }
 
 
-def _kinds(dataset: ImageDataset) -> tuple[list[tuple[str, str]], list[tuple[str, str]]]:
+def _kinds(dataset: MultiTaskDataset) -> tuple[list[tuple[str, str]], list[tuple[str, str]]]:
     """Images, and parts of the split."""
     parts = [entry for entry in dataset.skipped if isinstance(entry, NotThere)]
     return [entry for entry in dataset.skipped if not isinstance(entry, NotThere)], list(parts)

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from mtlbench.data.augment import Augment, View, squash
-from mtlbench.data.base import ImageDataset
+from mtlbench.data.base import MultiTaskDataset
 from mtlbench.data.batch import Sample
 from mtlbench.data.files import Array, check_relative, inside
 from mtlbench.errors import DataError, MissingSplitError, UsageError
@@ -22,7 +22,7 @@ Entry = tuple[str, ...]
 IMAGE = "image"
 
 
-class ListedDataset(ImageDataset):
+class ListedDataset(MultiTaskDataset):
     """Images whose files are given by a list of paths relative to the root.
 
     A subclass sets `tasks` and `readers` and implements `assemble`.
@@ -123,7 +123,7 @@ class ListedDataset(ImageDataset):
         return inside(self.root, relative, self._listed_in, self.follow_links)
 
     def sample(self, index: int, draw: int | None = None) -> Sample:
-        """Decode image `index`; see `ImageDataset.sample`."""
+        """Decode image `index`; see `MultiTaskDataset.sample`."""
         arrays = self.decode(index)
         if draw is None or self.augment is None:
             view = squash(self.resolution)

@@ -6,11 +6,11 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader, Sampler
 
-from mtlbench.data.base import ImageDataset
+from mtlbench.data.base import MultiTaskDataset
 from mtlbench.data.batch import Batch, collate
 
 
-def in_order(dataset: ImageDataset, batch_size: int, workers: int = 0) -> DataLoader[Batch]:
+def in_order(dataset: MultiTaskDataset, batch_size: int, workers: int = 0) -> DataLoader[Batch]:
     """Every image once, in the dataset's order, undistorted by augmentation; the last batch may be smaller."""
     return _loader(dataset, workers, batch_size=batch_size, shuffle=False)
 
@@ -46,13 +46,13 @@ class Shuffle(Sampler[list[tuple[int, int]]]):
 
 
 def shuffled(
-    dataset: ImageDataset, batch_size: int, seed: int, start: int, stop: int, workers: int = 0
+    dataset: MultiTaskDataset, batch_size: int, seed: int, start: int, stop: int, workers: int = 0
 ) -> DataLoader[Batch]:
     """Augmented training batches `start` to `stop` of the endless sequence that `seed` defines."""
     return _loader(dataset, workers, batch_sampler=Shuffle(len(dataset), batch_size, seed, start, stop))
 
 
-def _loader(dataset: ImageDataset, workers: int, **options: object) -> DataLoader[Batch]:
+def _loader(dataset: MultiTaskDataset, workers: int, **options: object) -> DataLoader[Batch]:
     return DataLoader(
         dataset,  # type: ignore[arg-type]  # samples go in, `collate` makes batches of them
         num_workers=workers,

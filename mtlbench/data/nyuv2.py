@@ -115,7 +115,7 @@ class NYUv2(ListedDataset):
         if self.normals == "decoded":
             normals, valid = unit_vectors(decode_normals(normals), valid)
         return Sample(
-            image=channels_first(np.divide(view.image(image), 255, dtype=np.float32)),
+            input=channels_first(np.divide(view.image(image), 255, dtype=np.float32)),
             targets={
                 SEGMENTATION: channels_first(classes),
                 NORMALS: channels_first(normals),

@@ -94,7 +94,7 @@ class NYUv2MTAN(ListedDataset):
             normals[..., 0] *= -1
         normals, valid = unit_vectors(normals, view.covered())
         return Sample(
-            image=channels_first(np.clip(view.image(image), 0, 1)),
+            input=channels_first(np.clip(view.image(image), 0, 1)),
             targets={
                 SEGMENTATION: channels_first(label),
                 NORMALS: channels_first(normals),

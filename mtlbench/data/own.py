@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from mtlbench.data.batch import Batch
+from mtlbench.data.batch import Batch, join
 from mtlbench.data.validity import validity
 from mtlbench.errors import DataError
 from mtlbench.tasks import Task
@@ -59,14 +59,14 @@ class OwnImages:
             self._ahead.append(following)
         if not self._ahead:
             raise DataError("loader: gives no images")
-        size = self._ahead[0].image.shape[2:]
-        return join([batch for batch in self._ahead if batch.image.shape[2:] == size])[:images]
+        size = self._ahead[0].input.shape[2:]
+        return join([batch for batch in self._ahead if batch.input.shape[2:] == size])[:images]
 
     def blocks(self, size: int) -> Iterator[Batch]:
         """Batches of `size` images; smaller ones if the images' size changes, and at the end."""
         waiting: list[Batch] = []
         for batch in self._all():
-            if waiting and waiting[0].image.shape[2:] != batch.image.shape[2:]:
+            if waiting and waiting[0].input.shape[2:] != batch.input.shape[2:]:
                 yield join(waiting)
                 waiting = []
             whole = join([*waiting, batch])
@@ -88,7 +88,7 @@ class OwnImages:
         self.images += len(batch)
         for image in range(len(batch)):
             self._digest.update(batch.names[image].encode())
-            parts = [batch.image, *(kind[task.name] for task in self.tasks for kind in (batch.targets, batch.masks))]
+            parts = [batch.input, *(kind[task.name] for task in self.tasks for kind in (batch.targets, batch.masks))]
             for part in parts:
                 self._digest.update(f"{part.dtype}{list(part.shape[1:])}".encode())
                 self._digest.update(part[image].contiguous().numpy().tobytes())
@@ -144,18 +144,6 @@ def as_batch(item: Any, tasks: Sequence[Task], start: int, where: str) -> Batch:
         targets[task.name], masks[task.name] = _target(rest[task.name], given, task, len(image), where)
     names = rest.get("name")
     return Batch(image, targets, masks, _names(names, start, len(image), where))
-
-
-def join(batches: Sequence[Batch]) -> Batch:
-    """Concatenate batches of images of one size."""
-    if len(batches) == 1:
-        return batches[0]
-    return Batch(
-        torch.cat([batch.image for batch in batches]),
-        {name: torch.cat([batch.targets[name] for batch in batches]) for name in batches[0].targets},
-        {name: torch.cat([batch.masks[name] for batch in batches]) for name in batches[0].masks},
-        tuple(name for batch in batches for name in batch.names),
-    )
 
 
 def _is_pair(item: Any) -> bool:

@@ -5,11 +5,11 @@ from pathlib import Path
 
 from torch import Tensor
 
-from mtlbench.data.base import ImageDataset
+from mtlbench.data.base import MultiTaskDataset
 from mtlbench.data.batch import Sample
 
 
-class Spread(ImageDataset):
+class Spread(MultiTaskDataset):
     """Some images of another dataset, in its order; its settings, names and targets are the same.
 
     Args:
@@ -17,9 +17,9 @@ class Spread(ImageDataset):
         images: how many, at most all.
     """
 
-    def __init__(self, whole: ImageDataset, images: int) -> None:
+    def __init__(self, whole: MultiTaskDataset, images: int) -> None:
         self.whole, self.positions = whole, positions(len(whole), images)
-        self.name, self.root, self.tasks = whole.name, whole.root, whole.tasks
+        self.name, self.root, self.tasks, self.space = whole.name, whole.root, whole.tasks, whole.space
         self.split = (
             f"{whole.split} sample"  # results of all images and of a sample of them, even if it is all, differ
         )
@@ -30,27 +30,27 @@ class Spread(ImageDataset):
 
     @property
     def listed(self) -> int:
-        """See `ImageDataset.listed`."""
+        """See `MultiTaskDataset.listed`."""
         return self.whole.listed
 
     def sample(self, index: int, draw: int | None = None) -> Sample:
-        """See `ImageDataset.sample`."""
+        """See `MultiTaskDataset.sample`."""
         return self.whole.sample(self.positions[index], draw)
 
     def files(self, index: int) -> Iterable[Path]:
-        """See `ImageDataset.files`."""
+        """See `MultiTaskDataset.files`."""
         return self.whole.files(self.positions[index])
 
     def values(self, index: int) -> Sequence[object]:
-        """See `ImageDataset.values`."""
+        """See `MultiTaskDataset.values`."""
         return self.whole.values(self.positions[index])
 
     def settings(self) -> dict[str, object]:
-        """See `ImageDataset.settings`."""
+        """See `MultiTaskDataset.settings`."""
         return self.whole.settings()
 
     def metres(self, depth: Tensor) -> Tensor:
-        """See `ImageDataset.metres`."""
+        """See `MultiTaskDataset.metres`."""
         return self.whole.metres(depth)
 
 

@@ -125,7 +125,7 @@ class TinyTaxonomy(ListedDataset):
         everywhere = channels_first(covered)
         return Sample(
             # Bilinear weights may sum to a rounding error above one.
-            image=channels_first(np.minimum(view.image(image.astype(np.float32)) / np.float32(255), 1)),
+            input=channels_first(np.minimum(view.image(image.astype(np.float32)) / np.float32(255), 1)),
             targets={
                 SEGMENTATION: channels_first(np.where(covered, np.maximum(classes, 1) - 1, IGNORE)),
                 NORMALS: channels_first(np.where(covered[..., None], normals, 0)),

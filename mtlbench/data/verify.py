@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from torch import Tensor
 
-from mtlbench.data.base import ImageDataset
+from mtlbench.data.base import MultiTaskDataset
 from mtlbench.data.batch import Sample
 from mtlbench.data.files import Array
 from mtlbench.data.listed import IMAGE, ListedDataset
@@ -70,7 +70,7 @@ class Verification:
         return not self.problems
 
 
-def verify(dataset: ImageDataset, progress: Callable[[int, int], None] | None = None) -> Verification:
+def verify(dataset: MultiTaskDataset, progress: Callable[[int, int], None] | None = None) -> Verification:
     """Decode every file of every image of `dataset` (of its first `limit` ones, if it has a limit).
 
     Args:
@@ -103,7 +103,7 @@ def verify(dataset: ImageDataset, progress: Callable[[int, int], None] | None = 
     return Verification(len(dataset), files, tuple(problems), tuple(notes), shares.invalid())
 
 
-def _problems(dataset: ImageDataset, index: int, error: DataError) -> list[Problem]:
+def _problems(dataset: MultiTaskDataset, index: int, error: DataError) -> list[Problem]:
     if isinstance(dataset, ListedDataset):
         found = [Problem(file, text) for file, text in dataset.problems(index)]
         if found:
@@ -111,7 +111,7 @@ def _problems(dataset: ImageDataset, index: int, error: DataError) -> list[Probl
     return [Problem(None, str(error))]
 
 
-def _named_files(dataset: ImageDataset, index: int) -> dict[str, Path]:
+def _named_files(dataset: MultiTaskDataset, index: int) -> dict[str, Path]:
     """The files of an image by kind; files without a kind by their own name."""
     if isinstance(dataset, ListedDataset):
         return dataset.named_files(index)
@@ -119,7 +119,7 @@ def _named_files(dataset: ImageDataset, index: int) -> dict[str, Path]:
     return {IMAGE: files[0], **{str(path): path for path in files[1:]}}
 
 
-def _odd_targets(dataset: ImageDataset, sample: Sample, paths: Mapping[str, Path]) -> Iterator[Note]:
+def _odd_targets(dataset: MultiTaskDataset, sample: Sample, paths: Mapping[str, Path]) -> Iterator[Note]:
     """Notes on targets without a valid pixel and on constant targets."""
     for task in dataset.tasks:
         if _is_filled_in(dataset, task.name, paths):
@@ -132,7 +132,7 @@ def _odd_targets(dataset: ImageDataset, sample: Sample, paths: Mapping[str, Path
             yield Note(file, f"{task.name} is {valid[:, 0].tolist()} at every valid pixel")
 
 
-def _is_filled_in(dataset: ImageDataset, task: str, paths: Mapping[str, Path]) -> bool:
+def _is_filled_in(dataset: MultiTaskDataset, task: str, paths: Mapping[str, Path]) -> bool:
     """Whether an image lacks the file of a task, so that its target was filled in as the dataset defines."""
     return isinstance(dataset, ListedDataset) and task in dataset.kinds and task not in paths
 
@@ -173,7 +173,7 @@ class _Normals:
         if abs(length - 1) > UNIT_TOLERANCE:
             self._odd_lengths.append(Note(file, f"normals have a median length of {length:.3f}; expected 1"))
 
-    def notes(self, dataset: ImageDataset) -> Iterator[Note]:
+    def notes(self, dataset: MultiTaskDataset) -> Iterator[Note]:
         yield from self._odd_lengths
         if self._count and self._least == 0:
             yield Note(None, "no normal has a negative component: are they stored uncentred, or as absolute values?")
@@ -203,7 +203,7 @@ class _Depths:
         if metres.numel():
             self._medians.append((float(np.median(metres.numpy())), file))
 
-    def notes(self, dataset: ImageDataset) -> Iterator[Note]:
+    def notes(self, dataset: MultiTaskDataset) -> Iterator[Note]:
         if not self._medians:
             return
         median = float(np.median([value for value, _ in self._medians]))
@@ -215,7 +215,7 @@ class _Depths:
                 yield Note(file, _odd_depth(dataset, value))
 
 
-def _odd_depth(dataset: ImageDataset, median: float) -> str:
+def _odd_depth(dataset: MultiTaskDataset, median: float) -> str:
     low, high = INDOORS
     if dataset.depth_stored_in != "metres":
         guess = f"stored in {dataset.depth_stored_in}"

@@ -11,7 +11,7 @@ from mtlbench.attacks.attack import Attack
 from mtlbench.attacks.objectives import Objective, Single
 from mtlbench.attacks.random import PerImage
 from mtlbench.attacks.steps import Step
-from mtlbench.constants import GREY_LEVELS, NO_ATTACK
+from mtlbench.constants import NO_ATTACK
 from mtlbench.data.batch import Batch
 from mtlbench.engine.clean_values import CleanValues
 from mtlbench.engine.evaluate import frozen
@@ -31,7 +31,7 @@ class Adversary:
         objective: the attack's objective; `Single` attacks each task in turn. None leaves the images unchanged, which
             is the control for the effect of the second step alone.
         step: its step rule.
-        eps: radius in grey levels of 255.
+        eps: radius in the unit of the inputs' space, grey levels of 255 for images.
         ratio: share of the iterations that take an adversarial step, in (0, 1].
         warmup: iterations before the first adversarial step.
         seed: of the training.
@@ -49,7 +49,7 @@ class Adversary:
             raise UsageError(
                 f"training.attack={self.objective.name}: expected one attack, this is the best of several"
             )
-        number(self.eps, "training.eps", "grey levels of 255, for example 8 for 8/255", above=0, most=255)
+        number(self.eps, "training.eps", "a radius, for images grey levels of 255: 8 for 8/255", above=0, most=255)
         number(self.ratio, "training.ratio", "a number above 0, at most 1", above=0, most=1)
         whole(self.warmup, "training.warmup", 0)
 
@@ -75,15 +75,16 @@ class Adversary:
         return (tasks[int(iteration * self.ratio) % len(tasks)],)
 
     def __call__(self, tasks: Sequence[Task], model: MultiTaskModel, batch: Batch, iteration: int) -> Tensor | None:
-        """Attacked images [B, 3, H, W] of `batch`, made in evaluation mode; None in an iteration without a step."""
+        """Attacked inputs [B, ...] of `batch`, made in evaluation mode; None in an iteration without a step."""
         if not self.wanted(iteration):
             return None
         if self.objective is None:
-            return batch.image
+            return batch.input
         seen = self.attacked(tasks, iteration)
         attack = Attack(self.objective, self.step, seen)
-        eps = torch.full((len(batch),), self.eps / GREY_LEVELS, device=batch.image.device)
+        eps = torch.full((len(batch),), self.eps / batch.space.scale, device=batch.input.device)
         random = PerImage(self.seed + iteration, batch.names)
         with frozen(model):
-            clean_values = CleanValues(model, lambda: [batch], batch.image.device)
-            return attack(TaskLosses.seen_by(attack, model, batch, clean_values), batch.image, eps, random)
+            clean_values = CleanValues(model, lambda: [batch], batch.input.device)
+            losses = TaskLosses.seen_by(attack, model, batch, clean_values)
+            return attack(losses, batch.input, eps, random, batch.space, batch.movable)

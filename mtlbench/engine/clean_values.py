@@ -43,9 +43,9 @@ class CleanValues:
         record = Record()
         for given in self.batches():
             batch = given.to(self.device)
-            predictions = self.model(batch.image, [task.name for task in tasks])
+            predictions = self.model(batch.input, [task.name for task in tasks])
             measured = measure(tasks, predictions, batch.targets, batch.masks)
-            losses = TaskLosses(self.model, tasks, batch.targets, batch.masks, clean=batch.image)
+            losses = TaskLosses(self.model, tasks, batch.targets, batch.masks, clean=batch.input)
             measured.per_image["losses"] = losses.of(predictions).T
             record.add(measured, len(batch))
         arrays = record.arrays()

@@ -44,7 +44,7 @@ class Counted:
     """Losses that count how often they are evaluated, and the backward passes through them.
 
     Args:
-        losses: images [B, 3, H, W] -> losses [T, B].
+        losses: inputs [B, ...] -> losses [T, B].
 
     Attributes:
         cost: so far.

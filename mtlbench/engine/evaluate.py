@@ -12,7 +12,6 @@ from mtlbench.attacks.attack import Attack
 from mtlbench.attacks.ball import BALLS
 from mtlbench.attacks.objectives import Total
 from mtlbench.attacks.random import PerImage
-from mtlbench.constants import GREY_LEVELS
 from mtlbench.data.batch import Batch
 from mtlbench.engine.counting import FREE, Cost, Counted
 from mtlbench.engine.losses import TaskLosses
@@ -90,10 +89,10 @@ class Pass:
             if not attack.climbs_own_losses or attack.source is not None:
                 losses = self._losses(batch[part], attack)
                 with torch.no_grad():
-                    before, after = losses(batch.image[part]), losses(images[part])
-            measured.per_image["rise"] = attack.rise(before, after, batch.image[part])[:, None]
+                    before, after = losses(batch.input[part]), losses(images[part])
+            measured.per_image["rise"] = attack.rise(before, after, batch.input[part])[:, None]
             measured.per_image.update(
-                self._diagnostics(batch[part], images[part], cell.eps / GREY_LEVELS, attack.norm)
+                self._diagnostics(batch[part], images[part], cell.eps / batch.space.scale, attack.norm)
             )
             return measured
 
@@ -107,9 +106,10 @@ class Pass:
         assert cell.attack is not None
         losses = Counted(self._losses(batch, cell.attack))
         if alternatives:
-            return cell.attack.select(alternatives, losses, batch.image), losses.cost
-        eps = batch.image.new_full((len(batch),), cell.eps / GREY_LEVELS)
-        return cell.attack(losses, batch.image, eps, PerImage(self.seed, batch.names)), losses.cost
+            return cell.attack.select(alternatives, losses, batch.input), losses.cost
+        eps = batch.input.new_full((len(batch),), cell.eps / batch.space.scale)
+        random = PerImage(self.seed, batch.names)
+        return cell.attack(losses, batch.input, eps, random, batch.space, batch.movable), losses.cost
 
     def _losses(self, batch: Batch, attack: Attack) -> TaskLosses:
         """What an attack sees."""
@@ -120,36 +120,36 @@ class Pass:
         """Statistics and losses of clean or attacked images."""
         with torch.no_grad():
             predictions = self.model(image)
-            losses = TaskLosses(self.model, self.tasks, batch.targets, batch.masks, clean=batch.image).of(predictions)
+            losses = TaskLosses(self.model, self.tasks, batch.targets, batch.masks, clean=batch.input).of(predictions)
         measured = measure(self.tasks, predictions, batch.targets, batch.masks)
         measured.per_image["losses"] = losses.T
         return measured
 
-    def _diagnostics(self, batch: Batch, image: Tensor, radius: float, norm: str) -> dict[str, Tensor]:
-        """Per image [B, 1]: distance outside ball and box, visibility, whether the model was in training mode."""
-        eps = batch.image.new_full((len(batch),), radius)
-        moved = BALLS[norm](batch.image, eps, PerImage(self.seed, batch.names)).distance(image)
-        low, high = image.flatten(1).amin(1), image.flatten(1).amax(1)
-        outside = torch.stack([moved - eps, -low, high - 1]).amax(0).clamp_min(0)
-        seen = visibility(batch.image, image)
+    def _diagnostics(self, batch: Batch, found: Tensor, radius: float, norm: str) -> dict[str, Tensor]:
+        """Per input [B, 1]: distance outside ball and box, visibility, whether the model was in training mode."""
+        eps = batch.input.new_full((len(batch),), radius)
+        ball = BALLS[norm](batch.input, eps, PerImage(self.seed, batch.names), batch.space, batch.movable)
+        seen = {"outside": ball.outside(found) * batch.space.scale}
+        if batch.space.form == "image":
+            seen |= visibility(batch.input, found)
         seen["training_mode"] = eps.new_full(eps.shape, any(m.training for m in self.model.modules()))
-        return {name: value[:, None] for name, value in {"outside": outside * GREY_LEVELS, **seen}.items()}
+        return {name: value[:, None] for name, value in seen.items()}
 
     def _of_clean(self, batch: Batch) -> Measured:
         """Statistics of clean images only, per task and image.
 
-        The input gradient per grey level: mean size, zero and non-finite share; and the share of valid pixels whose
+        The input gradient per unit of eps: mean size, zero and non-finite share; and the share of valid pixels whose
         logits leave cross-entropy no gradient.
         """
-        losses = TaskLosses(self.model, self.tasks, batch.targets, batch.masks, clean=batch.image)
-        directions = Total().task_directions(losses, batch.image)[0].flatten(2)
+        losses = TaskLosses(self.model, self.tasks, batch.targets, batch.masks, clean=batch.input)
+        directions = Total().task_directions(losses, batch.input)[0].flatten(2)
         found = {
-            "gradient": directions.abs().mean(2).T / GREY_LEVELS,
+            "gradient": directions.abs().mean(2).T / batch.space.scale,
             "gradient_zero": (directions == 0).double().mean(2).T,
             "gradient_nonfinite": (~directions.isfinite()).double().mean(2).T,
         }
         with torch.no_grad():
-            predictions = self.model(batch.image)
+            predictions = self.model(batch.input)
         shares = [saturated(task, predictions[task.name], batch.masks[task.name]) for task in self.tasks]
         return Measured(found | {"saturated": torch.stack(shares, 1)}, {})
 
@@ -169,7 +169,7 @@ class Share:
 
     def __init__(self, work: Pass, batch: Batch, wanted: Collection[str]) -> None:
         self.work, self.batch, self.wanted = work, batch, wanted
-        self.clean = _in_halves(len(batch), lambda part: work.measured(batch[part], batch.image[part]), Measured.join)
+        self.clean = _in_halves(len(batch), lambda part: work.measured(batch[part], batch.input[part]), Measured.join)
         self.cost: dict[str, Cost] = {}
         self._kept: dict[str, Tensor] = {}
 

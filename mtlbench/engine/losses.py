@@ -56,7 +56,7 @@ class TaskLosses:
         tasks: the T tasks, in the order of the rows.
         targets: task name -> [B, c, H, W].
         masks: task name -> [B, 1, H, W] bool.
-        clean: the clean images [B, 3, H, W], on which the scales of logits are measured, once and only if a loss needs
+        clean: the clean inputs [B, ...], on which the scales of logits are measured, once and only if a loss needs
             them.
         logits: ``normalised`` divides the input of losses of logits by a third of its spread on the clean image, so
             that multiplying the logits by a constant changes nothing; ``raw`` does not.
@@ -111,7 +111,7 @@ class TaskLosses:
             tasks,
             batch.targets,
             batch.masks,
-            clean=batch.image,
+            clean=batch.input,
             logits=attack.logits,
             terms=terms,
             steps=max(attack.step.steps, 1),
@@ -134,7 +134,7 @@ class TaskLosses:
         found = copy(self)
         found.targets = {k: v.repeat(times, 1, 1, 1) for k, v in self.targets.items()}
         found.masks = {k: v.repeat(times, 1, 1, 1) for k, v in self.masks.items()}
-        found.clean = None if self.clean is None else self.clean.repeat(times, 1, 1, 1)
+        found.clean = None if self.clean is None else torch.cat([self.clean] * times)
         found._sized, found._scales = {}, None
         return found
 

@@ -15,7 +15,7 @@ class Plan:
     Attributes:
         key: names it, see `experiment.cells`.
         attack: None for the clean cell.
-        eps: in grey levels of 255.
+        eps: in the unit of the inputs' space, grey levels of 255 for images.
         identity: everything that can change its result.
         alternatives: the cells of the attack's `alternatives` at the same eps, from whose results this cell chooses.
             Those that come before it in the same pass are reused; the others are attacked again.

@@ -76,13 +76,13 @@ def run(
     naive, engine = (Attack(objective, APGD(steps), tuple(tasks)) for objective in (slow, DGBA()))
     items: dict[str, tuple[int, Callable[[], object]]] = {
         FORWARD: (1, lambda: _forward(fast, batch)),
-        FLOOR: (1, lambda: Total().ascent(TaskLosses(fast, tasks, batch.targets, batch.masks), batch.image)),
+        FLOOR: (1, lambda: Total().ascent(TaskLosses(fast, tasks, batch.targets, batch.masks), batch.input)),
     }
     items |= {label: (attack.step.steps, _attack(fast, attack, batch)) for label, attack in attacks.items()}
     items[ENGINE] = (engine.step.steps, _attack(fast, engine, batch))
     items[NAIVE] = (naive.step.steps, _with_parameter_gradients(model, _attack(model, naive, batch)))
     seconds: dict[str, list[float]] = {item: [] for item in items}
-    peaks, device, done = dict.fromkeys(items, 0.0), batch.image.device, 0
+    peaks, device, done = dict.fromkeys(items, 0.0), batch.input.device, 0
     with frozen(model), frozen(fast):
         for round_number in range(repeats + 1):
             for item, (_, action) in items.items():
@@ -126,7 +126,7 @@ def whole_pass(
     work = Pass(model, tasks, [Plan("bench", attack, EPS * GREY_LEVELS)], 0)
     whole = loading + _clock(lambda: evaluate(work, batches, device, images), device)
     with torch.no_grad():
-        ready = [(batch.to(device), model(batch.to(device).image)) for batch in batches]
+        ready = [(batch.to(device), model(batch.to(device).input)) for batch in batches]
     metrics = _clock(lambda: [measure(tasks, p, b.targets, b.masks) for b, p in ready], device)
     return {
         "images": images,
@@ -145,13 +145,13 @@ def peak_memory_mib(device: torch.device) -> float:
 
 def _forward(model: MultiTaskModel, batch: Batch) -> dict[str, Tensor]:
     with torch.no_grad():
-        return model(batch.image)
+        return model(batch.input)
 
 
 def _attack(model: MultiTaskModel, attack: Attack, batch: Batch) -> Callable[[], object]:
-    losses = TaskLosses.seen_by(attack, model, batch, CleanValues(model, lambda: [batch], batch.image.device))
-    eps = batch.image.new_full((len(batch),), EPS)
-    return lambda: attack(losses, batch.image, eps, PerImage(0, batch.names))
+    losses = TaskLosses.seen_by(attack, model, batch, CleanValues(model, lambda: [batch], batch.input.device))
+    eps = batch.input.new_full((len(batch),), EPS)
+    return lambda: attack(losses, batch.input, eps, PerImage(0, batch.names), batch.space, batch.movable)
 
 
 def _with_parameter_gradients(model: MultiTaskModel, action: Callable[[], object]) -> Callable[[], object]:

@@ -15,7 +15,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from mtlbench.data.base import ImageDataset
+from mtlbench.data.base import MultiTaskDataset
 from mtlbench.data.batch import Batch
 from mtlbench.data.loader import shuffled
 from mtlbench.engine.losses import TaskLosses
@@ -120,7 +120,7 @@ class Curve:
 
 def train(
     model: TreeModel,
-    dataset: ImageDataset,
+    dataset: MultiTaskDataset,
     recipe: Recipe,
     device: torch.device,
     state: Path,
@@ -156,7 +156,7 @@ def train(
             batch = batch.to(device)
             for group in optimiser.param_groups:
                 group["lr"] = recipe.rate(iteration)
-            losses = _step(model, optimiser, dataset.tasks, batch, batch.image, recipe.seed, iteration)
+            losses = _step(model, optimiser, dataset.tasks, batch, batch.input, recipe.seed, iteration)
             curve.rows.append(_finite(losses.tolist(), model.order, iteration))
             clock = _spent(curve, 0, clock)
             attacked = None if perturb is None else perturb(model, batch, iteration)

@@ -11,7 +11,7 @@ from mtlbench.config.attack import epsilon_list
 from mtlbench.config.dataset import open_dataset
 from mtlbench.config.values import check_values
 from mtlbench.constants import SAMPLE_OF
-from mtlbench.data.base import ImageDataset
+from mtlbench.data.base import MultiTaskDataset
 from mtlbench.engine.evaluate import Pass, evaluate
 from mtlbench.engine.plan import Plan
 from mtlbench.engine.precision import computing_in
@@ -98,7 +98,7 @@ def _audit(config: Config, cell: Cell, progress_bar: ProgressBar) -> Audited:
     return _compared(cell, label, records[cell.key].arrays())
 
 
-def _plans(setup: Setup, trained: Trained, cell: Cell, arithmetic: str) -> tuple[ImageDataset, list[Plan]]:
+def _plans(setup: Setup, trained: Trained, cell: Cell, arithmetic: str) -> tuple[MultiTaskDataset, list[Plan]]:
     """The split of the cell, and the cells that its configuration now leads to."""
     config = setup.config
     checks = SAMPLE_OF in cell.identity

@@ -9,9 +9,9 @@ from mtlbench.attacks.attack import RAW, TRAIN, Attack
 from mtlbench.attacks.objectives import METRICS
 from mtlbench.config import Config
 from mtlbench.config.build import identity_of
-from mtlbench.config.dataset import image_size
+from mtlbench.config.dataset import size_of
 from mtlbench.constants import NO_ATTACK
-from mtlbench.data.base import ImageDataset
+from mtlbench.data.base import MultiTaskDataset
 from mtlbench.data.fingerprint import fingerprint
 from mtlbench.engine.plan import Plan
 from mtlbench.engine.precision import FP32, in_identity
@@ -21,6 +21,7 @@ from mtlbench.identity import without_neutral
 from mtlbench.metrics import METRICS as BUILT_IN
 from mtlbench.metrics import Metric, metrics_of
 from mtlbench.models.model import MultiTaskModel
+from mtlbench.space import IMAGES
 from mtlbench.storage.store import content_key
 from mtlbench.tasks import EVERY_TASK, named
 
@@ -28,9 +29,11 @@ LINF = "linf"
 """The norm of results from before the option existed; identities omit it."""
 
 
-def model_identity(setup: Setup, trained: Trained, dataset: ImageDataset, arithmetic: str = FP32) -> dict[str, Any]:
+def model_identity(
+    setup: Setup, trained: Trained, dataset: MultiTaskDataset, arithmetic: str = FP32
+) -> dict[str, Any]:
     """The part of the identity that all cells of one model on one split share."""
-    version = setup.architecture.version_at(image_size(setup.config["dataset"]["resolution"]))
+    version = setup.architecture.version_at(size_of(setup.config))
     return {
         "dataset": dataset.name + dataset.scoring,
         "split": dataset.split,
@@ -40,6 +43,7 @@ def model_identity(setup: Setup, trained: Trained, dataset: ImageDataset, arithm
         "training": trained.training,
         "seed": trained.seed,
         **({"model_version": version} if version > 1 else {}),
+        **({} if dataset.space == IMAGES else {"eps_unit": dataset.space.unit}),
     } | in_identity(arithmetic)
 
 
@@ -67,7 +71,7 @@ def plans(
         config: its ``attack`` group names the attack.
         model: the part of the identity that all cells of a model and split share.
         attacks: target -> attack.
-        epsilons: grey levels of 255.
+        epsilons: in the unit of the dataset's space.
         training_images: what names the images of ``attack.clean_values=train``.
     """
     found = [clean_plan(model)]

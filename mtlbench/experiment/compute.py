@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from mtlbench.data.base import ImageDataset
+from mtlbench.data.base import MultiTaskDataset
 from mtlbench.data.batch import Batch
 from mtlbench.engine.counting import Cost
 from mtlbench.engine.evaluate import Pass, evaluate
@@ -58,7 +58,7 @@ class Job:
 
     store: Store
     model: MultiTaskModel
-    dataset: ImageDataset
+    dataset: MultiTaskDataset
     plans: Sequence[Plan]
     seed: int
     device: torch.device
@@ -242,7 +242,7 @@ class _Run:
 
 def _image(job: Job) -> Tensor:
     """The first image, as a batch."""
-    return job.dataset.sample(0).image[None].to(job.device)
+    return job.dataset.sample(0).input[None].to(job.device)
 
 
 def fail(

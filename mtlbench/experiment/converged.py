@@ -10,7 +10,7 @@ from typing import Any
 from mtlbench.config.attack import epsilon_list
 from mtlbench.config.doubled import doubled
 from mtlbench.constants import SAMPLE_OF
-from mtlbench.data.base import ImageDataset
+from mtlbench.data.base import MultiTaskDataset
 from mtlbench.data.spread import Spread
 from mtlbench.engine.plan import Plan
 from mtlbench.experiment.cells import model_identity, plan, plans
@@ -20,7 +20,7 @@ from mtlbench.experiment.source import attacks_of
 from mtlbench.experiment.trained import Trained
 
 
-def check_of(setup: Setup, trained: Trained, checked: Sequence[Plan]) -> tuple[ImageDataset, list[Plan]] | None:
+def check_of(setup: Setup, trained: Trained, checked: Sequence[Plan]) -> tuple[MultiTaskDataset, list[Plan]] | None:
     """The sample, and its cells: a clean one, each attack as it is, and with twice the steps.
 
     None where ``attack.converged`` asks for none.

@@ -14,9 +14,9 @@ import torch
 from torch import Tensor
 
 from mtlbench.config import Config
-from mtlbench.config.dataset import image_size
+from mtlbench.config.dataset import size_of
 from mtlbench.constants import GREY_LEVELS
-from mtlbench.data.base import ImageDataset
+from mtlbench.data.base import MultiTaskDataset
 from mtlbench.data.batch import Batch, collate
 from mtlbench.data.rooms import CLASSES, FORMS
 from mtlbench.engine.evaluate import Pass, Share, cpu_block, frozen
@@ -124,7 +124,7 @@ class _Saver:
         config = self.point.config
         setup = prepare(config, self.progress_bar, self.session)
         trained = load_or_train(setup)
-        at_once = cpu_block(image_size(config["dataset"]["resolution"]))
+        at_once = setup.test.space.block or cpu_block(size_of(config))
         indices = [place.index for place in self.places]
         parts = [indices[start : start + at_once] for start in range(0, len(indices), at_once)]
         batches = [collate([setup.test.sample(index) for index in part]) for part in parts]
@@ -154,9 +154,9 @@ class _Saver:
         return SavedImages(plan.key, about, arrays)
 
 
-def _of_batch(work: Pass, plan: Plan, batch: Batch, dataset: ImageDataset) -> dict[str, np.ndarray]:
+def _of_batch(work: Pass, plan: Plan, batch: Batch, dataset: MultiTaskDataset) -> dict[str, np.ndarray]:
     """The arrays of one batch, and the losses [B, T] of its images and of these rounded to 8 bits."""
-    image = batch.image if plan.attack is None else Share(work, batch, ()).attacked(plan)
+    image = batch.input if plan.attack is None else Share(work, batch, ()).attacked(plan)
     rounded = (image * GREY_LEVELS).round() / GREY_LEVELS
     with torch.no_grad():
         predictions = work.model(image)
@@ -172,7 +172,7 @@ def _of_batch(work: Pass, plan: Plan, batch: Batch, dataset: ImageDataset) -> di
     return {name: tensor.cpu().numpy() for name, tensor in found.items()}
 
 
-def shown(task: Task, prediction: Tensor, dataset: ImageDataset) -> Tensor:
+def shown(task: Task, prediction: Tensor, dataset: MultiTaskDataset) -> Tensor:
     """What is kept of a prediction [B, C, h, w]: class ids [B, 1, h, w] of class maps, metres of depth."""
     if task.holds == "classes" and not task.per_image:
         return prediction.argmax(1, keepdim=True).to(torch.int16)
@@ -180,7 +180,7 @@ def shown(task: Task, prediction: Tensor, dataset: ImageDataset) -> Tensor:
 
 
 def in_metres(task: Task) -> bool:
-    """Whether a task is depth in metres, or in what `ImageDataset.metres` converts to them."""
+    """Whether a task is depth in metres, or in what `MultiTaskDataset.metres` converts to them."""
     return not task.unit and any(metric in METRIC_DEPTH for metric in task.metric_names)
 
 

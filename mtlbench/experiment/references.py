@@ -5,7 +5,7 @@ from typing import Any
 
 from mtlbench.attacks.attack import TRAIN
 from mtlbench.config.dataset import open_dataset
-from mtlbench.data.base import ImageDataset
+from mtlbench.data.base import MultiTaskDataset
 from mtlbench.data.fingerprint import fingerprint
 from mtlbench.experiment.setup import Setup
 
@@ -13,7 +13,7 @@ TRAINING_IMAGES = 192
 """How many of the training split, its first, undistorted."""
 
 
-def reference_images(setup: Setup) -> ImageDataset:
+def reference_images(setup: Setup) -> MultiTaskDataset:
     """Those that ``attack.clean_values`` names: the attacked ones, or the first of the training split."""
     if _of_attacked(setup):
         return setup.test

@@ -4,17 +4,21 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
+from mtlbench.attacks.attack import Attack
+from mtlbench.attacks.objectives import Objective
+from mtlbench.attacks.steps import Step
 from mtlbench.config import Config
 from mtlbench.config.attack import build_attacks, build_objective_and_step, epsilon_list
-from mtlbench.config.dataset import image_size, known_tasks, open_dataset
+from mtlbench.config.dataset import known_tasks, open_dataset, size_of, space_of
 from mtlbench.data import left_out
-from mtlbench.data.base import ImageDataset
+from mtlbench.data.base import MultiTaskDataset
 from mtlbench.data.batch import Batch
 from mtlbench.data.loader import in_order
 from mtlbench.engine.clean_values import CleanValues
 from mtlbench.engine.evaluate import cpu_block
 from mtlbench.engine.plan import Plan
 from mtlbench.engine.precision import FP32, check, computing_in
+from mtlbench.errors import UsageError
 from mtlbench.experiment import provenance
 from mtlbench.experiment.cells import clean_plan, model_identity, plans
 from mtlbench.experiment.compute import Job, complete
@@ -41,6 +45,7 @@ def run_attack(config: Config, progress_bar: ProgressBar, session: Session) -> l
         FailedCellsError: some cells failed.
     """
     epsilons, engine = epsilon_list(config), build_objective_and_step(config)
+    _check_space(config, engine)
     check(config["precision"])
     tasks = known_tasks(config)
     if tasks is not None:
@@ -87,7 +92,16 @@ def record_clean(setup: Setup, trained: Trained) -> str:
     return plan.key
 
 
-def _compute(setup: Setup, trained: Trained, dataset: ImageDataset, wanted: Sequence[Plan]) -> None:
+def _check_space(config: Config, engine: tuple[Objective, Step] | None) -> None:
+    """Refuse options that need images on a dataset without."""
+    space, dataset = space_of(config), config["dataset"]["name"]
+    if config["save_images"] and space.form != "image":
+        raise UsageError(f"save_images={config['save_images']}: dataset={dataset} has no images")
+    if engine is not None:
+        Attack(*engine, ()).takes(space)
+
+
+def _compute(setup: Setup, trained: Trained, dataset: MultiTaskDataset, wanted: Sequence[Plan]) -> None:
     """Compute and store the missing ones of the `wanted` cells."""
     config = setup.config
     origin = provenance.record(setup.device) | {
@@ -123,11 +137,11 @@ def clean_values(setup: Setup, trained: Trained) -> CleanValues:
     return CleanValues(trained.model, lambda: loader_of(setup, reference_images(setup)), setup.device)
 
 
-def loader_of(setup: Setup, dataset: ImageDataset) -> Iterable[Batch]:
+def loader_of(setup: Setup, dataset: MultiTaskDataset) -> Iterable[Batch]:
     """Batches of a split in order, of the size for this device."""
     config = setup.config
-    size = image_size(config["dataset"]["resolution"])
-    at_once = cpu_block(size) if setup.device.type == "cpu" else config["batch_size"]
+    block = dataset.space.block or cpu_block(size_of(config))
+    at_once = block if setup.device.type == "cpu" else config["batch_size"]
     return in_order(dataset, at_once, config["workers"])
 
 

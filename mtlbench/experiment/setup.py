@@ -11,11 +11,11 @@ import torch
 
 from mtlbench.config import Config
 from mtlbench.config.build import identity_of
-from mtlbench.config.dataset import dataset_identity, dataset_root, image_size, known_tasks, open_dataset
+from mtlbench.config.dataset import dataset_identity, dataset_root, known_tasks, open_dataset, size_of
 from mtlbench.config.model import build_backbone, build_custom, choose_device, is_custom, sharing_tree
 from mtlbench.config.training import build_adversary, training_recipe
 from mtlbench.data import left_out
-from mtlbench.data.base import ImageDataset
+from mtlbench.data.base import MultiTaskDataset
 from mtlbench.engine.adversarial import Adversary
 from mtlbench.engine.training import Recipe
 from mtlbench.experiment.session import Session
@@ -51,7 +51,7 @@ class Setup:
 
     config: Config
     root: Path
-    test: ImageDataset
+    test: MultiTaskDataset
     architecture: Architecture | Custom
     recipe: Recipe
     adversary: Adversary | None
@@ -77,7 +77,7 @@ class Setup:
         adversary = self.adversary.identity() if self.adversary else {}
         recipe = {
             "dataset": dataset_identity(config, self.root),
-            "model": self.own.backbone.identity_at(image_size(config["dataset"]["resolution"])),
+            "model": self.own.backbone.identity_at(size_of(config)),
             "tree": str(self.own.tree),
             "tasks": {task.name: task.channels for task in self.test.tasks},
             "training": {"name": training, **self.recipe.identity(), **adversary},
@@ -132,7 +132,7 @@ def weights_file(path: Path) -> Path:
     return path / WEIGHTS if path.is_dir() else path
 
 
-def say_left_out(dataset: ImageDataset, session: Session) -> None:
+def say_left_out(dataset: MultiTaskDataset, session: Session) -> None:
     """Warn once about missing images of a split, which change the numbers."""
     say(left_out.line(dataset), session)
 

@@ -80,9 +80,9 @@ def ask(model: MultiTaskModel, tasks: Sequence[Task], batch: Batch) -> Probe:
 
 def _images(tasks: Sequence[Task], batch: Batch) -> int:
     """One label an image is too little to look at few of them."""
-    if batch.image.device.type != "cpu" or any(task.per_image for task in tasks):
+    if batch.input.device.type != "cpu" or any(task.per_image for task in tasks):
         return IMAGES
-    return min(max(PIXELS // (batch.image.shape[2] * batch.image.shape[3]), FEW), IMAGES)
+    return min(max(PIXELS // (batch.input.shape[2] * batch.input.shape[3]), FEW), IMAGES)
 
 
 def _all(subject: Subject) -> tuple[list[Finding], list[str]]:

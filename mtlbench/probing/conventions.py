@@ -37,7 +37,7 @@ def conventions(subject: Subject, constant: Mapping[str, float]) -> list[Finding
     for other, remedy in alternatives(given):
         try:
             with torch.no_grad():
-                predictions = subject.predict(translated(subject.batch.image, given, other))
+                predictions = subject.predict(translated(subject.batch.input, given, other))
         except ModelError:  # it checks what it is given: those it does not want
             continue
         found = _qualities(subject, predictions)

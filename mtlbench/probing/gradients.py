@@ -67,8 +67,8 @@ def gradients(subject: Subject, steady: bool = True) -> list[Finding]:
         part = subject.scored(task, FEW)
         if part is None:  # `constant` says so
             continue
-        inside = part.batch.image.clamp(HALF, 1 - HALF)  # some models refuse what is outside of [0, 1]
-        part = replace(part, batch=replace(part.batch, image=inside))
+        inside = part.batch.input.clamp(HALF, 1 - HALF)  # some models refuse what is outside of [0, 1]
+        part = replace(part, batch=replace(part.batch, input=inside))
         try:
             slope = _slope(part, task)
         except ModelError as error:
@@ -84,7 +84,7 @@ def gradients(subject: Subject, steady: bool = True) -> list[Finding]:
 
 def _slope(subject: Subject, task: Task) -> _Slope | None:
     """None where the graph does not lead from the loss to the images."""
-    x = subject.batch.image.clone().requires_grad_()
+    x = subject.batch.input.clone().requires_grad_()
     predictions = subject.predict(x, [task.name])
     if not predictions[task.name].requires_grad:
         return None
@@ -116,7 +116,7 @@ def _judged(subject: Subject, task: Task, slope: _Slope, steady: bool) -> list[F
 
 def _largest_change(subject: Subject, task: Task) -> float:
     """Over the images: |loss(x + h d) - loss(x - h d)| / loss(x) along random signs d, h half a grey level."""
-    image = subject.batch.image
+    image = subject.batch.input
     random = torch.Generator().manual_seed(0)
     signs = torch.randint(2, image.shape, generator=random).to(image) * 2 - 1
     before, above, below = (_losses(subject, task, image + h * signs) for h in (0, HALF, -HALF))
@@ -125,7 +125,7 @@ def _largest_change(subject: Subject, task: Task) -> float:
 
 def _differences(subject: Subject, task: Task, slope: _Slope) -> list[Finding]:
     """Along the sign of the gradient: the slope over half a grey level either way, and where four of them lead."""
-    image, signs = subject.batch.image, slope.gradient.sign()
+    image, signs = subject.batch.input, slope.gradient.sign()
     expected = float(slope.gradient.abs().sum()) * HALF
     above, below = (_losses(subject, task, image + h * signs) for h in (HALF, -HALF))
     measured, before = float((above - below).sum()) / 2, float(slope.losses.sum())

@@ -17,7 +17,7 @@ QUESTION = "outputs"
 
 def outputs(subject: Subject) -> list[Finding]:
     """A refusal for every task that is not there, or not finite; half precision is told."""
-    model, image = subject.model, subject.batch.image
+    model, image = subject.model, subject.batch.input
     try:
         with torch.no_grad():
             if not isinstance(model, Adapted):

@@ -26,7 +26,7 @@ TRAINING = "it is in training mode or draws random numbers: "
 def deterministic(subject: Subject) -> list[Finding]:
     """Whether a second run says the same, to rounding."""
     with torch.no_grad():
-        again = subject.predict(subject.batch.image)
+        again = subject.predict(subject.batch.input)
     far = _far(subject.predictions, again, SAME)
     text = {task: f"differs by {value:.2g} of its largest value between two runs" for task, value in far.items()}
     remedy = f"{TRAINING}{_remedy(subject.model)}; take noise out of its forward pass"
@@ -40,7 +40,7 @@ def batch_independent(subject: Subject, half: bool = False) -> list[Finding]:
         subject: a deterministic one.
         half: it computes in half precision.
     """
-    image, bound = subject.batch.image, ALONE_IN_HALF if half else ALONE
+    image, bound = subject.batch.input, ALONE_IN_HALF if half else ALONE
     worst: dict[str, float] = {}
     for at in {0, len(image) - 1}:
         try:
@@ -89,10 +89,10 @@ class State:
 
 def own_input(subject: Subject) -> list[Finding]:
     """Whether the model writes into the images that it is given."""
-    image = subject.batch.image.clone()
+    image = subject.batch.input.clone()
     with torch.no_grad():
         subject.model(image)
-    change = float((image - subject.batch.image).abs().max())
+    change = float((image - subject.batch.input).abs().max())
     if change == 0:
         return []
     remedy = "let it work on a copy: model=lambda images: net(images.clone()), modules=[net]"

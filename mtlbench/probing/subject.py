@@ -47,10 +47,7 @@ class Subject:
         at = self.valid(task).nonzero().flatten()[:images]
         if not len(at):
             return None
-        batch = self.batch
-        targets, masks = ({k: v[at] for k, v in kind.items()} for kind in (batch.targets, batch.masks))
-        part = Batch(batch.image[at], targets, masks, tuple(batch.names[i] for i in at.tolist()))
-        return replace(self, batch=part)
+        return replace(self, batch=self.batch[at.tolist()])
 
     def valid(self, task: Task) -> Tensor:
         """Which images have something to score, [B] bool."""
@@ -64,7 +61,7 @@ class Subject:
     def predictions(self) -> dict[str, Tensor]:
         """Of the images as they are, without gradient."""
         with torch.no_grad():
-            return self.predict(self.batch.image)
+            return self.predict(self.batch.input)
 
     def predict(self, image: Tensor, tasks: Sequence[str] | None = None) -> dict[str, Tensor]:
         """What the model says of a copy of `image`: some models write into their input.

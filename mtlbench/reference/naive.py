@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor
 
+from mtlbench.attacks.ball import per_image
 from mtlbench.attacks.objectives import DGBA, Ascent, Losses
 
 
@@ -24,7 +25,7 @@ class NaiveDGBA(DGBA):
                 x.grad = None
                 loss.sum().backward(retain_graph=True)
                 assert x.grad is not None
-                direction += x.grad / loss.detach()[:, None, None, None]
+                direction += x.grad / per_image(loss.detach(), x)
         with torch.no_grad():
             score = self.score(losses(x))
         return Ascent(direction, score, values.detach())

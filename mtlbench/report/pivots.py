@@ -11,7 +11,7 @@ from mtlbench.errors import UsageError
 from mtlbench.report.layout import Layout
 from mtlbench.report.pivot import Pivot
 from mtlbench.report.pivoting import Value, pivot
-from mtlbench.scores.tables import ALWAYS_TELL, TASK_ORDER
+from mtlbench.scores.tables import ALWAYS_SHOWN, ALWAYS_TELL, TASK_ORDER
 from mtlbench.scores.wide import IDENTITY, OK, SEARCH, WEIGHTING
 
 Frames = Mapping[str, pd.DataFrame]
@@ -19,7 +19,7 @@ Frames = Mapping[str, pd.DataFrame]
 MODEL = ("dataset", "model", "training", "seed", "sharing")
 """What is attacked, in the order of the columns."""
 
-SAME = (*MODEL, "n_images", "eps", "norm", "task", "metric", "training_dataset", *ALWAYS_TELL)
+SAME = (*MODEL, "n_images", "eps", "norm", "task", "metric", "training_dataset", *ALWAYS_SHOWN, *ALWAYS_TELL)
 SAME_OPTIONS = ("training_", "augment_", "dataset_")
 """Columns, and beginnings of columns, in which results agree that are comparable: same model, images and ball."""
 

@@ -53,12 +53,12 @@ def checks_frame(rows: Sequence[Mapping[str, object]]) -> pd.DataFrame:
 def numbers_of(cell: Cell) -> dict[str, object]:
     """Identity of a cell, and its diagnostics, from which alarms are derived.
 
-    ``not_risen`` share of images, ``outside`` grey levels beyond ball or box, ``nonfinite`` share of images
-    with a non-finite loss, ``no_valid_pixel`` share of images that lack a valid pixel for some task, ``tiny_loss``
-    share of images with a loss above 0 but below the clamp of 1 / L, ``training_mode``; ``zero_gradient`` and
-    ``nonfinite_gradient`` of the clean images, of the worst task; ``saturated`` share of their pixels whose logits
-    leave cross-entropy no gradient, of the worst task, and ``saturated_tasks`` those above the limit (older cells have
-    neither); ``l2`` (grey levels), ``psnr`` (dB) and ``ssim`` of the perturbation, means over the images;
+    ``not_risen`` share of images, ``outside`` distance beyond ball or box, in the unit of eps; ``nonfinite`` share of
+    images with a non-finite loss, ``no_valid_pixel`` share of images that lack a valid pixel for some task,
+    ``tiny_loss`` share of images with a loss above 0 but below the clamp of 1 / L, ``training_mode``;
+    ``zero_gradient`` and ``nonfinite_gradient`` of the clean images, of the worst task; ``saturated`` share of their pixels
+    whose logits leave cross-entropy no gradient, of the worst task, and ``saturated_tasks`` those above the limit (older cells have
+    neither); ``l2`` (grey levels), ``psnr`` (dB) and ``ssim`` of the perturbation of images, means;
     ``gradients_per_image`` and ``forwards_per_image`` (older cells lack it) are the attack's cost.
     """
     arrays = cell.arrays
@@ -78,7 +78,7 @@ def numbers_of(cell: Cell) -> dict[str, object]:
         climbed = ~empty[:, _attacked(cell)].all(1)
         row["not_risen"] = float((~(arrays["rise"][climbed] > 0)).mean()) if climbed.any() else 0.0
         row["outside"] = float(np.nanmax(arrays["outside"], initial=0))
-        row |= {name: float(arrays[name].mean()) for name in ("l2", "psnr", "ssim")}
+        row |= {name: float(arrays[name].mean()) for name in ("l2", "psnr", "ssim") if name in arrays}
         row["training_mode"] = bool(arrays["training_mode"].any())
     if "gradient_zero" in arrays:
         row["zero_gradient"] = float(arrays["gradient_zero"].mean(0).max())
@@ -86,6 +86,8 @@ def numbers_of(cell: Cell) -> dict[str, object]:
     if "saturated" in arrays:
         row |= _saturated(cell)
     row["climbs_raw"] = _climbs_raw(cell)
+    if "eps_unit" in cell.identity:
+        row["eps_unit"] = cell.identity["eps_unit"]
     return row
 
 
@@ -153,7 +155,9 @@ def _own(row: Mapping[Hashable, object]) -> list[str]:
     if row["eps"] != 0 and row["attack"] != NOISE and (value := share("not_risen", MAX_NOT_RISEN)):
         texts.append(f"the attacked objective did not rise on {value:.0%} of the images")
     if value := share("outside", MAX_OUTSIDE):
-        texts.append(f"images left the ball or box by {value:.3g} grey levels")
+        unit = row.get("eps_unit")
+        what = f"{value:.3g} grey levels" if not isinstance(unit, str) else f"{value:.3g} ({unit})"
+        texts.append(f"{'inputs' if isinstance(unit, str) else 'images'} left the ball or box by {what}")
     if value := share("nonfinite", 0):
         texts.append(f"losses are not finite on {value:.0%} of the images")
     if value := share("tiny_loss", 0):

@@ -148,6 +148,7 @@ def details(cell: Cell) -> dict[str, str]:
     found |= {"training_dataset": _words(trained_on.get("generated") or trained_on.get("name"))}
     last = {"tree": identity.get("tree"), "precision": identity.get("precision", "fp32")}
     last |= {"model_version": identity.get("model_version", 1)}
+    found |= {"eps_unit": str(identity["eps_unit"])} if "eps_unit" in identity else {}
     last |= {name: str(identity.get(name))[:HASH_DIGITS] for name in ("split", "weights", "fingerprint")}
     return found | {name: _words(value) for name, value in last.items()}
 

@@ -16,6 +16,9 @@ TASK_ORDER = (SEGMENTATION, NORMALS, DEPTH, KEYPOINTS2D, EDGE_TEXTURE)
 ALWAYS_TELL = ("tree", "precision", "model_version", "split", "weights", "fingerprint")
 """Details that show that cells differ, but not in which option."""
 
+ALWAYS_SHOWN = ("eps_unit",)
+"""Details that a table shows wherever a cell has them: without its unit an eps says nothing."""
+
 
 def tables(
     metrics: pd.DataFrame,
@@ -107,10 +110,13 @@ def distinguishing(keys: pd.DataFrame, details: Mapping[str, Mapping[str, str]])
 
 
 def differing(cells: pd.DataFrame, known: pd.DataFrame) -> pd.DataFrame:
-    """The columns of `known` in which cells with equal identifying columns differ; both have a row for each cell."""
+    """The columns of `known` in which cells with equal identifying columns differ, and those of `ALWAYS_SHOWN`.
+
+    Both frames have a row for each cell.
+    """
     names = [name for name in IDENTITY if name != "scores"]
     columns = list(map(str, known))
-    chosen: list[str] = []
+    chosen = [name for name in columns if name in ALWAYS_SHOWN]
     for part in ([n for n in columns if n not in ALWAYS_TELL], *([n] for n in columns if n in ALWAYS_TELL)):
         alike = cells.join(known[chosen]).groupby([*names, *chosen], dropna=False, sort=False).ngroup()
         several = alike.map(alike.value_counts()) > 1

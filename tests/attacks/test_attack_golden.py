@@ -41,12 +41,12 @@ def step_of(ds: str, attack: str) -> Step:
 
 def differing(found: Tensor, batch: Batch, expected: Tensor) -> float:
     """Share of values that differ by more than 0.01 grey levels; the reference works on BGR."""
-    moved = ((found - batch.image) * 255).flip(1)
+    moved = ((found - batch.input) * 255).flip(1)
     return ((moved - expected).abs() > 1e-2).float().mean().item()
 
 
 def perturb(step: Step, objective: Objective, losses: Losses, batch: Batch) -> Tensor:
-    return climb(step, losses, batch.image, torch.full((len(batch),), EPS), objective)
+    return climb(step, losses, batch.input, torch.full((len(batch),), EPS), objective)
 
 
 def test_every_entry_can_be_reproduced():

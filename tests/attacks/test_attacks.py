@@ -70,8 +70,8 @@ def test_every_option_is_built():
 def test_ball_box_and_form(attack, step, norm, ds):
     batch = first_batch(ds)
     found = attacked(attack, step, norm, ds)
-    assert found.shape == batch.image.shape
-    assert found.dtype == batch.image.dtype
+    assert found.shape == batch.input.shape
+    assert found.dtype == batch.input.dtype
     assert not found.requires_grad
     assert found.min() >= 0
     assert found.max() <= 1
@@ -83,7 +83,7 @@ def test_ball_box_and_form(attack, step, norm, ds):
 @each_norm
 def test_images_on_the_box_stay_inside(attack, step, norm):
     batch = first_batch()
-    batch = replace(batch, image=(batch.image * 3 - 1).clamp(0, 1))
+    batch = replace(batch, input=(batch.input * 3 - 1).clamp(0, 1))
     found = run(attack, step, batch, norm=norm, eps=0.2)
     assert found.min() >= 0
     assert found.max() <= 1
@@ -93,7 +93,7 @@ def test_images_on_the_box_stay_inside(attack, step, norm):
 @each_norm
 def test_radius_zero_is_exactly_the_image(attack, step, norm):
     batch = first_batch()
-    assert torch.equal(run(attack, step, batch, norm=norm, eps=0.0), batch.image)
+    assert torch.equal(run(attack, step, batch, norm=norm, eps=0.0), batch.input)
 
 
 @each_batchless_norm
@@ -149,16 +149,16 @@ def test_model_is_left_as_it_was(attack, step):
     finally:
         model.requires_grad_(False).eval()
     assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
-    assert not batch.image.requires_grad
-    assert batch.image.grad is None
+    assert not batch.input.requires_grad
+    assert batch.input.grad is None
 
 
 @each_pair
 def test_images_are_not_changed_in_place(attack, step):
     batch = first_batch()
-    before = batch.image.clone()
+    before = batch.input.clone()
     run(attack, step, batch)
-    assert torch.equal(batch.image, before)
+    assert torch.equal(batch.input, before)
 
 
 @each_pair
@@ -181,12 +181,12 @@ def test_random_starts_and_restarts(attack, step, norm):
     assert distance(found, batch, norm).max() <= EPS + SLACK
     assert found.min() >= 0
     assert found.max() <= 1
-    assert torch.equal(several(batch, eps=0.0), batch.image)
+    assert torch.equal(several(batch, eps=0.0), batch.input)
     same(torch.cat([several(rows(batch, [i])) for i in range(len(batch))]), found)
     once = precisely(attack, step, norm, batch, random_start=True)
     assert not torch.equal(once, attacked(attack, step, norm)), "the start is really random"
     losses = golden("precise").seen_by(attack_of(attack, step, "precise"), batch)
-    objective = attack_of(attack, step, "precise").objective.bind(losses, batch.image)
+    objective = attack_of(attack, step, "precise").objective.bind(losses, batch.input)
     assert (objective.score(losses(found)) >= objective.score(losses(once)) - SLACK).all()
 
 
@@ -196,8 +196,8 @@ def test_attacks_raise_the_score_of_every_image(attack, step, norm, ds):
     batch = first_batch(ds)
     built = attack_of(attack, step, ds)
     losses = golden(ds).seen_by(built, batch)
-    objective = built.objective.bind(losses, batch.image)
-    assert (objective.score(losses(attacked(attack, step, norm, ds))) > objective.score(losses(batch.image))).all()
+    objective = built.objective.bind(losses, batch.input)
+    assert (objective.score(losses(attacked(attack, step, norm, ds))) > objective.score(losses(batch.input))).all()
 
 
 @pytest.mark.parametrize("ds", ["nyuv2", "tiny_taxonomy"])
@@ -216,8 +216,8 @@ def test_ascent_keeps_no_graph():
         built = attack_of(attack, "pgd")
         losses = golden("nyuv2").seen_by(built, batch)
         for part in built.alternatives or (built,):
-            ascent = part.objective.bind(losses, batch.image).ascent(losses, batch.image)
-            assert ascent.direction.shape == batch.image.shape
+            ascent = part.objective.bind(losses, batch.input).ascent(losses, batch.input)
+            assert ascent.direction.shape == batch.input.shape
             assert ascent.score.shape == (len(batch),)
             assert ascent.losses.shape == (len(built.tasks), len(batch))
             assert not any(part.requires_grad for part in ascent)

@@ -51,14 +51,14 @@ def test_dgba_ignores_the_scale_of_a_loss_and_total_does_not(factors):
     batch = first_batch()
     losses = golden("nyuv2").losses(batch)
     scaled = Scaled(losses, factors, range(3))
-    same(signs(DGBA(), scaled, batch.image), signs(DGBA(), losses, batch.image))
-    changed = signs(Total(), scaled, batch.image) != signs(Total(), losses, batch.image)
+    same(signs(DGBA(), scaled, batch.input), signs(DGBA(), losses, batch.input))
+    changed = signs(Total(), scaled, batch.input) != signs(Total(), losses, batch.input)
     assert changed.float().mean() > 0.01
 
 
 @pytest.mark.parametrize("step", [FGSM(), PGD(steps=5)], ids=["fgsm", "pgd"])
 def test_dgba_attack_ignores_scale_and_order(step):
-    x, eps = first_batch().image, torch.full((3,), EPS)
+    x, eps = first_batch().input, torch.full((3,), EPS)
     losses = golden("nyuv2").losses(first_batch())
     scaled = Scaled(losses, (1000.0, 1e-3, 1.0), (2, 0, 1))
     same(climb(step, scaled, x, eps, DGBA()), climb(step, losses, x, eps, DGBA()))
@@ -67,7 +67,7 @@ def test_dgba_attack_ignores_scale_and_order(step):
 @pytest.mark.parametrize("step", [FGSM(), PGD(), MIM(), MIMLinear()], ids=lambda step: step.name)
 @pytest.mark.parametrize("task", range(3))
 def test_dgba_with_one_task_is_single(step, task):
-    x, eps = first_batch().image, torch.full((3,), EPS)
+    x, eps = first_batch().input, torch.full((3,), EPS)
     losses = golden("nyuv2").losses(first_batch(), golden("nyuv2").tasks[task : task + 1])
     found, single = (climb(step, losses, x, eps, objective) for objective in (DGBA(), Single()))
     if isinstance(step, MIM):  # its running sum weighs the steps a little differently
@@ -82,13 +82,13 @@ def test_one_backward_equals_one_per_task(ds, name):
     """grad sum_i log L_i = sum_i grad L_i / L_i, the identity that makes DGBA cheap (arXiv 2305.12066)."""
     batch = first_batch(ds)
     losses = golden(ds).losses(batch)
-    x = batch.image.clone().requires_grad_()
+    x = batch.input.clone().requires_grad_()
     values = losses(x)
     expected = torch.zeros_like(x)
     for row in values:
         (slope,) = torch.autograd.grad(row.sum(), x, retain_graph=True)
         expected += slope / row.detach()[:, None, None, None] if name == "dgba" else slope
-    found = (DGBA() if name == "dgba" else Total()).ascent(losses, batch.image)
+    found = (DGBA() if name == "dgba" else Total()).ascent(losses, batch.input)
     clear = expected.abs() > 1e-12
     assert clear.float().mean() > 0.9
     assert torch.allclose(found.direction, expected, rtol=1e-3, atol=1e-6 * expected.abs().max().item())
@@ -122,7 +122,7 @@ def test_potentials_cost_one_forward_and_one_backward():
     for objective in (Total(), DGBA()):
         assert isinstance(objective, Potential)
         calls.clear()
-        climb(PGD(steps=7), counted, batch.image, torch.full((3,), EPS), objective)
+        climb(PGD(steps=7), counted, batch.input, torch.full((3,), EPS), objective)
         assert len(calls) == 7
 
 
@@ -135,20 +135,20 @@ class TestFamilies:
         ids=["power 0 is total", "power 1 is dgba", "equal weights are total", "static starts as dgba"],
     )
     def test_same_direction_at_the_image(self, one, other):
-        x = first_batch().image
+        x = first_batch().input
         losses = golden("nyuv2").losses(first_batch())
         same(signs(one.bind(losses, x), losses, x), signs(other, losses, x))
 
     @pytest.mark.parametrize(("alpha", "equal"), [(0.0, Total()), (1.0, DGBA())], ids=["total", "dgba"])
     @pytest.mark.parametrize("step", [PGD(), APGD()], ids=lambda step: step.name)
     def test_power_attacks_like_its_ends(self, alpha, equal, step):
-        x, eps = first_batch().image, torch.full((3,), EPS)
+        x, eps = first_batch().input, torch.full((3,), EPS)
         losses = golden("nyuv2").losses(first_batch())
         same(climb(step, losses, x, eps, Power(alpha)), climb(step, losses, x, eps, equal))
 
     def test_power_is_between_and_beyond(self):
         """Direction sum_i grad L_i / L_i^alpha, by one backward per task."""
-        x = first_batch().image
+        x = first_batch().input
         losses = golden("nyuv2").losses(first_batch())
         slopes, values = Total().task_directions(losses, x)
         for alpha in (-1.0, 0.5, 1.5, 2.0):
@@ -156,7 +156,7 @@ class TestFamilies:
             same(signs(Power(alpha), losses, x), expected.sign())
 
     def test_static_stays_with_the_clean_losses(self):
-        x = first_batch().image
+        x = first_batch().input
         losses = golden("nyuv2").losses(first_batch())
         bound = Static().bind(losses, x)
         assert torch.allclose(bound.score(losses(x)), torch.full((3,), 3.0, **HERE))
@@ -166,7 +166,7 @@ class TestFamilies:
         same(signs(bound, losses, elsewhere), expected.sign())
 
     def test_sign_sum_counts_votes(self):
-        x = first_batch().image
+        x = first_batch().input
         losses = golden("nyuv2").losses(first_batch())
         slopes, _ = Total().task_directions(losses, x)
         found = SignSum().ascent(losses, x)
@@ -175,7 +175,7 @@ class TestFamilies:
 
     @pytest.mark.parametrize("objective", [Total(), DGBA(), Power(0.5), SignSum()], ids=lambda o: o.name)
     def test_task_directions_add_up_to_the_gradient_of_the_score(self, objective):
-        x = first_batch().image.clone().requires_grad_()
+        x = first_batch().input.clone().requires_grad_()
         losses = golden("nyuv2").losses(first_batch())
         (expected,) = torch.autograd.grad(objective.score(losses(x)).sum(), x)
         directions, values = objective.task_directions(losses, x)
@@ -184,7 +184,7 @@ class TestFamilies:
         assert torch.equal(values, losses(x).detach())
 
     def test_weighted_total_is_the_best_of_its_grid(self):
-        x, eps = first_batch().image, torch.full((3,), EPS)
+        x, eps = first_batch().input, torch.full((3,), EPS)
         losses = golden("nyuv2").losses(first_batch())
         attack = Attack(WeightedTotal(2), PGD(3), golden("nyuv2").tasks)
         found = {weights_of(part): part(losses, x, eps, PerImage(0, "abc")) for part in attack.alternatives}
@@ -201,7 +201,7 @@ class TestFamilies:
     @pytest.mark.parametrize(("random_start", "restarts"), [(True, 1), (False, 2), (True, 3)])
     def test_weightings_start_where_they_would_start_alone(self, random_start, restarts):
         """And the runs of each are judged as the weightings are."""
-        x, eps = first_batch().image, torch.full((3,), EPS)
+        x, eps = first_batch().input, torch.full((3,), EPS)
         losses = golden("nyuv2").losses(first_batch())
         tasks = golden("nyuv2").tasks
         attack = Attack(WeightedTotal(1), PGD(2), tasks, random_start=random_start, restarts=restarts)
@@ -272,7 +272,7 @@ def test_power_gives_a_task_without_a_valid_pixel_no_say(alpha):
 
 
 def test_a_search_over_weightings_of_one_task_is_single():
-    x, eps = first_batch().image, torch.full((3,), EPS)
+    x, eps = first_batch().input, torch.full((3,), EPS)
     tasks = golden("nyuv2").tasks[2:]
     losses = golden("nyuv2").losses(first_batch(), tasks)
     search = Attack(WeightedTotal(3), PGD(2), tasks)

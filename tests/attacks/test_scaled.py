@@ -34,7 +34,7 @@ def attacked(
     losses, eps = setting.losses(batch), torch.full((len(batch),), EPS)
     attack = Attack(objective, step, setting.tasks, restarts=2, loss_scale=scale)
     return attack(
-        lambda x: losses(x) * torch.tensor(factors, **HERE)[:, None], batch.image, eps, PerImage(0, batch.names)
+        lambda x: losses(x) * torch.tensor(factors, **HERE)[:, None], batch.input, eps, PerImage(0, batch.names)
     )
 
 
@@ -61,11 +61,11 @@ def test_it_moves_total_and_leaves_dgba():
 def test_the_rise_is_that_of_the_score_in_these_units(objective):
     batch, setting = first_batch(), golden("nyuv2")
     losses, factors = setting.losses(batch), torch.tensor(FACTORS, **HERE)[:, None]
-    before, after = losses(batch.image), losses((batch.image + 0.1).clamp(0, 1))
-    bound = objective.bind(lambda x: losses(x) * factors, batch.image)
+    before, after = losses(batch.input), losses((batch.input + 0.1).clamp(0, 1))
+    bound = objective.bind(lambda x: losses(x) * factors, batch.input)
     expected = bound.score(after * factors) - bound.score(before * factors)
     attack = Attack(objective, PGD(1), setting.tasks, loss_scale=SCALE)
-    torch.testing.assert_close(attack.rise(before, after, batch.image), expected, rtol=0, atol=0)
+    torch.testing.assert_close(attack.rise(before, after, batch.input), expected, rtol=0, atol=0)
 
 
 @pytest.mark.parametrize("tasks", [2, 3, 5])

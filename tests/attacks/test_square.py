@@ -129,8 +129,8 @@ def test_it_starts_from_vertical_stripes() -> None:
 def test_a_step_is_a_query_and_no_gradient() -> None:
     batch = first_batch()
     losses = Counted(golden("nyuv2").losses(batch))
-    eps = batch.image.new_full((3,), EPS)
-    Attack(DGBA(), Square(7), golden("nyuv2").tasks)(losses, batch.image, eps, PerImage(0, batch.names))
+    eps = batch.input.new_full((3,), EPS)
+    Attack(DGBA(), Square(7), golden("nyuv2").tasks)(losses, batch.input, eps, PerImage(0, batch.names))
     assert losses.cost == Cost(gradients=0, forwards=7 * 3)
 
 

@@ -104,7 +104,7 @@ def test_apgd_ends_at_the_best_point_that_it_has_seen(steps, curved):
 @pytest.mark.parametrize("steps", [1, 2, 5])
 @pytest.mark.parametrize("objective", [Total(), DGBA(), Static(), Power(0.5), SignSum()], ids=lambda o: o.name)
 def test_apgd_never_ends_below_its_start(objective, steps):
-    x = first_batch().image
+    x = first_batch().input
     losses = golden("nyuv2").losses(first_batch())
     score = objective.bind(losses, x).score
     assert (score(losses(climb(APGD(steps), losses, x, torch.full((3,), EPS), objective))) >= score(losses(x))).all()
@@ -112,7 +112,7 @@ def test_apgd_never_ends_below_its_start(objective, steps):
 
 @pytest.mark.parametrize("step", [PGD(2), FGSM(), APGD(2)], ids=lambda step: step.name)
 def test_more_restarts_never_lower_the_score(step):
-    x = first_batch().image
+    x = first_batch().input
     losses = golden("nyuv2").losses(first_batch())
     found = (climb(step, losses, x, torch.full((3,), EPS), DGBA(), restarts=n) for n in (1, 2, 4))
     once, twice, often = (DGBA().score(losses(image)) for image in found)

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mtlbench.data.base import ImageDataset
+from mtlbench.data.base import MultiTaskDataset
 from mtlbench.data.batch import Batch, collate
 from mtlbench.data.nyuv2 import NYUv2
 from mtlbench.data.tiny_taxonomy import CLASS_WEIGHTS, TinyTaxonomy
@@ -17,13 +17,13 @@ TAXONOMY = Path(__file__).parent / "taxonomy"
 BGR_MEAN = np.array([104.00698793, 116.66876762, 122.67891434]).reshape(3, 1, 1)
 
 
-def everything(dataset: ImageDataset) -> Batch:
+def everything(dataset: MultiTaskDataset) -> Batch:
     return collate([dataset.sample(i) for i in range(len(dataset))])
 
 
 def reference_input(batch: Batch) -> np.ndarray:
     """The reference's network input: BGR grey levels minus the mean."""
-    return batch.image.numpy()[:, ::-1].astype(np.float64) * 255 - BGR_MEAN
+    return batch.input.numpy()[:, ::-1].astype(np.float64) * 255 - BGR_MEAN
 
 
 @pytest.fixture(scope="module")

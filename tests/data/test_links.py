@@ -102,7 +102,7 @@ def test_links_are_followed_where_one_asks_for_it(
     for index in range(len(real)):
         found, expected = dataset.sample(index), real.sample(index)
         assert found.name == expected.name
-        assert torch.equal(found.image, expected.image)
+        assert torch.equal(found.input, expected.input)
         assert all(torch.equal(found.targets[task], target) for task, target in expected.targets.items())
     assert dataset.settings() == real.settings()
     assert open_root(root, follow_links=True).settings() == real.settings()

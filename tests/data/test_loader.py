@@ -48,6 +48,6 @@ def test_loaders_give_batches():
 
 def test_a_training_draw_differs_from_the_test_form():
     dataset = FakeDataset()
-    assert torch.equal(dataset[3].image, dataset[3].image)
-    assert not torch.equal(dataset[3, 0].image, dataset[3].image)
-    assert not torch.equal(dataset[3, 0].image, dataset[3, 1].image)
+    assert torch.equal(dataset[3].input, dataset[3].input)
+    assert not torch.equal(dataset[3, 0].input, dataset[3].input)
+    assert not torch.equal(dataset[3, 0].input, dataset[3, 1].input)

@@ -25,7 +25,7 @@ def same(a: Sample, b: Sample) -> bool:
     return a.name == b.name and all(
         torch.equal(x, y)
         for x, y in [
-            (a.image, b.image),
+            (a.input, b.input),
             *((a.targets[k], b.targets[k]) for k in a.targets),
             *((a.masks[k], b.masks[k]) for k in a.masks),
         ]
@@ -53,7 +53,7 @@ def test_a_sample_at_the_stored_size_holds_the_stored_values(make_nyuv2: Maker) 
         "depth": np.load(root / "depth/0001.npy"),
     }
     assert sample.name == "0001.png"
-    np.testing.assert_array_equal(np.rint(sample.image.permute(1, 2, 0).numpy() * 255), stored["image"])
+    np.testing.assert_array_equal(np.rint(sample.input.permute(1, 2, 0).numpy() * 255), stored["image"])
     np.testing.assert_array_equal(sample.targets["segmentation"][0], stored["seg"])
     np.testing.assert_array_equal(sample.targets["normals"].permute(1, 2, 0), stored["normals"])
     np.testing.assert_array_equal(sample.targets["depth"][0], stored["depth"])  # stored in Fortran order
@@ -65,10 +65,10 @@ def test_a_sample_at_the_stored_size_holds_the_stored_values(make_nyuv2: Maker) 
 def test_types_and_ranges_are_those_of_the_batch_contract(make_nyuv2: Maker) -> None:
     dataset = open_native(make_nyuv2(), resolution=(21, 17))
     batch = collate([dataset.sample(i) for i in range(3)])
-    assert batch.image.shape == (3, 3, 21, 17)
-    assert batch.image.dtype == torch.float32
-    assert batch.image.min() >= 0
-    assert batch.image.max() <= 1
+    assert batch.input.shape == (3, 3, 21, 17)
+    assert batch.input.dtype == torch.float32
+    assert batch.input.min() >= 0
+    assert batch.input.max() <= 1
     types = {name: target.dtype for name, target in batch.targets.items()}
     assert types == {"segmentation": torch.uint8, "normals": torch.uint8, "depth": torch.float32}
     assert [task.name for task in dataset.tasks] == list(batch.targets) == list(batch.masks)
@@ -96,7 +96,7 @@ def test_mirroring_exchanges_left_and_right_and_negates_x(make_nyuv2: Maker) -> 
         dataset = open_native(root, normals=normals, augment=Augment(1, 1))
         plain, flipped = dataset.sample(0), dataset.sample(0, draw_with(dataset, mirrored=True))
         assert same(dataset.sample(0, draw_with(dataset, mirrored=False)), plain)
-        assert torch.equal(flipped.image, plain.image.flip(-1))
+        assert torch.equal(flipped.input, plain.input.flip(-1))
         for task in ("segmentation", "depth"):
             assert torch.equal(flipped.targets[task], plain.targets[task].flip(-1))
         for task, mask in plain.masks.items():
@@ -130,7 +130,7 @@ def test_padding_is_black_and_masked_for_every_task(make_nyuv2: Maker) -> None:
     sample = dataset.sample(0, draw=0)
     padding = torch.ones(SIZE, dtype=torch.bool)
     padding[6:18, 8:24] = False
-    assert sample.image[:, padding].max() == 0
+    assert sample.input[:, padding].max() == 0
     for task in sample.masks:
         assert not sample.masks[task][0, padding].any(), task
         assert sample.masks[task][0, ~padding].any(), task
@@ -158,7 +158,7 @@ def test_worker_processes_give_the_same_samples(make_nyuv2: Maker) -> None:
     assert same(pickle.loads(pickle.dumps(dataset)).sample(1, 4), dataset.sample(1, 4))
     loader = DataLoader(dataset, batch_size=3, sampler=[(0, 7), (1, 7), (2, 7)], num_workers=1, collate_fn=collate)
     (batch,) = loader
-    assert torch.equal(batch.image, torch.stack([dataset.sample(i, 7).image for i in range(3)]))
+    assert torch.equal(batch.input, torch.stack([dataset.sample(i, 7).input for i in range(3)]))
 
 
 @pytest.mark.parametrize(

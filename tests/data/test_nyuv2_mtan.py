@@ -22,7 +22,7 @@ def test_a_sample_holds_the_stored_values(make_mtan: Maker) -> None:
     assert [dataset.sample(i).name for i in range(12)] == [str(i) for i in range(12)]  # 10 after 9, not after 1
     sample = dataset.sample(10)
     stored = {kind: np.load(root / "val" / kind / "10.npy") for kind in ("image", "label", "depth", "normal")}
-    np.testing.assert_array_equal(sample.image.permute(1, 2, 0), stored["image"])
+    np.testing.assert_array_equal(sample.input.permute(1, 2, 0), stored["image"])
     np.testing.assert_array_equal(sample.targets["depth"][0], stored["depth"][..., 0])
     np.testing.assert_allclose(sample.targets["normals"].permute(1, 2, 0), stored["normal"], atol=1e-6)
     valid = stored["label"] >= 0
@@ -41,7 +41,7 @@ def test_training_form_divides_depth_by_the_scale_and_negates_x(make_mtan: Maker
     flips = NYUv2MTAN(root, "train", SIZE, Augment(1, 1))
     plain = flips.sample(0)
     draws = [flips.sample(0, draw) for draw in range(8)]
-    mirrored = next(s for s in draws if not torch.equal(s.image, plain.image))
+    mirrored = next(s for s in draws if not torch.equal(s.input, plain.input))
     sign = torch.tensor([-1.0, 1, 1]).reshape(3, 1, 1)
     assert torch.equal(mirrored.targets["normals"].flip(-1), plain.targets["normals"] * sign)
     padded = NYUv2MTAN(root, "train", SIZE, Augment(0.5, 0.5)).sample(0, 0)

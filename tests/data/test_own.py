@@ -41,7 +41,7 @@ def test_blocks_do_not_depend_on_the_loaders_batches(
     blocks = list(own.blocks(block))
     kept = count if limit is None else min(count, limit)
     assert [len(b) for b in blocks] == [block] * (kept // block) + ([kept % block] if kept % block else [])
-    assert torch.equal(torch.cat([b.image for b in blocks]), whole[0][:kept])
+    assert torch.equal(torch.cat([b.input for b in blocks]), whole[0][:kept])
     assert [name for b in blocks for name in b.names] == [str(n) for n in range(kept)]
     other = OwnImages(whole, TASKS, limit)
     list(other.blocks(16))
@@ -128,7 +128,7 @@ def test_a_loader_is_read_once() -> None:
 
 def test_bytes_are_grey_levels() -> None:
     image, targets = images(1)
-    found = OwnImages(((image * 255).round().byte(), targets), TASKS).first(1).image
+    found = OwnImages(((image * 255).round().byte(), targets), TASKS).first(1).input
     assert torch.equal(found, (image * 255).round() / 255)
 
 
@@ -139,7 +139,7 @@ def test_images_of_several_sizes_come_in_blocks_of_one() -> None:
     )
     own = OwnImages([small, large], TASKS)
     assert len(own.first(9)) == 3
-    assert [tuple(b.image.shape) for b in own.blocks(2)] == [(2, 3, *SIZE), (1, 3, *SIZE), (2, 3, 8, 8)]
+    assert [tuple(b.input.shape) for b in own.blocks(2)] == [(2, 3, *SIZE), (1, 3, *SIZE), (2, 3, 8, 8)]
 
 
 IMAGE, TARGETS = images(2)

@@ -182,7 +182,7 @@ def test_the_reader_of_folders_gives_the_pictures(made: Path, split: str) -> Non
     assert len(dataset) == {"train": 24, "test": 2}[split]
     for index in range(len(dataset)):
         picture, sample = render(3, split, index, 32, 48), dataset.sample(index)
-        np.testing.assert_array_equal(np.rint(255 * sample.image.numpy()), picture.rgb.transpose(2, 0, 1))
+        np.testing.assert_array_equal(np.rint(255 * sample.input.numpy()), picture.rgb.transpose(2, 0, 1))
         assert sample.targets["defect"].tolist() == [[[CLASSES.index(picture.defect)]]]
         np.testing.assert_array_equal(sample.targets["mask"][0].numpy(), picture.mask)
         assert sample.targets["severity"].item() == np.float32(picture.severity)

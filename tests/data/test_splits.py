@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from mtlbench.data.augment import Augment
-from mtlbench.data.base import ImageDataset
+from mtlbench.data.base import MultiTaskDataset
 from mtlbench.data.nyuv2 import NYUv2
 from mtlbench.data.nyuv2_mtan import NYUv2MTAN
 from mtlbench.data.tiny_taxonomy import TinyTaxonomy
@@ -60,7 +60,7 @@ class Case:
     dataset: str
     root: Path
     drop: Callable[[Path, str], None]
-    open: Callable[..., ImageDataset]
+    open: Callable[..., MultiTaskDataset]
 
     @property
     def options(self) -> tuple[str, ...]:

@@ -23,6 +23,6 @@ def test_the_images_are_those_of_the_split() -> None:
     sample = Spread(whole, 3)
     assert (len(sample), sample.positions, sample.split) == (3, (1, 5, 8), "train sample")
     for own, position in enumerate(sample.positions):
-        assert torch.equal(sample.sample(own).image, whole.sample(position).image)
+        assert torch.equal(sample.sample(own).input, whole.sample(position).input)
         assert list(sample.files(own)) == list(whole.files(position))
     assert (sample.settings(), sample.tasks, sample.name) == (whole.settings(), whole.tasks, whole.name)

@@ -126,7 +126,7 @@ def test_targets_follow_the_reference_formulas(make_taxonomy: Maker) -> None:
         target = sample.targets[task].numpy()
         np.testing.assert_allclose(target if task == "normals" else target[0], values, atol=1e-6, err_msg=task)
         assert target.dtype == (np.uint8 if task == "segmentation" else np.float32)
-    np.testing.assert_allclose(sample.image.permute(1, 2, 0) * 255, image[..., ::-1], atol=1e-4)
+    np.testing.assert_allclose(sample.input.permute(1, 2, 0) * 255, image[..., ::-1], atol=1e-4)
     for task in ("normals", "depth"):
         np.testing.assert_array_equal(sample.masks[task][0], depth < 64500)
     for task in ("segmentation", "keypoints2d", "edge_texture"):
@@ -139,8 +139,8 @@ def test_base_resamples_the_image_by_the_nearest_rule_first(make_taxonomy: Maker
     image = cv2.imread(str(open_native(root).files(0)[0]))[..., ::-1]
     sample = TinyTaxonomy(root, "test", resolution=(14, 12), base=16).sample(0)
     expected = cv2.resize(image[::2, ::2].astype(np.float32), (12, 14))
-    np.testing.assert_allclose(sample.image.permute(1, 2, 0) * 255, expected, atol=1e-4)
-    assert float(sample.image.max()) <= 1
+    np.testing.assert_allclose(sample.input.permute(1, 2, 0) * 255, expected, atol=1e-4)
+    assert float(sample.input.max()) <= 1
     assert sample.targets["depth"].shape == (1, 14, 12)
 
 
@@ -149,8 +149,8 @@ def test_training_form_mirrors_normals_and_masks_padding(make_taxonomy: Maker) -
     flips = open_native(root, augment=Augment(1, 1))
     plain = flips.sample(0)
     draws = [flips.sample(0, draw) for draw in range(8)]
-    mirrored = next(s for s in draws if not torch.equal(s.image, plain.image))
-    assert torch.equal(mirrored.image, plain.image.flip(-1))
+    mirrored = next(s for s in draws if not torch.equal(s.input, plain.input))
+    assert torch.equal(mirrored.input, plain.input.flip(-1))
     sign = torch.tensor([-1.0, 1, 1]).reshape(3, 1, 1)
     assert torch.equal(mirrored.targets["normals"].flip(-1), plain.targets["normals"] * sign)
     small = open_native(root, augment=Augment(0.5, 0.5)).sample(0, 0)

@@ -90,7 +90,7 @@ def trained(libmtl: ModuleType, data: NYUv2) -> nn.Module:
         found = dict(batch.targets)
         return found | {"segmentation": found["segmentation"][:, 0].long().where(batch.masks["segmentation"][:, 0], 0)}
 
-    batches = Batches([(batch.image, labels(batch)) for batch in in_order(data, 8)])
+    batches = Batches([(batch.input, labels(batch)) for batch in in_order(data, 8)])
     tasks = {name: {"metrics": ["one"], "metrics_fn": Score(), "loss_fn": Loss(), "weight": [1]} for name in CHANNELS}
     heads = nn.ModuleDict({name: nn.Conv2d(512, channels, 1) for name, channels in CHANNELS.items()})
     trainer = OnCpu(

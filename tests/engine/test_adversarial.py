@@ -41,7 +41,7 @@ def test_images_stay_in_the_ball_and_the_model_as_it_was(model: TreeModel, attac
     before = weights_hash(model)
     found = adversary(attack=attack, step=step)(DATASET.tasks, model, BATCH, 0)
     assert found is not None
-    moved = (found - BATCH.image).abs()
+    moved = (found - BATCH.input).abs()
     assert moved.max() <= 8 / 255 + 1e-6
     assert moved.max() > 7.9 / 255
     assert weights_hash(model) == before, "batch statistics must not see the attack"
@@ -53,7 +53,7 @@ def test_images_stay_in_the_ball_and_the_model_as_it_was(model: TreeModel, attac
 def test_none_is_a_second_clean_step(model: TreeModel) -> None:
     found = adversary(attack="none")(DATASET.tasks, model, BATCH, 0)
     assert found is not None
-    assert torch.equal(found, BATCH.image)
+    assert torch.equal(found, BATCH.input)
     assert adversary(attack="none", ratio=0.5)(DATASET.tasks, model, BATCH, 0) is None
 
 
@@ -62,7 +62,7 @@ def test_single_takes_each_task_in_turn(model: TreeModel) -> None:
         model.eval()
         losses = TaskLosses(model, (task,), BATCH.targets, BATCH.masks)
         expected = Attack(Single(), FGSM(), (task,))(
-            losses, BATCH.image, torch.full((3,), 8 / 255), PerImage(0, "abc")
+            losses, BATCH.input, torch.full((3,), 8 / 255), PerImage(0, "abc")
         )
         found = adversary(attack="single")(DATASET.tasks, model, BATCH, iteration)
         assert found is not None

@@ -41,7 +41,7 @@ PER_IMAGE = {
 def counted(attack: Attack) -> float:
     batch = first_batch()
     losses = Counted(golden("nyuv2").seen_by(attack, batch))
-    attack(losses, batch.image, batch.image.new_full((len(batch),), EPS), PerImage(0, batch.names))
+    attack(losses, batch.input, batch.input.new_full((len(batch),), EPS), PerImage(0, batch.names))
     return losses.cost.gradients / len(batch)
 
 
@@ -81,13 +81,13 @@ def test_what_a_plugin_does_by_itself_counts() -> None:
 def test_losses_without_a_gradient_are_free() -> None:
     batch = first_batch()
     losses = Counted(golden("nyuv2").losses(batch))
-    Static().bind(losses, batch.image)
+    Static().bind(losses, batch.input)
     assert losses.cost == Cost(forwards=len(batch))
-    assert torch.equal(losses(batch.image), golden("nyuv2").losses(batch)(batch.image))
+    assert torch.equal(losses(batch.input), golden("nyuv2").losses(batch)(batch.input))
 
 
 def test_counting_changes_no_bit() -> None:
     batch, attack = first_batch(), Attack(Total(), PGD(2), golden("nyuv2").tasks)
-    losses, eps = golden("nyuv2").losses(batch), batch.image.new_full((3,), EPS)
-    plain, seen = (attack(one, batch.image, eps, PerImage(0, "abc")) for one in (losses, Counted(losses)))
+    losses, eps = golden("nyuv2").losses(batch), batch.input.new_full((3,), EPS)
+    plain, seen = (attack(one, batch.input, eps, PerImage(0, "abc")) for one in (losses, Counted(losses)))
     assert torch.equal(plain, seen)

@@ -121,10 +121,10 @@ def attacked(golden: RGBGolden, loss: str, objective: Objective, step: Step, **o
     batch, task = golden.batches[0], golden.tasks[0]
     attack = Attack(objective, step, (task,), loss={task.name: loss}, **options)
     eps = torch.full((len(batch),), 16 / 255, **HERE)
-    found = attack(golden.seen_by(attack, batch), batch.image, eps, PerImage(0, batch.names))
+    found = attack(golden.seen_by(attack, batch), batch.input, eps, PerImage(0, batch.names))
     seen = TaskLosses(golden.forward, [task], batch.targets, batch.masks)
     target, mask = seen._at(task.name, tuple(golden.forward(found)[task.name].shape[-2:]))  # type: ignore[arg-type]
-    wrong = [golden.forward(x)[task.name].argmax(1, keepdim=True) != target for x in (batch.image, found)]
+    wrong = [golden.forward(x)[task.name].argmax(1, keepdim=True) != target for x in (batch.input, found)]
     return found, torch.stack([((w & mask).sum((1, 2, 3)) / mask.sum((1, 2, 3))) for w in wrong])
 
 
@@ -133,7 +133,7 @@ def attacked(golden: RGBGolden, loss: str, objective: Objective, step: Step, **o
 def test_apgd_does_not_keep_the_clean_image(golden: RGBGolden, loss: str, objective: Objective) -> None:
     """A masked loss falls as pixels turn wrong: judged by itself, the best image would be the clean one."""
     found, wrong = attacked(golden, loss, objective, APGD(5))
-    assert (found != golden.batches[0].image).flatten(1).any(1).all()
+    assert (found != golden.batches[0].input).flatten(1).any(1).all()
     assert (wrong[1] > wrong[0]).all()
 
 

@@ -48,7 +48,7 @@ def model() -> TreeModel:
     built = build(Tiny(0.25), level(3, 2), TASKS, seed=0).to(**HERE)
     with torch.no_grad():
         for batch in in_order(FakeDataset(20), 10):
-            built.train()(batch.to(DEVICE).image)
+            built.train()(batch.to(DEVICE).input)
     return built.eval()
 
 
@@ -268,7 +268,7 @@ def test_rows_are_in_the_order_of_the_dataset(model, whole):
     for i, batch in enumerate(in_order(dataset, 1)):
         with torch.no_grad():
             batch = batch.to(DEVICE)
-            losses = TaskLosses(model, TASKS, batch.targets, batch.masks)(batch.image)[:, 0].cpu()
+            losses = TaskLosses(model, TASKS, batch.targets, batch.masks)(batch.input)[:, 0].cpu()
         assert whole["clean"]["losses"][i] == pytest.approx(losses.numpy(), rel=1e-5, abs=1e-7)
 
 

@@ -81,7 +81,7 @@ def test_tf32_rounds_and_fp32_does_not() -> None:
     """Against float64, on an image large enough that the fast kernels are taken."""
     dataset = data(4)
     model = build(Tiny(), level(3, 3), dataset.tasks, 0, CUDA).eval()
-    image = next(iter(in_order(dataset, 4))).to(CUDA).image
+    image = next(iter(in_order(dataset, 4))).to(CUDA).input
     predictions = {}
     with torch.no_grad():
         for precision in ("fp32", "tf32"):
@@ -100,9 +100,9 @@ def test_no_host_synchronisation_inside_the_attack() -> None:
     losses = TaskLosses(model, dataset.tasks, batch.targets, batch.masks)
     eps = torch.full((8,), 4 / 255, device=CUDA)
     with frozen(model):
-        attack(losses, batch.image, eps, PerImage(0, batch.names))  # what is copied once is copied now
+        attack(losses, batch.input, eps, PerImage(0, batch.names))  # what is copied once is copied now
         torch.cuda.set_sync_debug_mode("error")
         try:
-            attack(losses, batch.image, eps, PerImage(0, batch.names))
+            attack(losses, batch.input, eps, PerImage(0, batch.names))
         finally:
             torch.cuda.set_sync_debug_mode("default")

@@ -221,12 +221,12 @@ class TestTaskLosses:
     def test_rows_are_the_tasks_and_columns_the_images(self, ds):
         golden = RGBGolden(ds)
         batch = golden.batches[0]
-        everything = golden.losses(batch)(batch.image)
+        everything = golden.losses(batch)(batch.input)
         for row, task in enumerate(golden.tasks):
-            assert_bits(golden.losses(batch, [task])(batch.image)[0], everything[row])
+            assert_bits(golden.losses(batch, [task])(batch.input)[0], everything[row])
         for column in range(len(batch)):
             one = rows(batch, [column])
-            assert torch.allclose(golden.losses(one)(one.image)[:, 0], everything[:, column], rtol=1e-6, atol=0)
+            assert torch.allclose(golden.losses(one)(one.input)[:, 0], everything[:, column], rtol=1e-6, atol=0)
 
     def test_only_the_asked_tasks_are_run(self, ds):
         golden = RGBGolden(ds)
@@ -236,22 +236,22 @@ class TestTaskLosses:
             asked.append(list(names))
             return golden.forward(image, names)
 
-        TaskLosses(forward, golden.tasks[1:2], batch.targets, batch.masks)(batch.image)
+        TaskLosses(forward, golden.tasks[1:2], batch.targets, batch.masks)(batch.input)
         assert asked == [[golden.tasks[1].name]]
 
     @pytest.mark.parametrize("times", [1, 2, 3])
     def test_repeat(self, ds, times):
         golden = RGBGolden(ds)
         batch = golden.batches[0]
-        once = golden.losses(batch)(batch.image)
-        several = golden.losses(batch).repeat(times)(batch.image.repeat(times, 1, 1, 1))
+        once = golden.losses(batch)(batch.input)
+        several = golden.losses(batch).repeat(times)(batch.input.repeat(times, 1, 1, 1))
         assert torch.allclose(several, once.repeat(1, times), rtol=1e-6, atol=0)
 
     def test_of_predictions(self, ds):
         golden = RGBGolden(ds)
         batch = golden.batches[1]
         losses = golden.losses(batch)
-        assert torch.equal(losses.of(golden.forward(batch.image)), losses(batch.image))
+        assert torch.equal(losses.of(golden.forward(batch.input)), losses(batch.input))
 
 
 @pytest.mark.parametrize("channels", [2, 3])

@@ -190,7 +190,7 @@ def climb(golden: RGBGolden, objective: Objective, tasks: tuple[Task, ...] | Non
     batch = golden.batches[0]
     attack = Attack(objective, PGD(3, 0.5), golden.tasks if tasks is None else tasks, **options)
     eps = torch.full((len(batch),), 8 / 255, **HERE)
-    return attack(golden.seen_by(attack, batch), batch.image, eps, PerImage(0, batch.names))
+    return attack(golden.seen_by(attack, batch), batch.input, eps, PerImage(0, batch.names))
 
 
 @pytest.fixture(scope="module")
@@ -268,8 +268,8 @@ def test_a_task_that_an_image_has_no_label_for_is_not_the_worst() -> None:
 def test_images_do_not_influence_each_other(nyuv2: RGBGolden) -> None:
     batch = nyuv2.batches[0]
     attack = Attack(SmoothARP(), PGD(1), nyuv2.tasks)
-    together = nyuv2.seen_by(attack, batch)(batch.image)
+    together = nyuv2.seen_by(attack, batch)(batch.input)
     for i in range(len(batch)):
         one = rows(batch, [i])
-        alone = nyuv2.seen_by(attack, one)(one.image)
+        alone = nyuv2.seen_by(attack, one)(one.input)
         torch.testing.assert_close(alone[:, 0], together[:, i], rtol=1e-5, atol=1e-7)

@@ -142,22 +142,22 @@ def test_adversarial_training_takes_a_clean_and_an_adversarial_step(tmp_path, wh
     seen: list[tuple[int, tuple[int, ...]]] = []
 
     def perturb(model, batch, iteration):
-        seen.append((iteration, tuple(batch.image.shape)))
-        return (batch.image + 0.1).clamp(0, 1)
+        seen.append((iteration, tuple(batch.input.shape)))
+        return (batch.input + 0.1).clamp(0, 1)
 
     model = fresh()
     run(model, tmp_path / "state.pt", perturb=perturb)
     assert seen == [(i, (3, 3, 24, 32)) for i in range(12)]
     assert weights_hash(model) != whole["tiny"][1]
     twice = fresh()
-    run(twice, tmp_path / "twice.pt", perturb=lambda model, batch, iteration: batch.image)
+    run(twice, tmp_path / "twice.pt", perturb=lambda model, batch, iteration: batch.input)
     counts = [int(b) for n, b in twice.named_buffers() if n.endswith("num_batches_tracked")]
     assert set(counts) == {24}
 
 
 def test_adversarial_training_resumes_bit_equal(tmp_path):
     def perturb(model, batch, iteration):
-        return (batch.image + 0.01 * iteration).clamp(0, 1)
+        return (batch.input + 0.01 * iteration).clamp(0, 1)
 
     whole, resumed = fresh("dropout"), fresh("dropout")
     run(whole, tmp_path / "whole.pt", perturb=perturb)

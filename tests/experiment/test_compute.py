@@ -19,7 +19,7 @@ from torch import Tensor
 from mtlbench.attacks.attack import Attack
 from mtlbench.attacks.objectives import DGBA, Total, WeightedTotal
 from mtlbench.attacks.steps import APGD, PGD
-from mtlbench.data.base import ImageDataset
+from mtlbench.data.base import MultiTaskDataset
 from mtlbench.data.loader import in_order
 from mtlbench.engine import evaluate
 from mtlbench.engine.plan import Plan
@@ -98,7 +98,7 @@ def again(job: Job, **changes) -> Job:
     return change(job, session=Session(), **changes)
 
 
-def reading(dataset: ImageDataset, at_once: int = 2) -> dict:
+def reading(dataset: MultiTaskDataset, at_once: int = 2) -> dict:
     """Changes of a job."""
     return {"dataset": dataset, "loader": in_order(dataset, at_once)}
 

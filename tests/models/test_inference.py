@@ -232,8 +232,8 @@ def test_perturb_computes_no_normalisation() -> None:
     model = build(Tiny(0.25), level(3, 2), data.tasks, 0).to(**HERE)
     targets = {name: target.where(batch.masks[name], torch.nan) for name, target in batch.targets.items()}
     targets["segmentation"] = batch.targets["segmentation"]
-    found = mtlbench.perturb(model, batch.image, targets, data.tasks, steps=2)
-    assert found.shape == batch.image.shape
+    found = mtlbench.perturb(model, batch.input, targets, data.tasks, steps=2)
+    assert found.shape == batch.input.shape
 
 
 def test_the_floor_is_that_of_the_fast_model_and_the_naive_form_attacks_the_original() -> None:

@@ -180,7 +180,7 @@ def trained(family: Family, scenes: Scenes, seed: int = 0, longer: int = 1) -> n
     data, steps = scenes.train, longer * family.steps
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        model = family.build(scenes.tasks, data.image.shape[-1])
+        model = family.build(scenes.tasks, data.input.shape[-1])
         shown = Inputs(convention(family.inputs))
         best = torch.optim.AdamW(model.parameters(), family.rate)
         schedule = torch.optim.lr_scheduler.OneCycleLR(best, family.rate, total_steps=steps)
@@ -189,7 +189,7 @@ def trained(family: Family, scenes: Scenes, seed: int = 0, longer: int = 1) -> n
             part = data[at : at + 8]
             losses = TaskLosses(lambda x, names: model(shown(x)), scenes.tasks, part.targets, part.masks)
             best.zero_grad()
-            losses(part.image).mean(1).sum().backward()
+            losses(part.input).mean(1).sum().backward()
             best.step()
             schedule.step()
     return model.eval()

@@ -241,11 +241,11 @@ def test_asking_leaves_no_trace() -> None:
     batch = OwnImages((images(), {"seg": (images()[:, 0] * 4).long()}), adapted.tasks).first(4)
     before = [(part.training, [p.requires_grad for p in part.parameters()]) for part in model.modules()]
     state = {name: value.clone() for name, value in model.state_dict().items()}
-    seen, generator = batch.image.clone(), torch.get_rng_state()
+    seen, generator = batch.input.clone(), torch.get_rng_state()
     first = ask(adapted, adapted.tasks, batch)
     assert [(part.training, [p.requires_grad for p in part.parameters()]) for part in model.modules()] == before
     assert all(torch.equal(value, state[name]) for name, value in model.state_dict().items())
-    assert torch.equal(batch.image, seen)
+    assert torch.equal(batch.input, seen)
     assert torch.equal(torch.get_rng_state(), generator)
     assert ask(adapted, adapted.tasks, batch) == first
 

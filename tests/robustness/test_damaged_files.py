@@ -18,7 +18,7 @@ import torch
 import yaml
 from safetensors.torch import save_file
 
-from mtlbench.data.base import ImageDataset
+from mtlbench.data.base import MultiTaskDataset
 from mtlbench.data.files import MAX_BYTES
 from mtlbench.data.fingerprint import fingerprint
 from mtlbench.data.generated import make
@@ -254,10 +254,10 @@ CASES = [
 
 
 @pytest.fixture
-def sound(make_nyuv2: Callable, make_taxonomy: Callable, make_mtan: Callable) -> Callable[[str], ImageDataset]:
+def sound(make_nyuv2: Callable, make_taxonomy: Callable, make_mtan: Callable) -> Callable[[str], MultiTaskDataset]:
     """A dataset of one form without a fault."""
 
-    def opened(form: str) -> ImageDataset:
+    def opened(form: str) -> MultiTaskDataset:
         if form == "nyuv2":
             return NYUv2(make_nyuv2(images=1), "test", (24, 32), classes=13)
         if form == "taxonomy":

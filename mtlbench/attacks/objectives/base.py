@@ -10,7 +10,7 @@ from torch import Tensor
 from mtlbench.identity import Identified
 
 Losses = Callable[[Tensor], Tensor]
-"""Images [B, 3, H, W] -> losses [T, B], or what takes their place (`Objective.climbs`)."""
+"""Inputs [B, ...] -> losses [T, B], or what takes their place (`Objective.climbs`)."""
 
 LOSSES, METRICS = "losses", "metrics"
 
@@ -19,7 +19,7 @@ class Ascent(NamedTuple):
     """One evaluation of an objective at some images.
 
     Attributes:
-        direction: [B, 3, H, W]; step rules use its sign or a normalised version of it, so its scale is irrelevant.
+        direction: [B, ...]; step rules use its sign or a normalised version of it, so its scale is irrelevant.
         score: [B], higher is better for the attacker.
         losses: [T, B], detached.
     """
@@ -56,7 +56,7 @@ class Objective(Identified, ABC):
         """Direction and score at `x`."""
 
     def task_directions(self, losses: Losses, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Per-task directions [T, B, 3, H, W], which sum to the direction of a potential, and the losses [T, B]."""
+        """Per-task directions [T, B, ...], which sum to the direction of a potential, and the losses [T, B]."""
         with torch.enable_grad():
             x = x.detach().requires_grad_()
             values = losses(x)

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from mtlbench.attacks.ball import Ball
+from mtlbench.attacks.ball import Ball, per_image
 from mtlbench.attacks.objectives.base import Losses, Objective
 from mtlbench.attacks.steps.base import Step, step_count, step_size
 
@@ -46,24 +46,19 @@ class APGD(Step):
                 score = objective.score(losses(x))
             rises = rises + (score > last)
             better = score > best_score
-            best = torch.where(per_pixel(better), x, best)
-            best_direction = torch.where(per_pixel(better), direction, best_direction)
+            best = torch.where(per_image(better, x), x, best)
+            best_direction = torch.where(per_image(better, x), direction, best_direction)
             best_score = torch.where(better, score, best_score)
             if k in checkpoints(self.steps):
                 stuck = rises < RISES_NEEDED * (k - checked)
                 stuck |= (size == checked_size).flatten() & (best_score == checked_score)
                 checked, checked_size, checked_score = k, size, best_score
-                size = torch.where(per_pixel(stuck), size / 2, size)
-                x = torch.where(per_pixel(stuck), best, x)
-                direction = torch.where(per_pixel(stuck), best_direction, direction)
+                size = torch.where(per_image(stuck, x), size / 2, size)
+                x = torch.where(per_image(stuck, x), best, x)
+                direction = torch.where(per_image(stuck, x), best_direction, direction)
                 score = torch.where(stuck, best_score, score)
                 rises = torch.zeros_like(rises)
         return best
-
-
-def per_pixel(flags: Tensor) -> Tensor:
-    """[B] -> [B, 1, 1, 1]."""
-    return flags[:, None, None, None]
 
 
 def checkpoints(steps: int) -> tuple[int, ...]:

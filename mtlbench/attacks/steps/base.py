@@ -1,4 +1,4 @@
-"""The interface of a step rule, which moves images to increase an objective. `Attack` projects its result again."""
+"""The interface of a step rule, which moves inputs to increase an objective. `Attack` projects its result again."""
 
 from abc import ABC, abstractmethod
 
@@ -8,6 +8,7 @@ from mtlbench.attacks.ball import BALLS, Ball
 from mtlbench.attacks.objectives.base import Losses, Objective
 from mtlbench.identity import Identified
 from mtlbench.options import positive, whole
+from mtlbench.space import FORMS, Form
 
 
 class Step(Identified, ABC):
@@ -16,23 +17,25 @@ class Step(Identified, ABC):
     Attributes:
         steps: how often it moves.
         norms: the norms that it supports.
+        forms: the inputs that it can move.
     """
 
     steps: int
     norms: tuple[str, ...] = tuple(BALLS)
+    forms: tuple[Form, ...] = FORMS
 
     @abstractmethod
     def run(self, losses: Losses, objective: Objective, ball: Ball, start: Tensor) -> Tensor:
         """Climb.
 
         Args:
-            losses: images -> losses [T, B] of this batch.
+            losses: inputs -> losses [T, B] of this batch.
             objective: what to climb, bound to the batch.
-            ball: where the images may go.
-            start: [B, 3, H, W], in the ball.
+            ball: where the inputs may go.
+            start: [B, ...], in the ball.
 
         Returns:
-            Attacked images [B, 3, H, W].
+            Attacked inputs [B, ...].
         """
 
 

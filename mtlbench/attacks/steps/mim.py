@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from mtlbench.attacks.ball import Ball
+from mtlbench.attacks.ball import Ball, axes
 from mtlbench.attacks.objectives.base import Losses, Objective
 from mtlbench.attacks.steps.base import Step, step_count, step_size
 
@@ -57,6 +57,6 @@ class MIMLinear(MIM):
 
 
 def unit(direction: Tensor) -> Tensor:
-    """Directions [B, 3, H, W] of mean absolute value 1 per image; a zero direction stays zero."""
-    scale = direction.abs().mean((1, 2, 3), keepdim=True)
+    """Directions [B, ...] of mean absolute value 1 per image; a zero direction stays zero."""
+    scale = direction.abs().mean(axes(direction), keepdim=True)
     return direction / torch.where(scale > 0, scale, torch.ones_like(scale))

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from mtlbench.attacks.ball import Ball
+from mtlbench.attacks.ball import Ball, axes
 from mtlbench.attacks.objectives.base import Losses, Objective
 from mtlbench.attacks.steps.base import Step, step_count, step_size
 from mtlbench.attacks.steps.mim import unit
@@ -39,7 +39,7 @@ class SAGA(Step):
         x, weights = start, None
         for _ in range(self.steps):
             directions, _ = objective.task_directions(losses, x)
-            scale = directions.sum(0).abs().mean((1, 2, 3), keepdim=True)
+            scale = directions.sum(0).abs().mean(axes(x), keepdim=True)
             directions = directions / torch.where(scale > 0, scale, torch.ones_like(scale))
             if weights is None:
                 weights = torch.ones_like(directions)

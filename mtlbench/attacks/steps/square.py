@@ -30,7 +30,7 @@ class Square(Step):
             .05 is for 10,000 queries.
     """
 
-    name, norms = "square", ("linf",)
+    name, norms, forms = "square", ("linf",), ("image",)
 
     def __init__(self, steps: int = 1000, p: float = 0.8) -> None:
         self.steps = step_count(steps)

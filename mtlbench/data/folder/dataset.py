@@ -119,7 +119,7 @@ class FolderDataset(ListedDataset):
                 targets[target.name], masks[target.name] = _of_image(self._labels[target.name][name], target)
         order = [task.name for task in self.tasks]
         return Sample(
-            image=channels_first(image),
+            input=channels_first(image),
             targets={task: targets[task] for task in order},
             masks={task: masks[task] for task in order},
             name=name,

@@ -55,7 +55,7 @@ def test_images_stand_upright_and_splits_are_the_authors(tmp_path: Path) -> None
         for position, index in enumerate(indices):
             sample = dataset.sample(position)
             assert sample.name == f"{index + 1:04}"
-            shown = np.rint(sample.image.permute(1, 2, 0).numpy() * 255)
+            shown = np.rint(sample.input.permute(1, 2, 0).numpy() * 255)
             np.testing.assert_array_equal(shown, values["images"][..., index])
             np.testing.assert_array_equal(sample.targets["depth"][0], values["depths"][..., index])
             labels = cv2.imread(str(tmp_path / f"out/labels/{sample.name}.png"), cv2.IMREAD_UNCHANGED)

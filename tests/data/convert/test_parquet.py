@@ -58,7 +58,7 @@ def test_every_row_becomes_the_files_that_mtan_has(tmp_path: Path) -> None:
         assert len(dataset) == len(rows)
         for index, one in enumerate(rows):
             sample = dataset.sample(index)
-            np.testing.assert_array_equal(sample.image, one["image"])
+            np.testing.assert_array_equal(sample.input, one["image"])
             np.testing.assert_array_equal(sample.targets["depth"], one["depth"])
             classes = np.where(one["segmentation"] < 0, 255, one["segmentation"])
             np.testing.assert_array_equal(sample.targets["segmentation"][0], classes)

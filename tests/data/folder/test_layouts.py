@@ -33,7 +33,7 @@ def made(name: str, tmp_path: Path, split: str = "test", **options: object) -> F
 def same(a: FolderDataset, b: NYUv2, index: int, draw: int | None = None, but: str = "") -> bool:
     x, y = a.sample(index, draw), b.sample(index, draw)
     tasks = [task for task in y.targets if task != but]
-    return torch.equal(x.image, y.image) and all(
+    return torch.equal(x.input, y.input) and all(
         torch.equal(x.targets[t], y.targets[t]) and torch.equal(x.masks[t], y.masks[t]) for t in tasks
     )
 
@@ -46,9 +46,9 @@ def test_every_split_reads_verifies_and_makes_batches(name: str, tmp_path: Path)
         assert found.ok, found.problems
         assert found.notes == (), "neither made-up masks nor values of whole images look odd"
         (batch,) = in_order(dataset, 32)
-        assert batch.image.shape == (len(dataset), 3, *SIZE)
+        assert batch.input.shape == (len(dataset), 3, *SIZE)
         assert list(batch.targets) == list(batch.masks) == [task.name for task in dataset.tasks]
-        assert 0 <= batch.image.min() <= batch.image.max() <= 1
+        assert 0 <= batch.input.min() <= batch.input.max() <= 1
         for task in dataset.tasks:
             size = (1, 1) if task.per_image else SIZE
             prediction = (len(batch), task.channels, *size)
@@ -61,7 +61,7 @@ def test_it_can_be_sent_to_worker_processes(tmp_path: Path) -> None:
     dataset = made("mvtec_ad", tmp_path, augment=Augment())
     sent = pickle.loads(pickle.dumps(dataset))
     ours, theirs = dataset.sample(3, 1), sent.sample(3, 1)
-    assert torch.equal(ours.image, theirs.image)
+    assert torch.equal(ours.input, theirs.input)
     assert all(torch.equal(ours.targets[task], theirs.targets[task]) for task in ours.targets)
 
 
@@ -69,10 +69,10 @@ def test_it_can_be_sent_to_worker_processes(tmp_path: Path) -> None:
 def test_the_training_form_is_reproducible_and_masks_padding(name: str, tmp_path: Path) -> None:
     dataset = made(name, tmp_path, "train", augment=Augment(0.5, 0.5))
     first, again = dataset.sample(0, 1), dataset.sample(0, 1)
-    assert torch.equal(first.image, again.image)
+    assert torch.equal(first.input, again.input)
     padding = torch.ones(SIZE, dtype=torch.bool)
     padding[6:18, 8:24] = False
-    assert first.image[:, padding].max() == 0
+    assert first.input[:, padding].max() == 0
     for task in dataset.tasks:
         if not task.per_image:
             assert not first.masks[task.name][0, padding].any(), task.name
@@ -122,7 +122,7 @@ def test_nyud_mt(tmp_path: Path) -> None:
     np.testing.assert_array_equal(sample.targets["segmentation"][0], np.where(stored == 0, 255, stored - 1))
     np.testing.assert_array_equal(sample.masks["segmentation"][0], stored > 0)
     shown = cv2.imread(str(root / "images/0007.jpg"))[..., ::-1]
-    np.testing.assert_array_equal(np.rint(sample.image.permute(1, 2, 0).numpy() * 255), shown)
+    np.testing.assert_array_equal(np.rint(sample.input.permute(1, 2, 0).numpy() * 255), shown)
     np.testing.assert_array_equal(sample.targets["depth"][0], np.load(root / "depth/0007.npy"))
     assert not sample.masks["normals"][0, 0].any()
     expected = torch.from_numpy(np.load(root / "normals/0007.npy")).permute(2, 0, 1)
