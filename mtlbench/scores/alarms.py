@@ -56,10 +56,10 @@ def numbers_of(cell: Cell) -> dict[str, object]:
     ``not_risen`` share of images, ``outside`` distance beyond ball or box, in the unit of eps; ``nonfinite`` share of
     images with a non-finite loss, ``no_valid_pixel`` share of images that lack a valid pixel for some task,
     ``tiny_loss`` share of images with a loss above 0 but below the clamp of 1 / L, ``training_mode``;
-    ``zero_gradient`` and ``nonfinite_gradient`` of the clean images, of the worst task; ``saturated`` share of their pixels
-    whose logits leave cross-entropy no gradient, of the worst task, and ``saturated_tasks`` those above the limit (older cells have
-    neither); ``l2`` (grey levels), ``psnr`` (dB) and ``ssim`` of the perturbation of images, means;
-    ``gradients_per_image`` and ``forwards_per_image`` (older cells lack it) are the attack's cost.
+    ``zero_gradient`` and ``nonfinite_gradient`` of the clean images, of the worst task; ``saturated`` share of their
+    pixels whose logits leave cross-entropy no gradient, of the worst task, and ``saturated_tasks`` those above the
+    limit (older cells have neither); ``l2`` (grey levels), ``psnr`` (dB) and ``ssim`` of the perturbation of images,
+    means; ``gradients_per_image`` and ``forwards_per_image`` (older cells lack it) are the attack's cost.
     """
     arrays = cell.arrays
     losses = arrays["losses"]
