@@ -8,6 +8,7 @@ from mtlbench.studies.alpha import alpha
 from mtlbench.studies.base import Analysis, Evidence, Study, Table
 from mtlbench.studies.clean_models import clean_models
 from mtlbench.studies.cost import cost
+from mtlbench.studies.crossing import crossing
 from mtlbench.studies.dominance import dominance
 from mtlbench.studies.leaderboard import leaderboard
 from mtlbench.studies.plot import ARP, Axis, Matrix, Plot
@@ -22,6 +23,7 @@ STUDIES: dict[str, Analysis] = {
     "alpha": alpha,
     "clean_models": clean_models,
     "cost": cost,
+    "crossing": crossing,
     "dominance": dominance,
     "leaderboard": leaderboard,
     "robust_models": robust_models,

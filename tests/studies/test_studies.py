@@ -422,6 +422,43 @@ def test_images_without_any_gradient_have_no_shares() -> None:
     assert set(found["status"]) == {"seed 0: a gradient is NaN"}
 
 
+def test_where_balancing_starts_to_pay_by_hand() -> None:
+    """dgba is 4 below total at eps 1, 2 below at 2, 6 above at 4: the line from -2 to 6 is 0 at 2.5."""
+    arps = {"dgba": (6, 18, 46), "floor": (11, 21, 41), "bounded": (9, 19, 39), "power": (12, 21, 39)}
+    parts = [cell(arp, attack="total", eps=eps) for eps, arp in zip((1, 2, 4), (10, 20, 40), strict=True)]
+    for attack, values in arps.items():
+        parts += [cell(arp, attack=attack, eps=eps) for eps, arp in zip((1, 2, 4), values, strict=True)]
+    parts.append(cell(99, attack="dgba", eps=1, step="apgd"))  # nothing to compare it with
+    study = run("crossing", *parts)
+    found = table(study, "crossing").set_index("method")
+    assert found.loc["dgba", ["crossing_eps", "ci_low", "ci_high"]].tolist() == pytest.approx([2.5] * 3), "paired"
+    assert found["status"].to_dict() == {
+        "dgba": "ok",
+        "floor": "above total at every eps",
+        "bounded": "below total at every eps",
+        "power": "below total at the largest eps",
+    }
+    assert found["crossing_eps"].isna().tolist() == (found["status"] != "ok").tolist()
+    rows = table(study, "crossing_arp").set_index(["method", "step", "eps"])["difference"].sort_index()
+    assert rows["dgba", "pgd"].tolist() == pytest.approx([-4, -2, 6])
+    assert np.isnan(rows["dgba", "apgd", 1])
+
+
+def test_crossings_of_several_trainings_have_an_interval_over_them() -> None:
+    """Crossings at 1.5 and 1.7: mean 1.6, half the t interval of two, 12.706 x .1."""
+    parts = []
+    for seed, below in ((0, 5), (1, 7)):
+        for eps, ahead in ((1, -below), (2, 10 - below)):
+            parts += [
+                cell(20, attack="total", eps=eps, seed=seed),
+                cell(20 + ahead, attack="dgba", eps=eps, seed=seed),
+            ]
+    (row,) = table(run("crossing", *parts), "crossing").to_dict("records")
+    assert row["seeds"] == "0,1"
+    assert row["crossing_eps"] == pytest.approx(1.6)
+    assert row["ci_high"] - row["ci_low"] == pytest.approx(2 * 12.706 * 0.1, rel=0.01)
+
+
 def test_models_in_two_precisions_are_two_models() -> None:
     one, other = (clean_cell([[3, 1, 0]], [[1, 1, 1]]) for _ in range(2))
     other = Cell({**other.identity, "precision": "bf16"}, {}, other.tasks, other.arrays)
