@@ -7,17 +7,20 @@ from typing import Any
 
 import torch
 
+from mtlbench.api.converged import doubled, plans_of
 from mtlbench.api.result import Result
 from mtlbench.attacks.attack import Attack
 from mtlbench.attacks.objectives import METRICS
+from mtlbench.constants import SAMPLE_OF
+from mtlbench.data.batch import Batch
 from mtlbench.data.own import OwnImages
 from mtlbench.engine.clean_values import CleanValues
 from mtlbench.engine.evaluate import Pass, cpu_block, evaluate
 from mtlbench.engine.plan import Plan
 from mtlbench.engine.precision import FP32, computing_in
+from mtlbench.engine.record import Record
 from mtlbench.errors import UsageError
 from mtlbench.experiment import provenance
-from mtlbench.experiment.cells import clean_plan, plans
 from mtlbench.identity import without_neutral
 from mtlbench.metrics.formulas import formulas_of
 from mtlbench.metrics.sketch import sketched
@@ -45,6 +48,7 @@ class Run:
     probe: str | None
     replicates: int
     progress: bool
+    converged: int | None = None
 
     def made_on(self, source: MultiTaskModel) -> "Run":
         """The same, with attacks that are made on another model."""
@@ -54,8 +58,9 @@ class Run:
     def of(self, model: MultiTaskModel, loader: Any) -> Result:
         """Attack a model on the images of a loader."""
         images = OwnImages(loader, self.tasks, self.limit)
-        wanted = self._plans()
+        wanted = plans_of(self.attacks, self.epsilons)
         head = images.first(IMAGES).to(self.device)
+        sample = None if self.converged is None else images.first(self.converged)
         asked = before(model, self.tasks, head, self.probe)
         measured = record_of(model, lambda: head.input[:1])
         size = head.input.shape[2:]
@@ -64,6 +69,7 @@ class Run:
         with computing_in(FP32, model), progress_bar(title) if self.progress else nullcontext(silent) as shown:
             work = Pass(model, self.tasks, wanted, self.seed, self._clean_values(model, loader, at_once))
             records = evaluate(work, images.blocks(at_once), self.device, images.expected, shown)
+            checked = [] if sample is None else self._checked(work, sample, at_once)
         common = {
             "dataset": self.dataset,
             "split": "test",
@@ -78,14 +84,26 @@ class Run:
             {} if asked is None else {"probe": asked.described()}
         )
         names, formulas = {task.name: list(task.metric_names) for task in self.tasks}, formulas_of(self.tasks)
-        cells = []
-        for plan in wanted:
-            record = records[plan.key]
-            more = record.cost_per_image
-            cells.append(
-                Cell({**common, **plan.identity}, {**about, **more}, names, sketched(record.arrays()), formulas)
-            )
+
+        def cell(plan: Plan, record: Record, more: Mapping[str, Any]) -> Cell:
+            found = {**about, **record.cost_per_image}
+            return Cell({**common, **plan.identity, **more}, found, names, sketched(record.arrays()), formulas)
+
+        cells = [cell(plan, records[plan.key], {}) for plan in wanted]
+        keys = dict(zip([plan.key for plan in wanted], [one.key for one in cells], strict=True))
+        for whole, plan, record in checked:
+            of_sample = {"split": "test sample", "n_images": record.done, SAMPLE_OF: keys[whole.key]}
+            cells.append(cell(plan, record, of_sample))
         return Result(cells, replicates=self.replicates, seed=self.seed)
+
+    def _checked(self, work: Pass, sample: Batch, at_once: int) -> list[tuple[Plan, Plan, Record]]:
+        """Of a few images: each cell that is checked, and its attack as it is and with twice the steps."""
+        once, twice = work.cells, plans_of(doubled(self.attacks), self.epsilons)
+        wanted = {plan.key: plan for plan in (*once, *twice)}
+        parts = [sample[start : start + at_once] for start in range(0, len(sample), at_once)]
+        records = evaluate(replace(work, cells=list(wanted.values())), parts, self.device, len(sample))
+        pairs = {plan.key: (whole, plan) for whole, plan in zip((*once, *once), (*once, *twice), strict=True)}
+        return [(whole, plan, records[plan.key]) for whole, plan in pairs.values()]
 
     def _clean_values(self, model: MultiTaskModel, loader: Any, at_once: int) -> CleanValues | None:
         """Of the metrics that attacks climb, on all images; None where no attack climbs metrics."""
@@ -101,11 +119,4 @@ class Run:
         found = CleanValues(model, lambda: OwnImages(loader, self.tasks, self.limit).blocks(at_once), self.device)
         for attack in climbing:
             found(attack.seen)
-        return found
-
-    def _plans(self) -> list[Plan]:
-        """Cells without their model and images, of which the whole is known when all are read."""
-        found = [clean_plan({})]
-        for name, targets in self.attacks:
-            found += plans({"attack": {"name": name}}, {}, targets, self.epsilons)[1:]
         return found

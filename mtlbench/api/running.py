@@ -57,6 +57,7 @@ def attack(
     baseline: Mapping[str, Net] | None = None,
     source: Net | None = None,
     probe: str | None = "strict",
+    converged: int | None = None,
     replicates: int = REPLICATES,
     progress: bool = True,
 ) -> Result:
@@ -95,6 +96,8 @@ def attack(
             they transfer? Where gradients of `model` are hidden, such an attack is the stronger one.
         probe: ``strict`` refuses a model whose tables would be wrong, with the reasons and what helps
             (docs/probe.md); ``warn`` prints them and goes on; None does not ask.
+        converged: on how many images, the first ones, to try twice the steps: `Result.checks` has the gain, and an
+            alarm is raised where it is above 5 %. 32 is a good number; None does not check.
         replicates: of the bootstrap over images.
         progress: show how far it is, on stderr.
 
@@ -116,6 +119,7 @@ def attack(
         probe=probe,
         replicates=whole(replicates, "replicates", 0),
         progress=progress,
+        converged=None if converged is None else whole(converged, "converged"),
     )
     adapted = adapt(model, chosen, inputs, outputs, modules, name).to(run.device)
     if source is not None:

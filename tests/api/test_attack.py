@@ -11,8 +11,10 @@ import torch
 from torch import Tensor, nn
 
 import mtlbench
+from mtlbench.api.converged import doubled
+from mtlbench.attacks.attack import Attack
 from mtlbench.attacks.objectives import Power, Total
-from mtlbench.attacks.steps import PGD
+from mtlbench.attacks.steps import FGSM, PGD, MIMLinear, Step
 from mtlbench.errors import ModelError, UsageError
 from tests.api.conftest import TASKS, split
 from tests.data.test_own import cut
@@ -53,6 +55,33 @@ def test_the_loaders_batches_change_nothing(
     attacked: Callable[..., mtlbench.Result], result: mtlbench.Result, test_split: Split, size: int
 ) -> None:
     same(attacked(cut(test_split, size)), result)
+
+
+def test_an_attack_that_has_not_converged_raises_an_alarm(attacked: Callable[..., mtlbench.Result]) -> None:
+    """Two steps of a tenth of eps leave more to gain than forty of a rule that converges."""
+    options = {"objective": ["dgba", "noise"], "eps": 8}
+    few = attacked(step=PGD(2, 0.1), steps=None, converged=6, **options)
+    (row,) = few.checks[few.checks["attack"] == "dgba"].to_dict("records")
+    assert row["converged_images"] == 6
+    assert row["converged_gain"] > 5
+    assert "not converged: twice the steps do" in few.arp.set_index("attack").loc["dgba", "status"]
+    many = attacked(step="mim_linear", steps=40, converged=6, **options)
+    assert many.checks[many.checks["attack"] == "dgba"]["converged_gain"].max() < 5
+    assert set(many.arp["status"]) == {"ok"}
+    without = attacked(step=PGD(2, 0.1), steps=None, **options)
+    pd.testing.assert_frame_equal(few.damage, without.damage)
+    assert "converged_gain" not in without.checks or without.checks["converged_gain"].isna().all()
+
+
+def test_twice_the_steps_follow_the_default_schedule() -> None:
+    def steps(step: Step) -> dict[str, Any]:
+        ((_, targets),) = doubled([("dgba", {"all": Attack(Total(), step, ())})])
+        return targets["all"].step.options()
+
+    assert steps(PGD(5)) == {"steps": 10, "size": 0.1}
+    assert steps(PGD(5, 0.3)) == {"steps": 10, "size": 0.3}
+    assert steps(MIMLinear(4, momentum=0.7)) == {"steps": 8, "size": 2.0, "momentum": 0.7}
+    assert steps(FGSM()) == FGSM().options()
 
 
 def test_the_model_comes_back_as_it_was(net: nn.Module, attacked: Callable[..., mtlbench.Result]) -> None:
