@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 
+from mtlbench.api.kept import chosen_images, kept_images, picked
 from mtlbench.api.result import Result
 from mtlbench.attacks.attack import Attack
 from mtlbench.attacks.objectives import METRICS
@@ -15,7 +16,7 @@ from mtlbench.engine.clean_values import CleanValues
 from mtlbench.engine.evaluate import Pass, cpu_block, evaluate
 from mtlbench.engine.plan import Plan
 from mtlbench.engine.precision import FP32, computing_in
-from mtlbench.errors import UsageError
+from mtlbench.errors import DataError, UsageError
 from mtlbench.experiment import provenance
 from mtlbench.experiment.cells import clean_plan, plans
 from mtlbench.identity import without_neutral
@@ -26,6 +27,7 @@ from mtlbench.models.model import MultiTaskModel
 from mtlbench.probing.ask import IMAGES, before
 from mtlbench.process.progress import silent
 from mtlbench.report.terminal import progress_bar
+from mtlbench.storage.images import KeptImages
 from mtlbench.storage.store import Cell
 from mtlbench.tasks import Task
 
@@ -45,6 +47,7 @@ class Run:
     probe: str | None
     replicates: int
     progress: bool
+    save_images: int | None
 
     def made_on(self, source: MultiTaskModel) -> "Run":
         """The same, with attacks that are made on another model."""
@@ -54,6 +57,8 @@ class Run:
     def of(self, model: MultiTaskModel, loader: Any) -> Result:
         """Attack a model on the images of a loader."""
         images = OwnImages(loader, self.tasks, self.limit)
+        if self.save_images is not None:
+            self._require_second_read(loader, f"save_images={self.save_images}: the images are known only afterwards")
         wanted = self._plans()
         head = images.first(IMAGES).to(self.device)
         asked = before(model, self.tasks, head, self.probe)
@@ -62,7 +67,8 @@ class Run:
         at_once = cpu_block((size[0], size[1])) if self.device.type == "cpu" else self.batch_size
         title = f"attack {self.dataset} {model.identity()['model']}"
         with computing_in(FP32, model), progress_bar(title) if self.progress else nullcontext(silent) as shown:
-            work = Pass(model, self.tasks, wanted, self.seed, self._clean_values(model, loader, at_once))
+            known = self._clean_values(model, loader, at_once)
+            work = Pass(model, self.tasks, wanted, self.seed, known)
             records = evaluate(work, images.blocks(at_once), self.device, images.expected, shown)
         common = {
             "dataset": self.dataset,
@@ -85,7 +91,38 @@ class Run:
             cells.append(
                 Cell({**common, **plan.identity}, {**about, **more}, names, sketched(record.arrays()), formulas)
             )
-        return Result(cells, replicates=self.replicates, seed=self.seed)
+        kept = self._kept(model, loader, wanted, cells, known, at_once) if self.save_images is not None else None
+        return Result(cells, replicates=self.replicates, seed=self.seed, images=kept)
+
+    def _kept(
+        self,
+        model: MultiTaskModel,
+        loader: Any,
+        wanted: Sequence[Plan],
+        cells: Sequence[Cell],
+        known: CleanValues | None,
+        at_once: int,
+    ) -> KeptImages:
+        """Attack some images once more and keep them.
+
+        Raises:
+            DataError: the loader gives other images than before.
+        """
+        assert self.save_images is not None
+        places = chosen_images(cells, self.save_images)
+        again = OwnImages(loader, self.tasks, self.limit)
+        batches = picked(again.blocks(at_once), places, at_once, self.device)
+        if again.fingerprint != cells[0].identity["fingerprint"]:
+            raise DataError("save_images: the loader gives other images when it is read again; does it shuffle?")
+        with computing_in(FP32, model):
+            return kept_images(model, self.tasks, self.seed, wanted, cells, places, batches, known)
+
+    @staticmethod
+    def _require_second_read(loader: Any, why: str) -> None:
+        if isinstance(loader, Iterator):
+            raise UsageError(
+                f"{why}, so the loader is read twice; expected a DataLoader or a list of batches, not an iterator"
+            )
 
     def _clean_values(self, model: MultiTaskModel, loader: Any, at_once: int) -> CleanValues | None:
         """Of the metrics that attacks climb, on all images; None where no attack climbs metrics."""
@@ -93,11 +130,9 @@ class Run:
         climbing = [attack for attack in attacks if attack.objective.climbs == METRICS]
         if not climbing:
             return None
-        if isinstance(loader, Iterator):
-            raise UsageError(
-                f"objective={climbing[0].objective.name}: it needs the metrics' clean values first, so the loader is "
-                "read twice; expected a DataLoader or a list of batches, not an iterator"
-            )
+        self._require_second_read(
+            loader, f"objective={climbing[0].objective.name}: it needs the metrics' clean values first"
+        )
         found = CleanValues(model, lambda: OwnImages(loader, self.tasks, self.limit).blocks(at_once), self.device)
         for attack in climbing:
             found(attack.seen)

@@ -59,6 +59,7 @@ def attack(
     probe: str | None = "strict",
     replicates: int = REPLICATES,
     progress: bool = True,
+    save_images: int | None = None,
 ) -> Result:
     """Attack a model and score what is left of it.
 
@@ -97,6 +98,8 @@ def attack(
             (docs/probe.md); ``warn`` prints them and goes on; None does not ask.
         replicates: of the bootstrap over images.
         progress: show how far it is, on stderr.
+        save_images: keep so many images, clean and attacked, with their predictions, for `Result.panels`: those that
+            the attacks hurt most, least and in between (docs/panels.md). The loader is read once more.
 
     Raises:
         ModelError: the model does not return its tasks, or the probe refuses it.
@@ -116,6 +119,7 @@ def attack(
         probe=probe,
         replicates=whole(replicates, "replicates", 0),
         progress=progress,
+        save_images=None if save_images is None else whole(save_images, "save_images", 1),
     )
     adapted = adapt(model, chosen, inputs, outputs, modules, name).to(run.device)
     if source is not None:
