@@ -8,6 +8,7 @@ from typing import Any
 import torch
 
 from mtlbench.api.converged import doubled, plans_of
+from mtlbench.api.kept import chosen_images, kept_images, picked
 from mtlbench.api.result import Result
 from mtlbench.attacks.attack import Attack
 from mtlbench.attacks.objectives import METRICS
@@ -19,7 +20,7 @@ from mtlbench.engine.evaluate import Pass, cpu_block, evaluate
 from mtlbench.engine.plan import Plan
 from mtlbench.engine.precision import FP32, computing_in
 from mtlbench.engine.record import Record
-from mtlbench.errors import UsageError
+from mtlbench.errors import DataError, UsageError
 from mtlbench.experiment import provenance
 from mtlbench.identity import without_neutral
 from mtlbench.metrics.formulas import formulas_of
@@ -29,6 +30,7 @@ from mtlbench.models.model import MultiTaskModel
 from mtlbench.probing.ask import IMAGES, before
 from mtlbench.process.progress import silent
 from mtlbench.report.terminal import progress_bar
+from mtlbench.storage.images import KeptImages
 from mtlbench.storage.store import Cell
 from mtlbench.tasks import Task
 
@@ -48,7 +50,8 @@ class Run:
     probe: str | None
     replicates: int
     progress: bool
-    converged: int | None = None
+    converged: int | None
+    save_images: int | None
 
     def made_on(self, source: MultiTaskModel) -> "Run":
         """The same, with attacks that are made on another model."""
@@ -58,6 +61,8 @@ class Run:
     def of(self, model: MultiTaskModel, loader: Any) -> Result:
         """Attack a model on the images of a loader."""
         images = OwnImages(loader, self.tasks, self.limit)
+        if self.save_images is not None:
+            self._require_second_read(loader, f"save_images={self.save_images}: the images are known only afterwards")
         wanted = plans_of(self.attacks, self.epsilons)
         head = images.first(IMAGES).to(self.device)
         sample = None if self.converged is None else images.first(self.converged)
@@ -67,7 +72,8 @@ class Run:
         at_once = cpu_block((size[0], size[1])) if self.device.type == "cpu" else self.batch_size
         title = f"attack {self.dataset} {model.identity()['model']}"
         with computing_in(FP32, model), progress_bar(title) if self.progress else nullcontext(silent) as shown:
-            work = Pass(model, self.tasks, wanted, self.seed, self._clean_values(model, loader, at_once))
+            known = self._clean_values(model, loader, at_once)
+            work = Pass(model, self.tasks, wanted, self.seed, known)
             records = evaluate(work, images.blocks(at_once), self.device, images.expected, shown)
             checked = [] if sample is None else self._checked(work, sample, at_once)
         common = {
@@ -91,10 +97,42 @@ class Run:
 
         cells = [cell(plan, records[plan.key], {}) for plan in wanted]
         keys = dict(zip([plan.key for plan in wanted], [one.key for one in cells], strict=True))
-        for whole, plan, record in checked:
-            of_sample = {"split": "test sample", "n_images": record.done, SAMPLE_OF: keys[whole.key]}
-            cells.append(cell(plan, record, of_sample))
-        return Result(cells, replicates=self.replicates, seed=self.seed)
+        cells_checked = [
+            cell(plan, record, {"split": "test sample", "n_images": record.done, SAMPLE_OF: keys[whole.key]})
+            for whole, plan, record in checked
+        ]
+        kept = self._kept(model, loader, wanted, cells, known, at_once) if self.save_images is not None else None
+        return Result([*cells, *cells_checked], replicates=self.replicates, seed=self.seed, images=kept)
+
+    def _kept(
+        self,
+        model: MultiTaskModel,
+        loader: Any,
+        wanted: Sequence[Plan],
+        cells: Sequence[Cell],
+        known: CleanValues | None,
+        at_once: int,
+    ) -> KeptImages:
+        """Attack some images once more and keep them.
+
+        Raises:
+            DataError: the loader gives other images than before.
+        """
+        assert self.save_images is not None
+        places = chosen_images(cells, self.save_images)
+        again = OwnImages(loader, self.tasks, self.limit)
+        batches = picked(again.blocks(at_once), places, at_once, self.device)
+        if again.fingerprint != cells[0].identity["fingerprint"]:
+            raise DataError("save_images: the loader gives other images when it is read again; does it shuffle?")
+        with computing_in(FP32, model):
+            return kept_images(model, self.tasks, self.seed, wanted, cells, places, batches, known)
+
+    @staticmethod
+    def _require_second_read(loader: Any, why: str) -> None:
+        if isinstance(loader, Iterator):
+            raise UsageError(
+                f"{why}, so the loader is read twice; expected a DataLoader or a list of batches, not an iterator"
+            )
 
     def _checked(self, work: Pass, sample: Batch, at_once: int) -> list[tuple[Plan, Plan, Record]]:
         """Of a few images: each cell that is checked, and its attack as it is and with twice the steps."""
@@ -111,11 +149,9 @@ class Run:
         climbing = [attack for attack in attacks if attack.objective.climbs == METRICS]
         if not climbing:
             return None
-        if isinstance(loader, Iterator):
-            raise UsageError(
-                f"objective={climbing[0].objective.name}: it needs the metrics' clean values first, so the loader is "
-                "read twice; expected a DataLoader or a list of batches, not an iterator"
-            )
+        self._require_second_read(
+            loader, f"objective={climbing[0].objective.name}: it needs the metrics' clean values first"
+        )
         found = CleanValues(model, lambda: OwnImages(loader, self.tasks, self.limit).blocks(at_once), self.device)
         for attack in climbing:
             found(attack.seen)
