@@ -78,20 +78,18 @@ class Attack:
 
     @property
     def seen(self) -> tuple[Task, ...]:
-        """The tasks, with the losses and metrics that the attack sees in the place of theirs."""
+        """A task for each row of losses, with the loss and metrics that the attack sees in the place of its own."""
         return tuple(
-            replace(
-                task,
-                attack_loss=self.loss.get(task.name, task.attack_loss),
-                metrics=self.metrics.get(task.name, task.metrics),
-            )
+            replace(task, attack_loss=loss, metrics=self.metrics.get(task.name, task.metrics))
             for task in self.tasks
+            for loss in self.objective.sees or (self.loss.get(task.name) or task.attack_loss,)
         )
 
     @property
     def climbs_own_losses(self) -> bool:
         """Whether it climbs the tasks' own losses as they are."""
-        return self.objective.climbs != METRICS and self.logits == RAW and not self.loss
+        others = self.loss or self.objective.sees
+        return self.objective.climbs != METRICS and self.logits == RAW and not others
 
     @property
     def alternatives(self) -> tuple["Attack", ...]:
@@ -164,7 +162,7 @@ class Attack:
 
     def _scaled(self, losses: Losses) -> Losses:
         """The losses multiplied by `loss_scale`; the only place that applies it."""
-        factors = [self.loss_scale.get(task.name, 1.0) for task in self.tasks]
+        factors = [self.loss_scale.get(task.name, 1.0) for task in self.seen]
         if all(factor == 1 for factor in factors):
             return losses
 

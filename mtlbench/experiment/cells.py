@@ -79,7 +79,7 @@ def plans(
         for eps in epsilons:
             alternatives = [
                 plan(
-                    {**model, **attack_identity(one.objective.name, EVERY_TASK, one, training_images), "eps": eps},
+                    {**model, **attack_identity(one.objective.name, target, one, training_images), "eps": eps},
                     one,
                     eps,
                 )
