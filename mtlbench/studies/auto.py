@@ -74,9 +74,9 @@ def _least_and_most(keys: pd.DataFrame, damages: pd.DataFrame) -> pd.DataFrame:
     tasks = levels(damages).reset_index(drop=True).assign(damage=block(damages)[:, 0]).sort_values("damage")
     on = [name for name in keys if name in tasks and name != "status"]
     found = pd.DataFrame(index=keys.index)
-    for name, keep in (("least", "first"), ("most", "last")):
-        ends = tasks.drop_duplicates(on, keep=keep)  # type: ignore[arg-type]
-        met = keys[on].merge(ends[[*on, "task", "damage"]], how="left", on=on)
+    for name, order in (("least", tasks), ("most", tasks[::-1])):
+        ends = order.drop_duplicates(on)[[*on, "task", "damage"]]
+        met = keys[on].merge(ends, how="left", on=on)
         found[f"{name}_task"], found[f"{name}_damage"] = met["task"], met["damage"]
     return found
 
