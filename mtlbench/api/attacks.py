@@ -32,6 +32,7 @@ def attacks_of(
     steps: int | None,
     tasks: Sequence[Task],
     norm: str,
+    eot: int = 1,
 ) -> list[tuple[str, dict[str, Attack]]]:
     """Name of each attack, and target -> attack, see `targets_of`.
 
@@ -51,7 +52,9 @@ def attacks_of(
         built = objective_of(one)
         name, rule = public_name(type(built)), fixed_rule(built, step, steps) or step_rule(step, steps)
         targets = targets_of(built, tasks)
-        found.append((name, {target: Attack(built, rule, seen, norm=norm) for target, seen in targets.items()}))
+        found.append(
+            (name, {target: Attack(built, rule, seen, norm=norm, eot=eot) for target, seen in targets.items()})
+        )
     if not found:
         raise UsageError(f"objective={objective!r}: expected one or more of {', '.join((*OBJECTIVES, NOISE))}")
     return found

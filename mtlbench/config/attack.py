@@ -42,6 +42,7 @@ def _starts(chosen: Mapping[str, Any]) -> dict[str, Any]:
     return {name: chosen[name] for name in ("random_start", "restarts")} | {
         "norm": chosen.get("norm", "linf"),
         "logits": chosen.get("logits", RAW),
+        "eot": chosen.get("eot", 1),
         "clean_values": chosen.get("clean_values", TEST),
     }
 

@@ -63,6 +63,11 @@ RULES: tuple[tuple[str, Callable[[Config], bool], str], ...] = (
         lambda c: "build" in (c.get("model") or {}),
         "model=custom comes with a sharing and a training of its own",
     ),
+    (
+        r"attack\.eot",
+        lambda c: not (c.get("model") or {}).get("random"),
+        "a model without model.random=true has one gradient, and its mean is itself",
+    ),
     (r"attack\.random_start", lambda c: _attack(c).get("name") == "noise", "noise is random wherever it starts"),
     (r"attack\.source", lambda c: _attack(c).get("name") == "noise", "noise is random whatever model it is made on"),
     (

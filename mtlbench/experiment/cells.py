@@ -102,7 +102,7 @@ def attack_identity(
     source = None if attack.source is None else _source(attack.source)
     seen = {"loss_scale": {task: factor for task, factor in scale.items() if factor != 1} or None, "judge": judge}
     seen |= _climbed(attack, training_images)
-    neutral = {"norm": LINF, "logits": RAW}  # the values from before the options existed; omitted
+    neutral = {"norm": LINF, "logits": RAW, "eot": 1}  # the values from before the options existed; omitted
     chosen = {option: getattr(attack, option) for option in neutral}
     return (
         {

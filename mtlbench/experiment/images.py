@@ -158,8 +158,7 @@ def _of_batch(work: Pass, plan: Plan, batch: Batch, dataset: MultiTaskDataset) -
     """The arrays of one batch, and the losses [B, T] of its images and of these rounded to 8 bits."""
     image = batch.input if plan.attack is None else Share(work, batch, ()).attacked(plan)
     rounded = (image * GREY_LEVELS).round() / GREY_LEVELS
-    with torch.no_grad():
-        predictions = work.model(image)
+    predictions = work.predictions(batch, image)
     found: dict[str, Tensor] = {"image": image}
     for task in work.tasks:
         found[f"prediction/{task.name}"] = shown(task, predictions[task.name], dataset)
