@@ -107,6 +107,9 @@ DENSE: dict[str, Loss] = {
 }
 """Losses of logits and class ids."""
 
+AS_REPORTED = ("wrong_pixels",)
+"""Losses that see predictions at the size of the targets, as metrics do; others see targets at that of predictions."""
+
 SCHEDULES: Mapping[str, Callable[[float], Mapping[str, float]]] = {
     "tsallis": lambda done: {"q": 0.25 + 1.25 * done},
     "segpgd": lambda done: {"wrong": done / 2},

@@ -16,7 +16,7 @@ from torch import Tensor
 from mtlbench.attacks.attack import NORMALISED, RAW, Attack
 from mtlbench.attacks.objectives.base import METRICS
 from mtlbench.data.batch import Batch
-from mtlbench.engine.dense import DENSE, SCHEDULES
+from mtlbench.engine.dense import AS_REPORTED, DENSE, SCHEDULES
 from mtlbench.engine.masked import at_size, masked_mean, valid_images
 from mtlbench.engine.plain import PLAIN
 from mtlbench.engine.scale_free import SCALE_FREE, SOFT, Scale, of_images
@@ -146,8 +146,10 @@ class TaskLosses:
 
     def _value(self, task: Task, term: Term, prediction: Tensor) -> Tensor:
         """The value of a term [B]; where it has a judge that one's value, with the term's gradient."""
-        target, mask = self._at(task.name, (prediction.shape[-2], prediction.shape[-1]))
         given, options = term.loss, self._options(term)
+        if given in AS_REPORTED:
+            prediction = at_size(prediction, self._size(task.name))
+        target, mask = self._at(task.name, (prediction.shape[-2], prediction.shape[-1]))
         if given in SCALE_FREE:
             options = {"scale": self._scale(task, term)}
         weights = prediction.new_tensor(task.class_weights) if task.class_weights and not term.decision else None
@@ -200,6 +202,9 @@ class TaskLosses:
     def _measured(self, task: Task, kind: Scale, prediction: Tensor) -> Tensor:
         _, mask = self._at(task.name, (prediction.shape[-2], prediction.shape[-1]))
         return of_images(kind, prediction, mask)
+
+    def _size(self, name: str) -> tuple[int, int]:
+        return self.targets[name].shape[-2], self.targets[name].shape[-1]
 
     def _at(self, name: str, size: tuple[int, int]) -> tuple[Tensor, Tensor]:
         if (name, size) not in self._sized:

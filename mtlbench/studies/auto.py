@@ -1,6 +1,8 @@
 """How strong is the reference attack: against every other one, at its own budget and at theirs, and on one task?"""
 
 import json
+from collections.abc import Mapping
+from typing import Any
 
 import pandas as pd
 
@@ -15,6 +17,7 @@ SHORTER = ("smooth_arp", "mim_linear")
 """Attack and step rule of the reference's recipe with another number of steps."""
 
 SAME = (*MODEL, "eps", "norm", "target")
+ONCE = {"restarts": 1}
 NAMES = ("dataset", "model", "training", "sharing", "attack", "step", "steps", "eps", "seeds", "n_images", "scores")
 LEAST_AND_MOST = ("least_task", "least_damage", "most_task", "most_damage")
 
@@ -28,7 +31,7 @@ def auto(evidence: Evidence) -> Study:
     wide = over_seeds(evidence.damages)
     arps = evidence.arps[evidence.arps.index.get_level_values("target") == EVERY_TASK]
     keys = _named(levels(arps))
-    table = tidy(arps, "arp_percent", label=labels(keys)).join(_least_and_most(keys, wide))
+    table = tidy(arps, "arp_percent", label=_labels(keys)).join(_least_and_most(keys, wide))
     by_name = keys["attack"] == REFERENCE
     recipe = by_name | ((keys["attack"] == SHORTER[0]) & (keys["step"] == SHORTER[1]) & (keys["plain"]))
     values = ["arp_percent", "ci_low", "ci_high", *LEAST_AND_MOST, *DIFFERENCE]
@@ -54,8 +57,21 @@ def _named(keys: pd.DataFrame) -> pd.DataFrame:
     """The levels, with those that old results lack, and whether an attack is made as its files say."""
     keys = keys.reset_index(drop=True)
     keys["norm"] = keys.get("norm", "linf")
-    keys["plain"] = [not {"starts", "logits", "made_on"} & json.loads(text).keys() for text in keys["options"]]
+    keys["plain"] = [_plain(json.loads(text)) for text in keys["options"]]
     return keys
+
+
+def _plain(options: Mapping[str, Any]) -> bool:
+    """Whether an attack starts once, from the image, and sees the model as it is."""
+    return options.get("starts", ONCE) == ONCE and not {"logits", "made_on", "eot"} & options.keys()
+
+
+def _labels(keys: pd.DataFrame) -> list[str]:
+    """As `labels`, without the metrics that an attack climbs: columns behind say them where they differ."""
+    parsed = [json.loads(text) for text in keys["options"]]
+    for options in parsed:
+        options.get("objective", {}).pop("metrics", None)
+    return labels(keys.assign(options=[json.dumps(options) for options in parsed]))
 
 
 def _against(
@@ -86,7 +102,7 @@ def _one_task(damages: pd.DataFrame) -> pd.DataFrame:
     where = damages.index
     aimed = damages[where.get_level_values("target") == where.get_level_values("task")]
     keys = _named(levels(aimed))
-    table = tidy(aimed, "damage_percent", label=labels(keys.assign(target=EVERY_TASK)))
+    table = tidy(aimed, "damage_percent", label=_labels(keys.assign(target=EVERY_TASK)))
     found = _against(table, keys, aimed, keys["attack"] == REFERENCE, SAME)
     return _arranged(found, ["damage_percent", "ci_low", "ci_high", *DIFFERENCE], "task")
 

@@ -21,13 +21,13 @@ class OneOfSEA(Objective):
     A masked loss falls as pixels turn wrong. Judged by itself it would keep the clean image.
 
     Args:
-        loss: one of `SEA_LOSSES`.
+        part: one of `SEA_LOSSES`.
     """
 
     name, sees = "one_of_sea", (*SEA_LOSSES, JUDGE)
 
-    def __init__(self, loss: str) -> None:
-        self.loss = loss
+    def __init__(self, part: str) -> None:
+        self.part = part
 
     def score(self, losses: Tensor) -> Tensor:
         """Rows [4, B] of `sees` -> [B], in [0, 1]."""
@@ -38,7 +38,7 @@ class OneOfSEA(Objective):
         with torch.enable_grad():
             x = x.detach().requires_grad_()
             values = losses(x)
-            (direction,) = torch.autograd.grad(values[SEA_LOSSES.index(self.loss)].sum(), x)
+            (direction,) = torch.autograd.grad(values[SEA_LOSSES.index(self.part)].sum(), x)
         return Ascent(direction, values[-1].detach(), values.detach())
 
 
