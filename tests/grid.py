@@ -91,7 +91,7 @@ def attack_of(attack: str, step: str, ds: str = "nyuv2", **options: Any) -> Atta
     """The attack that ``attack=.. attack/step=..`` gives, with further options of the attack group."""
     rule = {} if step == "fixed" else composed(f"attack/step={step}")
     chosen = deepcopy({**composed(f"attack={attack}"), **rule})
-    for node in (chosen, chosen["step"]):
+    for node in (chosen, chosen["step"], chosen.get("fixed_step", {})):
         node.update({name: value for name, value in SHORT.items() if name in node})
     chosen.update(options)
     config: Any = OmegaConf.to_container(OmegaConf.create({"attack": chosen, "plugins": []}), resolve=True)

@@ -1,12 +1,14 @@
 """Attacks by name, as the command line names them."""
 
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 
 from mtlbench.attacks.attack import Attack
 from mtlbench.attacks.ball import BALLS
 from mtlbench.attacks.listed import listed
-from mtlbench.attacks.objectives import Objective, Single, Total
-from mtlbench.attacks.steps import FGSM, Noise, Step
+from mtlbench.attacks.objectives import SEA, Auto, Objective, Total
+from mtlbench.attacks.steps import FGSM, MIMLinear, Noise, ShrinkingAPGD, Step
+from mtlbench.attacks.targets import targets_of
 from mtlbench.constants import GREY_LEVELS
 from mtlbench.errors import UsageError
 from mtlbench.identity import public_name
@@ -16,6 +18,10 @@ from mtlbench.tasks import EVERY_TASK, Task
 OBJECTIVES: dict[str, type[Objective]] = listed(Objective)  # type: ignore[type-abstract]
 STEPS: dict[str, type[Step]] = listed(Step)  # type: ignore[type-abstract]
 NOISE = "noise"
+DEFAULT_STEP = "mim_linear"
+FIXED: dict[type[Objective], Callable[..., Step]] = {Auto: partial(MIMLinear, 100), SEA: ShrinkingAPGD}
+"""Objective -> the step rule that it brings, as in conf/attack."""
+
 FRACTION = 32.5 / GREY_LEVELS
 """Smaller radii, but 0, are taken for fractions of the range, as other libraries want them."""
 
@@ -26,8 +32,9 @@ def attacks_of(
     steps: int | None,
     tasks: Sequence[Task],
     norm: str,
+    eot: int = 1,
 ) -> list[tuple[str, dict[str, Attack]]]:
-    """Name of each attack, and target -> attack; `single` has a target for each task, every other one ``all``.
+    """Name of each attack, and target -> attack, see `targets_of`.
 
     A name may come twice, with other options.
 
@@ -36,18 +43,18 @@ def attacks_of(
     """
     one_of(norm, "norm", BALLS)
     chosen = [objective] if isinstance(objective, (str, Objective)) else list(objective)
-    rule = step_rule(step, steps)
+    step_rule(step, steps)  # refuses what is wrong whether it is used or not
     found: list[tuple[str, dict[str, Attack]]] = []
     for one in chosen:
         if one == NOISE:
             found.append((NOISE, {EVERY_TASK: Attack(Total(), Noise(), tuple(tasks), norm=norm)}))
             continue
         built = objective_of(one)
-        name = public_name(type(built))
-        if isinstance(built, Single):
-            found.append((name, {task.name: Attack(built, rule, (task,), norm=norm) for task in tasks}))
-        else:
-            found.append((name, {EVERY_TASK: Attack(built, rule, tuple(tasks), norm=norm)}))
+        name, rule = public_name(type(built)), fixed_rule(built, step, steps) or step_rule(step, steps)
+        targets = targets_of(built, tasks)
+        found.append(
+            (name, {target: Attack(built, rule, seen, norm=norm, eot=eot) for target, seen in targets.items()})
+        )
     if not found:
         raise UsageError(f"objective={objective!r}: expected one or more of {', '.join((*OBJECTIVES, NOISE))}")
     return found
@@ -58,6 +65,25 @@ def objective_of(given: str | Objective) -> Objective:
     if isinstance(given, Objective):
         return given
     return OBJECTIVES[one_of(given, "objective", (*OBJECTIVES, NOISE))]()
+
+
+def fixed_rule(objective: Objective, step: str | Step, steps: int | None) -> Step | None:
+    """The step rule that an objective brings; None where it takes any.
+
+    Raises:
+        UsageError: it takes no other one, or no other number of steps.
+    """
+    kind = FIXED.get(type(objective))
+    if kind is None:
+        return None
+    name, recipe = public_name(type(objective)), objective.recipe
+    if step != DEFAULT_STEP:
+        raise UsageError(f"step={step}: {name} has a step rule of its own; leave it out")
+    if steps is None:
+        return kind()
+    if recipe is not None:
+        raise UsageError(f"steps={steps}: {recipe} is a fixed recipe; objective='smooth_arp' takes a number of steps")
+    return kind(steps=steps)
 
 
 def step_rule(given: str | Step, steps: int | None) -> Step:

@@ -21,6 +21,7 @@ def probe(
     inputs: object = "rgb01",
     outputs: Outputs = None,
     modules: Sequence[nn.Module] = (),
+    random: bool = False,
     device: torch.device | str | None = None,
 ) -> Probe:
     """Ask a model what would make its tables wrong without any error, on the first 16 images.
@@ -32,6 +33,7 @@ def probe(
         inputs: see `attack`.
         outputs: see `attack`.
         modules: see `attack`.
+        random: see `attack`.
         device: see `attack`.
 
     Raises:
@@ -40,5 +42,5 @@ def probe(
     """
     chosen = as_tasks(tasks)
     where = device_of(model, modules, device)
-    adapted = adapt(model, chosen, inputs, outputs, modules).to(where)
+    adapted = adapt(model, chosen, inputs, outputs, modules, random=random).to(where)
     return ask(adapted, chosen, OwnImages(loader, chosen).first(IMAGES).to(where))

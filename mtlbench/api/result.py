@@ -25,6 +25,7 @@ from mtlbench.scores.frame import REPLICATES, details, metrics_frame, shared_pat
 from mtlbench.scores.gradient_free import with_gradient_free
 from mtlbench.scores.transferability import INDEPENDENT, NO_INDEPENDENT
 from mtlbench.scores.wide import block, levels
+from mtlbench.scores.worst_of_set import worst_of_set
 from mtlbench.storage.images import ImageSets
 from mtlbench.storage.outputs import Outputs
 from mtlbench.storage.store import Cell
@@ -124,6 +125,11 @@ class Result:
         """The numbers that alarms are made of, a row for each cell."""
         numbers = with_gains(checks_frame([numbers_of(cell) for cell in self.cells]), self._every)
         return with_gradient_free(numbers, lambda keys: self._metrics)
+
+    @property
+    def worst_of_set(self) -> pd.DataFrame:
+        """Of `sea`, pixel accuracy and mIoU of its choice for each image, and the mIoU that is worst for the set."""
+        return worst_of_set(self.cells)
 
     @property
     def probe(self) -> Probe | None:

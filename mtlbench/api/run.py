@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import torch
@@ -152,7 +153,8 @@ class Run:
         self._require_second_read(
             loader, f"objective={climbing[0].objective.name}: it needs the metrics' clean values first"
         )
-        found = CleanValues(model, lambda: OwnImages(loader, self.tasks, self.limit).blocks(at_once), self.device)
+        whole = partial(OwnImages, loader, self.tasks, self.limit)
+        found = CleanValues(model, lambda: whole().blocks(at_once), self.device, self.seed)
         for attack in climbing:
             found(attack.seen)
         return found

@@ -16,6 +16,7 @@ from mtlbench.attacks.steps import Step
 from mtlbench.constants import GREY_LEVELS
 from mtlbench.data.own import OwnImages
 from mtlbench.engine.clean_values import CleanValues
+from mtlbench.engine.draws import ATTACK, drawn
 from mtlbench.engine.evaluate import frozen
 from mtlbench.engine.losses import TaskLosses
 from mtlbench.engine.precision import FP32, computing_in
@@ -56,6 +57,8 @@ def attack(
     dataset: str = "own",
     baseline: Mapping[str, Net] | None = None,
     source: Net | None = None,
+    random: bool = False,
+    eot: int = 1,
     probe: str | None = "strict",
     converged: int | None = None,
     replicates: int = REPLICATES,
@@ -73,9 +76,11 @@ def attack(
             `multilabel`; or ``"nyuv2"`` or ``"rooms"`` (40 or 13 classes,
             normals, depth in metres).
         objective: what to climb, by name or as an object: one or more of dgba, total, single (each task alone),
-            sign_sum, static, power, weighted_total, floor, bounded, smooth_arp, smooth_log, worst_task and noise. For
-            smooth_arp, smooth_log and worst_task the loader is read twice: they need the metrics' clean values first.
-        step: how to move, by name or as an object: mim_linear, apgd, pgd, fgsm, mim, saga.
+            sign_sum, static, power, weighted_total, floor, bounded, smooth_arp, smooth_log, worst_task, auto (the
+            reference attack), sea (segmentation alone) and noise. For smooth_arp, smooth_log, worst_task and auto the
+            loader is read twice: they need the metrics' clean values first.
+        step: how to move, by name or as an object: mim_linear, apgd, apgd_shrinking, pgd, fgsm, mim, saga, square.
+            auto and sea have a rule of their own.
         eps: radius or radii in grey levels of 255.
         steps: gradient steps, or queries of square; None takes those of the step rule.
         norm: linf, or l2 (eps is then the root mean square change of a value).
@@ -95,6 +100,10 @@ def attack(
             `Result.transferability`.
         source: another model of these tasks, with the same `inputs` and `outputs`, that the attacks are made on: do
             they transfer? Where gradients of `model` are hidden, such an attack is the stronger one.
+        random: whether the model draws random numbers, from PyTorch's, NumPy's or Python's global generators. It is
+            then called image by image, with draws that depend on `seed` and the image alone; each image is scored with
+            one draw, the same before and after the attack.
+        eot: of a random model, the number of draws whose mean gradient each step follows.
         probe: ``strict`` refuses a model whose tables would be wrong, with the reasons and what helps
             (docs/probe.md); ``warn`` prints them and goes on; None does not ask.
         converged: on how many images, the first ones, to try twice the steps: `Result.checks` has the gain, and an
@@ -112,7 +121,7 @@ def attack(
     chosen = as_tasks(tasks)
     run = Run(
         tasks=chosen,
-        attacks=attacks_of(objective, step, steps, chosen, norm),
+        attacks=attacks_of(objective, step, steps, chosen, norm, eot),
         epsilons=radii(eps),
         device=device_of(model, modules, device),
         seed=whole(seed, "seed", 0),
@@ -125,14 +134,14 @@ def attack(
         converged=None if converged is None else whole(converged, "converged"),
         save_images=None if save_images is None else whole(save_images, "save_images", 1),
     )
-    adapted = adapt(model, chosen, inputs, outputs, modules, name).to(run.device)
+    adapted = adapt(model, chosen, inputs, outputs, modules, name, random).to(run.device)
+    several_draws(adapted, eot)
     if source is not None:
-        run = run.made_on(adapt(source, chosen, inputs, outputs, modules, name).to(run.device))
+        run = run.made_on(adapt(source, chosen, inputs, outputs, modules, name, random).to(run.device))
     alone = None
     if baseline is not None:
-        alone = SingleTaskModels(baseline, chosen, inputs, modules_of(modules), adapted.identity()["model"]).to(
-            run.device
-        )
+        named = adapted.identity()["model"]
+        alone = SingleTaskModels(baseline, chosen, inputs, modules_of(modules), named, random).to(run.device)
     result = run.of(adapted, loader)
     return result if alone is None else result.with_baseline(run.of(alone, loader))
 
@@ -151,6 +160,8 @@ def perturb(
     inputs: object = "rgb01",
     outputs: Outputs = None,
     modules: Sequence[nn.Module] = (),
+    random: bool = False,
+    eot: int = 1,
     seed: int = 0,
 ) -> Tensor:
     """Attacked images [B, 3, H, W] in [0, 1], within `eps` of `images`, on their device.
@@ -168,7 +179,9 @@ def perturb(
         inputs: see `attack`.
         outputs: see `attack`.
         modules: see `attack`.
-        seed: of random starts and noise.
+        random: see `attack`.
+        eot: see `attack`.
+        seed: of random starts, noise and the draws of a random model.
 
     Raises:
         ModelError: the model does not return its tasks.
@@ -177,17 +190,19 @@ def perturb(
     """
     chosen = as_tasks(tasks)
     (radius,) = radii(eps)
-    ((_, built),) = attacks_of([objective], step, steps, chosen, norm)
+    ((_, built),) = attacks_of([objective], step, steps, chosen, norm, eot)
     if len(built) > 1:
         raise UsageError(f"objective=single: give one task, not {', '.join(built)}")
     (one,) = built.values()
     where = images.device
-    adapted = adapt(model, chosen, inputs, outputs, modules)
+    adapted = adapt(model, chosen, inputs, outputs, modules, random=random)
+    several_draws(adapted, eot)
     batch = OwnImages((images, targets), chosen).first(len(images)).to(where)
     size = batch.input.new_full((len(batch),), radius / GREY_LEVELS)
     with computing_in(FP32, adapted), frozen(adapted):
         fast = for_inference(adapted)
-        losses = TaskLosses.seen_by(one, fast, batch, CleanValues(fast, lambda: [batch], where))
+        forward = drawn(fast, seed, batch.names, ATTACK)
+        losses = TaskLosses.seen_by(one, forward, batch, CleanValues(fast, lambda: [batch], where, seed))
         return one(losses, batch.input, size, PerImage(seed, batch.names))
 
 
@@ -219,17 +234,24 @@ def adapt(
     outputs: Outputs,
     modules: Sequence[nn.Module],
     name: str | None = None,
+    random: bool = False,
 ) -> MultiTaskModel:
     """The model in the form that the engine takes."""
     if isinstance(model, MultiTaskModel):
-        if inputs != "rgb01" or outputs is not None:
-            raise UsageError(f"inputs, outputs: a {type(model).__name__} has its own")
+        if inputs != "rgb01" or outputs is not None or random:
+            raise UsageError(f"inputs, outputs, random: a {type(model).__name__} has its own")
         return model
     if isinstance(model, (Mapping, nn.ModuleDict)):
         if outputs is not None:
             raise UsageError("outputs: a model of each task returns its prediction, or a mapping that holds it")
-        return SingleTaskModels(dict(model.items()), tasks, inputs, modules_of(modules), name)
-    return Adapted(model, tasks, inputs, outputs, modules_of(modules), name)
+        return SingleTaskModels(dict(model.items()), tasks, inputs, modules_of(modules), name, random)
+    return Adapted(model, tasks, inputs, outputs, modules_of(modules), name, random=random)
+
+
+def several_draws(model: MultiTaskModel, eot: int) -> None:
+    """Refuse to draw several times what is always the same."""
+    if eot > 1 and not model.random:
+        raise UsageError(f"eot={eot}: the model says of no random numbers; expected random=True, or eot=1")
 
 
 def modules_of(given: Sequence[nn.Module]) -> list[nn.Module]:

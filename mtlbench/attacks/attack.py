@@ -28,6 +28,8 @@ class Attack:
         step: built from conf/attack/step.
         tasks: the tasks whose losses the objective sees, one for `single`.
         random_start: begin at a random point of the ball instead of the image.
+        eot: how often the losses of a random model are drawn for each step and score; their mean is climbed, the
+            gradient of which is the mean of the draws' (expectation over transformation, arXiv 1802.00420).
         restarts: number of runs; per image the one with the highest score counts. Runs after the first always
             begin at a random point.
         norm: of the ball, ``linf`` or ``l2``, see `ball`.
@@ -56,12 +58,14 @@ class Attack:
     clean_values: str = TEST
     judge: Objective | None = None
     source: nn.Module | None = None
+    eot: int = 1
 
     def __post_init__(self) -> None:
         one_of(self.norm, "attack.norm", BALLS)
         one_of(self.logits, "attack.logits", (RAW, NORMALISED))
         one_of(self.clean_values, "attack.clean_values", (TEST, TRAIN))
         whole(self.restarts, "attack.restarts")
+        whole(self.eot, "attack.eot")
         flag(self.random_start, "attack.random_start")
         if self.norm not in self.step.norms:
             raise UsageError(f"attack.norm={self.norm}: {self.step.name} steps in {', '.join(self.step.norms)} only")
@@ -78,20 +82,18 @@ class Attack:
 
     @property
     def seen(self) -> tuple[Task, ...]:
-        """The tasks, with the losses and metrics that the attack sees in the place of theirs."""
+        """A task for each row of losses, with the loss and metrics that the attack sees in the place of its own."""
         return tuple(
-            replace(
-                task,
-                attack_loss=self.loss.get(task.name, task.attack_loss),
-                metrics=self.metrics.get(task.name, task.metrics),
-            )
+            replace(task, attack_loss=loss, metrics=self.metrics.get(task.name, task.metrics))
             for task in self.tasks
+            for loss in self.objective.sees or (self.loss.get(task.name) or task.attack_loss,)
         )
 
     @property
     def climbs_own_losses(self) -> bool:
         """Whether it climbs the tasks' own losses as they are."""
-        return self.objective.climbs != METRICS and self.logits == RAW and not self.loss
+        others = self.loss or self.objective.sees
+        return self.objective.climbs != METRICS and self.logits == RAW and not others
 
     @property
     def alternatives(self) -> tuple["Attack", ...]:
@@ -125,7 +127,7 @@ class Attack:
         if alternatives := self.alternatives:
             found = [attack(losses, x, eps, random.copy(), space, movable) for attack in alternatives]
             return self.select(found, losses, x)
-        ball, seen = BALLS[self.norm](x, eps, random, space, movable), self._scaled(losses)
+        ball, seen = BALLS[self.norm](x, eps, random, space, movable), self._scaled(self.expected(losses))
         with torch.no_grad():
             objective = self.objective.bind(seen, x)
             runs = []
@@ -146,7 +148,7 @@ class Attack:
         best = images[0]
         if len(images) == 1:
             return best
-        seen = self._scaled(losses)
+        seen = self._scaled(self.expected(losses))
         judge = (self.judge or self.objective).bind(seen, x)
         score = judge.score(seen(best))
         for other in images[1:]:
@@ -156,6 +158,12 @@ class Attack:
             score = torch.where(better, challenge, score)
         return best
 
+    def expected(self, losses: Losses) -> Losses:
+        """The mean of `eot` evaluations of the losses, each with a draw of its own."""
+        if self.eot == 1:
+            return losses
+        return lambda x: torch.stack([losses(x) for _ in range(self.eot)]).mean(0)
+
     def rise(self, before: Tensor, after: Tensor, x: Tensor) -> Tensor:
         """The increase of the objective [B] from losses `before` [T, B] (of the clean images `x`) to `after`."""
         seen = self._scaled(lambda _: before)
@@ -164,7 +172,7 @@ class Attack:
 
     def _scaled(self, losses: Losses) -> Losses:
         """The losses multiplied by `loss_scale`; the only place that applies it."""
-        factors = [self.loss_scale.get(task.name, 1.0) for task in self.tasks]
+        factors = [self.loss_scale.get(task.name, 1.0) for task in self.seen]
         if all(factor == 1 for factor in factors):
             return losses
 

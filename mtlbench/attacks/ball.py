@@ -43,6 +43,11 @@ class Ball(ABC):
         """Clamped to the box."""
         return z if self.space.box is None else z.clamp(*self.space.box)
 
+    def scaled(self, factor: float) -> "Ball":
+        """The ball of `factor` times the radius around the same inputs, with the same draws."""
+        radius = factor * self.eps.flatten(1)[:, 0]
+        return type(self)(self.x, radius, self.random, self.space, self.movable)
+
     @abstractmethod
     def direction(self, gradient: Tensor) -> Tensor:
         """The move of length 1 [B, ...] that increases a linear function with this gradient the most."""

@@ -18,7 +18,7 @@ class PerImage:
     """
 
     def __init__(self, seed: int, names: Sequence[str]) -> None:
-        self._streams = [np.random.Generator(np.random.Philox(_key(seed, name))) for name in names]
+        self._streams = [np.random.Generator(np.random.Philox(key(seed, name))) for name in names]
 
     def copy(self) -> "PerImage":
         """A copy of the streams in their current state."""
@@ -35,5 +35,6 @@ class PerImage:
         return torch.from_numpy(np.stack(draws)).to(like.device)
 
 
-def _key(seed: int, name: str) -> int:
+def key(seed: int, name: str) -> int:
+    """A number of 64 bits for an input of this name under a seed."""
     return int.from_bytes(hashlib.blake2b(f"{seed}/{name}".encode(), digest_size=8).digest(), "big")

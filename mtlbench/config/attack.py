@@ -7,7 +7,9 @@ from typing import Any
 from mtlbench.attacks.attack import RAW, TEST, Attack
 from mtlbench.attacks.objectives import METRICS, Objective
 from mtlbench.attacks.steps import Step
+from mtlbench.attacks.targets import targets_of
 from mtlbench.config import Config
+from mtlbench.config.black_box import searched
 from mtlbench.config.build import build
 from mtlbench.config.dataset import space_of
 from mtlbench.config.doubled import doubled, step_group
@@ -30,6 +32,8 @@ def build_objective_and_step(config: Config) -> tuple[Objective, Step] | None:
     )
     Attack(*built, (), **_starts(chosen))  # checks options before any rooms are generated
     doubled(config)
+    if searched(config) is not None and built[0].alternatives(2):
+        raise UsageError(f"attack.black_box: attack={chosen['name']} is the best of several, expected one objective")
     return built
 
 
@@ -38,12 +42,13 @@ def _starts(chosen: Mapping[str, Any]) -> dict[str, Any]:
     return {name: chosen[name] for name in ("random_start", "restarts")} | {
         "norm": chosen.get("norm", "linf"),
         "logits": chosen.get("logits", RAW),
+        "eot": chosen.get("eot", 1),
         "clean_values": chosen.get("clean_values", TEST),
     }
 
 
 def build_attacks(config: Config, built: tuple[Objective, Step] | None, tasks: Sequence[Task]) -> dict[str, Attack]:
-    """Target -> attack: one entry ``all``, or for `single` one per attacked task. Empty for attack=none."""
+    """Target -> attack, see `targets_of`. Empty for attack=none."""
     chosen = config["attack"]
     names = chosen["tasks"]
     targets = select(tasks, [names] if isinstance(names, str) else names, "attack.tasks")
@@ -53,14 +58,13 @@ def build_attacks(config: Config, built: tuple[Objective, Step] | None, tasks: S
     # A sweep may name both for objectives of both kinds.
     losses, metrics = _losses(chosen.get("loss"), targets, config["plugins"]), _metrics(chosen.get("metrics"), targets)
     objective, step = built
-    losses, metrics = ({}, metrics) if objective.climbs == METRICS else (losses, {})
+    losses = {} if objective.climbs == METRICS or objective.sees else losses
+    metrics = metrics if objective.climbs == METRICS else {}
 
     def attack(seen: tuple[Task, ...]) -> Attack:
         return Attack(objective, step, seen, loss_scale=scale, loss=losses, metrics=metrics, **_starts(chosen))
 
-    if chosen["name"] == "single":
-        return {task.name: attack((task,)) for task in targets}
-    return {"all": attack(targets)}
+    return {target: attack(seen) for target, seen in targets_of(objective, targets).items()}
 
 
 def _losses(given: object, targets: Sequence[Task], plugins: Sequence[str]) -> dict[str, str | Loss]:

@@ -14,6 +14,7 @@ from mtlbench.models.custom import Custom
 from mtlbench.models.inputs import convention
 from mtlbench.models.outputs import Outputs, Where
 from mtlbench.models.sharing import BLOCKS, Tree, all_trees, by_index, by_name, level, parse
+from mtlbench.options import flag
 
 ALL = "all"
 """Value of ``sharing.shared_blocks``: all blocks of the backbone."""
@@ -76,6 +77,7 @@ def build_custom(config: Config) -> Custom:
         inputs=convention(model["inputs"], "model.inputs"),
         outputs=_outputs(model["outputs"], plugins),
         name=model["name"],
+        random=flag(model.get("random", False), "model.random"),
     )
 
 

@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from mtlbench.attacks.objectives import LOSSES, METRICS, Objective
+from mtlbench.config.black_box import can_search
 from mtlbench.config.build import target_of
 from mtlbench.config.doubled import CHECK, has_steps
 from mtlbench.constants import NO_ATTACK
@@ -23,16 +24,30 @@ def _training(config: Config) -> Config:
     return found
 
 
+def _objective(config: Config) -> type[Objective] | None:
+    """The class of the attack's objective; None where there is none."""
+    objective = _attack(config).get("objective")
+    return None if objective is None else target_of(objective, config.get("plugins") or (), Objective)
+
+
 def _climbs(config: Config) -> str | None:
     """What the objective of the attack climbs; None where there is none."""
-    objective = _attack(config).get("objective")
-    if objective is None:
-        return None
-    kind: Any = target_of(objective, config.get("plugins") or (), Objective)
-    return str(kind.climbs)
+    kind = _objective(config)
+    return None if kind is None else kind.climbs
 
+
+def _recipe(config: Config) -> str | None:
+    kind = _objective(config)
+    return None if kind is None else kind.recipe
+
+
+FIXED = (
+    r"attack\.(fixed_step\..+|random_start|restarts|loss(\..+)?|loss_scale(\..+)?|logits|metrics(\..+)?|clean_values)"
+)
+"""The options that a fixed recipe does not take."""
 
 RULES: tuple[tuple[str, Callable[[Config], bool], str], ...] = (
+    (FIXED, lambda c: _recipe(c) is not None, "attack={attack} is a fixed recipe; attack=smooth_arp takes options"),
     (
         r"attack\.step\..+",
         lambda c: "fixed_step" in _attack(c),
@@ -48,6 +63,11 @@ RULES: tuple[tuple[str, Callable[[Config], bool], str], ...] = (
         lambda c: "build" in (c.get("model") or {}),
         "model=custom comes with a sharing and a training of its own",
     ),
+    (
+        r"attack\.eot",
+        lambda c: not (c.get("model") or {}).get("random"),
+        "a model without model.random=true has one gradient, and its mean is itself",
+    ),
     (r"attack\.random_start", lambda c: _attack(c).get("name") == "noise", "noise is random wherever it starts"),
     (r"attack\.source", lambda c: _attack(c).get("name") == "noise", "noise is random whatever model it is made on"),
     (
@@ -57,8 +77,8 @@ RULES: tuple[tuple[str, Callable[[Config], bool], str], ...] = (
     ),
     (
         r"attack\.converged_images",
-        lambda c: _attack(c).get("converged") is None,
-        f"give attack.converged={CHECK} as well",
+        lambda c: not {"converged", "black_box"} & {name for name, value in _attack(c).items() if value is not None},
+        f"give attack.converged={CHECK} or attack.black_box={CHECK} as well",
     ),
     (
         r"training\.halve_every",
@@ -114,6 +134,16 @@ ONLY_IN_A_SWEEP: tuple[tuple[str, Callable[[Config], bool], str], ...] = (
         r"attack\.(metrics|clean_values)(\..+)?",
         lambda c: _climbs(c) == LOSSES,
         "attack={attack} climbs losses, not metrics",
+    ),
+    (
+        r"attack\.(loss|loss_scale)(\..+)?",
+        lambda c: (kind := _objective(c)) is not None and bool(kind.sees),
+        "attack={attack} has losses of its own",
+    ),
+    (
+        r"attack\.black_box",
+        lambda c: _attack(c).get("black_box") == CHECK and not can_search(_attack(c)),
+        "random search has nothing to climb, or another norm than linf",
     ),
     (r"attack\.loss(\..+)?", lambda c: _climbs(c) == METRICS, "attack={attack} climbs metrics, not losses"),
     (r"attack/step", lambda c: "fixed_step" in _attack(c), "attack={attack} has a step rule of its own"),

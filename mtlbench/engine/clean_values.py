@@ -6,6 +6,7 @@ import numpy as np
 import torch
 
 from mtlbench.data.batch import Batch
+from mtlbench.engine.draws import drawn
 from mtlbench.engine.evaluate import frozen
 from mtlbench.engine.losses import TaskLosses
 from mtlbench.engine.record import Record
@@ -23,12 +24,17 @@ class CleanValues:
         model: on `device`.
         batches: gives the images on whose clean predictions they are measured.
         device: where to compute.
+        seed: of the draws of a random model, those that score it.
     """
 
     def __init__(
-        self, model: MultiTaskModel, batches: Callable[[], Iterable[Batch]], device: torch.device | str
+        self,
+        model: MultiTaskModel,
+        batches: Callable[[], Iterable[Batch]],
+        device: torch.device | str,
+        seed: int = 0,
     ) -> None:
-        self.model, self.batches, self.device = model, batches, device
+        self.model, self.batches, self.device, self.seed = model, batches, device, seed
         self._found: dict[tuple[Task, ...], Values] = {}
 
     def __call__(self, tasks: Sequence[Task]) -> Values:
@@ -43,9 +49,10 @@ class CleanValues:
         record = Record()
         for given in self.batches():
             batch = given.to(self.device)
-            predictions = self.model(batch.input, [task.name for task in tasks])
+            forward = drawn(self.model, self.seed, batch.names)
+            predictions = forward(batch.input, [task.name for task in tasks])
             measured = measure(tasks, predictions, batch.targets, batch.masks)
-            losses = TaskLosses(self.model, tasks, batch.targets, batch.masks, clean=batch.input)
+            losses = TaskLosses(forward, tasks, batch.targets, batch.masks, clean=batch.input)
             measured.per_image["losses"] = losses.of(predictions).T
             record.add(measured, len(batch))
         arrays = record.arrays()

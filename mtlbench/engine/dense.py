@@ -88,6 +88,12 @@ def cospgd(prediction: Tensor, target: Tensor, mask: Tensor, class_weights: Tens
     return masked_mean(nats * cosine, weights)
 
 
+def wrong_pixels(prediction: Tensor, target: Tensor, mask: Tensor, class_weights: Tensor | None = None) -> Tensor:
+    """Share of the pixels that are wrong, in [0, 1], to judge by; its gradient is 0. Class weights change nothing."""
+    nats, weights = class_nats("wrong_pixels", prediction, target, mask)
+    return masked_mean((~_right(prediction, target)).to(nats) + 0 * nats, weights)
+
+
 DENSE: dict[str, Loss] = {
     "one_minus_p": one_minus_p,
     "tsallis": tsallis,
@@ -97,8 +103,12 @@ DENSE: dict[str, Loss] = {
     "js": js,
     "segpgd": segpgd,
     "cospgd": cospgd,
+    "wrong_pixels": wrong_pixels,
 }
 """Losses of logits and class ids."""
+
+AS_REPORTED = ("wrong_pixels",)
+"""Losses that see predictions at the size of the targets, as metrics do; others see targets at that of predictions."""
 
 SCHEDULES: Mapping[str, Callable[[float], Mapping[str, float]]] = {
     "tsallis": lambda done: {"q": 0.25 + 1.25 * done},

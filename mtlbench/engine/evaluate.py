@@ -14,6 +14,7 @@ from mtlbench.attacks.objectives import Total
 from mtlbench.attacks.random import PerImage
 from mtlbench.data.batch import Batch
 from mtlbench.engine.counting import FREE, Cost, Counted
+from mtlbench.engine.draws import ATTACK, RISE, drawn
 from mtlbench.engine.losses import TaskLosses
 from mtlbench.engine.plan import Plan
 from mtlbench.engine.record import Record
@@ -87,9 +88,11 @@ class Pass:
             before, after = clean.per_image["losses"][part, rows].T, measured.per_image["losses"][:, rows].T
             # The recorded ones are the attacked model's own losses.
             if not attack.climbs_own_losses or attack.source is not None:
-                losses = self._losses(batch[part], attack)
                 with torch.no_grad():
-                    before, after = losses(batch.input[part]), losses(images[part])
+                    before, after = (
+                        attack.expected(self._losses(batch[part], attack, RISE))(x)
+                        for x in (batch.input[part], images[part])
+                    )
             measured.per_image["rise"] = attack.rise(before, after, batch.input[part])[:, None]
             measured.per_image.update(
                 self._diagnostics(batch[part], images[part], cell.eps / batch.space.scale, attack.norm)
@@ -104,23 +107,30 @@ class Pass:
         Where the cell has alternatives, the images are chosen from `alternatives`, the attacked images of each.
         """
         assert cell.attack is not None
-        losses = Counted(self._losses(batch, cell.attack))
+        losses = Counted(self._losses(batch, cell.attack, ATTACK))
         if alternatives:
             return cell.attack.select(alternatives, losses, batch.input), losses.cost
         eps = batch.input.new_full((len(batch),), cell.eps / batch.space.scale)
         random = PerImage(self.seed, batch.names)
         return cell.attack(losses, batch.input, eps, random, batch.space, batch.movable), losses.cost
 
-    def _losses(self, batch: Batch, attack: Attack) -> TaskLosses:
-        """What an attack sees."""
+    def _losses(self, batch: Batch, attack: Attack, purpose: str) -> TaskLosses:
+        """What an attack sees; of a random model with the draws of a purpose."""
         model = self.model if attack.source is None else attack.source
-        return TaskLosses.seen_by(attack, model, batch, self.clean_values)
+        assert isinstance(model, MultiTaskModel)
+        forward = drawn(model, self.seed, batch.names, purpose)
+        return TaskLosses.seen_by(attack, forward, batch, self.clean_values)
+
+    @torch.no_grad()
+    def predictions(self, batch: Batch, found: Tensor) -> Mapping[str, Tensor]:
+        """What the model says of clean or attacked inputs of a batch; a random one with the draws that score it."""
+        return drawn(self.model, self.seed, batch.names)(found)
 
     def measured(self, batch: Batch, image: Tensor) -> Measured:
         """Statistics and losses of clean or attacked images."""
+        predictions, forward = self.predictions(batch, image), drawn(self.model, self.seed, batch.names)
         with torch.no_grad():
-            predictions = self.model(image)
-            losses = TaskLosses(self.model, self.tasks, batch.targets, batch.masks, clean=batch.input).of(predictions)
+            losses = TaskLosses(forward, self.tasks, batch.targets, batch.masks, clean=batch.input).of(predictions)
         measured = measure(self.tasks, predictions, batch.targets, batch.masks)
         measured.per_image["losses"] = losses.T
         return measured
@@ -141,15 +151,15 @@ class Pass:
         The input gradient per unit of eps: mean size, zero and non-finite share; and the share of valid pixels whose
         logits leave cross-entropy no gradient.
         """
-        losses = TaskLosses(self.model, self.tasks, batch.targets, batch.masks, clean=batch.input)
+        forward = drawn(self.model, self.seed, batch.names)
+        losses = TaskLosses(forward, self.tasks, batch.targets, batch.masks, clean=batch.input)
         directions = Total().task_directions(losses, batch.input)[0].flatten(2)
         found = {
             "gradient": directions.abs().mean(2).T / batch.space.scale,
             "gradient_zero": (directions == 0).double().mean(2).T,
             "gradient_nonfinite": (~directions.isfinite()).double().mean(2).T,
         }
-        with torch.no_grad():
-            predictions = self.model(batch.input)
+        predictions = self.predictions(batch, batch.input)
         shares = [saturated(task, predictions[task.name], batch.masks[task.name]) for task in self.tasks]
         return Measured(found | {"saturated": torch.stack(shares, 1)}, {})
 

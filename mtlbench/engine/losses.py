@@ -16,7 +16,7 @@ from torch import Tensor
 from mtlbench.attacks.attack import NORMALISED, RAW, Attack
 from mtlbench.attacks.objectives.base import METRICS
 from mtlbench.data.batch import Batch
-from mtlbench.engine.dense import DENSE, SCHEDULES
+from mtlbench.engine.dense import AS_REPORTED, DENSE, SCHEDULES
 from mtlbench.engine.masked import at_size, masked_mean, valid_images
 from mtlbench.engine.plain import PLAIN
 from mtlbench.engine.scale_free import SCALE_FREE, SOFT, Scale, of_images
@@ -48,7 +48,7 @@ def loss_of(given: str | Loss) -> Loss:
 class TaskLosses:
     """What an attack climbs, or a training descends, on a fixed batch, as a function of its images: x -> [T, B].
 
-    A row is a task's loss, or the weighted sum of its `terms`.
+    A row is a task's loss, or the weighted sum of its `terms`. A task that is there several times has several rows.
 
     Args:
         forward: (images, task names) -> task name -> prediction; called with the names of `tasks` only, so that a
@@ -61,7 +61,7 @@ class TaskLosses:
         logits: ``normalised`` divides the input of losses of logits by a third of its spread on the clean image, so
             that multiplying the logits by a constant changes nothing; ``raw`` does not.
         training: use the training losses; if false, those that an attack climbs.
-        terms: task name -> what takes the place of its loss, see `engine.terms`.
+        terms: of each of `tasks`, what takes the place of its loss, see `engine.terms`.
         steps: gradients of a run, for losses that change during it (`dense.SCHEDULES`).
     """
 
@@ -75,16 +75,16 @@ class TaskLosses:
         clean: Tensor | None = None,
         logits: str = RAW,
         training: bool = False,
-        terms: Mapping[str, Sequence[Term]] | None = None,
+        terms: Sequence[Sequence[Term]] | None = None,
         steps: int = 1,
     ) -> None:
         self.forward, self.tasks = forward, tuple(tasks)
-        self.names = [task.name for task in tasks]
+        self.names = list(dict.fromkeys(task.name for task in tasks))
         self.targets = {name: targets[name] for name in self.names}
         self.masks = {name: masks[name] for name in self.names}
         self.clean, self.training, self.steps = clean, training, steps
         self.logits = one_of(logits, "attack.logits", (RAW, NORMALISED))
-        self.terms = terms or {t.name: (Term(t.loss if training else t.climbed),) for t in self.tasks}
+        self.terms = terms or [(Term(task.loss if training else task.climbed),) for task in self.tasks]
         self._gradients = 0
         self._sized: dict[tuple[str, tuple[int, int]], tuple[Tensor, Tensor]] = {}
         self._scales: dict[tuple[str, Scale], Tensor] | None = None
@@ -105,7 +105,7 @@ class TaskLosses:
         if attack.objective.climbs == METRICS:
             if clean_values is None:
                 raise ValueError(f"{attack.objective.name} climbs metrics, which need their clean values")
-            terms = {task.name: terms_of(task, clean_values(tasks)) for task in tasks}
+            terms = [terms_of(task, clean_values(tasks)) for task in tasks]
         return cls(
             forward,
             tasks,
@@ -125,7 +125,8 @@ class TaskLosses:
 
     def of(self, predictions: Mapping[str, Tensor]) -> Tensor:
         """The rows [T, B] of given predictions."""
-        return torch.stack([self._row(task, predictions[task.name]) for task in self.tasks])
+        rows = zip(self.tasks, self.terms, strict=True)
+        return torch.stack([self._row(task, terms, predictions[task.name]) for task, terms in rows])
 
     def repeat(self, times: int) -> "TaskLosses":
         """The same for a batch that holds the images `times` times in a row."""
@@ -138,15 +139,17 @@ class TaskLosses:
         found._sized, found._scales = {}, None
         return found
 
-    def _row(self, task: Task, prediction: Tensor) -> Tensor:
+    def _row(self, task: Task, terms: Sequence[Term], prediction: Tensor) -> Tensor:
         task.check_shapes(prediction.shape, self.targets[task.name].shape, self.masks[task.name].shape)
-        first, *others = [term.weight * self._value(task, term, prediction) for term in self.terms[task.name]]
+        first, *others = [term.weight * self._value(task, term, prediction) for term in terms]
         return sum(others, start=first)
 
     def _value(self, task: Task, term: Term, prediction: Tensor) -> Tensor:
         """The value of a term [B]; where it has a judge that one's value, with the term's gradient."""
-        target, mask = self._at(task.name, (prediction.shape[-2], prediction.shape[-1]))
         given, options = term.loss, self._options(term)
+        if given in AS_REPORTED:
+            prediction = at_size(prediction, self._size(task.name))
+        target, mask = self._at(task.name, (prediction.shape[-2], prediction.shape[-1]))
         if given in SCALE_FREE:
             options = {"scale": self._scale(task, term)}
         weights = prediction.new_tensor(task.class_weights) if task.class_weights and not term.decision else None
@@ -185,19 +188,23 @@ class TaskLosses:
                 predictions = self.forward(self.clean, self.names)
             self._scales = {
                 (one.name, kind): self._measured(one, kind, predictions[one.name])
-                for one in self.tasks
-                for kind in self._kinds(one)
+                for one, terms in zip(self.tasks, self.terms, strict=True)
+                for kind in self._kinds(one, terms)
             }
         return self._scales[task.name, kind]
 
-    def _kinds(self, task: Task) -> list[Scale]:
+    @staticmethod
+    def _kinds(task: Task, terms: Sequence[Term]) -> list[Scale]:
         """The scales of a task's logits that its terms, or their judges, may take."""
-        terms = [one for term in self.terms[task.name] for one in (term, term.judge) if one is not None]
-        return list(dict.fromkeys(kind for term in terms if (kind := scale_of(task, term)) is not None))
+        every = [one for term in terms for one in (term, term.judge) if one is not None]
+        return list(dict.fromkeys(kind for term in every if (kind := scale_of(task, term)) is not None))
 
     def _measured(self, task: Task, kind: Scale, prediction: Tensor) -> Tensor:
         _, mask = self._at(task.name, (prediction.shape[-2], prediction.shape[-1]))
         return of_images(kind, prediction, mask)
+
+    def _size(self, name: str) -> tuple[int, int]:
+        return self.targets[name].shape[-2], self.targets[name].shape[-1]
 
     def _at(self, name: str, size: tuple[int, int]) -> tuple[Tensor, Tensor]:
         if (name, size) not in self._sized:

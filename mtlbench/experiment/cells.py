@@ -79,7 +79,7 @@ def plans(
         for eps in epsilons:
             alternatives = [
                 plan(
-                    {**model, **attack_identity(one.objective.name, EVERY_TASK, one, training_images), "eps": eps},
+                    {**model, **attack_identity(one.objective.name, target, one, training_images), "eps": eps},
                     one,
                     eps,
                 )
@@ -102,7 +102,7 @@ def attack_identity(
     source = None if attack.source is None else _source(attack.source)
     seen = {"loss_scale": {task: factor for task, factor in scale.items() if factor != 1} or None, "judge": judge}
     seen |= _climbed(attack, training_images)
-    neutral = {"norm": LINF, "logits": RAW}  # the values from before the options existed; omitted
+    neutral = {"norm": LINF, "logits": RAW, "eot": 1}  # the values from before the options existed; omitted
     chosen = {option: getattr(attack, option) for option in neutral}
     return (
         {

@@ -1,13 +1,15 @@
-"""Has an attack converged? The same attack with twice the steps on some of the images, and once as it is.
+"""Has an attack converged, and does it see past gradients? The same attack otherwise, on some of the images.
 
-The check's results are cells of their own, of a sample of the images; their identity says whose sample they are of, so
-that the cells that are checked keep their keys. What they say is derived in `scores.converged`.
+With twice the steps (``attack.converged=check``), by random search (``attack.black_box=check``), and once as it is.
+The results are cells of their own, of a sample of the images; their identity says whose sample they are of, so that
+the cells that are checked keep their keys. What they say is derived in `scores.converged`.
 """
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from mtlbench.config.attack import epsilon_list
+from mtlbench.config.black_box import searched
 from mtlbench.config.doubled import doubled
 from mtlbench.constants import SAMPLE_OF
 from mtlbench.data.base import MultiTaskDataset
@@ -21,22 +23,22 @@ from mtlbench.experiment.trained import Trained
 
 
 def check_of(setup: Setup, trained: Trained, checked: Sequence[Plan]) -> tuple[MultiTaskDataset, list[Plan]] | None:
-    """The sample, and its cells: a clean one, each attack as it is, and with twice the steps.
+    """The sample, and its cells: a clean one, each attack as it is, with twice the steps, and by random search.
 
-    None where ``attack.converged`` asks for none.
+    None where neither ``attack.converged`` nor ``attack.black_box`` asks for any.
 
     Args:
         setup: of the attack.
         trained: its model.
         checked: from `cells.plans`, of all images.
     """
-    twice = doubled(setup.config)
-    if twice is None:
+    others = [found for found in (doubled(setup.config), searched(setup.config)) if found is not None]
+    if not others:
         return None
     sample = Spread(setup.test, setup.config["attack"]["converged_images"])
     model = model_identity(setup, trained, sample, setup.config["precision"])
     found: dict[str, Plan] = {}
-    for config in (setup.config, twice):
+    for config in (setup.config, *others):
         own = plans(config, model, attacks_of(setup, config), epsilon_list(config), reference_identity(setup))
         found |= {one.key: one for one in _named(own, checked)}
     return sample, list(found.values())

@@ -75,7 +75,7 @@ class Keeper:
         image = batch.input if plan.attack is None else Share(work, batch, ()).attacked(plan)
         rounded = (image * GREY_LEVELS).round() / GREY_LEVELS
         with torch.no_grad():
-            predictions = work.model(image)
+            predictions = work.predictions(batch, image)
         found: dict[str, Tensor] = {"image": image}
         for task in work.tasks:
             found[f"prediction/{task.name}"] = self._shown(task, predictions[task.name])

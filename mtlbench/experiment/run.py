@@ -134,7 +134,7 @@ def _compute(setup: Setup, trained: Trained, dataset: MultiTaskDataset, wanted: 
 
 def clean_values(setup: Setup, trained: Trained) -> CleanValues:
     """Of the metrics that an attack climbs, on the images that ``attack.clean_values`` names."""
-    return CleanValues(trained.model, lambda: loader_of(setup, reference_images(setup)), setup.device)
+    return CleanValues(trained.model, lambda: loader_of(setup, reference_images(setup)), setup.device, trained.seed)
 
 
 def loader_of(setup: Setup, dataset: MultiTaskDataset) -> Iterable[Batch]:

@@ -9,6 +9,7 @@ from mtlbench.errors import UsageError
 from mtlbench.models.inputs import Inputs, convention
 from mtlbench.models.model import MultiTaskModel, weights_hash
 from mtlbench.models.outputs import Outputs, check, maps
+from mtlbench.options import flag
 from mtlbench.tasks import Task
 
 SHARING = "custom"
@@ -29,6 +30,7 @@ class Adapted(MultiTaskModel):
         modules: the modules that a callable uses, so that they can be frozen.
         name: in tables; that of its class where None.
         about: what else tells it from others, for its identity.
+        random: whether it draws random numbers, from PyTorch's, NumPy's or Python's global generators.
     """
 
     def __init__(
@@ -40,8 +42,10 @@ class Adapted(MultiTaskModel):
         modules: Sequence[nn.Module] = (),
         name: str | None = None,
         about: Mapping[str, Any] | None = None,
+        random: bool = False,
     ) -> None:
         super().__init__()
+        self.random = flag(random, "random")
         if not callable(model) or isinstance(model, type):
             shown = repr(model) if isinstance(model, (str, type)) else f"a {type(model).__name__}"
             raise UsageError(f"model={shown}: expected a module or a callable of images")
@@ -81,5 +85,6 @@ class Adapted(MultiTaskModel):
             "tree": "",
             "weights": weights_hash(self),
             "inputs": self.inputs.convention.name,
+            **({"random": True} if self.random else {}),
             **self.about,
         }

@@ -31,6 +31,7 @@ class Custom:
         inputs: see `Adapted`.
         outputs: see `Adapted`.
         name: in tables; the name of the function where None.
+        random: see `Adapted`.
     """
 
     build: Callable[..., Any]
@@ -38,6 +39,7 @@ class Custom:
     inputs: object = "rgb01"
     outputs: Outputs = None
     name: str | None = None
+    random: bool = False
 
     @property
     def title(self) -> str:
@@ -75,6 +77,7 @@ class Custom:
             raise ModelError(f"{where}: returns a {type(made).__name__}, expected a torch.nn.Module")
         made.name = self.title
         made.about = self.identity()
+        made.random = made.random or self.random
         return made.to(device)
 
     def identity(self) -> dict[str, Any]:

@@ -14,10 +14,12 @@ class MultiTaskModel(nn.Module, ABC):
 
     Attributes:
         order: names of its tasks.
+        random: whether its predictions depend on random numbers; it is then called input by input, with seeded draws.
         autocast: the type in which convolutions compute, None for float32; set by `precision.computing_in`.
     """
 
     order: tuple[str, ...]
+    random: bool = False
     autocast: torch.dtype | None = None
 
     def forward(self, image: Tensor, tasks: Sequence[str] | None = None) -> dict[str, Tensor]:

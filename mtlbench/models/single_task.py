@@ -23,6 +23,7 @@ class SingleTaskModels(Adapted):
         inputs: see `Adapted`; what all of them want to see.
         modules: see `Adapted`.
         name: in tables; that of the first model's class where None.
+        random: see `Adapted`; whether one of them does.
 
     Raises:
         UsageError: there is not one model for each task.
@@ -35,6 +36,7 @@ class SingleTaskModels(Adapted):
         inputs: object = "rgb01",
         modules: Sequence[nn.Module] = (),
         name: str | None = None,
+        random: bool = False,
     ) -> None:
         names = [task.name for task in tasks]
         if set(models) != set(names) or not all(map(callable, models.values())):
@@ -44,7 +46,7 @@ class SingleTaskModels(Adapted):
                 f"each task: {{{wanted}}}; load a state dict into its module first"
             )
         known = [model for model in models.values() if isinstance(model, nn.Module)]
-        super().__init__(self.apart, tasks, inputs, None, [*known, *modules], name)
+        super().__init__(self.apart, tasks, inputs, None, [*known, *modules], name, random=random)
         self.models = dict(models)
         self.name = name or type(models[names[0]]).__name__
 

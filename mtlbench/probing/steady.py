@@ -5,6 +5,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
+from mtlbench.engine.draws import ATTACK, drawn
 from mtlbench.errors import ModelError
 from mtlbench.models.adapted import Adapted
 from mtlbench.models.model import MultiTaskModel
@@ -24,13 +25,27 @@ TRAINING = "it is in training mode or draws random numbers: "
 
 
 def deterministic(subject: Subject) -> list[Finding]:
-    """Whether a second run says the same, to rounding."""
+    """Whether a second run says the same, to rounding; of a random model, with the same draws."""
     with torch.no_grad():
         again = subject.predict(subject.batch.input)
     far = _far(subject.predictions, again, SAME)
+    if subject.model.random and not far:
+        return _other_draws(subject)
     text = {task: f"differs by {value:.2g} of its largest value between two runs" for task, value in far.items()}
-    remedy = f"{TRAINING}{_remedy(subject.model)}; take noise out of its forward pass"
+    declared = "random=True says so, and eot=10 then follows the mean of ten gradients"
+    remedy = f"{TRAINING}{_remedy(subject.model)}; where noise is a part of the model, {declared}"
+    if subject.model.random:
+        remedy = "it draws from a generator of its own; expected PyTorch's, NumPy's or Python's global one"
     return each("deterministic", "refuse", text, subject.names, remedy)
+
+
+def _other_draws(subject: Subject) -> list[Finding]:
+    """A warning where a model that says that it is random says the same with other draws."""
+    other = drawn(subject.model, 0, subject.batch.names, ATTACK)
+    with torch.no_grad():
+        if _far(subject.predictions, other(subject.batch.input), SAME):
+            return []
+    return [Finding("deterministic", None, "warn", "random=True, and two draws say the same", "leave out random")]
 
 
 def batch_independent(subject: Subject, half: bool = False) -> list[Finding]:
@@ -40,6 +55,8 @@ def batch_independent(subject: Subject, half: bool = False) -> list[Finding]:
         subject: a deterministic one.
         half: it computes in half precision.
     """
+    if subject.model.random:  # it never sees images together
+        return []
     image, bound = subject.batch.input, ALONE_IN_HALF if half else ALONE
     worst: dict[str, float] = {}
     for at in {0, len(image) - 1}:

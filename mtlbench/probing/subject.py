@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from mtlbench.data.batch import Batch
+from mtlbench.engine.draws import drawn
 from mtlbench.engine.losses import TaskLosses, valid_images
 from mtlbench.errors import ModelError, MtlbenchError
 from mtlbench.models.model import MultiTaskModel
@@ -66,10 +67,13 @@ class Subject:
     def predict(self, image: Tensor, tasks: Sequence[str] | None = None) -> dict[str, Tensor]:
         """What the model says of a copy of `image`: some models write into their input.
 
+        A random model draws the same each time.
+
         Raises:
             ModelError: it raises an error; the message says what may help.
         """
-        return guarded(lambda: dict(self.model(image.clone(), tasks)), called(image))
+        forward = drawn(self.model, 0, self.batch.names)
+        return guarded(lambda: dict(forward(image.clone(), tasks)), called(image))
 
 
 def guarded(call: Callable[[], T], what: str) -> T:

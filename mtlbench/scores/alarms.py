@@ -86,6 +86,8 @@ def numbers_of(cell: Cell) -> dict[str, object]:
     if "saturated" in arrays:
         row |= _saturated(cell)
     row["climbs_raw"] = _climbs_raw(cell)
+    if cell.identity.get("random"):
+        row["single_draw"] = cell.identity.get("eot", 1) == 1 and row["gradients_per_image"] != 0
     if "eps_unit" in cell.identity:
         row["eps_unit"] = cell.identity["eps_unit"]
     return row
@@ -180,6 +182,8 @@ def _own(row: Mapping[Hashable, object]) -> list[str]:
             f"an attack without gradients does {share(GAIN, 0):.1f} points more (at least {value:.1f}): are gradients "
             "hidden? See straight_through"
         )
+    if row.get("single_draw") is True:
+        texts.append("the model draws random numbers, of which each step saw one draw: use eot=10 (attack.eot)")
     if row.get("training_mode") is True:
         texts.append("the model was not in evaluation mode")
     return texts

@@ -21,7 +21,7 @@ SCORE_SETS: tuple[Scores, ...] = ("standard", "paper")
 REPLICATES = 1000
 LEVELS = tuple(dict.fromkeys((*IDENTITY, *SAME_MODEL, "norm", "options", "recipe", SAMPLE_OF, "cell")))
 METRIC = ("task", "metric", *ABOUT_METRIC)
-OPTIONS = ("objective", "step_options", "starts", "norm", "logits", "made_on")
+OPTIONS = ("objective", "step_options", "starts", "norm", "logits", "made_on", "eot")
 OF_DATA = ("images", "resolution", "seed", "classes", "normals", "base")
 HASH_DIGITS = 8
 STRANGE = (AttributeError, LookupError, TypeError, ValueError)
@@ -165,6 +165,7 @@ def spelled_out(attack: Mapping[str, Any], recipe: Mapping[str, Any]) -> dict[st
     source = attack.get("made_on", {})
     made_on = f"{source.get('sharing')}:{str(source.get('weights'))[:HASH_DIGITS]}" if source else ""
     named = {"norm": attack.get("norm", "linf"), "logits": attack.get("logits", "raw"), "made_on": made_on}
+    named |= {"eot": _words(attack["eot"])} if "eot" in attack else {}
     return named | found
 
 

@@ -15,6 +15,7 @@ from mtlbench.scores.wide import SAME_MODEL
 GAIN = "gradient_free_gain"
 GAIN_LOW = "gradient_free_low"
 GAIN_HIGH = "gradient_free_high"
+FREE_GAIN = (GAIN, GAIN_LOW, GAIN_HIGH)
 
 
 def with_gradient_free(numbers: pd.DataFrame, frame: Callable[[Collection[str]], pd.DataFrame]) -> pd.DataFrame:
@@ -42,8 +43,10 @@ def with_gradient_free(numbers: pd.DataFrame, frame: Callable[[Collection[str]],
     mine, others = (arps.iloc[[row[cell] for cell in both[name]]] for name in ("free", "cell"))
     found = paired_difference(mine, others)
     both[[GAIN, GAIN_LOW, GAIN_HIGH]] = found[["diff", "ci_low", "ci_high"]].to_numpy()
-    best = both.sort_values(GAIN_LOW, na_position="first").drop_duplicates("cell", keep="last")
-    return numbers.merge(best[["cell", GAIN, GAIN_LOW, GAIN_HIGH]], on="cell", how="left")
+    known = numbers[["cell", *FREE_GAIN]] if GAIN in numbers else both.iloc[:0]
+    every = pd.concat([known[["cell", *FREE_GAIN]].dropna(), both[["cell", *FREE_GAIN]]])
+    best = every.sort_values(GAIN_LOW, na_position="first", kind="stable").drop_duplicates("cell", keep="last")
+    return numbers.drop(columns=[*FREE_GAIN], errors="ignore").merge(best, on="cell", how="left")
 
 
 def _pairs(numbers: pd.DataFrame) -> pd.DataFrame:

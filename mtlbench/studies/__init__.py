@@ -5,6 +5,7 @@ disk. To add one, write a function `Evidence` -> `Study`, name it here, and set 
 """
 
 from mtlbench.studies.alpha import alpha
+from mtlbench.studies.auto import auto
 from mtlbench.studies.base import Analysis, Evidence, Study, Table
 from mtlbench.studies.clean_models import clean_models
 from mtlbench.studies.cost import cost
@@ -21,6 +22,7 @@ __all__ = ["ARP", "STUDIES", "Analysis", "Axis", "Evidence", "Matrix", "Plot", "
 
 STUDIES: dict[str, Analysis] = {
     "alpha": alpha,
+    "auto": auto,
     "clean_models": clean_models,
     "cost": cost,
     "crossing": crossing,

@@ -230,7 +230,7 @@ def labels(keys: pd.DataFrame) -> list[str]:
 
 
 def _label(attack: str, target: str, objective: dict[str, object]) -> str:
-    settings = {k: v for k, v in objective.items() if k not in ("name", "grid", "weights", "judge")}
+    settings = {k: v for k, v in objective.items() if k not in ("name", "recipe", "grid", "weights", "judge")}
     shown = ",".join(f"{k}={v:g}" if isinstance(v, float) else f"{k}={_flat(v)}" for k, v in settings.items())
     attack = SEARCH if attack == WEIGHTING else attack  # one of the weightings of the search
     return attack + (f"({shown})" if shown else "") + ("" if target == "all" else f":{target}")

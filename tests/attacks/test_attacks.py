@@ -219,5 +219,5 @@ def test_ascent_keeps_no_graph():
             ascent = part.objective.bind(losses, batch.input).ascent(losses, batch.input)
             assert ascent.direction.shape == batch.input.shape
             assert ascent.score.shape == (len(batch),)
-            assert ascent.losses.shape == (len(built.tasks), len(batch))
+            assert ascent.losses.shape == (len(built.seen), len(batch))
             assert not any(part.requires_grad for part in ascent)

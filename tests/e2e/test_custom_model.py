@@ -122,3 +122,32 @@ def test_the_probe_refuses_a_model_that_has_learned_nothing(folder: Path, call: 
     assert "constant of " in goes_on.err
     wrong = call("attack", *CUSTOM, *SMALL, "model.probe=loud")
     assert (wrong.status, "model.probe=loud: expected strict or warn" in wrong.err) == (2, True)
+
+
+NOISY = """
+import torch
+from my_nets import Net
+
+class Noisy(Net):
+    def forward(self, x):
+        return super().forward(x + 0.1 * torch.randn_like(x))
+
+def noisy():
+    return Noisy(8)
+"""
+
+
+def test_a_random_model_is_attacked_by_the_mean_of_its_gradients(folder: Path, call: Callable[..., Result]) -> None:
+    (folder / "noisy_nets.py").write_text(NOISY)
+    options = (*CUSTOM, *SMALL, "model.build=noisy_nets:noisy", "plugins=[my_nets,noisy_nets]")
+    done = call("attack", *options, "attack.eot=2")
+    assert done.status == 2
+    assert "nothing reads this option here: a model without model.random=true has one gradient" in done.err
+    done = call("attack", *options, "-m", "model.random=true", "attack.eot=1,2")
+    assert done.status == 0, done.err
+    checks = pd.read_csv(folder / "outputs/tables/checks.csv")
+    assert sorted(checks[checks["attack"] == "dgba"]["gradients_per_image"]) == [2, 4]
+    assert done.out.count("each step saw one draw") >= 1
+    keys = sorted((folder / "outputs/store").glob("*.npz"))
+    audit = call("report", f"audit={len(keys)}")
+    assert audit.out.count(": equal") == len(keys), audit.err

@@ -14,7 +14,18 @@ from tests.grid import EPS, PAIRS, attack_of, first_batch, golden
 
 pytestmark = [pytest.mark.engine, pytest.mark.usefixtures("one_thread")]
 
-RULES = ("apgd", "apgd_reference", "fgsm", "mim", "mim_linear", "pgd", "saga", "saga_reference", "square")
+RULES = (
+    "apgd",
+    "apgd_reference",
+    "apgd_shrinking",
+    "fgsm",
+    "mim",
+    "mim_linear",
+    "pgd",
+    "saga",
+    "saga_reference",
+    "square",
+)
 
 
 def by_rule(*numbers: int) -> dict[str, int]:
@@ -22,18 +33,20 @@ def by_rule(*numbers: int) -> dict[str, int]:
 
 
 PER_IMAGE = {
-    "bounded": by_rule(4, 5, 1, 4, 4, 4, 16, 24, 0),
-    "dgba": by_rule(4, 5, 1, 4, 4, 4, 16, 24, 0),
-    "floor": by_rule(4, 5, 1, 4, 4, 4, 16, 24, 0),
+    "auto": {"fixed": 4},
+    "bounded": by_rule(4, 5, 4, 1, 4, 4, 4, 16, 24, 0),
+    "dgba": by_rule(4, 5, 4, 1, 4, 4, 4, 16, 24, 0),
+    "floor": by_rule(4, 5, 4, 1, 4, 4, 4, 16, 24, 0),
     "noise": {"fixed": 0},
-    "power": by_rule(4, 5, 1, 4, 4, 4, 16, 24, 0),
-    "saga": {"fixed": 40},
-    "sign_sum": by_rule(12, 15, 3, 12, 12, 12, 24, 24, 0),
-    "single": by_rule(4, 5, 1, 4, 4, 4, 8, 8, 0),
+    "power": by_rule(4, 5, 4, 1, 4, 4, 4, 16, 24, 0),
+    "saga": {"fixed": 16},
+    "sea": {"fixed": 12},
+    "sign_sum": by_rule(12, 15, 12, 3, 12, 12, 12, 24, 24, 0),
+    "single": by_rule(4, 5, 4, 1, 4, 4, 4, 8, 8, 0),
     **{key: {"apgd": 4, "mim_linear": 4, "saga": 16} for key in ("smooth_arp", "smooth_log", "worst_task")},
-    "static": by_rule(4, 5, 1, 4, 4, 4, 16, 24, 0),
-    "total": by_rule(4, 5, 1, 4, 4, 4, 16, 24, 0),
-    "weighted_total": by_rule(12, 15, 3, 12, 12, 12, 48, 72, 0),
+    "static": by_rule(4, 5, 4, 1, 4, 4, 4, 16, 24, 0),
+    "total": by_rule(4, 5, 4, 1, 4, 4, 4, 16, 24, 0),
+    "weighted_total": by_rule(12, 15, 12, 3, 12, 12, 12, 48, 72, 0),
 }
 """Of three tasks, four steps and a grid of 1 where there are such options; `single` has one task."""
 

@@ -48,6 +48,7 @@ BY_HAND = {
     "js": sum(js_by_definition(row, right) for row, right in zip(SHARES, (0, 1, 0), strict=False)) / 3,
     "segpgd": (NATS[0] + NATS[1]) / 3,
     "cospgd": sum(n * c for n, c in zip(NATS, COSINE, strict=True)) / 3,
+    "wrong_pixels": 1 / 3,
 }
 
 
@@ -128,7 +129,16 @@ def attacked(golden: RGBGolden, loss: str, objective: Objective, step: Step, **o
     return found, torch.stack([((w & mask).sum((1, 2, 3)) / mask.sum((1, 2, 3))) for w in wrong])
 
 
-@pytest.mark.parametrize("loss", DENSE)
+def test_the_share_of_wrong_pixels_is_to_judge_by() -> None:
+    """Nothing can follow it; an ignored pixel is not wrong."""
+    part = LOGITS.clone().requires_grad_()
+    (slope,) = torch.autograd.grad(DENSE["wrong_pixels"](part, TARGET, MASK).sum(), part)
+    assert (slope == 0).all()
+    right = torch.tensor([[[[0, 1, 1, 255]]]])
+    assert DENSE["wrong_pixels"](LOGITS, right, MASK).item() == 0
+
+
+@pytest.mark.parametrize("loss", DENSE.keys() - {"wrong_pixels"})
 @pytest.mark.parametrize("objective", [Single(), DGBA()], ids=lambda o: o.name)
 def test_apgd_does_not_keep_the_clean_image(golden: RGBGolden, loss: str, objective: Objective) -> None:
     """A masked loss falls as pixels turn wrong: judged by itself, the best image would be the clean one."""

@@ -35,9 +35,13 @@ class Objective(Identified, ABC):
     Attributes:
         climbs: what a row of its losses [T, B] is: ``losses`` the task's loss; ``metrics`` the mean over the task's
             metrics of smooth level / clean value, whose rise is the task's damage as ARP counts it, made smooth.
+        sees: losses that each task has a row of, in the place of its own; empty for its own.
+        recipe: name and version of the fixed recipe that it is; such an attack takes no options but eps and norm.
     """
 
     climbs: str = LOSSES
+    sees: tuple[str, ...] = ()
+    recipe: str | None = None
 
     def bind(self, losses: Losses, x: Tensor) -> "Objective":
         """The objective for one batch of clean images `x`; overridden where it depends on their clean losses."""

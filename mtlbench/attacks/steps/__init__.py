@@ -1,6 +1,7 @@
 """Step rules: how an attack updates the images. To add one, write a file here and a yaml in conf/attack/step."""
 
 from mtlbench.attacks.steps.apgd import APGD
+from mtlbench.attacks.steps.apgd_shrinking import ShrinkingAPGD
 from mtlbench.attacks.steps.base import Step
 from mtlbench.attacks.steps.fgsm import FGSM
 from mtlbench.attacks.steps.mim import MIM, MIMLinear
@@ -9,4 +10,4 @@ from mtlbench.attacks.steps.pgd import PGD
 from mtlbench.attacks.steps.saga import SAGA
 from mtlbench.attacks.steps.square import Square
 
-__all__ = ["APGD", "FGSM", "MIM", "PGD", "SAGA", "MIMLinear", "Noise", "Square", "Step"]
+__all__ = ["APGD", "FGSM", "MIM", "PGD", "SAGA", "MIMLinear", "Noise", "ShrinkingAPGD", "Square", "Step"]
