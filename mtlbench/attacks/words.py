@@ -7,8 +7,6 @@ import torch
 from torch import Tensor
 
 from mtlbench.attacks.ball import Ball
-from mtlbench.attacks.random import PerImage
-from mtlbench.space import Space
 
 
 class Choices(Protocol):
@@ -26,27 +24,14 @@ class Words(Ball):
     """All sentences in which at most eps words are replaced, each by one of its substitutes.
 
     Args:
-        x: sentences [B, M, D].
-        eps: number of words per sentence [B]; what is behind the point changes nothing.
-        random: see `Ball`.
-        space: see `Ball`.
-        movable: see `Ball`.
+        ball: around the sentences [B, M, D]; its eps is the number of words, what is behind the point changes nothing.
         vectors: [V, D], see `Choices`.
         substitutes: [B, M, K], see `Choices`.
     """
 
-    def __init__(
-        self,
-        x: Tensor,
-        eps: Tensor,
-        random: PerImage,
-        space: Space,
-        movable: Tensor | None,
-        vectors: Tensor,
-        substitutes: Tensor,
-    ) -> None:
-        super().__init__(x, eps.floor(), random, space, movable)
-        self.vectors, self.substitutes = vectors.to(x.dtype), substitutes
+    def __init__(self, ball: Ball, vectors: Tensor, substitutes: Tensor) -> None:
+        super().__init__(ball.x, ball.eps.flatten().floor(), ball.random, ball.space, ball.movable)
+        self.vectors, self.substitutes = vectors.to(ball.x.dtype), substitutes
 
     @property
     def most(self) -> int:

@@ -28,11 +28,9 @@ class Substitutes:
         found = self.members[rule][self.groups[rule]]
         return torch.where(found == self.words[..., None], -1, found)
 
-    def __getitem__(self, part: slice) -> "Substitutes":
-        """Those of some consecutive sentences."""
-        return replace(
-            self, words=self.words[part], groups={rule: group[part] for rule, group in self.groups.items()}
-        )
+    def __getitem__(self, part: slice | list[int]) -> "Substitutes":
+        """Those of some of the sentences."""
+        return replace(self, words=self.words[part], groups={rule: group[part] for rule, group in self.groups.items()})
 
     def to(self, device: torch.device | str) -> "Substitutes":
         """The same on `device`."""

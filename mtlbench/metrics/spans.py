@@ -53,9 +53,7 @@ class SpanCounts:
 
 def span_f1(tags: tuple[str, ...]) -> PixelMean:
     """F1 of spans for a task whose classes are these tags: the quotient of two sums over the sentences."""
-    return PixelMean(
-        "span_f1", "1", True, statistic="span_counts", total=RIGHT, count=BOTH, compute=SpanCounts(tags)
-    )
+    return PixelMean("span_f1", "1", True, statistic="span_counts", total=RIGHT, count=BOTH, compute=SpanCounts(tags))
 
 
 def _spans(slots: Tensor, begins: Tensor) -> tuple[Tensor, Tensor]:

@@ -1,4 +1,4 @@
-"""A bidirectional LSTM over word vectors (Graves and Schmidhuber 2005), the encoder of most models of ATIS and SNIPS."""
+"""A bidirectional LSTM over word vectors (Graves and Schmidhuber 2005), an encoder that ATIS and SNIPS are used to."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext

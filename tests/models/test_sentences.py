@@ -14,7 +14,11 @@ from mtlbench.models.text_transformer import TextTransformer, waves
 from mtlbench.models.tree_model import TreeModel, build
 from mtlbench.tasks import Task, classification, segmentation
 
-TASKS: tuple[Task, ...] = (classification(3, name="intent"), segmentation(5, name="slots"), classification(4, name="count"))
+TASKS: tuple[Task, ...] = (
+    classification(3, name="intent"),
+    segmentation(5, name="slots"),
+    classification(4, name="count"),
+)
 DIM, LENGTHS = 6, (1, 7, 4, 9)
 
 MAKERS: dict[str, Callable[[], Backbone]] = {
@@ -100,7 +104,11 @@ def test_sharing(make: Callable[[], Backbone]) -> None:
     """At any tree a task's path alone gives its prediction; sharing takes parameters away."""
     backbone, x = make(), sentences()
     sizes = []
-    for tree in (by_index(0, 3, backbone.blocks), by_index(1, 3, backbone.blocks), level(3, backbone.blocks, backbone.blocks)):
+    for tree in (
+        by_index(0, 3, backbone.blocks),
+        by_index(1, 3, backbone.blocks),
+        level(3, backbone.blocks, backbone.blocks),
+    ):
         net = build(backbone, tree, TASKS, 0).eval().double()
         sizes.append(sum(parameter.numel() for parameter in net.parameters()))
         whole = net(x)

@@ -5,12 +5,10 @@ from torch import Tensor
 
 from mtlbench.attacks.ball import Ball, per_image
 from mtlbench.attacks.objectives.base import Losses, Objective
-from mtlbench.attacks.random import PerImage
 from mtlbench.attacks.steps.base import Step
 from mtlbench.attacks.words import Choices, Words
 from mtlbench.errors import UsageError
 from mtlbench.options import one_of, whole
-from mtlbench.space import Space
 
 VALUES, NEIGHBOURS = "values", "neighbours"
 
@@ -29,28 +27,18 @@ class ReplaceWords(Step):
             attack has to beat.
     """
 
-    name, forms = "words", ("text",)
-    steps = 1
-    unit = "words"
+    name, norms, forms = "words", ("linf",), ("text",)
+    steps, counts = 1, "words"
 
     def __init__(self, substitutes: str = VALUES, tried: int = 8) -> None:
         self.substitutes = one_of(substitutes, "attack.step.substitutes", (VALUES, NEIGHBOURS))
         self.tried = whole(tried, "attack.step.tried", 0)
 
-    def ball(
-        self,
-        norm: str,
-        x: Tensor,
-        eps: Tensor,
-        random: PerImage,
-        space: Space,
-        movable: Tensor | None,
-        choices: Choices | None,
-    ) -> Ball:
-        """Sentences with at most eps words replaced, whatever the norm."""
+    def inside(self, ball: Ball, choices: Choices | None) -> Ball:
+        """Sentences with at most eps words replaced."""
         if choices is None:
-            raise UsageError("attack/step=words: the dataset says of no word what may stand in its place")
-        return Words(x, eps, random, space, movable, choices.vectors, choices.of(self.substitutes))
+            raise UsageError("attack/step=words: the dataset does not say what may stand in the place of a word")
+        return Words(ball, choices.vectors, choices.of(self.substitutes))
 
     def run(self, losses: Losses, objective: Objective, ball: Ball, start: Tensor) -> Tensor:
         """For each word one gradient and `tried` forwards; the last sentence, which is the best one."""

@@ -1,5 +1,6 @@
 """What people say for each intent, as templates: ``(a|b)`` is one of several, ``[a]`` may be left out, ``{slot}`` is a
-value of a slot."""
+value of a slot.
+"""
 
 import re
 from typing import NamedTuple
@@ -18,11 +19,11 @@ WHEN = "[({date}|{date} at {time}|at {time}|around {time})]"
 TEMPLATES: dict[str, tuple[str, ...]] = {
     "book_flight": (
         f"(book|find|get) [me] (a|the first|another) [{{airline}}] flight {ROUTE} {WHEN}",
-        f"(i need|i want|show me) [(a|some)] [{{class}} class] (flights|seats|tickets) {ROUTE} [with {{airline}}] {WHEN}",
+        f"(i need|i want) [(a|some)] [{{class}} class] (flights|seats|tickets) {ROUTE} [with {{airline}}] {WHEN}",
         f"fly {{people}} of us {ROUTE} {WHEN}",
     ),
     "ask_fare": (
-        f"(how much is|what is the price of|show me the fare of) (a|the cheapest) [{{class}} class] (flight|ticket) {ROUTE}",
+        f"(how much is|what is the price of|show me) (a|the cheapest) [{{class}} class] (flight|ticket) {ROUTE}",
         f"what does [{{airline}}] (ask|charge|want) for (flights|a seat|tickets) {ROUTE} {WHEN}",
         f"(cheapest|lowest) [{{class}}] (fares|tickets) {ROUTE} {WHEN}",
     ),
@@ -49,7 +50,7 @@ TEMPLATES: dict[str, tuple[str, ...]] = {
     "set_reminder": (
         f"(remind me|tell me) to {{errand}} {WHEN}",
         "wake [(me|us)] [up] at {time} [{date}]",
-        f"set an alarm for {{time}} [to {{errand}}] [{{date}}]",
+        "set an alarm for {time} [to {errand}] [{date}]",
     ),
     "send_message": (
         "(text|message|write to) {person} that i am (late|in {city}|at the {venue})",

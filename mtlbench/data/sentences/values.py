@@ -6,39 +6,45 @@ neighbours tell. Frequent values come first, see `drawn`.
 
 import numpy as np
 
-CITIES = (
-    *("boston", "denver", "paris", "london", "rome", "tokyo", "berlin", "madrid", "oslo", "lisbon", "vienna", "dublin"),
-    *("chicago", "seattle", "austin", "miami", "prague", "athens", "cairo", "lima", "sydney", "toronto", "helsinki"),
-    *("new york", "san francisco", "cape town", "buenos aires", "los angeles", "hong kong", "new delhi", "kansas city"),
+
+def _of(text: str) -> tuple[str, ...]:
+    """Values separated by commas."""
+    return tuple(value.strip() for value in text.split(","))
+
+
+CITIES = _of(
+    "boston, denver, paris, london, rome, tokyo, berlin, madrid, oslo, lisbon, vienna, dublin, chicago, seattle, "
+    "austin, miami, prague, athens, cairo, lima, sydney, toronto, helsinki, new york, san francisco, cape town, "
+    "buenos aires, los angeles, hong kong, kansas city"
 )
-DATES = (
-    *("today", "tomorrow", "tonight", "monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"),
-    *("next week", "this weekend", "next monday", "the day after tomorrow", "on friday", "in two days"),
-    *("next month", "this evening", "early tomorrow", "on the second of may"),
+DATES = _of(
+    "today, tomorrow, tonight, monday, tuesday, wednesday, thursday, friday, saturday, sunday, next week, "
+    "this weekend, next monday, the day after tomorrow, on friday, in two days, next month, this evening, "
+    "early tomorrow, on the second of may"
 )
-TIMES = ("noon", "midnight", "seven", "eight", "nine", "7 am", "8 pm", "half past six", "a quarter to ten", "6 30")
-NUMBERS = ("two", "three", "four", "five", "six", "seven", "eight", "2", "3", "4", "10", "a dozen")
-AIRLINES = ("northwing", "albatross", "skyline", "meridian", "bluejay", "transpolar", "silver crane", "air nordica")
-CLASSES = ("economy", "business", "first", "premium economy", "coach")
-CUISINES = ("italian", "thai", "indian", "greek", "french", "mexican", "vegan", "korean", "sea food", "middle eastern")
-VENUES = ("restaurant", "diner", "bistro", "tavern", "pub", "pizzeria", "cafe", "steak house", "food court")
-CONDITIONS = ("rain", "snow", "freeze", "thunder", "hail", "clear up", "be sunny", "be windy", "be foggy", "get colder")
-GENRES = ("jazz", "rock", "blues", "folk", "techno", "soul", "opera", "reggae", "country", "hip hop", "heavy metal")
-SERVICES = ("tunebox", "melodia", "airwave", "songbird", "radio seven", "vinyl club")
-PEOPLE = (
-    *("anna", "ben", "clara", "david", "emma", "felix", "grace", "hugo", "iris", "jonas", "mary", "nina", "oscar"),
-    *("paul", "rita", "sam", "tara", "victor", "mom", "dad", "my sister", "my boss", "doctor gray", "uncle ben"),
+TIMES = _of("noon, midnight, seven, eight, nine, 7 am, 8 pm, half past six, a quarter to ten, 6 30")
+NUMBERS = _of("two, three, four, five, six, seven, eight, 2, 3, 4, 10, a dozen")
+AIRLINES = _of("northwing, albatross, skyline, meridian, bluejay, transpolar, silver crane, air nordica")
+CLASSES = _of("economy, business, first, premium economy, coach")
+CUISINES = _of("italian, thai, indian, greek, french, mexican, vegan, korean, sea food, middle eastern")
+VENUES = _of("restaurant, diner, bistro, tavern, pub, pizzeria, cafe, steak house, food court")
+CONDITIONS = _of("rain, snow, freeze, thunder, hail, clear up, be sunny, be windy, be foggy, get colder")
+GENRES = _of("jazz, rock, blues, folk, techno, soul, opera, reggae, country, hip hop, heavy metal")
+SERVICES = _of("tunebox, melodia, airwave, songbird, radio seven, vinyl club")
+PEOPLE = _of(
+    "anna, ben, clara, david, emma, felix, grace, hugo, iris, jonas, mary, nina, oscar, paul, rita, sam, tara, "
+    "victor, mom, dad, my sister, my boss, doctor gray, uncle ben"
 )
-ERRANDS = (
-    *("buy milk", "call home", "water the plants", "book a table", "pay the rent", "feed the cat", "play less"),
-    *("find the keys", "cancel the flight", "send the report", "pack", "exercise", "vote", "study", "clean up"),
+ERRANDS = _of(
+    "buy milk, call home, water the plants, book a table, pay the rent, feed the cat, play less, find the keys, "
+    "cancel the flight, send the report, pack, exercise, vote, study, clean up"
 )
-TITLE_WORDS = (
-    *("road", "night", "river", "love", "paris", "rain", "monday", "gold", "heart", "summer", "ghost", "train", "blue"),
-    *("london", "winter", "fire", "dance", "mirror", "angel", "table", "flight", "stone", "wild", "home", "midnight"),
+TITLE_WORDS = _of(
+    "road, night, river, love, paris, rain, monday, gold, heart, summer, ghost, train, blue, london, winter, fire, "
+    "dance, mirror, angel, table, flight, stone, wild, home, midnight"
 )
-BETWEEN = ("of", "in the", "to", "and", "for", "without", "by the")
-SYLLABLES = ("ka", "ro", "mi", "len", "tor", "va", "su", "dre", "ni", "bal", "ez", "o", "ma", "gri", "pol", "an")
+BETWEEN = _of("of, in the, to, and, for, without, by the")
+SYLLABLES = _of("ka, ro, mi, len, tor, va, su, dre, ni, bal, ez, o, ma, gri, pol, an")
 
 LISTED = {
     "from_city": CITIES,

@@ -16,6 +16,7 @@ class SLUForm(Form[Sentence]):
     name, folder = "slu", "sentences"
     version = VERSION
     manifest = "sentences.json"
+    counted, sized = "sentences", False
 
     def render(self, seed: int, split: str, index: int, height: int, width: int) -> Sentence:
         """See `render`."""

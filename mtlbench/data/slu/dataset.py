@@ -18,7 +18,7 @@ from mtlbench.data.batch import Sample
 from mtlbench.data.listed import existing_root
 from mtlbench.data.slu.files import Sentence, files_of, read
 from mtlbench.data.slu.spans import spans
-from mtlbench.data.slu.text import Text, text_of, with_new
+from mtlbench.data.slu.text import text_of, with_new
 from mtlbench.data.substitutes import Substitutes
 from mtlbench.errors import UsageError
 from mtlbench.metrics.spans import span_f1

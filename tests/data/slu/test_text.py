@@ -6,11 +6,11 @@ import pytest
 import torch
 
 from mtlbench.data.embedding import DIGITS, UNKNOWN
-from mtlbench.data.slu.files import Sentence
+from mtlbench.data.sentences.grammar import render
+from mtlbench.data.slu.files import Sentence, files_of
 from mtlbench.data.slu.spans import spans
 from mtlbench.data.slu.text import ALIKE, NEAREST, NEIGHBOURS, VALUES, Text, text_of
 from mtlbench.data.substitutes import Substitutes
-from mtlbench.data.sentences.grammar import render
 from tests.slu_files import atis
 
 SENTENCES = tuple(render(5, "train", index) for index in range(400))
@@ -27,16 +27,17 @@ def word(text: Text, number: int) -> str:
 
 def test_the_vocabulary(tmp_path: Path) -> None:
     """Words seen twice, without case, numbers alike; all others are word 0."""
-    text = text_of([atis(tmp_path) / "train" / name for name in ("seq.in", "seq.out", "label")], 4, 2)
-    assert list(text.number)[0] == UNKNOWN
-    assert text.number.keys() - {UNKNOWN} == set("flights from boston to denver please fares on show monday".split())
+    text = text_of(files_of(atis(tmp_path), "train"), 4, 2)
+    assert next(iter(text.number)) == UNKNOWN
+    known = {"flights", "from", "boston", "to", "denver", "please", "fares", "on", "show", "monday"}
+    assert text.number.keys() - {UNKNOWN} == known
     assert text.numbers(["Boston", "tuesday", "17"]) == [text.number["boston"], 0, 0]
     assert text.tags == ("O", "B-day", "B-from", "B-to", "I-day", "I-to")
     assert text.intents == ("atis_airfare", "atis_flight", "atis_thanks")
 
 
 def test_a_changed_file_is_read_again(tmp_path: Path) -> None:
-    files = [atis(tmp_path) / "train" / name for name in ("seq.in", "seq.out", "label")]
+    files = files_of(atis(tmp_path), "train")
     before = text_of(files, 4, 2)
     assert text_of(files, 4, 2) is before
     files[2].write_text("a longer label\n" * 6)
