@@ -128,7 +128,7 @@ def _odd_targets(dataset: MultiTaskDataset, sample: Sample, paths: Mapping[str, 
         valid = sample.targets[task.name][:, sample.masks[task.name][0]]
         if valid.numel() == 0:
             yield Note(file, f"no valid pixel for {task.name}")
-        elif not task.per_image and bool((valid == valid[:, :1]).all()):
+        elif dataset.space.form == "image" and not task.per_image and bool((valid == valid[:, :1]).all()):
             yield Note(file, f"{task.name} is {valid[:, 0].tolist()} at every valid pixel")
 
 
