@@ -53,7 +53,7 @@ class BiLSTM(Backbone):
 
     name = "bilstm"
     blocks = 1
-    inputs = CONVENTIONS["rgb01"]  # as they are
+    inputs, forms = CONVENTIONS["rgb01"], ("text",)  # inputs as they are
 
     def __init__(self, dim: int = 64, width: int = 96, dropout: float = 0.3) -> None:
         self.dim, self.width = whole(dim, "model.dim"), whole(width, "model.width")

@@ -83,7 +83,7 @@ class TextTransformer(Backbone):
     """
 
     name = "text_transformer"
-    inputs = CONVENTIONS["rgb01"]  # as they are
+    inputs, forms = CONVENTIONS["rgb01"], ("text",)  # inputs as they are
 
     def __init__(
         self, dim: int = 64, width: int = 64, layers: int = 3, attending: int = 4, dropout: float = 0.1
