@@ -8,10 +8,11 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from mtlbench.data.slu.spans import spans
-from mtlbench.metrics.spans import SpanCounts, span_f1
+from mtlbench.errors import DataError
+from mtlbench.metrics import METRICS
+from mtlbench.metrics.statistics import STATISTICS
 
 TAGS = ("O", "B-a", "I-a", "B-b", "I-b", "I-c")
-COUNTS = SpanCounts(TAGS)
 
 
 def counted(true: list[list[str]], guessed: list[list[str]]) -> Tensor:
@@ -21,7 +22,11 @@ def counted(true: list[list[str]], guessed: list[list[str]]) -> Tensor:
     target, guess = (torch.tensor(each)[:, None, :, None] for each in ids)
     mask = torch.tensor([[i < len(one) for i in range(most)] for one in true])[:, None, :, None]
     logits = torch.zeros(len(true), len(TAGS), most, 1).scatter_(1, guess, 1.0)
-    return COUNTS(logits, target, mask)
+    return counts(logits, target, mask)
+
+
+def counts(logits: Tensor, target: Tensor, mask: Tensor) -> Tensor:
+    return STATISTICS["span_counts"](logits, target, mask, labels=TAGS)
 
 
 @pytest.mark.parametrize(
@@ -58,7 +63,7 @@ def test_against_spans_as_sets(sentences: list[list[tuple[str, str]]]) -> None:
 def test_the_metric_divides_once() -> None:
     """Two sentences with F1 1 and 0 that have 1 and 3 spans: not the mean of the two."""
     sums = counted([["B-a", "O", "O"], ["B-a", "B-a", "B-a"]], [["B-a", "O", "O"], ["O", "O", "O"]]).numpy()
-    found = span_f1(TAGS).value({"span_counts": sums}, np.ones((1, 2)), "standard")
+    found = METRICS["span_f1"].value({"span_counts": sums}, np.ones((1, 2)), "standard")
     assert found == pytest.approx([2 * 1 / (1 + 4)])
 
 
@@ -66,6 +71,12 @@ def test_a_broken_prediction_has_no_spans() -> None:
     logits = torch.zeros(2, len(TAGS), 3, 1)
     logits[0, 2, 1] = torch.nan
     target, mask = torch.zeros(2, 1, 3, 1, dtype=torch.long), torch.ones(2, 1, 3, 1, dtype=torch.bool)
-    assert COUNTS(logits, target, mask).isnan().all(1).tolist() == [True, False]
+    assert counts(logits, target, mask).isnan().all(1).tolist() == [True, False]
     mask[0, 0, 1] = False  # padding may be anything
-    assert not COUNTS(logits, target, mask).isnan().any()
+    assert not counts(logits, target, mask).isnan().any()
+
+
+def test_classes_without_names_are_refused() -> None:
+    logits, target = torch.zeros(1, 3, 2, 1), torch.zeros(1, 1, 2, 1, dtype=torch.long)
+    with pytest.raises(DataError, match=r"span_f1 is of 3 classes named O, B-<slot> and I-<slot>; they have 0 names"):
+        STATISTICS["span_counts"](logits, target, torch.ones(1, 1, 2, 1, dtype=torch.bool))

@@ -21,7 +21,6 @@ from mtlbench.data.slu.spans import spans
 from mtlbench.data.slu.text import text_of, with_new
 from mtlbench.data.substitutes import Substitutes
 from mtlbench.errors import UsageError
-from mtlbench.metrics.spans import span_f1
 from mtlbench.options import flag, whole
 from mtlbench.space import Space
 from mtlbench.tasks import Task, classification, segmentation
@@ -153,7 +152,7 @@ def _tasks(intents: Sequence[str], tags: Sequence[str]) -> tuple[Task, ...]:
     named = intents if len(intents) > 1 else (*intents, "<other>")
     return (
         classification(named, name=INTENT, attack_loss=None, metrics=accuracy),
-        segmentation(tags, name=SLOTS, ignore=None, metrics=(span_f1(tuple(tags)), "token_accuracy")),
+        segmentation(tags, name=SLOTS, ignore=None, metrics=("span_f1", "token_accuracy")),
         classification(COUNTS, name=COUNT, attack_loss=None, metrics=accuracy),
     )
 
