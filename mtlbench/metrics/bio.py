@@ -24,9 +24,7 @@ def span_counts(
         DataError: the classes have no names.
     """
     if len(labels) != channels:
-        raise DataError(
-            f"span_f1 is of {channels} classes named O, B-<slot> and I-<slot>; they have {len(labels)} names"
-        )
+        raise DataError(f"span_f1 is of {channels} classes named O, B-<slot>, I-<slot>; they have {len(labels)} names")
     words = mask.flatten(1)
     slots, begins = _tables(labels, classes.device)
 

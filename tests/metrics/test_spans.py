@@ -78,5 +78,5 @@ def test_a_broken_prediction_has_no_spans() -> None:
 
 def test_classes_without_names_are_refused() -> None:
     logits, target = torch.zeros(1, 3, 2, 1), torch.zeros(1, 1, 2, 1, dtype=torch.long)
-    with pytest.raises(DataError, match=r"span_f1 is of 3 classes named O, B-<slot> and I-<slot>; they have 0 names"):
+    with pytest.raises(DataError, match=r"span_f1 is of 3 classes named O, B-<slot>, I-<slot>; they have 0 names"):
         STATISTICS["span_counts"](logits, target, torch.ones(1, 1, 2, 1, dtype=torch.bool))
