@@ -11,4 +11,16 @@ from mtlbench.attacks.steps.saga import SAGA
 from mtlbench.attacks.steps.square import Square
 from mtlbench.attacks.steps.words import ReplaceWords
 
-__all__ = ["APGD", "FGSM", "MIM", "PGD", "SAGA", "MIMLinear", "Noise", "ReplaceWords", "ShrinkingAPGD", "Square", "Step"]
+__all__ = [
+    "APGD",
+    "FGSM",
+    "MIM",
+    "PGD",
+    "SAGA",
+    "MIMLinear",
+    "Noise",
+    "ReplaceWords",
+    "ShrinkingAPGD",
+    "Square",
+    "Step",
+]
