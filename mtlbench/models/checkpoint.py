@@ -163,14 +163,15 @@ def tree_in(path: Path, tasks: Sequence[str], blocks: int) -> Tree | None:
 def _of_treemtl(model: TreeModel, path: Path, taken: Taken, say: Callable[[str], None]) -> dict[str, Tensor]:
     """The tensors of a file of TreeMTL under the names of `model`."""
     found = treemtl.parse(path, taken.tensors, taken.beside.get("layout"))
-    if model.backbone.name != treemtl.BACKBONE:
+    if model.backbone.name != found.network.model:
         raise CheckpointError(
-            f"{path}: weights of TreeMTL's ResNet34; expected model={treemtl.BACKBONE}, found {model.backbone.name}"
+            f"{path}: weights of TreeMTL's {found.network.title}; expected model={found.network.model}, found "
+            f"{model.backbone.name}"
         )
     tree = found.tree(model.order)
     if tree != model.tree:
         raise CheckpointError(f"{path}: holds weights of tree {tree}; expected tree {model.tree}")
-    say(f"a file of TreeMTL, of tree {tree}")
+    say(f"a file of TreeMTL, a {found.network.title} of tree {tree}")
     if found.reversed_normals:
         say("its normals are (z, y, x), as those of its NYUv2: the three outputs are reversed")
     return found.renamed(model)

@@ -1,8 +1,12 @@
-"""Checkpoints of TreeMTL (arXiv 2203.05092) and of the published code of arXiv 2305.12066, as `deeplab_resnet34`.
+"""Checkpoints of TreeMTL (arXiv 2203.05092) and of the published code of arXiv 2305.12066, as models of ours.
 
-Such a file is a dict with a state dict and a *layout*: for each of 17 layers (the stem and 16 residual units) the sets
-of tasks that share a copy. Copies are numbered over all layers, within a layer in the order of its sets; tasks are
-numbered in the order of the heads. For each copy and head, their n-th tensor corresponds to our n-th.
+Such a file is a dict with a state dict and a *layout*: for each layer the sets of tasks that share a copy. Copies are
+numbered over all layers, within a layer in the order of its sets; tasks are numbered in the order of the heads. For
+each copy and head, their n-th tensor corresponds to our n-th, except that a residual unit written as a list of
+operations (`compute_nodes`) starts with its shortcut where ours ends with it.
+
+A ResNet34 has 17 layers: the stem and 16 residual units. A MobileNetV2 has 32: each convolution that stands alone and
+each residual unit as a whole.
 
 Their images are BGR on a 0..255 scale minus a mean, as in `TreeModel`. Their normals of NYUv2 were read as BGR too and
 so trained as (z, y, x); ours are (x, y, z), so these outputs are reversed. Those of Taskonomy are as ours.
@@ -21,9 +25,41 @@ from mtlbench.models.sharing import Group, Partition, Tree
 from mtlbench.models.tree_model import TreeModel, block_name
 from mtlbench.tasks import DEPTH, EDGE_TEXTURE, KEYPOINTS2D, NORMALS, SEGMENTATION
 
-BACKBONE = "deeplab_resnet34"
-CUTS = (0, 1, 4, 8, 14, 17)
-"""Layers CUTS[b] to CUTS[b + 1] are our block b."""
+NORMALISED = 6
+"""Tensors of a convolution without bias and its batch normalisation."""
+
+
+@dataclass(frozen=True)
+class Network:
+    """A network of theirs.
+
+    Attributes:
+        title: its name.
+        model: ours that takes its weights.
+        cuts: its layers cuts[b] to cuts[b + 1] are our block b.
+        with_shortcut: number of tensors of a layer with a convolution as its shortcut, which comes first.
+    """
+
+    title: str
+    model: str
+    cuts: tuple[int, ...]
+    with_shortcut: int | None = None
+
+    @property
+    def layers(self) -> int:
+        """Their number."""
+        return self.cuts[-1]
+
+    def in_our_order(self, operations: list[Tensor]) -> list[Tensor]:
+        """The tensors of a layer that is written as operations."""
+        shortcut = NORMALISED if len(operations) == self.with_shortcut else 0
+        return operations[shortcut:] + operations[:shortcut]
+
+
+NETWORKS = (
+    Network("ResNet34", "deeplab_resnet34", (0, 1, 4, 8, 14, 17), 3 * NORMALISED),
+    Network("MobileNetV2", "mobilenet_v2_treemtl", (0, 7, 18, 23, 31, 32)),
+)
 
 NAMES = {
     "segment_semantic": SEGMENTATION,
@@ -34,6 +70,7 @@ NAMES = {
 }
 """Their task name -> ours."""
 
+OPERATIONS = "compute_nodes"
 ONLY_TASKONOMY = (KEYPOINTS2D, EDGE_TEXTURE)
 COPY = re.compile(r"backbone\.mtl_blocks\.(\d{1,6})\.(residual_block|compute_nodes)\.")
 HEAD = re.compile(r"heads\.(\w+)\.")
@@ -58,12 +95,14 @@ class TreeMTL:
 
     Attributes:
         path: of the file.
+        network: which of theirs.
         heads: our task -> the tensors of its head, in their order.
         copies: the tensors of each copy.
         layers: of each layer its groups, in the order of its copies; tasks by our names.
     """
 
     path: str
+    network: Network
     heads: dict[str, list[Tensor]]
     copies: list[list[Tensor]]
     layers: list[list[tuple[str, ...]]]
@@ -82,14 +121,14 @@ class TreeMTL:
                 f"{self.path}: holds the tasks {', '.join(self.heads)}; the dataset has {', '.join(order)}"
             )
         partitions = [self._partition(layer, order) for layer in self.layers]
-        for block, (first, end) in enumerate(pairwise(CUTS)):
+        for block, (first, end) in enumerate(pairwise(self.network.cuts)):
             if len(set(partitions[first:end])) > 1:
                 raise CheckpointError(
                     f"{self.path}: its tasks part inside of block {block} (layers {first} to {end - 1}); "
                     "expected copies of whole blocks"
                 )
         try:
-            return Tree(tuple(partitions[first] for first in CUTS[:-1]))
+            return Tree(tuple(partitions[first] for first in self.network.cuts[:-1]))
         except UsageError as error:
             raise CheckpointError(f"{self.path}: its layout is no tree ({error})") from error
 
@@ -106,7 +145,7 @@ class TreeMTL:
         found: dict[str, Tensor] = {}
         numbers = iter(range(len(self.copies)))
         ours: dict[tuple[int, Group], list[Tensor]] = {}
-        for block, (first, end) in enumerate(pairwise(CUTS)):
+        for block, (first, end) in enumerate(pairwise(self.network.cuts)):
             for layer in self.layers[first:end]:
                 for names in layer:
                     group = tuple(sorted(model.order.index(task) for task in names))
@@ -146,42 +185,49 @@ def parse(path: object, tensors: Mapping[str, Tensor], layout: object) -> TreeMT
         layout: as in the file. Without a layout, the tree is known from the names only if all tasks share everything.
 
     Raises:
-        CheckpointError: they do not match, or are not of a ResNet34.
+        CheckpointError: they do not match, or are of none of `NETWORKS`.
     """
     heads: dict[str, list[Tensor]] = {}
     copies: dict[int, list[Tensor]] = {}
+    operations: set[int] = set()
     for name, tensor in tensors.items():
         copy, head = COPY.match(name), HEAD.match(name)
-        if copy and copy[2] == "compute_nodes":
-            raise CheckpointError(
-                f"{path}: a MobileNetV2 of TreeMTL, which is another network than model=mobilenet_v2: its last stage "
-                "halves the size where ours dilates. Expected one of its ResNet34, for model=deeplab_resnet34"
-            )
         if copy:
             copies.setdefault(int(copy[1]), []).append(tensor)
+            if copy[2] == OPERATIONS:
+                operations.add(int(copy[1]))
         elif head and head[1] in NAMES:
             heads.setdefault(NAMES[head[1]], []).append(tensor)
         else:
             raise CheckpointError(f"{path}: {name!r} is no name of a TreeMTL model with the tasks {', '.join(NAMES)}")
     if not heads or sorted(copies) != list(range(len(copies))):
         raise CheckpointError(f"{path}: a TreeMTL file without heads, or with gaps in its numbers of blocks")
-    layers = _layers(str(path), layout, tuple(heads), len(copies))
-    return TreeMTL(str(path), heads, [copies[number] for number in range(len(copies))], layers)
+    network, layers = _layers(str(path), layout, tuple(heads), len(copies))
+    ordered = [
+        network.in_our_order(copies[number]) if number in operations else copies[number]
+        for number in range(len(copies))
+    ]
+    return TreeMTL(str(path), network, heads, ordered, layers)
 
 
-def _layers(path: str, layout: object, tasks: tuple[str, ...], copies: int) -> list[list[tuple[str, ...]]]:
-    """The groups of tasks of each layer, in the order of the file."""
+def _layers(
+    path: str, layout: object, tasks: tuple[str, ...], copies: int
+) -> tuple[Network, list[list[tuple[str, ...]]]]:
+    """Whose layers they are, and the groups of tasks of each layer, in the order of the file."""
+    by_layers = {network.layers: network for network in NETWORKS}
+    known = " or ".join(f"{network.layers}, those of a {network.title}" for network in NETWORKS)
     if layout is None:
-        if copies != CUTS[-1]:
+        if copies not in by_layers:
             raise CheckpointError(
                 f"{path}: {copies} blocks but no layout, so it is unknown which tasks share which; expected the file "
-                "as TreeMTL saves it, with 'layout' beside 'state_dict'"
+                f"as TreeMTL saves it, with 'layout' beside 'state_dict', or blocks that all tasks share: {known}"
             )
-        return [[tasks]] * copies
+        return by_layers[copies], [[tasks]] * copies
     state = layout.state if isinstance(layout, Layout) else None
     found = dict.get(state, "state") if isinstance(state, dict) else None
-    if not isinstance(found, list) or len(found) != CUTS[-1]:
-        raise CheckpointError(f"{path}: its layout is not one of {CUTS[-1]} layers, those of a ResNet34")
+    if not isinstance(found, list) or len(found) not in by_layers:
+        length = f" of {len(found)} layers" if isinstance(found, list) else ""
+        raise CheckpointError(f"{path}: its layout{length} is of no network known here; expected layers: {known}")
     layers = []
     for number, layer in enumerate(found):
         groups = [sorted(group) for group in layer] if _groups(layer, len(tasks)) else []
@@ -190,7 +236,7 @@ def _layers(path: str, layout: object, tasks: tuple[str, ...], copies: int) -> l
         layers.append([tuple(tasks[task] for task in group) for group in groups])
     if sum(map(len, layers)) != copies:
         raise CheckpointError(f"{path}: its layout has {sum(map(len, layers))} blocks, its weights have {copies}")
-    return layers
+    return by_layers[len(found)], layers
 
 
 def _groups(layer: object, tasks: int) -> bool:

@@ -20,7 +20,7 @@ from mtlbench.models.adapted import Adapted
 from mtlbench.models.backbone import Backbone
 from mtlbench.models.deeplab_resnet34 import DeepLabResNet34
 from mtlbench.models.inference import ForInference, for_inference
-from mtlbench.models.mobilenet_v2 import MobileNetV2
+from mtlbench.models.mobilenet_v2 import MobileNetV2, TreeMTLMobileNetV2
 from mtlbench.models.model import MultiTaskModel, weights_hash
 from mtlbench.models.sharing import level
 from mtlbench.models.tiny import Tiny
@@ -32,7 +32,7 @@ from tests.device import DEVICE, HERE
 from tests.fakes import FakeDataset
 
 TASKS = (*three_tasks(5), classification(4, name="scene"))
-BACKBONES: list[type[Backbone]] = [Tiny, DeepLabResNet34, MobileNetV2]
+BACKBONES: list[type[Backbone]] = [Tiny, DeepLabResNet34, MobileNetV2, TreeMTLMobileNetV2]
 
 pytestmark = [pytest.mark.engine, pytest.mark.usefixtures("one_thread")]
 

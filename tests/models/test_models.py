@@ -12,7 +12,7 @@ from mtlbench.errors import UsageError
 from mtlbench.models.backbone import Backbone
 from mtlbench.models.deeplab_resnet34 import DeepLabResNet34
 from mtlbench.models.inputs import BGR_MEAN
-from mtlbench.models.mobilenet_v2 import MobileNetV2
+from mtlbench.models.mobilenet_v2 import MobileNetV2, TreeMTLMobileNetV2
 from mtlbench.models.sharing import BLOCKS, all_trees, level, parse
 from mtlbench.models.tiny import Tiny
 from mtlbench.models.tree_model import TreeModel, build
@@ -21,7 +21,7 @@ from tests.fakes import Trivial
 
 TASKS = three_tasks()
 NAMES = tuple(task.name for task in TASKS)
-BACKBONES = [(Tiny(), 4), (Tiny(0.7), 4), (DeepLabResNet34(), 8), (MobileNetV2(), 16)]
+BACKBONES = [(Tiny(), 4), (Tiny(0.7), 4), (DeepLabResNet34(), 8), (MobileNetV2(), 16), (TreeMTLMobileNetV2(), 32)]
 """Backbone and its output stride."""
 
 each_backbone = pytest.mark.parametrize(("backbone", "stride"), BACKBONES, ids=[b.name for b, _ in BACKBONES])
@@ -62,6 +62,8 @@ def test_prediction_sizes_of_the_paper():
         assert deeplab(torch.empty(1, 3, side, side, device="meta"))["depth"].shape[-2:] == (small, small)
     mobile = on_meta(MobileNetV2(), BLOCKS)
     assert mobile(torch.empty(1, 3, 224, 224, device="meta"))["depth"].shape[-2:] == (14, 14)
+    theirs = on_meta(TreeMTLMobileNetV2(), BLOCKS)
+    assert theirs(torch.empty(1, 3, 224, 224, device="meta"))["depth"].shape[-2:] == (7, 7)
 
 
 def test_five_tasks():
@@ -186,7 +188,8 @@ def test_parameter_count_follows_the_copies(backbone, stride):
 def test_parameter_counts_of_known_networks():
     """torchvision documents 21,797,672 and 3,504,872 with the classifiers, 513,000 and 1,281,000 of them."""
     assert size(on_meta(DeepLabResNet34(), BLOCKS).blocks) == 21_797_672 - 513_000
-    assert size(on_meta(MobileNetV2(), BLOCKS).blocks) == 3_504_872 - 1_281_000
+    for kind in (MobileNetV2, TreeMTLMobileNetV2):
+        assert size(on_meta(kind(), BLOCKS).blocks) == 3_504_872 - 1_281_000
 
 
 @pytest.mark.parametrize("tree", [level(5, 2), level(3, 2, blocks=4)], ids=str)
