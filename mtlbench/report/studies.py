@@ -6,6 +6,7 @@ from math import isnan, nan
 
 import pandas as pd
 
+from mtlbench.report.bounds import bounds
 from mtlbench.report.pivot import MOST_ROWS, Entry, Labels, Pivot, label, printable
 from mtlbench.scores.wide import OK
 from mtlbench.studies import Table
@@ -87,15 +88,14 @@ def _side_by_side(frame: pd.DataFrame, names: list[str], value: list[Entry]) -> 
 
 
 def _values(frame: pd.DataFrame) -> dict[str, list[Entry]]:
-    """Column -> entries. Columns that end with ``_low`` and ``_high`` are the interval of the one before them."""
-    entries: dict[str, list[Entry]] = {}
-    last = ""
-    for name in map(str, frame):
-        if name.endswith("_low"):
-            bounds = zip(frame[name], frame[name.removesuffix("_low") + "_high"], strict=True)
-            entries[last] = [_with(entry, *both) for entry, both in zip(entries[last], bounds, strict=True)]
-        elif not name.endswith("_high"):
-            entries[name], last = [_entry(value) for value in frame[name]], name
+    """Column -> entries, with their intervals."""
+    names = list(map(str, frame))
+    found = bounds(names)
+    inside = {name for pair in found.values() for name in pair}
+    entries = {name: [_entry(value) for value in frame[name]] for name in names if name not in inside}
+    for name, (low, high) in found.items():
+        rows = zip(entries[name], frame[low], frame[high], strict=True)
+        entries[name] = [_with(entry, *both) for entry, *both in rows]
     return entries
 
 

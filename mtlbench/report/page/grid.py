@@ -6,12 +6,12 @@ from math import isnan
 
 import pandas as pd
 
+from mtlbench.report.bounds import bounds
 from mtlbench.scores.frame import HASH_DIGITS
 
 MOST_ROWS = 1000
 """A page of more opens slowly: 5,000 rows took 2.2 s, 1,000 0.7 s."""
 
-BOUNDS = (("_low", "_high"), ("ci_low", "ci_high"))
 UNSHOWN = ("scores", "shared_blocks")
 """Columns that the page does without: it shows one score set, and the sharing by name."""
 
@@ -60,7 +60,7 @@ def grid(
     """The table of a frame.
 
     Args:
-        frame: tidy; ``<name>_low`` and ``<name>_high``, or ci_low and ci_high, are the interval of the column before.
+        frame: tidy, with intervals as `bounds` finds them.
         id_: of the element.
         caption: what it shows.
         file: see `Grid`.
@@ -69,17 +69,16 @@ def grid(
     """
     part = frame.head(MOST_ROWS)
     names = [str(name) for name in frame if name not in UNSHOWN]
-    values = [name for name in names if not name.endswith(("_low", "_high"))]
+    intervals = bounds(names)
+    inside = {name for pair in intervals.values() for name in pair}
+    values = [name for name in names if name not in inside]
     constant = [
         name
         for name in values
-        if name not in keep
-        and _interval(frame, name) is None
-        and len(frame) > 1
-        and frame[name].nunique(dropna=False) == 1
+        if name not in keep and name not in intervals and len(frame) > 1 and frame[name].nunique(dropna=False) == 1
     ]
     shown = [name for name in values if name not in constant]
-    columns = [_fields(part, name) for name in shown]
+    columns = [_fields(part, name, intervals.get(name)) for name in shown]
     return Grid(
         id_,
         caption,
@@ -92,19 +91,11 @@ def grid(
     )
 
 
-def _interval(frame: pd.DataFrame, name: str) -> tuple[str, str] | None:
-    """The columns of the interval of `name`."""
-    columns = list(map(str, frame))
-    behind = columns[columns.index(name) + 1 :][:2]
-    return (behind[0], behind[1]) if len(behind) == 2 and behind[0].endswith("_low") else None
-
-
-def _fields(frame: pd.DataFrame, name: str) -> list[Value]:
-    bounds = _interval(frame, name)
-    if bounds is None:
+def _fields(frame: pd.DataFrame, name: str, interval: tuple[str, str] | None) -> list[Value]:
+    if interval is None:
         short = "cell" in name.split("_")
         return [Value(text(v)[:HASH_DIGITS] if short else text(v), _key(v)) for v in frame[name]]
-    low, high = bounds
+    low, high = interval
     return [
         Value(text(v) + ("" if pd.isna(a) or pd.isna(b) else f" [{text(a)}, {text(b)}]"), _key(v))
         for v, a, b in zip(frame[name], frame[low], frame[high], strict=True)
