@@ -9,7 +9,7 @@ from mtlbench.options import flag, near, one_of, shown
 from mtlbench.report.pivot import INTERVALS, Interval
 from mtlbench.report.where import EXAMPLE, Where
 
-TABLES = ("arp", "damage", "transferability", "normalised_transfer", "metrics")
+TABLES = ("arp", "arp_capped", "damage", "transferability", "normalised_transfer", "metrics")
 """Names of the printed tables, see `report.pivots.KINDS`."""
 
 

@@ -64,6 +64,14 @@ KINDS = {
         ("eps",),
         ranked=True,
     ),
+    "arp_capped": Kind(
+        "arp",
+        Value("arp_capped", "capped_low", "capped_high", "capped_status", note="weights"),
+        "Capped ARP: the same, no metric counted above 100 % ({scores} scores; {interval})",
+        ATTACKED,
+        ("eps",),
+        ranked=True,
+    ),
     "damage": Kind(
         "damage",
         Value("damage_percent"),
@@ -102,8 +110,14 @@ PRINTED = ("arp", "transferability", "normalised_transfer")
 def pivots(
     frames: Frames, scores: str, layout: Layout | None = None, paths: Mapping[str, float] | None = None
 ) -> dict[str, Pivot]:
-    """Every printed table that has something to show; arguments as in `laid_out`."""
+    """Every printed table that has something to show; capped ARP where a metric is, or it is asked for.
+
+    Arguments as in `laid_out`.
+    """
     found = laid_out(frames, scores, layout, paths)
+    arps = frames["arp"][frames["arp"]["scores"] == scores]
+    if not (layout and "arp_capped" in layout.tables) and arps["arp_capped"].equals(arps["arp_percent"]):
+        found.pop("arp_capped", None)
     if not frames["transferability"]["normalised_ratio"].notna().any():  # never with an attack on one task alone
         found.pop("normalised_transfer", None)
     return {name: made for name, made in found.items() if made.rows}

@@ -46,7 +46,7 @@ def alpha(evidence: Evidence) -> Study:
     table = arranged(table, names, ["arp_percent", "ci_low", "ci_high", *values])
     plot = Plot(
         "alpha", "ARP over the exponent alpha (0 = total, 1 = dgba)", table, "line",
-        Axis("alpha", "alpha"), ARP, "sharing", ("eps",),
+        Axis("alpha", "alpha"), ARP, "sharing", panel=("eps",),
     )  # fmt: skip
     return Study(
         (Table("alpha", "ARP over the exponent alpha of power (0 = total, 1 = dgba), percent", table),), (plot,)

@@ -32,7 +32,7 @@ def clean_models(evidence: Evidence) -> Study:
     gains = gain_over_baselines(arps, keys)
     plot = Plot(
         "clean_models", "ARP by attack and step rule", table, "dot",
-        Axis("step", "step rule"), ARP, "attack", ("training", "sharing", "eps"),
+        Axis("step", "step rule"), ARP, "attack", panel=("training", "sharing", "eps"),
     )  # fmt: skip
     return Study(
         (

@@ -42,7 +42,7 @@ def cost(evidence: Evidence) -> Study:
     plot = Plot(
         "cost", "ARP against the gradients that an attack evaluates", counted, "line",
         Axis("gradients_per_image", "gradient evaluations per image", log=True),
-        ARP, "method", ("sharing", "eps"),
+        ARP, "method", panel=("sharing", "eps"),
     )  # fmt: skip
     return Study((Table("cost", "ARP against gradient evaluations per image", table),), (plot,))
 

@@ -47,11 +47,11 @@ def dominance(evidence: Evidence) -> Study:
         (
             Plot(
                 "dominance", "Share of each task in the input gradient", shares.assign(scores="standard"), "dot",
-                Axis("task", "task"), Axis("share", "share", "", "ci_low", "ci_high"), "objective", ("sharing",),
+                Axis("task", "task"), Axis("share", "share", "", "ci_low", "ci_high"), "objective", panel=("sharing",),
             ),
             Plot(
                 "dominance_damage", "Damage of each task", damages, "dot", Axis("task", "task"),
-                Axis("damage_percent", "damage", "%", "ci_low", "ci_high"), "attack", ("sharing", "eps"),
+                Axis("damage_percent", "damage", "%", "ci_low", "ci_high"), "attack", panel=("sharing", "eps"),
             ),
         ),
     )  # fmt: skip

@@ -1,6 +1,6 @@
 """Descriptions of plots of tidy frames; `report.figures` draws them."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 import pandas as pd
@@ -31,50 +31,51 @@ ARP = Axis("arp_percent", "ARP", "%", "ci_low", "ci_high")
 
 
 @dataclass(frozen=True)
-class Plot:
-    """Values over numbers or names.
+class PlotBase:
+    """What every plot has.
 
     Attributes:
         name: of the file.
         title: above all panels.
         frame: the data; one score set of it is drawn.
+        panel: columns whose values get separate panels.
+    """
+
+    name: str
+    title: str
+    frame: pd.DataFrame
+    panel: tuple[str, ...] = field(default=(), kw_only=True)
+
+
+@dataclass(frozen=True)
+class Plot(PlotBase):
+    """Values over numbers or names.
+
+    Attributes:
         kind: lines over numbers, dots over names, or a scatter of two measured values.
         x: numbers, or names if `kind` is ``dot``.
         y: numbers; with an interval if its columns are named.
         series: column that gives colour, shape and dash.
-        panel: columns whose values get separate panels.
         front: of a scatter, the column that says which points no other dominates: these are joined.
     """
 
-    name: str
-    title: str
-    frame: pd.DataFrame
     kind: Literal["line", "dot", "scatter"]
     x: Axis
     y: Axis
     series: str
-    panel: tuple[str, ...] = ()
     front: str = ""
 
 
 @dataclass(frozen=True)
-class Matrix:
+class Matrix(PlotBase):
     """A heat map with numbers.
 
     Attributes:
-        name: of the file.
-        title: above all panels.
-        frame: the data; one score set of it is drawn.
         row: names, from top to bottom.
         column: names, from left to right.
         value: the numbers; 0 and 1 have the ends of the colour scale.
-        panel: columns whose values get separate panels.
     """
 
-    name: str
-    title: str
-    frame: pd.DataFrame
     row: Axis
     column: Axis
     value: Axis
-    panel: tuple[str, ...] = ()

@@ -35,7 +35,7 @@ def robust_models(evidence: Evidence) -> Study:
     accuracy = _costs(evidence)
     plot = Plot(
         "robust_models", "ARP of clean and adversarially trained models", table, "dot",
-        Axis("training", "training"), ARP, "attack", ("sharing", "eps"),
+        Axis("training", "training"), ARP, "attack", panel=("sharing", "eps"),
     )  # fmt: skip
     return Study(
         (

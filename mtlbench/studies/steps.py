@@ -30,7 +30,7 @@ def steps(evidence: Evidence) -> Study:
     table = arranged(table, columns, values)
     plot = Plot(
         "steps", "ARP over the number of gradient steps", table, "line",
-        Axis("steps", "gradient steps"), ARP, "step", ("sharing", "method", "eps"),
+        Axis("steps", "gradient steps"), ARP, "step", panel=("sharing", "method", "eps"),
     )  # fmt: skip
     return Study((Table("steps", "ARP over steps, for every step rule", table),), (plot,))
 

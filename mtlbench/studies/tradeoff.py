@@ -40,7 +40,7 @@ def tradeoff(evidence: Evidence) -> Study:
     plot = Plot(
         "tradeoff", "Clean accuracy lost against single-task models, and ARP", table, "scatter",
         Axis("clean_lost_percent", "clean accuracy lost", "%", "lost_low", "lost_high"),
-        ARP, "sharing", ("attack", "eps"), front="pareto",
+        ARP, "sharing", front="pareto", panel=("attack", "eps"),
     )  # fmt: skip
     return Study(
         (

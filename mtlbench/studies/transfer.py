@@ -51,11 +51,13 @@ def _of(
     x, label = ("shared_path", PATH_LABEL) if measured else ("shared_blocks", BLOCKS_LABEL)
     shown = Axis(value, value.replace("_", " "), "", "ci_low", "ci_high")
     plot = Plot(
-        name, f"{title} of each attacked task", means, "line", Axis(x, label), shown, "source", ("training", "eps"),
+        name, f"{title} of each attacked task", means, "line", Axis(x, label), shown, "source",
+        panel=("training", "eps"),
     )  # fmt: skip
     heat = Matrix(
         f"{name}_matrix", f"{matrix} from the attacked task to the others", pairs,
-        Axis("source", "attacked task"), Axis("destination", "other task"), shown, ("training", "sharing", "eps"),
+        Axis("source", "attacked task"), Axis("destination", "other task"), shown,
+        panel=("training", "sharing", "eps"),
     )  # fmt: skip
     return (
         Table(name, f"{title} by sharing level", means),

@@ -29,7 +29,7 @@ def test_one_name_is_a_list() -> None:
         ({"rows": 3}, "report.rows=3: expected different names"),
         ({"rows": ["eps", "eps"]}, "report.rows=['eps', 'eps']: expected different names"),
         ({"rows": ["eps"], "columns": ["eps"]}, "report.columns=['eps']: eps is one of report.rows already"),
-        ({"tables": ["arps"]}, "report.tables=arps: expected arp, damage"),
+        ({"tables": ["arps"]}, "report.tables=arps: expected arp, arp_capped, damage"),
         ({"interval": "sd"}, "report.interval=sd: expected half or bounds"),
         ({"caption": "no"}, "report.caption=no: expected true or false"),
         ({"where": 4}, "report.where=4: expected a condition"),

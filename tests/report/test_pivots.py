@@ -131,6 +131,25 @@ def test_a_task_whose_damage_is_defined_has_it_though_the_arp_has_none() -> None
     assert made["damage"].remarks == made["arp"].remarks
 
 
+BEYOND = {"depth": 150.0, "normals": 30.0}
+
+
+def test_capped_arp_is_a_table_of_its_own_where_a_metric_is_capped(both) -> None:
+    assert "arp_capped" not in pivots(both, "standard")
+    found = pivots(frames(*BOTH, {"hurt": BEYOND, "attack": "total"}), "standard")
+    assert texts(found["arp"])[("total",)] == ["90.0"]
+    assert texts(found["arp_capped"])[("total",)] == ["65.0"]
+    assert [row[0].place for row in found["arp_capped"].entries if row[0]] == [SECOND, 0, 0, BEST]
+    assert "arp_capped" not in [pivot.name for pivot in printed(found, Layout())]
+
+
+def test_capped_arp_is_printed_if_it_is_asked_for(both) -> None:
+    layout = Layout(tables=("arp_capped",))
+    (made,) = printed(pivots(both, "standard", layout), layout)
+    assert texts(made) == {("dgba",): ["55.0"], ("single:depth",): ["35.0"], ("single:normals",): ["25.0"]}
+    assert made.title.startswith("Capped ARP")
+
+
 def test_the_normalised_ratio_is_shown_beside_the_ratio(both) -> None:
     found = pivots(both, "standard")
     assert texts(found["normalised_transfer"]) == {("depth",): ["0.50"], ("normals",): ["0.20"]}

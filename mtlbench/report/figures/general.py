@@ -42,8 +42,10 @@ def arp(table: pd.DataFrame) -> Plot:
     """ARP of each attack over eps; beside names if there is one eps only."""
     frame = _labelled(table, "arp")
     if frame["eps"].nunique() > 1:
-        return Plot("arp", "ARP of each attack", frame, "line", EPS, ARP, "attack", MODEL)
-    return Plot("arp", "ARP of each attack", frame, "dot", Axis("attack", "attack"), ARP, "sharing", (*MODEL, "eps"))
+        return Plot("arp", "ARP of each attack", frame, "line", EPS, ARP, "attack", panel=MODEL)
+    return Plot(
+        "arp", "ARP of each attack", frame, "dot", Axis("attack", "attack"), ARP, "sharing", panel=(*MODEL, "eps")
+    )
 
 
 def damage(table: pd.DataFrame) -> Plot:
@@ -53,7 +55,7 @@ def damage(table: pd.DataFrame) -> Plot:
     if frame["eps"].nunique() > MOST_EPS:
         frame, at = _at_largest(frame)
     attack = Axis("attack", "attack")
-    return Plot("damage", f"Damage of each task{at}", frame, "dot", attack, shown, "task", (*MODEL, "eps"))
+    return Plot("damage", f"Damage of each task{at}", frame, "dot", attack, shown, "task", panel=(*MODEL, "eps"))
 
 
 def transfer(table: pd.DataFrame) -> Matrix:
@@ -76,7 +78,7 @@ def transfers(table: pd.DataFrame) -> Iterator[Plot | Matrix]:
         shared = by_path if measured else by_blocks
         if means[shared.column].nunique() > 1:
             panel = (*(part for part in MODEL if part != "sharing"), "variant", "eps")
-            yield Plot(f"{name}_sharing", f"{title} over sharing", means, "line", shared, value, "source", panel)
+            yield Plot(f"{name}_sharing", f"{title} over sharing", means, "line", shared, value, "source", panel=panel)
 
 
 ALONE: dict[str, tuple[str, Callable[[pd.DataFrame], Plot | Matrix]]] = {
@@ -90,7 +92,7 @@ ALONE: dict[str, tuple[str, Callable[[pd.DataFrame], Plot | Matrix]]] = {
 def _matrix(frame: pd.DataFrame, name: str, title: str, value: Axis) -> Matrix:
     pairs, at = _at_largest(frame[frame["destination"] != MEAN])
     axes = Axis("source", "attacked task"), Axis("destination", "other task")
-    return Matrix(name, f"{title} from task to task{at}", pairs, *axes, value, (*MODEL, "variant"))
+    return Matrix(name, f"{title} from task to task{at}", pairs, *axes, value, panel=(*MODEL, "variant"))
 
 
 def _at_largest(frame: pd.DataFrame) -> tuple[pd.DataFrame, str]:

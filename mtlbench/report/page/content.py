@@ -14,6 +14,7 @@ from mtlbench.report.page.definitions import ARP, OF_PIVOTS, RANK, SHARING, TRAN
 from mtlbench.report.page.grid import MOST_ROWS, grid
 from mtlbench.report.page.page import Block, Page, Section
 from mtlbench.report.pivot import Pivot
+from mtlbench.report.pivots import KINDS
 from mtlbench.studies.findings import Findings
 
 COMMAND = "mtlbench report"
@@ -118,12 +119,11 @@ def _pivots(contents: Contents) -> Iterator[Block]:
     for name, made in contents.pivots.items():
         left = len(made.rows) - MOST_ROWS
         cut = replace(made, rows=made.rows[:MOST_ROWS], entries=made.entries[:MOST_ROWS])
-        file = "transferability" if name == "normalised_transfer" else name
         yield Block(
             html=Markup(html.html(cut)),
             scroll=made.title,
             command=COMMAND,
-            file=f"tables/{file}.csv",
+            file=f"tables/{KINDS[name].frame}.csv",
             definition=OF_PIVOTS.get(name),
             paragraphs=(f"The first {MOST_ROWS} of {len(made.rows)} rows.",) if left > 0 else (),
         )

@@ -9,6 +9,12 @@ ARP: Definition = (
     "metrics, ARP (average relative performance lost) the mean over the tasks, in percent. Errors have no upper "
     "limit, so it may exceed 100. Lower means a more robust model, or a weaker attack.",
 )
+CAPPED: Definition = (
+    "What is capped ARP?",
+    "ARP in which the relative drop of each metric counts for at most 100 %: of a metric that is better when higher "
+    "that is all of it, an error counts until it has doubled. One error that grows without limit cannot decide it, "
+    "and two attacks that both double an error are equal in it.",
+)
 TRANSFER: Definition = (
     "What is transferability?",
     "The ratio of task i is the mean over the other tasks j of (damage of j) / (damage of i), both under the attack "
@@ -32,4 +38,4 @@ SHARING: Definition = (
     "tasks: weight tensors on both paths over those on either. A blind task's prediction depends on no image as "
     "far as gradients can tell, so no attack on it works.",
 )
-OF_PIVOTS = {"arp": ARP, "transferability": TRANSFER}
+OF_PIVOTS = {"arp": ARP, "arp_capped": CAPPED, "transferability": TRANSFER}
