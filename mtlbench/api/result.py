@@ -16,6 +16,7 @@ from mtlbench.options import one_of
 from mtlbench.probing.finding import Probe
 from mtlbench.report.html import html
 from mtlbench.report.layout import Layout
+from mtlbench.report.panels import panels
 from mtlbench.report.pivots import pivots, printed
 from mtlbench.scores import arp, damage, holm, paired_difference, relative_drops, tables
 from mtlbench.scores.alarms import alarms, arp_of_cells, checks_frame, numbers_of
@@ -24,11 +25,13 @@ from mtlbench.scores.frame import REPLICATES, details, metrics_frame, shared_pat
 from mtlbench.scores.gradient_free import with_gradient_free
 from mtlbench.scores.transferability import INDEPENDENT, NO_INDEPENDENT
 from mtlbench.scores.wide import block, levels
+from mtlbench.storage.images import ImageSets
 from mtlbench.storage.outputs import Outputs
 from mtlbench.storage.store import Cell
 
 if TYPE_CHECKING:
     from mtlbench.report.figures import Figure
+    from mtlbench.report.page.pictures import Pictures
 
 Scores = Literal["standard", "paper"]
 WHAT = ("attack", "target", "step", "steps", "norm", "options", "eps")
@@ -48,6 +51,7 @@ class Result:
         replicates: of the bootstrap.
         seed: of the bootstrap.
         baseline: of single-task models on the same images, see `with_baseline`.
+        images: what `attack(save_images=...)` kept, for `panels`.
     """
 
     cells: Sequence[Cell]
@@ -55,6 +59,7 @@ class Result:
     replicates: int = REPLICATES
     seed: int = 0
     baseline: "Result | None" = None
+    images: ImageSets | None = None
 
     @property
     def standard(self) -> "Result":
@@ -178,16 +183,32 @@ class Result:
             raise UsageError(f"plot: nothing to draw in {kind}: its table has no number, or only undefined ones")
         return found
 
+    def panels(self) -> "Pictures":
+        """What the attacks did to single images: perturbation, predictions and errors before and after.
+
+        A notebook shows them; ``.save("panels.html")`` writes them as a page.
+
+        Raises:
+            UsageError: no images were kept.
+        """
+        from mtlbench.report.page.pictures import Pictures  # draws
+
+        if self.images is None:
+            raise UsageError("panels: no images were kept; expected a result of attack(..., save_images=8)")
+        cells = {cell.key: cell.identity for cell in self.cells if SAMPLE_OF not in cell.identity}
+        return Pictures(panels(self.images, cells))
+
     def save(self, folder: str | Path) -> Path:
-        """Write the cells, those of the baseline too, to an outputs folder of the commands.
+        """Write the cells and kept images, those of the baseline too, to an outputs folder of the commands.
 
         `mtlbench report outputs=FOLDER` shows them.
 
         Raises:
             DataError: other numbers of the same model, images and attack are there already; name the model otherwise.
         """
-        store = Outputs(Path(folder)).store
-        cells = [*self.cells, *(() if self.baseline is None else self.baseline.cells)]
+        outputs = Outputs(Path(folder))
+        store, results = outputs.store, [self, *(() if self.baseline is None else (self.baseline,))]
+        cells = [cell for result in results for cell in result.cells]
         for cell in cells:
             if cell.key in store and not _same(store.load(cell.key), cell):
                 raise DataError(
@@ -197,6 +218,9 @@ class Result:
         for cell in cells:
             if cell.key not in store:
                 store.save(cell)
+        for result in results:
+            if result.images is not None:
+                outputs.images.add(result.images)
         return Path(folder)
 
     def __repr__(self) -> str:
@@ -266,14 +290,15 @@ def load(folder: str | Path) -> Result:
     Raises:
         DataError: there are none, or one is damaged.
     """
-    store = Outputs(Path(folder)).store
+    outputs = Outputs(Path(folder))
+    store = outputs.store
     refused: list[Exception] = []
     cells = list(store.readable(refused.append))
     if refused:
         raise DataError(f"{folder}: {refused[0]}")
     if not cells:
         raise DataError(f"{store.folder}: no results; expected an outputs folder, which holds store/*.npz")
-    return Result(cells)
+    return Result(cells, images=outputs.images if outputs.images.sets() else None)
 
 
 def _same(one: Cell, other: Cell) -> bool:

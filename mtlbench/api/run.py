@@ -8,6 +8,7 @@ from typing import Any
 import torch
 
 from mtlbench.api.converged import doubled, plans_of
+from mtlbench.api.kept import chosen_images, kept_images, picked
 from mtlbench.api.result import Result
 from mtlbench.attacks.attack import Attack
 from mtlbench.attacks.objectives import METRICS
@@ -19,7 +20,7 @@ from mtlbench.engine.evaluate import Pass, cpu_block, evaluate
 from mtlbench.engine.plan import Plan
 from mtlbench.engine.precision import FP32, computing_in
 from mtlbench.engine.record import Record
-from mtlbench.errors import UsageError
+from mtlbench.errors import DataError, UsageError
 from mtlbench.experiment import provenance
 from mtlbench.identity import without_neutral
 from mtlbench.metrics.formulas import formulas_of
@@ -29,6 +30,7 @@ from mtlbench.models.model import MultiTaskModel
 from mtlbench.probing.ask import IMAGES, before
 from mtlbench.process.progress import silent
 from mtlbench.report.terminal import progress_bar
+from mtlbench.storage.images import KeptImages
 from mtlbench.storage.store import Cell
 from mtlbench.tasks import Task
 
@@ -49,6 +51,7 @@ class Run:
     replicates: int
     progress: bool
     converged: int | None = None
+    save_images: int | None = None
 
     def made_on(self, source: MultiTaskModel) -> "Run":
         """The same, with attacks that are made on another model."""
@@ -58,6 +61,8 @@ class Run:
     def of(self, model: MultiTaskModel, loader: Any) -> Result:
         """Attack a model on the images of a loader."""
         images = OwnImages(loader, self.tasks, self.limit)
+        if self.save_images is not None:
+            self._require_second_read(loader, f"save_images={self.save_images}: the images are known only afterwards")
         wanted = plans_of(self.attacks, self.epsilons)
         head = images.first(IMAGES).to(self.device)
         sample = None if self.converged is None else images.first(self.converged)
@@ -90,11 +95,33 @@ class Run:
             return Cell({**common, **plan.identity, **more}, found, names, sketched(record.arrays()), formulas)
 
         cells = [cell(plan, records[plan.key], {}) for plan in wanted]
+        kept = None if self.save_images is None else self._kept(work, loader, cells, at_once, self.save_images)
         keys = dict(zip([plan.key for plan in wanted], [one.key for one in cells], strict=True))
         for whole, plan, record in checked:
             of_sample = {"split": "test sample", "n_images": record.done, SAMPLE_OF: keys[whole.key]}
             cells.append(cell(plan, record, of_sample))
-        return Result(cells, replicates=self.replicates, seed=self.seed)
+        return Result(cells, replicates=self.replicates, seed=self.seed, images=kept)
+
+    def _kept(self, work: Pass, loader: Any, cells: Sequence[Cell], at_once: int, number: int) -> KeptImages:
+        """Attack so many images of a pass once more and keep them; `cells` are those of the pass, computed.
+
+        Raises:
+            DataError: the loader gives other images than before.
+        """
+        places = chosen_images(cells, number)
+        again = OwnImages(loader, self.tasks, self.limit)
+        batches = picked(again.blocks(at_once), places, at_once, self.device)
+        if again.fingerprint != cells[0].identity["fingerprint"]:
+            raise DataError("save_images: the loader gives other images when it is read again; does it shuffle?")
+        with computing_in(FP32, work.model):
+            return kept_images(work, cells, places, batches)
+
+    @staticmethod
+    def _require_second_read(loader: Any, why: str) -> None:
+        if isinstance(loader, Iterator):
+            raise UsageError(
+                f"{why}, so the loader is read twice; expected a DataLoader or a list of batches, not an iterator"
+            )
 
     def _checked(self, work: Pass, sample: Batch, at_once: int) -> list[tuple[Plan, Plan, Record]]:
         """Of a few images: each cell that is checked, and its attack as it is and with twice the steps."""
@@ -111,11 +138,9 @@ class Run:
         climbing = [attack for attack in attacks if attack.objective.climbs == METRICS]
         if not climbing:
             return None
-        if isinstance(loader, Iterator):
-            raise UsageError(
-                f"objective={climbing[0].objective.name}: it needs the metrics' clean values first, so the loader is "
-                "read twice; expected a DataLoader or a list of batches, not an iterator"
-            )
+        self._require_second_read(
+            loader, f"objective={climbing[0].objective.name}: it needs the metrics' clean values first"
+        )
         found = CleanValues(model, lambda: OwnImages(loader, self.tasks, self.limit).blocks(at_once), self.device)
         for attack in climbing:
             found(attack.seen)

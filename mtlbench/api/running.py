@@ -60,6 +60,7 @@ def attack(
     converged: int | None = None,
     replicates: int = REPLICATES,
     progress: bool = True,
+    save_images: int | None = None,
 ) -> Result:
     """Attack a model and score what is left of it.
 
@@ -100,6 +101,8 @@ def attack(
             alarm is raised where it is above 5 %. 32 is a good number; None does not check.
         replicates: of the bootstrap over images.
         progress: show how far it is, on stderr.
+        save_images: keep so many images, clean and attacked, with their predictions, for `Result.panels`: those that
+            the attacks hurt most, least and in between (docs/panels.md). The loader is read once more.
 
     Raises:
         ModelError: the model does not return its tasks, or the probe refuses it.
@@ -120,6 +123,7 @@ def attack(
         replicates=whole(replicates, "replicates", 0),
         progress=progress,
         converged=None if converged is None else whole(converged, "converged"),
+        save_images=None if save_images is None else whole(save_images, "save_images", 1),
     )
     adapted = adapt(model, chosen, inputs, outputs, modules, name).to(run.device)
     if source is not None:

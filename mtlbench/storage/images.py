@@ -13,7 +13,7 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from safetensors import SafetensorError
@@ -105,11 +105,56 @@ class Images:
             raise DataError(f"{path}: lacks {wrong}; {REMEDY}")
         return SavedImages(key, about, arrays)
 
+    def add(self, others: "ImageSets") -> None:
+        """Save the images of other sets that are not here."""
+        for chosen, keys in others.sets().items():
+            for key in sorted(keys):
+                if not self.path(chosen, key).is_file():
+                    self.save(chosen, others.load(chosen, key))
+
     def tidy(self) -> None:
         """Remove leftovers of killed runs."""
         for folder in self.folder.glob("[!.]*"):
             if folder.is_dir():
                 remove_leftovers(folder)
+
+
+class ImageSets(Protocol):
+    """Sets of saved images, on disk (`Images`) or in memory (`KeptImages`)."""
+
+    def sets(self) -> dict[str, set[str]]:
+        """Set -> keys of its cells."""
+
+    def about(self, chosen: str, key: str) -> Mapping[str, Any]:
+        """What is said of the images of a cell."""
+
+    def load(self, chosen: str, key: str) -> SavedImages:
+        """The images of a cell."""
+
+
+@dataclass(frozen=True)
+class KeptImages:
+    """One set of images in memory.
+
+    Attributes:
+        chosen: name of the set.
+        cells: key of a cell -> its images.
+    """
+
+    chosen: str
+    cells: Mapping[str, SavedImages]
+
+    def sets(self) -> dict[str, set[str]]:
+        """The set -> keys of its cells."""
+        return {self.chosen: set(self.cells)}
+
+    def about(self, chosen: str, key: str) -> Mapping[str, Any]:
+        """What is said of the images of a cell."""
+        return self.load(chosen, key).about
+
+    def load(self, chosen: str, key: str) -> SavedImages:
+        """The images of a cell."""
+        return self.cells[key]
 
 
 def set_name(keys: Iterable[str], number: int) -> str:

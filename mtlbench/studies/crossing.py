@@ -51,7 +51,7 @@ def crossing(evidence: Evidence) -> Study:
         (
             Plot(
                 "crossing", "ARP over eps", table, "line", Axis("eps", "eps"), ARP, "method",
-                ("dataset", "model", "training", "sharing", "step"),
+                panel=("dataset", "model", "training", "sharing", "step"),
             ),
         ),
     )  # fmt: skip

@@ -14,6 +14,7 @@ from mtlbench.report.evidence import each_cell
 from mtlbench.report.figures import figures
 from mtlbench.report.page.content import COMMAND, Contents, page
 from mtlbench.report.page.page import MOST_BYTES, Block, render, source, stamped
+from mtlbench.report.page.pictures import ROOM, panel_blocks
 from mtlbench.report.page.provenance import provenance
 from mtlbench.report.page.sentences import counted
 from mtlbench.report.panels import panels
@@ -28,17 +29,11 @@ if TYPE_CHECKING:
     from mtlbench.report import Report
 
 PAGE = "report.html"
-OPEN_PANELS = 2
-"""Each is taller than a screen: the others open on a click."""
-
 MOST_ROWS = 20_000
 """Of a longer table the page is made of the first rows only, so that memory stays bounded."""
 
 MOST_IDENTITIES = 5000
 """Of a larger store only the cells with saved images are asked for panels."""
-
-ROOM = 200_000
-"""Bytes left free below the limit of a page for what stands around the panels."""
 
 
 def write_page(report: "Report", scores: str) -> Path:
@@ -132,11 +127,5 @@ def _panels(report: "Report", room: int) -> list[Block]:
     saved = set().union(*report.outputs.images.sets().values())
     every = len(report.checks) <= MOST_IDENTITIES
     cells = each_cell(report.gathered.index.db) if saved else ()
-    gallery = panels(report.outputs, {cell.key: cell.identity for cell in cells if every or cell.key in saved})
-    shown, cut = gallery.within(room)
-    if not shown and not gallery.notes:
-        return []
-    said = [text for text in (gallery.choice if shown else "", *gallery.notes, cut) if text]
-    folded = ("" if place < OPEN_PANELS else panel.title for place, panel in enumerate(shown))
-    blocks = (Block(html=Markup(panel.html), folded=title) for panel, title in zip(shown, folded, strict=True))
-    return [Block(paragraphs=tuple(said)), *blocks]
+    wanted = {cell.key: cell.identity for cell in cells if every or cell.key in saved}
+    return panel_blocks(panels(report.outputs.images, wanted), room)

@@ -11,8 +11,7 @@ from mtlbench.report.panels.encode import LARGE
 from mtlbench.report.panels.labels import model_words, of_attacks
 from mtlbench.report.panels.measured import agreement, rise, rounding_sentence
 from mtlbench.report.panels.panel import Column, Panel
-from mtlbench.storage.images import Images
-from mtlbench.storage.outputs import Outputs
+from mtlbench.storage.images import Images, ImageSets
 
 About = Mapping[str, Any]
 MOST_COLUMNS = 6
@@ -65,14 +64,13 @@ class _Group:
     """Key -> what its file says; the strongest attack first."""
 
 
-def panels(outputs: Outputs, identities: Mapping[str, Mapping[str, Any]]) -> Gallery:
+def panels(images: ImageSets, identities: Mapping[str, Mapping[str, Any]]) -> Gallery:
     """The panels of some cells: one for each chosen image, model and epsilon.
 
     Args:
-        outputs: the folder with the saved images.
+        images: the saved images.
         identities: key of a cell -> its identity; cells without saved images are mentioned in the notes.
     """
-    images = outputs.images
     wanted = {key: one for key, one in identities.items() if one["attack"] != NO_ATTACK}
     notes: list[str] = []
     groups = _groups(images, wanted, notes)
@@ -86,7 +84,7 @@ def panels(outputs: Outputs, identities: Mapping[str, Mapping[str, Any]]) -> Gal
     )
 
 
-def _groups(images: Images, wanted: Mapping[str, Mapping[str, Any]], notes: list[str]) -> list[_Group]:
+def _groups(images: ImageSets, wanted: Mapping[str, Mapping[str, Any]], notes: list[str]) -> list[_Group]:
     """The saved cells by model and epsilon; each cell in the set that has most of the wanted cells."""
     sets = images.sets()
     found: dict[tuple[str, str, float], dict[str, About]] = {}
@@ -99,7 +97,8 @@ def _groups(images: Images, wanted: Mapping[str, Mapping[str, Any]], notes: list
                 if (chosen, about["clean"]) not in clean:
                     clean[chosen, about["clean"]] = images.about(chosen, about["clean"])
             except DataError as error:
-                notes.append(str(error).replace(f"{images.folder.parent}/", ""))
+                folder = f"{images.folder.parent}/" if isinstance(images, Images) else ""
+                notes.append(str(error).removeprefix(folder))
                 continue
             seen.add(key)
             found.setdefault((chosen, about["clean"], float(wanted[key]["eps"])), {})[key] = about
@@ -111,7 +110,7 @@ def _groups(images: Images, wanted: Mapping[str, Mapping[str, Any]], notes: list
     return groups
 
 
-def _ordered(images: Images, groups: Sequence[_Group], identities: Mapping[str, Mapping[str, Any]]) -> list[Panel]:
+def _ordered(images: ImageSets, groups: Sequence[_Group], identities: Mapping[str, Mapping[str, Any]]) -> list[Panel]:
     """Largest epsilon first; of every model the worst, the median and the best image before the next ones."""
     load = lru_cache(FILES_IN_MEMORY)(images.load)
     epsilons = sorted({group.eps for group in groups}, reverse=True)

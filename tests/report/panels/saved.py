@@ -75,4 +75,4 @@ def identity(attack: str, **more: Any) -> dict[str, Any]:
 
 
 def gallery(outputs: Outputs, *attacks: str) -> Gallery:
-    return panels(outputs, {"clean": identity("none", eps=0.0), **{key: identity(key) for key in attacks}})
+    return panels(outputs.images, {"clean": identity("none", eps=0.0), **{key: identity(key) for key in attacks}})

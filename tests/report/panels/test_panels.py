@@ -71,7 +71,7 @@ def test_tags_are_closed(outputs: Outputs) -> None:
 
 def test_names_are_text(outputs: Outputs) -> None:
     write(outputs, {"a": 2.0})
-    found = panels(outputs, {"a": identity(NASTY, model=NASTY)}).panels[1]
+    found = panels(outputs.images, {"a": identity(NASTY, model=NASTY)}).panels[1]
     page = Reader(found.html)
     assert {tag for tag, _ in page.tags} <= TAGS
     assert page.text.count(NASTY) > 3
@@ -117,7 +117,7 @@ def test_a_task_with_large_losses_does_not_decide_which_attack_is_strongest(outp
 
 def test_attacks_that_differ_in_steps_are_told_apart(outputs: Outputs) -> None:
     write(outputs, {"a": 2.0, "b": 3.0})
-    found = panels(outputs, {"a": identity("dgba"), "b": identity("dgba", steps=7)})
+    found = panels(outputs.images, {"a": identity("dgba"), "b": identity("dgba", steps=7)})
     assert [column.label for column in found.panels[0].columns] == ["dgba; pgd, 7 steps", "dgba; pgd, 2 steps"]
 
 
