@@ -38,7 +38,7 @@ WHERE_KNOWN = "shared_path"
 
 def study_pivot(table: Table, scores: str) -> Pivot:
     """The rows of one score set; a column for every eps if rows have one value each, else a column for every value."""
-    frame = table.frame
+    frame = table.frame if table.prints is None else table.prints
     frame = frame[frame["scores"] == scores] if "scores" in frame else frame
     if WHERE_KNOWN in frame and frame[WHERE_KNOWN].isna().all():
         frame = frame.drop(columns=WHERE_KNOWN)

@@ -119,11 +119,19 @@ class Evidence:
 
 @dataclass(frozen=True)
 class Table:
-    """A tidy frame with a name for its files and a title that says what it shows."""
+    """A tidy frame with a name for its files and a title that says what it shows.
+
+    Attributes:
+        name: of the files.
+        title: what it shows.
+        frame: what the CSV file holds.
+        prints: the same in fewer columns, for people; None prints `frame`.
+    """
 
     name: str
     title: str
     frame: pd.DataFrame
+    prints: pd.DataFrame | None = None
 
 
 @dataclass(frozen=True)

@@ -50,7 +50,7 @@ def leaderboard(evidence: Evidence) -> Study:
     strongest = strongest.join(_worst_tasks(evidence.task_points(shown), strongest))
     board = _one_row_a_model(keys, strongest, evidence.some(shown))
     title = "Leaderboard: ARP under the strongest stored attack, percent; 1 is the most robust, ties share a rank"
-    return Study((Table("leaderboard", title, board),))
+    return Study((Table("leaderboard", title, board, _one_row_an_eps(board, _ends(strongest))),))
 
 
 def _names(keys: pd.DataFrame) -> list[str]:
@@ -119,8 +119,8 @@ def _one_row_a_model(keys: pd.DataFrame, strongest: pd.DataFrame, evidence: Evid
     clean = _clean(evidence)
     about = _about(evidence.cells)
     every = keys.drop_duplicates("model_key").set_index("model_key")
-    grids = [(norm, eps, part.set_index("model_key")) for (norm, eps), part in strongest.groupby(["norm", "eps"])]
-    by = [part[column].reindex(every.index).fillna(np.inf) for *_, part in grids for column in ("arp", "rank")]
+    grids = [part.set_index("model_key") for _, part in strongest.groupby(["norm", "eps"])]
+    by = [part[column].reindex(every.index).fillna(np.inf) for part in grids for column in ("arp", "rank")]
     # The last one decides first.
     order = np.lexsort([np.arange(len(every)), *(column.to_numpy(float) for column in by)])
     every = every.iloc[order].sort_values(["dataset", "scores"], kind="stable")
@@ -128,8 +128,7 @@ def _one_row_a_model(keys: pd.DataFrame, strongest: pd.DataFrame, evidence: Evid
     board["parameters"] = [about["parameters"].get(weights, np.nan) for weights in every["weights"]]
     for name in clean:
         board[name] = clean[name].reindex(pd.MultiIndex.from_frame(every[list(clean.index.names)])).to_numpy()
-    for norm, eps, part in grids:
-        end = f"eps{eps:g}" if norm == LINF else f"{norm}_eps{eps:g}"
+    for end, part in zip(_ends(strongest), grids, strict=True):
         columns = {"rank": "rank", "arp": "arp", "low": "arp_low", "high": "arp_high", "name": "attack"}
         columns |= {"attacks": "attacks", "worst_task": "worst_task", "worst_damage": "worst_damage", "cell": "cell"}
         for column, shown in columns.items():
@@ -141,6 +140,30 @@ def _one_row_a_model(keys: pd.DataFrame, strongest: pd.DataFrame, evidence: Evid
     statuses = _statuses(strongest, evidence.alarms)
     board["status"] = [statuses.get(key, OK) for key in every.index]
     return board.reset_index(drop=True)
+
+
+def _ends(strongest: pd.DataFrame) -> dict[str, tuple[str, float]]:
+    """What the columns of a ball end with -> its norm and eps, as ``groupby`` orders them."""
+    balls = sorted({(str(norm), float(eps)) for norm, eps in zip(strongest["norm"], strongest["eps"], strict=True)})
+    return {f"eps{eps:g}" if norm == LINF else f"{norm}_eps{eps:g}": (norm, eps) for norm, eps in balls}
+
+
+def _one_row_an_eps(board: pd.DataFrame, ends: Mapping[str, tuple[str, float]]) -> pd.DataFrame:
+    """The board for people: a row for each model and eps, the largest eps and the best rank first."""
+    parts = [board[list(SHOWN)].iloc[:0]]
+    clean = [name for name in map(str, board) if name.startswith("clean_")]
+    for end, (norm, eps) in sorted(ends.items(), key=lambda pair: (pair[1][0], -pair[1][1])):
+        part = board[list(SHOWN)].assign(norm=norm, eps=eps, rank=board[f"rank_{end}"])
+        part[["arp_percent", "arp_low", "arp_high"]] = board[[f"arp_{end}{side}" for side in ("", "_low", "_high")]]
+        part["strongest_attack"] = board[f"attack_{end}"] + _numbers(board[f"attacks_{end}"], " (of {:.0f})")
+        part["worst_task"] = board[f"worst_task_{end}"] + _numbers(board[f"worst_damage_{end}"], " {:.1f} %")
+        part[[*clean, "parameters", "status"]] = board[[*clean, "parameters", "status"]]
+        parts.append(part[part["rank"].notna()].sort_values(["dataset", "scores", "rank"], kind="stable"))
+    return pd.concat(parts[1:] or parts, ignore_index=True)
+
+
+def _numbers(column: pd.Series, text: str) -> list[str]:
+    return ["" if pd.isna(number) else text.format(number) for number in column]
 
 
 def _clean(evidence: Evidence) -> pd.DataFrame:

@@ -1,14 +1,19 @@
 """The leaderboard: one row a model, the strongest attack, ranks with ties."""
 
 from importlib import import_module
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
+from rich.console import Console
 
 from mtlbench.report import collect
+from mtlbench.report.pivot import Pivot
+from mtlbench.report.studies import study_pivot
+from mtlbench.report.text import show
 from mtlbench.scores.frame import metrics_frame
 from mtlbench.storage.store import Cell
 from mtlbench.studies import Evidence
@@ -53,6 +58,40 @@ def test_the_strongest_of_the_attacks_counts() -> None:
     single = cells.cell(0.7, attack="total", objective={"name": "total"})
     found = board(cells.clean(), cells.cell(0.4), single).iloc[0]
     assert (found["attack_eps8"], found["attacks_eps8"]) == ("total, pgd 10", 2)
+
+
+def printed(*made: Cell) -> Pivot:
+    return study_pivot(leaderboard(Evidence(metrics_frame(made), made)).tables[0], "standard")
+
+
+def test_people_see_a_row_for_each_model_and_eps_the_best_first() -> None:
+    total = cells.cell(0.7, attack="total", objective={"name": "total"}, model="a", weights="a".ljust(24, "0"))
+    weaker = cells.cell(0.1, eps=4.0, model="a", weights="a".ljust(24, "0"))
+    made = printed(*model(0.5, "a"), total, weaker, *model(0.2, "b"))
+    assert made.row_names == ("model", "eps")
+    assert made.rows == (("b", "8"), ("a", "8"), ("a", "4"))
+    names = [name for (name,) in made.columns]
+    assert names[:4] == ["rank", "arp_percent", "strongest_attack", "worst_task"]
+    texts = [[entry.text if entry else "" for entry in row] for row in made.entries]
+    assert [row[names.index("rank")] for row in texts] == ["1", "2", "1"]
+    assert [row[names.index("strongest_attack")] for row in texts] == [
+        "dgba, pgd 10 (of 1)",
+        "total, pgd 10 (of 2)",
+        "dgba, pgd 10 (of 1)",
+    ]
+    assert not any("cell" in name or "attacks_" in name for name in names)
+
+
+def test_what_people_see_fits_into_a_log() -> None:
+    """Ten columns of numbers for each eps side by side were 440 characters with two of them."""
+    made = printed(cells.clean(), *(cells.cell(0.4, eps=eps) for eps in (1.0, 2.0, 4.0, 8.0)))
+    text = StringIO()
+    show(Console(file=text, width=1000), made)
+    assert max(map(len, map(str.rstrip, text.getvalue().splitlines()))) <= 200
+
+
+def test_without_an_attack_there_is_nothing_to_print() -> None:
+    assert printed(cells.clean()).rows == ()
 
 
 def test_every_eps_has_its_columns() -> None:
