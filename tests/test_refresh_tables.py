@@ -77,6 +77,17 @@ def test_tables_are_replaced_and_words_kept(tmp_path: Path) -> None:
     assert run(tmp_path, page)[2] == page, "a second time changes nothing"
 
 
+def test_a_command_runs_once_and_only_for_a_table(tmp_path: Path) -> None:
+    """The stand-in refuses every other command than that of the tables."""
+    command = "    mtlbench attack experiment=a 'eps=[4, 8]'"
+    assert command in PAGE
+    others = f"    mtlbench train dataset=parts    # makes no table\n\n{command}    # the models\n"
+    status, err, page = run(tmp_path, PAGE.replace(command, f"{others}\n{command}", 1))
+    assert (status, err.count("mtlbench")) == (0, 1)
+    assert "old" not in page
+    assert "    mtlbench train dataset=parts    # makes no table\n" in page
+
+
 @pytest.mark.parametrize(("title", "status", "says"), [("ARP", 3, "status 3"), ("Other", 0, "called 'Other'")])
 def test_a_page_is_left_alone_when_a_table_is_missing(tmp_path: Path, title: str, status: int, says: str) -> None:
     page = PAGE.replace("ARP", title)
