@@ -19,6 +19,7 @@ from mtlbench.attacks.attack import Attack
 from mtlbench.attacks.objectives import DGBA, Losses, Total
 from mtlbench.attacks.random import PerImage
 from mtlbench.attacks.steps import APGD, PGD
+from mtlbench.attacks.words import Choices
 from mtlbench.constants import GREY_LEVELS
 from mtlbench.data.loader import in_order
 from mtlbench.data.nyuv2 import NYUv2
@@ -46,9 +47,11 @@ class Rounded(Attack):
         random: PerImage,
         space: Space = IMAGES,
         movable: Tensor | None = None,
+        choices: Choices | None = None,
     ) -> Tensor:
         """The attacked images, rounded."""
-        return (super().__call__(losses, x, eps, random, space, movable) * GREY_LEVELS).round() / GREY_LEVELS
+        found = super().__call__(losses, x, eps, random, space, movable, choices)
+        return (found * GREY_LEVELS).round() / GREY_LEVELS
 
 
 def run(model: TreeModel, data: NYUv2, attack: Attack | None, eps: float) -> dict[str, np.ndarray]:

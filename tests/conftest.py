@@ -19,7 +19,10 @@ if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:  # by nohup, likewise
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
-NOT_PASSED_ON = {"nyuv2": "real NYUv2 images, which may not be passed on with the project"}
+NOT_PASSED_ON = {
+    "nyuv2": "real NYUv2 images, which may not be passed on with the project",
+    "snips": "the sentences of SNIPS, which may not be passed on with the project",
+}
 """Sample data that a clone lacks: folder below $MTLBENCH_SHARED/data (default: `shared` beside the checkout) -> what
 it is. Everything else that a test needs is part of the project."""
 SHARED = Path(os.environ.get("MTLBENCH_SHARED", Path(__file__).resolve().parents[1].parent / "shared"))
@@ -45,6 +48,12 @@ def result_version_1(monkeypatch: pytest.MonkeyPatch) -> None:
 def nyuv2_images() -> Path:
     """Four real images in AdaShare's format."""
     return sample_data("nyuv2")
+
+
+@pytest.fixture(scope="session")
+def snips() -> Path:
+    """The sentences of SNIPS, as others have them."""
+    return sample_data("snips")
 
 
 def sample_data(name: str) -> Path:

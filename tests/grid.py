@@ -50,10 +50,17 @@ OF_METRICS = ("apgd", "mim_linear", "saga")
 
 def _pairs() -> list[tuple[str, str]]:
     """(attack, step) for every yaml; the step is ``fixed`` where the attack brings its own."""
-    rules = sorted(path.stem for path in (CONF / "step").glob("*.yaml"))
+    rules = sorted(path.stem for path in (CONF / "step").glob("*.yaml") if "image" in _forms(path.stem))
     names = [path.stem for path in sorted(CONF.glob("*.yaml")) if path.stem not in NO_ATTACK]
     attacks = {name: composed(f"attack={name}") for name in names}
     return [(name, step) for name, node in attacks.items() for step in _rules(node, rules)]
+
+
+def _forms(rule: str) -> Sequence[str]:
+    """The inputs that a step rule moves; those of words are tested in tests/attacks/test_words.py."""
+    kind: Any = resolve(composed(f"attack/step={rule}")["step"]["_target_"])
+    forms: Sequence[str] = kind.forms
+    return forms
 
 
 def _rules(node: Mapping[str, Any], every: Sequence[str]) -> Sequence[str]:

@@ -6,10 +6,11 @@ from dataclasses import dataclass, field, replace
 import torch
 from torch import Tensor, nn
 
-from mtlbench.attacks.ball import BALLS, per_image
+from mtlbench.attacks.ball import BALLS, Ball, per_image
 from mtlbench.attacks.objectives.base import METRICS, Losses, Objective
 from mtlbench.attacks.random import PerImage
 from mtlbench.attacks.steps.base import Step
+from mtlbench.attacks.words import Choices
 from mtlbench.errors import UsageError
 from mtlbench.options import flag, one_of, whole
 from mtlbench.space import IMAGES, Space
@@ -109,6 +110,7 @@ class Attack:
         random: PerImage,
         space: Space = IMAGES,
         movable: Tensor | None = None,
+        choices: Choices | None = None,
     ) -> Tensor:
         """Attack inputs.
 
@@ -119,15 +121,16 @@ class Attack:
             random: draws that depend on the seed and each input's name only.
             space: of the inputs.
             movable: bool [B, ...], what may be moved; None = everything.
+            choices: of sentences, which words may be replaced by which.
 
         Returns:
             Attacked inputs [B, ...], within eps of `x` and inside the box.
         """
         self.takes(space)
         if alternatives := self.alternatives:
-            found = [attack(losses, x, eps, random.copy(), space, movable) for attack in alternatives]
+            found = [attack(losses, x, eps, random.copy(), space, movable, choices) for attack in alternatives]
             return self.select(found, losses, x)
-        ball, seen = BALLS[self.norm](x, eps, random, space, movable), self._scaled(self.expected(losses))
+        ball, seen = self.ball(x, eps, random, space, movable, choices), self._scaled(self.expected(losses))
         with torch.no_grad():
             objective = self.objective.bind(seen, x)
             runs = []
@@ -135,6 +138,18 @@ class Attack:
                 start = ball.point() if self.random_start or number > 0 else ball.x
                 runs.append(ball.project(self.step.run(seen, objective, ball, start)).detach())
         return self.select(runs, losses, x)
+
+    def ball(
+        self,
+        x: Tensor,
+        eps: Tensor,
+        random: PerImage,
+        space: Space = IMAGES,
+        movable: Tensor | None = None,
+        choices: Choices | None = None,
+    ) -> Ball:
+        """Where the inputs may go; arguments as above."""
+        return self.step.inside(BALLS[self.norm](x, eps, random, space, movable), choices)
 
     @torch.no_grad()
     def select(self, images: Sequence[Tensor], losses: Losses, x: Tensor) -> Tensor:

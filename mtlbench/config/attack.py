@@ -10,7 +10,7 @@ from mtlbench.attacks.steps import Step
 from mtlbench.attacks.targets import targets_of
 from mtlbench.config import Config
 from mtlbench.config.black_box import searched
-from mtlbench.config.build import build
+from mtlbench.config.build import build, target_of
 from mtlbench.config.dataset import space_of
 from mtlbench.config.doubled import doubled, step_group
 from mtlbench.config.tasks import loss_named
@@ -113,8 +113,8 @@ def _loss_scale(given: object, targets: Sequence[Task]) -> dict[str, float]:
 
 
 def epsilon_list(config: Config) -> list[float]:
-    """The list of radii in the unit of the dataset's space, ascending and without repeats."""
-    given, space = config["eps"], space_of(config)
+    """The list of radii in the unit of the dataset's space, or of what the step rule counts; ascending, no repeats."""
+    given, space = config["eps"], space_of(config).counting(_counts(config))
     values = list(given) if isinstance(given, (list, tuple)) else [given]
     if not values:
         raise UsageError(f"eps={given}: the list is empty; {space.example}")
@@ -122,4 +122,15 @@ def epsilon_list(config: Config) -> list[float]:
         if not is_number(value, 0, space.most):
             most = f"from 0 to {space.most:g}" if isfinite(space.most) else "of at least 0"
             raise UsageError(f"eps={value}: expected a number {most}; {space.example}")
+        if space.counted and value % 1:
+            raise UsageError(f"eps={value}: expected a whole number; {space.example}")
     return sorted({float(value) for value in values})
+
+
+def _counts(config: Config) -> str | None:
+    """What eps counts for the step rule of the configuration; None where it is in the unit of the inputs."""
+    chosen = config["attack"]
+    if chosen["objective"] is None:
+        return None
+    rule: type[Step] = target_of(chosen[step_group(chosen)], config["plugins"], Step)
+    return rule.counts

@@ -7,7 +7,7 @@ from typing import Any
 from mtlbench.config import Config
 from mtlbench.config.build import build, target_of
 from mtlbench.config.tasks import with_plugins
-from mtlbench.data import parts, rooms
+from mtlbench.data import parts, rooms, sentences
 from mtlbench.data.augment import Augment
 from mtlbench.data.base import MultiTaskDataset
 from mtlbench.data.folder.dataset import described_root
@@ -24,7 +24,7 @@ RESOLUTION, AUGMENT = "resolution", "augment"
 
 LARGEST_SIDE = 8192
 LARGEST_SEED = 2**32 - 1
-GENERATED: dict[str, Form[Any]] = {**rooms.FORMS, **parts.FORMS}
+GENERATED: dict[str, Form[Any]] = {**rooms.FORMS, **parts.FORMS, **sentences.FORMS}
 """Values of ``dataset.make.form``."""
 
 
@@ -102,11 +102,11 @@ def dataset_root(config: Config, progress: Progress = silent) -> Path:
     form = None if dataset.get("make") is None else _generator(dataset["make"])
     known_tasks(config)  # checks the options
     if dataset.get("root") is None and form is not None:
-        images = whole(dataset["images"], "dataset.images", 2)
+        images = whole(dataset[form.counted], f"dataset.{form.counted}", 2)
         seed = whole(dataset["seed"], "dataset.seed", 0, LARGEST_SEED)
         size = size_of(config)
         root = default_root(Outputs.of(config).datasets, form, images, size, seed)
-        make(root, form, images, size, seed, lambda done, total: progress(done, total, "images"))
+        make(root, form, images, size, seed, lambda done, total: progress(done, total, form.counted))
         return root
     described = dataset["root"] is None and "describe" in dataset
     root = described_root(dataset["describe"]) if described else Path(str(dataset["root"])).expanduser()

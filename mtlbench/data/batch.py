@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from mtlbench.data.substitutes import Substitutes
 from mtlbench.space import IMAGES, Space
 
 
@@ -21,6 +22,7 @@ class Batch:
         names: B names, unique within the split.
         movable: bool of the shape of `input`, True for values that an attack may move; None = all of them.
         space: what the inputs are.
+        substitutes: of sentences, which words may be replaced by which.
     """
 
     input: Tensor
@@ -29,6 +31,7 @@ class Batch:
     names: tuple[str, ...]
     movable: Tensor | None = None
     space: Space = IMAGES
+    substitutes: Substitutes | None = None
 
     def __len__(self) -> int:
         return len(self.names)
@@ -44,6 +47,7 @@ class Batch:
             masks={k: v[rows] for k, v in self.masks.items()},
             names=names,
             movable=None if self.movable is None else self.movable[rows],
+            substitutes=None if self.substitutes is None else self.substitutes[rows],
         )
 
     def to(self, device: torch.device | str) -> "Batch":
@@ -54,6 +58,7 @@ class Batch:
             targets={k: v.to(device, non_blocking=True) for k, v in self.targets.items()},
             masks={k: v.to(device, non_blocking=True) for k, v in self.masks.items()},
             movable=None if self.movable is None else self.movable.to(device, non_blocking=True),
+            substitutes=None if self.substitutes is None else self.substitutes.to(device),
         )
 
 
@@ -67,12 +72,14 @@ class Sample:
     name: str
     movable: Tensor | None = None
     space: Space = IMAGES
+    substitutes: Substitutes | None = None
 
 
 def collate(samples: Sequence[Sample]) -> Batch:
     """Stack samples of equal size into a batch."""
     first = samples[0]
     movable = [s.movable for s in samples if s.movable is not None]
+    substitutes = [s.substitutes for s in samples if s.substitutes is not None]
     return Batch(
         input=torch.stack([s.input for s in samples]),
         targets={k: torch.stack([s.targets[k] for s in samples]) for k in first.targets},
@@ -80,6 +87,7 @@ def collate(samples: Sequence[Sample]) -> Batch:
         names=tuple(s.name for s in samples),
         movable=torch.stack(movable) if movable else None,
         space=first.space,
+        substitutes=Substitutes.stack(substitutes) if substitutes else None,
     )
 
 
@@ -89,6 +97,7 @@ def join(batches: Sequence[Batch]) -> Batch:
     if len(batches) == 1:
         return first
     movable = [batch.movable for batch in batches if batch.movable is not None]
+    substitutes = [batch.substitutes for batch in batches if batch.substitutes is not None]
     return replace(
         first,
         input=torch.cat([batch.input for batch in batches]),
@@ -96,4 +105,5 @@ def join(batches: Sequence[Batch]) -> Batch:
         masks={name: torch.cat([batch.masks[name] for batch in batches]) for name in first.masks},
         names=tuple(name for batch in batches for name in batch.names),
         movable=torch.cat(movable) if movable else None,
+        substitutes=Substitutes.join(substitutes) if substitutes else None,
     )

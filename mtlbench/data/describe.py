@@ -9,6 +9,7 @@ from torch import Tensor
 
 from mtlbench.data.base import MultiTaskDataset
 from mtlbench.data.files import Array
+from mtlbench.space import Form
 from mtlbench.tasks import Task
 
 # NYUv2 ends at 10 m; the last bin includes all larger values.
@@ -37,7 +38,8 @@ class Description:
         name: of the dataset.
         split: of the dataset.
         images: number of images.
-        size: height and width of a sample.
+        form: of the inputs, see `Space.form`.
+        shape: of an input: that of images ends in height and width, that of sentences begins with the longest one.
         class_share: per task of classes, class -> its share of the valid pixels (images), 0..1; of attributes,
             attribute -> the share of images that have it, among those for which it is known.
         depths: per task of depth in metres or log units.
@@ -48,7 +50,8 @@ class Description:
     name: str
     split: str
     images: int
-    size: tuple[int, int]
+    form: Form
+    shape: tuple[int, ...]
     class_share: dict[str, dict[str, float]]
     depths: dict[str, Histogram]
     valid_share: dict[str, float]
@@ -96,10 +99,10 @@ def describe(dataset: MultiTaskDataset, progress: Callable[[int, int], None] | N
     Raises:
         DataError: a file is missing, damaged or out of range.
     """
-    counts, size = {task.name: _Counts(task) for task in dataset.tasks}, (0, 0)
+    counts, shape = {task.name: _Counts(task) for task in dataset.tasks}, tuple[int, ...]()
     for index in range(len(dataset)):
         sample = dataset.sample(index)
-        size = (sample.input.shape[1], sample.input.shape[2])
+        shape = tuple(sample.input.shape)
         for name, count in counts.items():
             count.add(sample.targets[name], sample.masks[name])
         if progress is not None:
@@ -108,7 +111,8 @@ def describe(dataset: MultiTaskDataset, progress: Callable[[int, int], None] | N
         name=dataset.name,
         split=dataset.split,
         images=len(dataset),
-        size=size,
+        form=dataset.space.form,
+        shape=shape,
         class_share={n: c.shares() for n, c in counts.items() if c.task.holds in ("classes", "attributes")},
         depths={n: Histogram(c.edges, tuple(c.depths.tolist())) for n, c in counts.items() if c.edges},
         valid_share={name: count.valid / max(count.pixels, 1) for name, count in counts.items()},

@@ -39,12 +39,16 @@ class Form(ABC, Generic[P]):
         folder: prefix of its folder's name.
         version: increment it whenever the same parameters give different files.
         manifest: the file that describes the content of the folder.
+        counted: what it makes, as its number is called in configuration.
+        sized: whether they are images, which have a height and a width.
     """
 
     name: str
     folder: str
     version: int
     manifest: str
+    counted: str = "images"
+    sized: bool = True
 
     @abstractmethod
     def render(self, seed: int, split: str, index: int, height: int, width: int) -> P:
@@ -62,8 +66,8 @@ class Form(ABC, Generic[P]):
 def default_root(folder: Path, form: Form[Any], images: int, resolution: tuple[int, int] | int, seed: int) -> Path:
     """The path in `folder` of the dataset with these parameters."""
     wanted = _parameters(form, images, resolution, seed)
-    height, width = _size(resolution)
-    return folder / f"{form.folder}-v{form.version}-{images}x{height}x{width}-s{wanted['seed']}"
+    size = "".join(f"x{side}" for side in _size(form, resolution)) if form.sized else ""
+    return folder / f"{form.folder}-v{form.version}-{images}{size}-s{wanted['seed']}"
 
 
 def split_sizes(images: int) -> dict[str, int]:
@@ -89,7 +93,7 @@ def make(
         root: the dataset's folder.
         form: what to generate.
         images: training and test images together, at least 2.
-        resolution: n for n x n pixels, or (height, width), from 16 x 16 to 480 x 640.
+        resolution: n for n x n pixels, or (height, width), from 16 x 16 to 480 x 640; of images only.
         seed: from 0 to 2**32 - 1.
         progress: called with (images done, images in all) after each image.
 
@@ -109,7 +113,7 @@ def make(
             remove_leftovers(root.parent)
             try:
                 part.mkdir()
-                _fill(part, form, split_sizes(images), _size(resolution), seed, progress)
+                _fill(part, form, split_sizes(images), _size(form, resolution), seed, progress)
                 (part / form.manifest).write_text(json.dumps(wanted, indent=1) + "\n", encoding="utf-8")
                 os.sync()  # thousands of small files: sync all at once, before the rename
                 part.replace(root)
@@ -155,26 +159,26 @@ def _parameters(form: Form[Any], images: int, resolution: tuple[int, int] | int,
         UsageError: one of them is out of range.
     """
     if images < 2:
-        raise UsageError(f"dataset.images={images}: expected at least 2, one to train and one to test")
+        raise UsageError(f"dataset.{form.counted}={images}: expected at least 2, one to train and one to test")
     if not 0 <= seed < 2**32:
         raise UsageError(f"dataset.seed={seed}: expected 0 to {2**32 - 1}")
     return {
         "version": form.version,
         "form": form.name,
-        "images": images,
-        "resolution": list(_size(resolution)),
+        form.counted: images,
+        **({"resolution": list(_size(form, resolution))} if form.sized else {}),
         "seed": seed,
     }
 
 
-def _size(resolution: tuple[int, int] | int) -> tuple[int, int]:
-    """Height and width.
+def _size(form: Form[Any], resolution: tuple[int, int] | int) -> tuple[int, int]:
+    """Height and width; those of what is no image are of no interest.
 
     Raises:
         UsageError: they are too small or too large.
     """
     height, width = (resolution, resolution) if isinstance(resolution, int) else resolution
-    if not (SMALLEST <= height <= LARGEST[0] and SMALLEST <= width <= LARGEST[1]):
+    if form.sized and not (SMALLEST <= height <= LARGEST[0] and SMALLEST <= width <= LARGEST[1]):
         raise UsageError(
             f"dataset.resolution={height}x{width}: expected height x width from {SMALLEST}x{SMALLEST} "
             f"to {LARGEST[0]}x{LARGEST[1]}"

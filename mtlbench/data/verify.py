@@ -80,6 +80,7 @@ def verify(dataset: MultiTaskDataset, progress: Callable[[int, int], None] | Non
     problems: list[Problem] = []
     notes = [Note(None, f"{what} left out: {why}") for what, why in dataset.skipped]
     files, shares, normals, depths = 0, _Shares(), _Normals(), _Depths()
+    together = set[Path]()
     for index in range(len(dataset)):
         try:
             sample, paths = dataset.sample(index), _named_files(dataset, index)
@@ -88,7 +89,9 @@ def verify(dataset: MultiTaskDataset, progress: Callable[[int, int], None] | Non
             problems.extend(found)
             files += len(dataset.readers) if isinstance(dataset, ListedDataset) else len(found)
         else:
-            files += len(paths)
+            # All sentences of a split lie in the same files.
+            files += len(paths) if dataset.space.form == "image" else len(set(paths.values()) - together)
+            together |= set(paths.values())
             shares.add(sample)
             notes.extend(_odd_targets(dataset, sample, paths))
             if DEPTH in sample.targets and dataset.depth_stored_in:
@@ -128,7 +131,7 @@ def _odd_targets(dataset: MultiTaskDataset, sample: Sample, paths: Mapping[str, 
         valid = sample.targets[task.name][:, sample.masks[task.name][0]]
         if valid.numel() == 0:
             yield Note(file, f"no valid pixel for {task.name}")
-        elif not task.per_image and bool((valid == valid[:, :1]).all()):
+        elif dataset.space.form == "image" and not task.per_image and bool((valid == valid[:, :1]).all()):
             yield Note(file, f"{task.name} is {valid[:, 0].tolist()} at every valid pixel")
 
 

@@ -87,4 +87,4 @@ class Adversary:
         with frozen(model):
             clean_values = CleanValues(model, lambda: [batch], batch.input.device)
             losses = TaskLosses.seen_by(attack, model, batch, clean_values)
-            return attack(losses, batch.input, eps, random, batch.space, batch.movable)
+            return attack(losses, batch.input, eps, random, batch.space, batch.movable, batch.substitutes)

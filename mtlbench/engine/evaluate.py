@@ -9,7 +9,6 @@ import torch
 from torch import Tensor
 
 from mtlbench.attacks.attack import Attack
-from mtlbench.attacks.ball import BALLS
 from mtlbench.attacks.objectives import Total
 from mtlbench.attacks.random import PerImage
 from mtlbench.data.batch import Batch
@@ -95,7 +94,7 @@ class Pass:
                     )
             measured.per_image["rise"] = attack.rise(before, after, batch.input[part])[:, None]
             measured.per_image.update(
-                self._diagnostics(batch[part], images[part], cell.eps / batch.space.scale, attack.norm)
+                self._diagnostics(batch[part], images[part], cell.eps / batch.space.scale, attack)
             )
             return measured
 
@@ -112,7 +111,8 @@ class Pass:
             return cell.attack.select(alternatives, losses, batch.input), losses.cost
         eps = batch.input.new_full((len(batch),), cell.eps / batch.space.scale)
         random = PerImage(self.seed, batch.names)
-        return cell.attack(losses, batch.input, eps, random, batch.space, batch.movable), losses.cost
+        found = cell.attack(losses, batch.input, eps, random, batch.space, batch.movable, batch.substitutes)
+        return found, losses.cost
 
     def _losses(self, batch: Batch, attack: Attack, purpose: str) -> TaskLosses:
         """What an attack sees; of a random model with the draws of a purpose."""
@@ -135,10 +135,11 @@ class Pass:
         measured.per_image["losses"] = losses.T
         return measured
 
-    def _diagnostics(self, batch: Batch, found: Tensor, radius: float, norm: str) -> dict[str, Tensor]:
+    def _diagnostics(self, batch: Batch, found: Tensor, radius: float, attack: Attack) -> dict[str, Tensor]:
         """Per input [B, 1]: distance outside ball and box, visibility, whether the model was in training mode."""
         eps = batch.input.new_full((len(batch),), radius)
-        ball = BALLS[norm](batch.input, eps, PerImage(self.seed, batch.names), batch.space, batch.movable)
+        random = PerImage(self.seed, batch.names)
+        ball = attack.ball(batch.input, eps, random, batch.space, batch.movable, batch.substitutes)
         seen = {"outside": ball.outside(found) * batch.space.scale}
         if batch.space.form == "image":
             seen |= visibility(batch.input, found)
@@ -148,20 +149,28 @@ class Pass:
     def _of_clean(self, batch: Batch) -> Measured:
         """Statistics of clean images only, per task and image.
 
-        The input gradient per unit of eps: mean size, zero and non-finite share; and the share of valid pixels whose
-        logits leave cross-entropy no gradient.
+        The input gradient per unit of eps, where an input may be moved: mean size, zero and non-finite share; and the
+        share of valid pixels whose logits leave cross-entropy no gradient.
         """
         forward = drawn(self.model, self.seed, batch.names)
         losses = TaskLosses(forward, self.tasks, batch.targets, batch.masks, clean=batch.input)
-        directions = Total().task_directions(losses, batch.input)[0].flatten(2)
+        directions = Total().task_directions(losses, batch.input)[0]
         found = {
-            "gradient": directions.abs().mean(2).T / batch.space.scale,
-            "gradient_zero": (directions == 0).double().mean(2).T,
-            "gradient_nonfinite": (~directions.isfinite()).double().mean(2).T,
+            "gradient": _mean(directions.abs(), batch.movable) / batch.space.scale,
+            "gradient_zero": _mean((directions == 0).double(), batch.movable),
+            "gradient_nonfinite": _mean((~directions.isfinite()).double(), batch.movable),
         }
         predictions = self.predictions(batch, batch.input)
         shares = [saturated(task, predictions[task.name], batch.masks[task.name]) for task in self.tasks]
         return Measured(found | {"saturated": torch.stack(shares, 1)}, {})
+
+
+def _mean(values: Tensor, movable: Tensor | None) -> Tensor:
+    """Mean [B, T] of values [T, B, ...] over those of an input that may be moved."""
+    if movable is None:
+        return values.flatten(2).mean(2).T
+    free = movable.flatten(1)
+    return (torch.where(free, values.flatten(2), 0).sum(2) / free.sum(1)).T
 
 
 class Share:

@@ -151,7 +151,9 @@ def _forward(model: MultiTaskModel, batch: Batch) -> dict[str, Tensor]:
 def _attack(model: MultiTaskModel, attack: Attack, batch: Batch) -> Callable[[], object]:
     losses = TaskLosses.seen_by(attack, model, batch, CleanValues(model, lambda: [batch], batch.input.device))
     eps = batch.input.new_full((len(batch),), EPS)
-    return lambda: attack(losses, batch.input, eps, PerImage(0, batch.names), batch.space, batch.movable)
+    return lambda: attack(
+        losses, batch.input, eps, PerImage(0, batch.names), batch.space, batch.movable, batch.substitutes
+    )
 
 
 def _with_parameter_gradients(model: MultiTaskModel, action: Callable[[], object]) -> Callable[[], object]:

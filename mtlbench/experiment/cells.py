@@ -102,6 +102,7 @@ def attack_identity(
     source = None if attack.source is None else _source(attack.source)
     seen = {"loss_scale": {task: factor for task, factor in scale.items() if factor != 1} or None, "judge": judge}
     seen |= _climbed(attack, training_images)
+    counted = without_neutral({"eps_unit": attack.step.counts})  # in the place of that of the inputs
     neutral = {"norm": LINF, "logits": RAW, "eot": 1}  # the values from before the options existed; omitted
     chosen = {option: getattr(attack, option) for option in neutral}
     return (
@@ -117,6 +118,7 @@ def attack_identity(
         }
         | {option: value for option, value in chosen.items() if value != neutral[option]}
         | without_neutral({"made_on": source})
+        | counted
     )
 
 

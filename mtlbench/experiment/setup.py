@@ -11,13 +11,14 @@ import torch
 
 from mtlbench.config import Config
 from mtlbench.config.build import identity_of
-from mtlbench.config.dataset import dataset_identity, dataset_root, known_tasks, open_dataset, size_of
+from mtlbench.config.dataset import dataset_identity, dataset_root, known_tasks, open_dataset, size_of, space_of
 from mtlbench.config.model import build_backbone, build_custom, choose_device, is_custom, sharing_tree
 from mtlbench.config.training import build_adversary, training_recipe
 from mtlbench.data import left_out
 from mtlbench.data.base import MultiTaskDataset
 from mtlbench.engine.adversarial import Adversary
 from mtlbench.engine.training import Recipe
+from mtlbench.errors import UsageError
 from mtlbench.experiment.session import Session
 from mtlbench.models.architecture import Architecture
 from mtlbench.models.backbone import Backbone
@@ -95,8 +96,10 @@ def prepare(config: Config, progress_bar: ProgressBar, session: Session) -> Setu
     progress_bar = watched(progress_bar, config["timeout"])
     device, recipe = choose_device(config), training_recipe(config)
     made_by = build_custom(config) if is_custom(config) else build_backbone(config)
-    for note in made_by.notes if isinstance(made_by, Backbone) else ():
-        say(note, session)
+    if isinstance(made_by, Backbone):
+        _check_form(config, made_by)
+        for note in made_by.notes:
+            say(note, session)
     adversary = build_adversary(config)
     tasks = known_tasks(config)
     if tasks is not None and isinstance(made_by, Backbone):
@@ -109,6 +112,21 @@ def prepare(config: Config, progress_bar: ProgressBar, session: Session) -> Setu
         return Setup(config, root, test, made_by, recipe, adversary, device, progress_bar, session)
     architecture = Architecture(made_by, _tree(config, test.tasks, made_by))
     return Setup(config, root, test, architecture, recipe, adversary, device, progress_bar, session)
+
+
+def _check_form(config: Config, backbone: Backbone) -> None:
+    """Refuse a backbone that cannot read the inputs of the dataset.
+
+    Raises:
+        UsageError: the message names both.
+    """
+    form = space_of(config).form
+    if form not in backbone.forms:
+        raise UsageError(
+            f"model={backbone.name}: it reads {' and '.join(backbone.forms)} inputs; those of "
+            f"dataset={config['dataset']['name']} are of form {form}"
+            + (", which model=bilstm and model=text_transformer read" if form == "text" else "")
+        )
 
 
 def given(config: Config) -> set[str]:

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from mtlbench.errors import UsageError
-from mtlbench.metrics import attributes, classification, normals, regression, segmentation
+from mtlbench.metrics import attributes, classification, normals, regression, segmentation, spans
 from mtlbench.metrics.base import PAPER_BATCH, Floats, Metric, PixelMean, Scores, Statistics
 from mtlbench.metrics.regression import TARGETS_UNIT
 from mtlbench.tasks import Task
@@ -21,7 +21,7 @@ __all__ = ["METRICS", "PAPER_BATCH", "Metric", "PixelMean", "Scores", "metrics_o
 
 METRICS: dict[str, Metric] = {
     metric.name: metric
-    for module in (segmentation, normals, regression, classification, attributes)
+    for module in (segmentation, spans, normals, regression, classification, attributes)
     for metric in module.METRICS
 }
 """Every metric by name, in table order."""

@@ -21,6 +21,7 @@ COLUMNS: dict[str, tuple[str, ...]] = {
         "positive_delta_1.25^3",
     ),
     "l1_sums": ("count", "abs"),
+    "span_counts": ("right", "predicted", "truth", "both"),  # spans of tags; both: the mean of predicted and truth
     "error_sums": ("count", "abs", "square"),  # over all outputs of a regression; each output of a pixel is counted
 }
 """Column names of the statistics with a fixed width, in order."""

@@ -69,7 +69,7 @@ def measure(
             statistic = STATISTICS[name]
             if statistic.map not in maps:
                 maps[statistic.map] = statistic.map(prediction, target, mask)
-            result = statistic.reduce(maps[statistic.map], target, mask, prediction.shape[1], weights)
+            result = statistic.of(maps[statistic.map], target, mask, prediction.shape[1], weights, task.labels)
             (measured.pooled if statistic.pooled else measured.per_image)[f"{task.name}/{name}"] = result
     return measured
 

@@ -53,6 +53,7 @@ class PixelAccuracy(Metric):
 METRICS: tuple[Metric, ...] = (
     MeanIoU("miou", "1", True),
     PixelAccuracy("pixel_accuracy", "1", True),
+    PixelAccuracy("token_accuracy", "1", True),  # the same of words
     PixelMean(
         "cross_entropy",
         "nat",

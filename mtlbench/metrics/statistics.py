@@ -16,6 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from mtlbench.errors import DataError
+from mtlbench.metrics.bio import span_counts
 from mtlbench.metrics.layout import BINS_PER_DEGREE, CLASS_BLOCKS, COLUMNS, DELTAS, WITHIN, bins
 from mtlbench.metrics.vectors import error_sums, label_counts, label_scores, variance_sums
 
@@ -43,7 +44,7 @@ class PixelMap:
         return self.compare(prepared, target, mask)
 
 
-Reduce = Callable[[Tensor, Tensor, Tensor, int, Tensor | None], Tensor]
+Reduce = Callable[..., Tensor]
 
 
 @dataclass(frozen=True)
@@ -55,18 +56,37 @@ class Statistic:
         reduce: (map, target, mask, channels C of the prediction, class weights [C] or None) -> [B, k], or [k]
             where `pooled`; columns as in `layout`.
         pooled: the images are summed as well.
+        labelled: `reduce` takes the names of the classes as well.
     """
 
     map: PixelMap
     reduce: Reduce
     pooled: bool = False
+    labelled: bool = False
 
     def __call__(
-        self, prediction: Tensor, target: Tensor, mask: Tensor, class_weights: Tensor | None = None
+        self,
+        prediction: Tensor,
+        target: Tensor,
+        mask: Tensor,
+        class_weights: Tensor | None = None,
+        labels: tuple[str, ...] = (),
     ) -> Tensor:
         """The statistic of a batch; int64 or float64, [B, k] or, pooled, [k]."""
-        values = self.map(prediction, target, mask)
-        return self.reduce(values, target, mask, prediction.shape[1], class_weights)
+        return self.of(self.map(prediction, target, mask), target, mask, prediction.shape[1], class_weights, labels)
+
+    def of(
+        self,
+        values: Tensor,
+        target: Tensor,
+        mask: Tensor,
+        channels: int,
+        class_weights: Tensor | None,
+        labels: tuple[str, ...],
+    ) -> Tensor:
+        """The statistic of the values of `map`."""
+        more = (labels,) if self.labelled else ()
+        return self.reduce(values, target, mask, channels, class_weights, *more)
 
 
 # Maps
@@ -217,6 +237,7 @@ def _angle_histogram_fine(degrees: Tensor, target: Tensor, mask: Tensor, channel
 
 STATISTICS: dict[str, Statistic] = {
     "class_counts": Statistic(CLASS, _class_counts),
+    "span_counts": Statistic(CLASS, span_counts, labelled=True),
     "cross_entropy": Statistic(LIKELIHOOD, _cross_entropy),
     "angle_sums": Statistic(ANGLE, _angle_sums),
     "angle_histogram": Statistic(ANGLE, _angle_histogram),

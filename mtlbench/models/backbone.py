@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from mtlbench.identity import Identified
 from mtlbench.models.inputs import CONVENTIONS, Convention
 from mtlbench.models.sharing import BLOCKS
+from mtlbench.space import Form
 from mtlbench.tasks import Task
 
 
@@ -26,6 +27,7 @@ class Backbone(Identified, ABC):
     Attributes:
         blocks: number of blocks, and with it of sharing levels; five in all of ours.
         inputs: what the first block wants to see of the image.
+        forms: the inputs that it can read, see `Space.form`; of vectors it may read some lengths only.
         notes: lines for the user on what was found or chosen.
         folds: whether `inference` may fold batch normalisations: in its blocks and heads nothing but the next module
             reads what a module of an ``nn.Sequential`` returns, and ``folds`` of their classes, where it stands, names
@@ -35,6 +37,7 @@ class Backbone(Identified, ABC):
 
     blocks: int = BLOCKS
     inputs: Convention = CONVENTIONS["bgr255-mean"]
+    forms: tuple[Form, ...] = ("image", "vector")
     notes: tuple[str, ...] = ()
     folds: bool = False
     channels_last: bool = False

@@ -43,12 +43,10 @@ def show_verification(name: str, split: str, found: "Verification") -> None:
 def show_description(found: "Description", left_out: str = "") -> None:
     """Print counts, frequencies of classes and attributes, depth bars, and a line about omitted files."""
     out = console()
-    height, width = found.size
-    title = f"[bold]{found.name}, {found.split}[/bold]: {found.images} images of {height}x{width} pixels"
-    out.print(title, markup=True)
+    out.print(f"[bold]{found.name}, {found.split}[/bold]: {found.images} {_inputs(found)}", markup=True)
     if left_out:
         out.print(left_out, soft_wrap=True)
-    for task, share in found.valid_share.items():
+    for task, share in found.valid_share.items() if found.form != "text" else ():  # there it only tells the padding
         out.print(f"  {task}: {100 * share:.1f} % of the {'images' if task in found.whole else 'pixels'} are valid")
     for task, shares in found.class_share.items():
         _bars("class" if task == SEGMENTATION else task, list(shares), list(shares.values()))
@@ -56,6 +54,16 @@ def show_description(found: "Description", left_out: str = "") -> None:
         total = sum(depths.counts)
         edges = [f"{low:.2f} to {high:.2f}" for low, high in zip(depths.edges, depths.edges[1:], strict=False)]
         _bars(task, edges, [count / max(total, 1) for count in depths.counts] if total else [])
+
+
+def _inputs(found: "Description") -> str:
+    """What the inputs of a dataset are, in words."""
+    if found.form == "text":
+        return f"sentences of up to {found.shape[0]} words"
+    if found.form == "vector":
+        return f"vectors of {found.shape[0]} values"
+    height, width = found.shape[-2:]
+    return f"images of {height}x{width} pixels"
 
 
 def show_baseline(name: str, rows: Iterable[tuple[str, str, str, float]]) -> None:

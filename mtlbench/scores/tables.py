@@ -19,6 +19,8 @@ ALWAYS_TELL = ("tree", "precision", "model_version", "split", "weights", "finger
 ALWAYS_SHOWN = ("eps_unit",)
 """Details that a table shows wherever a cell has them: without its unit an eps says nothing."""
 
+GREY = "grey levels of 255"
+
 
 def tables(
     metrics: pd.DataFrame,
@@ -52,6 +54,13 @@ def tables(
     }
     more = distinguishing(levels(metrics), details or {})
     return {name: _told_apart(by_sharing(frame, paths or {}), more) for name, frame in frames.items()}
+
+
+def eps_units(table: pd.DataFrame) -> list[str]:
+    """The units of eps in a table; that of images where it does not say."""
+    if "eps_unit" not in table:
+        return [GREY]
+    return sorted(set(table["eps_unit"].fillna("").replace("", GREY)))
 
 
 def by_sharing(table: pd.DataFrame, paths: Mapping[str, float]) -> pd.DataFrame:

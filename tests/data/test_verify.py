@@ -317,7 +317,7 @@ def test_describe_counts_what_the_files_hold(make_nyuv2: Maker) -> None:
     found = describe(nyuv2(root))
     seg = np.stack([np.asarray(cv2.imread(str(root / f"seg/{i:04}.png"), cv2.IMREAD_UNCHANGED)) for i in range(3)])
     depth = np.stack([np.load(root / f"depth/{i:04}.npy") for i in range(3)])
-    assert (found.name, found.split, found.images, found.size) == ("nyuv2", "test", 3, (24, 32))
+    assert (found.name, found.split, found.images, found.shape) == ("nyuv2", "test", 3, (3, 24, 32))
     assert list(found.class_share) == ["segmentation"]
     shares = [(seg == c).sum() / (seg != 255).sum() for c in range(13)]
     assert list(found.class_share["segmentation"].values()) == pytest.approx(shares)

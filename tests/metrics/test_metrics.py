@@ -347,7 +347,8 @@ def test_statistics_have_their_declared_shapes_and_are_additive():
         source = {"depth_sums": "depth", "l1_sums": "depth"}.get(name, "normals" if "ang" in name else "segmentation")
         source = {"cosine_sums": "normals", **OF_IMAGES}.get(name, source)
         prediction, target, mask = (part[source] for part in moved(scene(tasks)))
-        found = statistic(prediction, target, mask)
+        labels = tuple(f"B-{i}" for i in range(prediction.shape[1])) if statistic.labelled else ()
+        found = statistic(prediction, target, mask, labels=labels)
         width = len(COLUMNS[name]) if name in COLUMNS else WIDTHS.get(name, 3 * CLASSES)
         if name in BINS_PER_DEGREE:
             width = bins(name) + 1

@@ -9,5 +9,18 @@ from mtlbench.attacks.steps.noise import Noise
 from mtlbench.attacks.steps.pgd import PGD
 from mtlbench.attacks.steps.saga import SAGA
 from mtlbench.attacks.steps.square import Square
+from mtlbench.attacks.steps.words import ReplaceWords
 
-__all__ = ["APGD", "FGSM", "MIM", "PGD", "SAGA", "MIMLinear", "Noise", "ShrinkingAPGD", "Square", "Step"]
+__all__ = [
+    "APGD",
+    "FGSM",
+    "MIM",
+    "PGD",
+    "SAGA",
+    "MIMLinear",
+    "Noise",
+    "ReplaceWords",
+    "ShrinkingAPGD",
+    "Square",
+    "Step",
+]

@@ -6,6 +6,7 @@ from torch import Tensor
 
 from mtlbench.attacks.ball import BALLS, Ball
 from mtlbench.attacks.objectives.base import Losses, Objective
+from mtlbench.attacks.words import Choices
 from mtlbench.identity import Identified
 from mtlbench.options import positive, whole
 from mtlbench.space import FORMS, Form
@@ -18,11 +19,22 @@ class Step(Identified, ABC):
         steps: how often it moves.
         norms: the norms that it supports.
         forms: the inputs that it can move.
+        counts: what eps counts, in the place of the unit of the inputs' space; None where it is that unit.
     """
 
     steps: int
     norms: tuple[str, ...] = tuple(BALLS)
     forms: tuple[Form, ...] = FORMS
+    counts: str | None = None
+
+    def inside(self, ball: Ball, choices: Choices | None) -> Ball:
+        """Where it may go: `ball`, of the norm that was asked for, or a set of its own.
+
+        Args:
+            ball: around the inputs.
+            choices: which words may be replaced by which, where the inputs are sentences.
+        """
+        return ball
 
     @abstractmethod
     def run(self, losses: Losses, objective: Objective, ball: Ball, start: Tensor) -> Tensor:

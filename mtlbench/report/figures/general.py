@@ -4,12 +4,12 @@ from collections.abc import Callable, Iterator, Mapping
 
 import pandas as pd
 
+from mtlbench.scores.tables import eps_units
 from mtlbench.scores.transferability import COLUMNS
 from mtlbench.scores.wide import IDENTITY, WEIGHTING
 from mtlbench.studies import ARP, Axis, Matrix, Plot
 from mtlbench.studies.transfer import BLOCKS_LABEL, PATH_LABEL
 
-EPS = Axis("eps", "eps", "grey levels of 255")
 MODEL = ("dataset", "model", "training", "sharing", "step", "steps")
 RATIO = Axis("ratio", "ratio", "", "ratio_low", "ratio_high")
 NORMALISED = Axis("normalised_ratio", "normalised ratio", "", "normalised_low", "normalised_high")
@@ -42,7 +42,8 @@ def arp(table: pd.DataFrame) -> Plot:
     """ARP of each attack over eps; beside names if there is one eps only."""
     frame = _labelled(table, "arp")
     if frame["eps"].nunique() > 1:
-        return Plot("arp", "ARP of each attack", frame, "line", EPS, ARP, "attack", panel=MODEL)
+        eps = Axis("eps", "eps", "; ".join(eps_units(frame)))
+        return Plot("arp", "ARP of each attack", frame, "line", eps, ARP, "attack", panel=MODEL)
     return Plot(
         "arp", "ARP of each attack", frame, "dot", Axis("attack", "attack"), ARP, "sharing", panel=(*MODEL, "eps")
     )

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 
 import pandas as pd
 
+from mtlbench.scores.tables import eps_units
 from mtlbench.studies.findings import Findings
 
 NAMES = ("dataset", "model", "training", "sharing", "seed", "n_images")
@@ -34,7 +35,7 @@ def run(arp: pd.DataFrame, board: pd.DataFrame) -> list[str]:
         f"{'was' if len(board) == 1 else 'were'} attacked on {images} test images each by "
         f"{counted(len(attacks), 'attack')} ({listed(attacks)})"
         f"{with_step} at eps {epsilons} "
-        "(grey levels of 255)."
+        f"({'; '.join(eps_units(arp))})."
     ]
 
 
