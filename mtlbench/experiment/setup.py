@@ -12,11 +12,13 @@ import torch
 from mtlbench.config import Config
 from mtlbench.config.build import identity_of
 from mtlbench.config.dataset import dataset_identity, dataset_root, known_tasks, open_dataset, size_of
+from mtlbench.config.defence import build_defence
 from mtlbench.config.model import build_backbone, build_custom, choose_device, is_custom, sharing_tree
 from mtlbench.config.training import build_adversary, training_recipe
 from mtlbench.data import left_out
 from mtlbench.data.base import MultiTaskDataset
 from mtlbench.engine.adversarial import Adversary
+from mtlbench.engine.smoothing import Smoothing
 from mtlbench.engine.training import Recipe
 from mtlbench.experiment.session import Session
 from mtlbench.models.architecture import Architecture
@@ -44,6 +46,7 @@ class Setup:
         architecture: of the model.
         recipe: how the model is trained.
         adversary: makes the attacked images of adversarial training; None for clean training.
+        defence: of the attacked model; None where there is none.
         device: where to compute.
         progress_bar: opens a progress bar.
         session: of the invocation.
@@ -55,6 +58,7 @@ class Setup:
     architecture: Architecture | Custom
     recipe: Recipe
     adversary: Adversary | None
+    defence: Smoothing | None
     device: torch.device
     progress_bar: ProgressBar
     session: Session
@@ -97,18 +101,20 @@ def prepare(config: Config, progress_bar: ProgressBar, session: Session) -> Setu
     made_by = build_custom(config) if is_custom(config) else build_backbone(config)
     for note in made_by.notes if isinstance(made_by, Backbone) else ():
         say(note, session)
-    adversary = build_adversary(config)
+    adversary, defence = build_adversary(config), build_defence(config)
     tasks = known_tasks(config)
+    if tasks is not None and defence is not None:
+        defence.needs(tasks, config["dataset"]["name"])
     if tasks is not None and isinstance(made_by, Backbone):
         _tree(config, tasks, made_by)  # checks options before any rooms are generated
     with progress_bar(f"generate {config['dataset']['name']}") as progress:
         root = dataset_root(config, progress)
     test = open_dataset(config, "test", root, limit=config.get("limit"))
     say_left_out(test, session)
-    if isinstance(made_by, Custom):
-        return Setup(config, root, test, made_by, recipe, adversary, device, progress_bar, session)
-    architecture = Architecture(made_by, _tree(config, test.tasks, made_by))
-    return Setup(config, root, test, architecture, recipe, adversary, device, progress_bar, session)
+    if defence is not None:
+        defence.needs(test.tasks, test.name)
+    own = made_by if isinstance(made_by, Custom) else Architecture(made_by, _tree(config, test.tasks, made_by))
+    return Setup(config, root, test, own, recipe, adversary, defence, device, progress_bar, session)
 
 
 def given(config: Config) -> set[str]:

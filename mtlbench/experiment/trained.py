@@ -33,6 +33,7 @@ UNKNOWN = "given"
 
 ONLY_ATTACK = (
     "attack",
+    "defence",
     "eps",
     "limit",
     "checkpoint",
