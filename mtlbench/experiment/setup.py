@@ -14,10 +14,11 @@ from mtlbench.config.build import identity_of
 from mtlbench.config.dataset import dataset_identity, dataset_root, known_tasks, open_dataset, size_of
 from mtlbench.config.defence import build_defence
 from mtlbench.config.model import build_backbone, build_custom, choose_device, is_custom, sharing_tree
-from mtlbench.config.training import build_adversary, training_recipe
+from mtlbench.config.training import build_adversary, build_noise, training_recipe
 from mtlbench.data import left_out
 from mtlbench.data.base import MultiTaskDataset
 from mtlbench.engine.adversarial import Adversary
+from mtlbench.engine.noisy import Noisy
 from mtlbench.engine.smoothing import Smoothing
 from mtlbench.engine.training import Recipe
 from mtlbench.experiment.session import Session
@@ -46,6 +47,7 @@ class Setup:
         architecture: of the model.
         recipe: how the model is trained.
         adversary: makes the attacked images of adversarial training; None for clean training.
+        noise: makes the inputs of training with noise; None for other training.
         defence: of the attacked model; None where there is none.
         device: where to compute.
         progress_bar: opens a progress bar.
@@ -58,6 +60,7 @@ class Setup:
     architecture: Architecture | Custom
     recipe: Recipe
     adversary: Adversary | None
+    noise: Noisy | None
     defence: Smoothing | None
     device: torch.device
     progress_bar: ProgressBar
@@ -74,19 +77,25 @@ class Setup:
         assert isinstance(self.architecture, Architecture)
         return self.architecture
 
+    @property
+    def training(self) -> dict[str, object]:
+        """Everything that determines how the model is trained, but the dataset."""
+        parts = (self.recipe, self.noise, self.adversary)
+        found = {name: value for part in parts if part is not None for name, value in part.identity().items()}
+        return {"name": self.config["training"]["name"], **found}
+
     def checkpoint(self) -> Checkpoint:
         """The checkpoint of this recipe's model, which may not exist yet."""
         config, plugins = self.config, self.config["plugins"]
-        training = config["training"]["name"]
-        adversary = self.adversary.identity() if self.adversary else {}
         recipe = {
             "dataset": dataset_identity(config, self.root),
             "model": self.own.backbone.identity_at(size_of(config)),
             "tree": str(self.own.tree),
             "tasks": {task.name: task.channels for task in self.test.tasks},
-            "training": {"name": training, **self.recipe.identity(), **adversary},
+            "training": self.training,
         }
-        name = f"{self.test.name}-{self.own.backbone.name}-{self.own.tree.name}-{training}-s{config['seed']}"
+        training, tree = config["training"]["name"], self.own.tree.name
+        name = f"{self.test.name}-{self.own.backbone.name}-{tree}-{training}-s{config['seed']}"
 
         def known(found: Any) -> Any:
             return {**found, "model": identity_of(found["model"], plugins)} if "model" in found else found
@@ -101,7 +110,7 @@ def prepare(config: Config, progress_bar: ProgressBar, session: Session) -> Setu
     made_by = build_custom(config) if is_custom(config) else build_backbone(config)
     for note in made_by.notes if isinstance(made_by, Backbone) else ():
         say(note, session)
-    adversary, defence = build_adversary(config), build_defence(config)
+    adversary, noise, defence = build_adversary(config), build_noise(config), build_defence(config)
     tasks = known_tasks(config)
     if tasks is not None and defence is not None:
         defence.needs(tasks, config["dataset"]["name"])
@@ -114,7 +123,7 @@ def prepare(config: Config, progress_bar: ProgressBar, session: Session) -> Setu
     if defence is not None:
         defence.needs(test.tasks, test.name)
     own = made_by if isinstance(made_by, Custom) else Architecture(made_by, _tree(config, test.tasks, made_by))
-    return Setup(config, root, test, own, recipe, adversary, defence, device, progress_bar, session)
+    return Setup(config, root, test, own, recipe, adversary, noise, defence, device, progress_bar, session)
 
 
 def given(config: Config) -> set[str]:

@@ -112,5 +112,6 @@ def _lines(table: pd.DataFrame) -> pd.DataFrame:
     """The table with a row for each line of the plot at each radius."""
     certified = table.assign(which="certified", accuracy=table["certified_accuracy"])
     certified = certified.assign(low=table["ci_low"], high=table["ci_high"])
-    others = [table.assign(which=name, accuracy=table[name], low=np.nan, high=np.nan) for name in SHARES[-2:]]
+    words = zip(SHARES[-2:], ("attacked", "attacked without the defence"), strict=True)
+    others = [table.assign(which=word, accuracy=table[name], low=np.nan, high=np.nan) for name, word in words]
     return pd.concat([certified, *others], ignore_index=True).dropna(subset="accuracy").assign(scores="standard")
