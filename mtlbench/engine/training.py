@@ -90,6 +90,9 @@ class Recipe:
 Perturb = Callable[[TreeModel, Batch, int], Tensor | None]
 """(model, batch, iteration) -> attacked images for a second step, or None: adversarial training."""
 
+Change = Callable[[Batch, int], Tensor]
+"""(batch, iteration) -> the inputs that a clean step sees."""
+
 
 @dataclass
 class Curve:
@@ -128,6 +131,7 @@ def train(
     workers: int = 0,
     progress: Progress = silent,
     perturb: Perturb | None = None,
+    change: Change | None = None,
 ) -> Curve:
     """Train `model` in place and return its curve.
 
@@ -142,6 +146,7 @@ def train(
         workers: decoding processes.
         progress: callback, called after every iteration.
         perturb: makes adversarial images; each iteration then takes a clean and an adversarial step.
+        change: makes the inputs of the clean step, such as noisy ones; None takes those of the dataset.
     """
     optimiser = torch.optim.Adam(
         model.parameters(), lr=recipe.lr, betas=recipe.betas, weight_decay=recipe.weight_decay
@@ -156,7 +161,8 @@ def train(
             batch = batch.to(device)
             for group in optimiser.param_groups:
                 group["lr"] = recipe.rate(iteration)
-            losses = _step(model, optimiser, dataset.tasks, batch, batch.input, recipe.seed, iteration)
+            inputs = batch.input if change is None else change(batch, iteration)
+            losses = _step(model, optimiser, dataset.tasks, batch, inputs, recipe.seed, iteration)
             curve.rows.append(_finite(losses.tolist(), model.order, iteration))
             clock = _spent(curve, 0, clock)
             attacked = None if perturb is None else perturb(model, batch, iteration)

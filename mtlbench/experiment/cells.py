@@ -34,12 +34,16 @@ def model_identity(
 ) -> dict[str, Any]:
     """The part of the identity that all cells of one model on one split share."""
     version = setup.architecture.version_at(size_of(setup.config))
+    defence, found = setup.defence, trained.model.identity()
+    if defence is not None:
+        found |= {"model": f"{found['model']}+{defence.label}"}
+        found |= {"defence": {**defence.identity(), "model": trained.model.identity()["model"]}}
     return {
         "dataset": dataset.name + dataset.scoring,
         "split": dataset.split,
         "fingerprint": fingerprint(dataset, setup.outputs.fingerprints),
         "n_images": len(dataset),
-        **trained.model.identity(),
+        **found,
         "training": trained.training,
         "seed": trained.seed,
         **({"model_version": version} if version > 1 else {}),

@@ -77,11 +77,12 @@ def run_training(config: Config, progress_bar: ProgressBar, session: Session) ->
 def record_clean(setup: Setup, trained: Trained) -> str:
     """Store the clean cell of the whole test split and write its metrics beside the weights; returns the cell's key.
 
-    These are the dataset's own metrics, in fp32, independent of the attack's options: other runs use these weights
-    too.
+    These are the dataset's own metrics, in fp32, without a defence, independent of the attack's options: other runs
+    use these weights too.
     """
     assert trained.checkpoint is not None
-    setup = replace(setup, config={**setup.config, "dataset": {**setup.config["dataset"], "metrics": None}})
+    config = {**setup.config, "dataset": {**setup.config["dataset"], "metrics": None}}
+    setup = replace(setup, config=config, defence=None)
     whole = open_dataset(setup.config, "test", setup.root)
     plan = clean_plan(model_identity(setup, trained, whole))
     with computing_in(FP32, trained.model):
@@ -128,6 +129,7 @@ def _compute(setup: Setup, trained: Trained, dataset: MultiTaskDataset, wanted: 
             title=f"{'attack' if wanted[-1].attack else 'clean metrics of'} {trained.title}",
             session=setup.session,
             clean_values=clean_values(setup, trained),
+            defence=setup.defence,
         )
     )
 

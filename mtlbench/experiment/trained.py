@@ -33,6 +33,7 @@ UNKNOWN = "given"
 
 ONLY_ATTACK = (
     "attack",
+    "defence",
     "eps",
     "limit",
     "checkpoint",
@@ -191,6 +192,7 @@ def _train(setup: Setup, model: TreeModel, checkpoint: Checkpoint, again: bool) 
             workers=config["workers"],
             progress=progress,
             perturb=partial(setup.adversary, data.tasks) if setup.adversary else None,
+            change=setup.noise,
         )
     write_atomically(checkpoint.folder / CURVE, curve.csv())
     checkpoint.write_cost(curve.cost)
@@ -233,8 +235,7 @@ def _check_against(setup: Setup, recipe: Mapping[str, Any], options: set[str], f
     Raises:
         UsageError: a given option differs.
     """
-    adversary = setup.adversary.identity() if setup.adversary else {}
-    asked = {"name": setup.config["training"]["name"], **setup.recipe.identity(), **adversary}
+    asked = setup.training
     pairs: dict[str, tuple[Any, Any]] = {}
     if "seed" in options:
         pairs["seed"] = setup.config["seed"], recipe["training"]["seed"]

@@ -14,6 +14,7 @@ from mtlbench.studies.dominance import dominance
 from mtlbench.studies.leaderboard import leaderboard
 from mtlbench.studies.plot import ARP, Axis, Matrix, Plot
 from mtlbench.studies.robust_models import robust_models
+from mtlbench.studies.smoothing import smoothing
 from mtlbench.studies.steps import steps
 from mtlbench.studies.tradeoff import tradeoff
 from mtlbench.studies.transfer import transfer
@@ -29,6 +30,7 @@ STUDIES: dict[str, Analysis] = {
     "dominance": dominance,
     "leaderboard": leaderboard,
     "robust_models": robust_models,
+    "smoothing": smoothing,
     "steps": steps,
     "tradeoff": tradeoff,
     "transfer": transfer,

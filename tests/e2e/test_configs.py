@@ -13,6 +13,7 @@ from mtlbench.cli.entry import COMMANDS
 from mtlbench.config import folder as folder_module
 from mtlbench.config.attack import build_attacks, build_objective_and_step, epsilon_list
 from mtlbench.config.dataset import image_size
+from mtlbench.config.defence import build_defence
 from mtlbench.config.folder import conf_dir
 from mtlbench.config.model import build_backbone, build_custom, is_custom, sharing_tree
 from mtlbench.config.training import training_recipe
@@ -25,7 +26,10 @@ CONF = conf_dir()
 PRIMARY = sorted(file.stem for file in CONF.glob("*.yaml") if not file.stem.startswith("common"))
 OPTIONS = sorted(str(file.relative_to(CONF).with_suffix("")) for file in CONF.glob("*/**/*.yaml"))
 
-GIVEN = {"model/custom": ("model.build=mtlbench.models.builders.torchvision:build",)}
+GIVEN = {
+    "model/custom": ("model.build=mtlbench.models.builders.torchvision:build",),
+    "defence/smoothing": ("defence.sigma=16",),
+}
 """Option -> what it cannot do without."""
 
 
@@ -59,6 +63,7 @@ def test_an_option_composes_and_builds(option: str) -> None:
     assert bool(attacks) == (config["attack"]["name"] != "none")
     assert build_custom(config).title if is_custom(config) else build_backbone(config).name
     assert training_recipe(config).iterations > 0
+    assert (build_defence(config) is None) == (config["defence"]["name"] == "none")
     assert epsilon_list(config)
     assert min(image_size(config["dataset"]["resolution"])) > 0
     if option != "sharing/tree":
