@@ -10,7 +10,7 @@ from mtlbench.config.build import named
 from mtlbench.constants import NO_ATTACK
 from mtlbench.engine.adversarial import Adversary
 from mtlbench.engine.precision import FP32
-from mtlbench.engine.training import Recipe
+from mtlbench.engine.training import ADAM, Recipe
 from mtlbench.errors import UsageError
 from mtlbench.options import one_of, whole
 
@@ -31,6 +31,7 @@ def training_recipe(config: Config) -> Recipe:
         weight_decay=training["weight_decay"],
         seed=config["seed"],
         precision=training.get("precision", FP32),
+        optimiser=training.get("optimiser", ADAM),
     )
 
 
