@@ -15,6 +15,15 @@ NO_ATTACK = "none"
 NO_DEFENCE = "none"
 """The defence of a model that is attacked as it is, as in conf/defence."""
 
+INPUT = "image"
+"""Where a run of an attack may start: at the clean input. With the two below the values of ``attack.starts``."""
+
+NEAREST_OTHER = "nearest_other"
+"""On the way to, for each attacked task, the nearest training input, or centre of them, with another label."""
+
+AVERAGE_OTHER = "average_other"
+"""On the way from the average of the input's label to that of the other label, for each attacked task."""
+
 SAMPLE_OF = "sample_of"
 """In the identity of a cell of some images only: the key of the cell of all images whose convergence it checks."""
 

@@ -11,7 +11,7 @@ from mtlbench.constants import NO_ATTACK
 from mtlbench.engine.adversarial import Adversary
 from mtlbench.engine.noisy import Noisy
 from mtlbench.engine.precision import FP32
-from mtlbench.engine.training import Recipe
+from mtlbench.engine.training import ADAM, Recipe
 from mtlbench.errors import UsageError
 from mtlbench.options import one_of, whole
 
@@ -32,6 +32,7 @@ def training_recipe(config: Config) -> Recipe:
         weight_decay=training["weight_decay"],
         seed=config["seed"],
         precision=training.get("precision", FP32),
+        optimiser=training.get("optimiser", ADAM),
     )
 
 

@@ -115,7 +115,9 @@ class Pass:
             return cell.attack.select(alternatives, losses, batch.input), self._times_draws(losses.cost)
         eps = batch.input.new_full((len(batch),), cell.eps / batch.space.scale)
         random = PerImage(self.seed, batch.names)
-        found = cell.attack(losses, batch.input, eps, random, batch.space, batch.movable, batch.substitutes)
+        found = cell.attack(
+            losses, batch.input, eps, random, batch.space, batch.movable, batch.substitutes, batch.starts
+        )
         return found, self._times_draws(losses.cost)
 
     def _losses(self, batch: Batch, attack: Attack, purpose: str) -> TaskLosses:

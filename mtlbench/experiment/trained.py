@@ -11,7 +11,7 @@ from torch import nn
 
 from mtlbench.config import Config
 from mtlbench.config.build import identity_of
-from mtlbench.config.dataset import open_dataset
+from mtlbench.config.dataset import comes_by_itself, open_dataset
 from mtlbench.data.batch import collate
 from mtlbench.engine.training import train
 from mtlbench.errors import BusyError, CheckpointError, UsageError
@@ -111,7 +111,7 @@ def load_or_train(setup: Setup, may_train: bool = False) -> Trained:
     if checkpoint.trained and not again:
         _load(model, checkpoint)
         checkpoint.tidy()
-    elif may_train or config["dataset"]["make"] is not None:
+    elif may_train or comes_by_itself(config):
         with claimed(checkpoint.folder, f"training {checkpoint.folder.name}"):
             _train(setup, model, checkpoint, again)
     else:
