@@ -10,12 +10,13 @@ difference, the largest relative change of a task's mean loss, and how far round
 import argparse
 from itertools import product
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from mtlbench.attacks.attack import Attack
+from mtlbench.attacks.attack import Attack, Points
 from mtlbench.attacks.objectives import DGBA, Losses, Total
 from mtlbench.attacks.random import PerImage
 from mtlbench.attacks.steps import APGD, PGD
@@ -48,9 +49,10 @@ class Rounded(Attack):
         space: Space = IMAGES,
         movable: Tensor | None = None,
         choices: Choices | None = None,
+        points: Points = MappingProxyType({}),
     ) -> Tensor:
         """The attacked images, rounded."""
-        found = super().__call__(losses, x, eps, random, space, movable, choices)
+        found = super().__call__(losses, x, eps, random, space, movable, choices, points)
         return (found * GREY_LEVELS).round() / GREY_LEVELS
 
 

@@ -19,6 +19,7 @@ from mtlbench.attacks.steps import Step
 from mtlbench.config.attack import build_attacks, build_objective_and_step
 from mtlbench.config.build import resolve
 from mtlbench.config.folder import conf_dir
+from mtlbench.constants import AVERAGE_OTHER, NEAREST_OTHER
 from mtlbench.data.batch import Batch
 from tests.device import HERE, ON_CPU
 from tests.fakes import RGBGolden
@@ -28,6 +29,8 @@ EPS = 8 / 255
 SLACK = 1e-6
 NO_ATTACK = {"none"}
 """Options of conf/attack without an objective; everything else there is tested."""
+STARTED = {"nearest_other", "average_other", "several_starts"}
+"""Options of conf/attack that are named by where they start; what they climb is the total."""
 BATCH_BOUND = {"apgd_reference", "saga_reference"}
 """Step rules that depend on the batch by definition: copies of the reference, for parity only."""
 
@@ -67,6 +70,8 @@ def _rules(node: Mapping[str, Any], every: Sequence[str]) -> Sequence[str]:
     """The step rules to cross an attack with."""
     if "fixed_step" in node:
         return ["fixed"]
+    if node["name"] in STARTED:
+        return ["pgd"]
     kind: Any = resolve(node["objective"]["_target_"])
     return OF_METRICS if kind.climbs == METRICS else every
 
@@ -128,7 +133,13 @@ def apply(
 ) -> Tensor:
     radii = torch.tensor([eps] * len(batch) if isinstance(eps, float) else eps, **HERE)
     losses = golden(ds).seen_by(attack, batch)
-    return attack(losses, batch.input, radii, PerImage(seed, batch.names))
+    points = {kind: dict.fromkeys(names_of(attack), 1 - batch.input) for kind in (NEAREST_OTHER, AVERAGE_OTHER)}
+    return attack(losses, batch.input, radii, PerImage(seed, batch.names), points=points)
+
+
+def names_of(attack: Attack) -> list[str]:
+    """The attacked tasks."""
+    return [task.name for task in attack.tasks]
 
 
 def climb(step: Step, losses: Losses, x: Tensor, eps: Tensor, objective: Objective | None = None, **options) -> Tensor:

@@ -5,15 +5,12 @@ from collections.abc import Iterable, Sequence
 import torch
 
 from mtlbench.data.batch import Batch, join
-from mtlbench.engine.plan import Plan
-from mtlbench.engine.terms import ValuesOf
+from mtlbench.engine.evaluate import Pass
 from mtlbench.errors import DataError
 from mtlbench.experiment.chosen import Place, choose
 from mtlbench.experiment.kept import Keeper, about_places, described
-from mtlbench.models.model import MultiTaskModel
 from mtlbench.storage.images import KeptImages, set_name
 from mtlbench.storage.store import Cell
-from mtlbench.tasks import Task
 
 
 def chosen_images(cells: Sequence[Cell], number: int) -> list[Place]:
@@ -42,34 +39,20 @@ def picked(blocks: Iterable[Batch], places: Sequence[Place], at_once: int, devic
     return [whole[first : first + at_once] for first in range(0, len(rows), at_once)]
 
 
-def kept_images(
-    model: MultiTaskModel,
-    tasks: Sequence[Task],
-    seed: int,
-    plans: Sequence[Plan],
-    cells: Sequence[Cell],
-    places: Sequence[Place],
-    batches: Sequence[Batch],
-    clean_values: ValuesOf | None,
-) -> KeptImages:
-    """The images of every cell.
+def kept_images(work: Pass, cells: Sequence[Cell], places: Sequence[Place], batches: Sequence[Batch]) -> KeptImages:
+    """The images of every cell of a pass.
 
     Args:
-        model: what was attacked.
-        tasks: all its tasks.
-        seed: of the cells.
-        plans: of the cells.
-        cells: the same, computed; the clean one first.
+        work: the pass.
+        cells: its cells, computed; the clean one first.
         places: of the images.
         batches: the images.
-        clean_values: of metrics, for attacks that climb them.
     """
     clean, *attacked = cells
     about = about_places(places, clean.key, len(attacked), clean.identity["n_images"])
-    about["tasks"] = [described(task) for task in tasks]
-    keep = Keeper(model, tasks, seed, batches, about, lambda depth: depth, clean_values)
+    about["tasks"] = [described(task) for task in work.tasks]
+    keep = Keeper(work.model, work.tasks, work.seed, batches, about, lambda depth: depth, work.clean_values)
     rows = [place.index for place in places]
-    saved = {
-        cell.key: keep(plan, cell.key, cell.arrays["losses"][rows]) for plan, cell in zip(plans, cells, strict=True)
-    }
+    pairs = zip(work.cells, cells, strict=True)
+    saved = {cell.key: keep(plan, cell.key, cell.arrays["losses"][rows]) for plan, cell in pairs}
     return KeptImages(set_name((cell.key for cell in attacked), len(places)), saved)

@@ -51,8 +51,8 @@ class Run:
     probe: str | None
     replicates: int
     progress: bool
-    converged: int | None
-    save_images: int | None
+    converged: int | None = None
+    save_images: int | None = None
 
     def made_on(self, source: MultiTaskModel) -> "Run":
         """The same, with attacks that are made on another model."""
@@ -73,8 +73,7 @@ class Run:
         at_once = cpu_block((size[0], size[1])) if self.device.type == "cpu" else self.batch_size
         title = f"attack {self.dataset} {model.identity()['model']}"
         with computing_in(FP32, model), progress_bar(title) if self.progress else nullcontext(silent) as shown:
-            known = self._clean_values(model, loader, at_once)
-            work = Pass(model, self.tasks, wanted, self.seed, known)
+            work = Pass(model, self.tasks, wanted, self.seed, self._clean_values(model, loader, at_once))
             records = evaluate(work, images.blocks(at_once), self.device, images.expected, shown)
             checked = [] if sample is None else self._checked(work, sample, at_once)
         common = {
@@ -97,36 +96,26 @@ class Run:
             return Cell({**common, **plan.identity, **more}, found, names, sketched(record.arrays()), formulas)
 
         cells = [cell(plan, records[plan.key], {}) for plan in wanted]
+        kept = None if self.save_images is None else self._kept(work, loader, cells, at_once, self.save_images)
         keys = dict(zip([plan.key for plan in wanted], [one.key for one in cells], strict=True))
-        cells_checked = [
-            cell(plan, record, {"split": "test sample", "n_images": record.done, SAMPLE_OF: keys[whole.key]})
-            for whole, plan, record in checked
-        ]
-        kept = self._kept(model, loader, wanted, cells, known, at_once) if self.save_images is not None else None
-        return Result([*cells, *cells_checked], replicates=self.replicates, seed=self.seed, images=kept)
+        for whole, plan, record in checked:
+            of_sample = {"split": "test sample", "n_images": record.done, SAMPLE_OF: keys[whole.key]}
+            cells.append(cell(plan, record, of_sample))
+        return Result(cells, replicates=self.replicates, seed=self.seed, images=kept)
 
-    def _kept(
-        self,
-        model: MultiTaskModel,
-        loader: Any,
-        wanted: Sequence[Plan],
-        cells: Sequence[Cell],
-        known: CleanValues | None,
-        at_once: int,
-    ) -> KeptImages:
-        """Attack some images once more and keep them.
+    def _kept(self, work: Pass, loader: Any, cells: Sequence[Cell], at_once: int, number: int) -> KeptImages:
+        """Attack so many images of a pass once more and keep them; `cells` are those of the pass, computed.
 
         Raises:
             DataError: the loader gives other images than before.
         """
-        assert self.save_images is not None
-        places = chosen_images(cells, self.save_images)
+        places = chosen_images(cells, number)
         again = OwnImages(loader, self.tasks, self.limit)
         batches = picked(again.blocks(at_once), places, at_once, self.device)
         if again.fingerprint != cells[0].identity["fingerprint"]:
             raise DataError("save_images: the loader gives other images when it is read again; does it shuffle?")
-        with computing_in(FP32, model):
-            return kept_images(model, self.tasks, self.seed, wanted, cells, places, batches, known)
+        with computing_in(FP32, work.model):
+            return kept_images(work, cells, places, batches)
 
     @staticmethod
     def _require_second_read(loader: Any, why: str) -> None:

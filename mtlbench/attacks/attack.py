@@ -1,7 +1,8 @@
-"""An attack: an objective, a step rule, and the best of several starts, for a batch of images."""
+"""An attack: an objective, a step rule, and the best of several starts, for a batch of inputs."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from types import MappingProxyType
 
 import torch
 from torch import Tensor, nn
@@ -11,6 +12,7 @@ from mtlbench.attacks.objectives.base import METRICS, Losses, Objective
 from mtlbench.attacks.random import PerImage
 from mtlbench.attacks.steps.base import Step
 from mtlbench.attacks.words import Choices
+from mtlbench.constants import AVERAGE_OTHER, INPUT, NEAREST_OTHER
 from mtlbench.errors import UsageError
 from mtlbench.options import flag, one_of, whole
 from mtlbench.space import IMAGES, Space
@@ -18,6 +20,9 @@ from mtlbench.tasks import Loss, Scored, Task
 
 RAW, NORMALISED = "raw", "normalised"
 TEST, TRAIN = "test", "train"
+STARTS = (INPUT, NEAREST_OTHER, AVERAGE_OTHER)
+Points = Mapping[str, Mapping[str, Tensor]]
+"""Kind of start -> task name -> points [B, ...], see `mtlbench.data.batch.Starts`."""
 
 
 @dataclass(frozen=True)
@@ -33,6 +38,8 @@ class Attack:
             gradient of which is the mean of the draws' (expectation over transformation, arXiv 1802.00420).
         restarts: number of runs; per image the one with the highest score counts. Runs after the first always
             begin at a random point.
+        starts: where runs begin, the best of all counts: ``image`` the clean input, `random_start` and `restarts` are
+            for it; ``nearest_other`` and ``average_other``: one run for each attacked task, see `constants`.
         norm: of the ball, ``linf`` or ``l2``, see `ball`.
         logits: the input of losses of logits: ``raw`` logits, or ``normalised`` ones, divided by a third of their
             spread on the clean image, so that the attack does not depend on their scale. Smooth metrics see
@@ -51,6 +58,7 @@ class Attack:
     tasks: tuple[Task, ...]
     random_start: bool = False
     restarts: int = 1
+    starts: tuple[str, ...] = (INPUT,)
     norm: str = "linf"
     logits: str = RAW
     loss_scale: Mapping[str, float] = field(default_factory=dict)
@@ -68,15 +76,24 @@ class Attack:
         whole(self.restarts, "attack.restarts")
         whole(self.eot, "attack.eot")
         flag(self.random_start, "attack.random_start")
+        if not self.starts or len(set(self.starts)) < len(self.starts) or set(self.starts) - set(STARTS):
+            raise UsageError(f"attack.starts={list(self.starts)}: expected some of {', '.join(STARTS)}, each once")
         if self.norm not in self.step.norms:
             raise UsageError(f"attack.norm={self.norm}: {self.step.name} steps in {', '.join(self.step.norms)} only")
 
-    def takes(self, space: Space) -> None:
-        """Refuse a step rule that cannot move inputs of this space.
+    def takes(self, space: Space, starts: Collection[str] = ()) -> None:
+        """Refuse a step rule that cannot move inputs of this space, and starts that these inputs lack.
+
+        Args:
+            space: of the inputs.
+            starts: those that they have beside themselves.
 
         Raises:
             UsageError: the message names the option and what is supported.
         """
+        if lacking := [start for start in self.starts if start not in (INPUT, *starts)]:
+            known = ", ".join((INPUT, *starts))
+            raise UsageError(f"attack.starts={lacking[0]}: the inputs of this dataset have {known} only")
         if space.form not in self.step.forms:
             known = " and ".join(f"{form}s" for form in self.step.forms)
             raise UsageError(f"attack.step={self.step.name}: it moves {known}; the inputs are of form {space.form}")
@@ -111,6 +128,7 @@ class Attack:
         space: Space = IMAGES,
         movable: Tensor | None = None,
         choices: Choices | None = None,
+        points: Points = MappingProxyType({}),
     ) -> Tensor:
         """Attack inputs.
 
@@ -122,21 +140,22 @@ class Attack:
             space: of the inputs.
             movable: bool [B, ...], what may be moved; None = everything.
             choices: of sentences, which words may be replaced by which.
+            points: what other `starts` are on the way to.
 
         Returns:
             Attacked inputs [B, ...], within eps of `x` and inside the box.
         """
-        self.takes(space)
+        self.takes(space, points)
         if alternatives := self.alternatives:
-            found = [attack(losses, x, eps, random.copy(), space, movable, choices) for attack in alternatives]
+            found = [attack(losses, x, eps, random.copy(), space, movable, choices, points) for attack in alternatives]
             return self.select(found, losses, x)
         ball, seen = self.ball(x, eps, random, space, movable, choices), self._scaled(self.expected(losses))
         with torch.no_grad():
             objective = self.objective.bind(seen, x)
-            runs = []
-            for number in range(self.restarts):
-                start = ball.point() if self.random_start or number > 0 else ball.x
-                runs.append(ball.project(self.step.run(seen, objective, ball, start)).detach())
+            runs = [
+                ball.project(self.step.run(seen, objective, ball, start)).detach()
+                for start in self._begin(ball, points)
+            ]
         return self.select(runs, losses, x)
 
     def ball(
@@ -150,6 +169,16 @@ class Attack:
     ) -> Ball:
         """Where the inputs may go; arguments as above."""
         return self.step.inside(BALLS[self.norm](x, eps, random, space, movable), choices)
+
+    def _begin(self, ball: Ball, points: Points) -> Iterator[Tensor]:
+        """Where the runs start, [B, ...] each; drawn when their turn comes."""
+        for kind in self.starts:
+            if kind == INPUT:
+                for number in range(self.restarts):
+                    yield ball.point() if self.random_start or number > 0 else ball.x
+            else:
+                for task in self.tasks:
+                    yield ball.x + self.step.reach * (ball.project(points[kind][task.name]) - ball.x)
 
     @torch.no_grad()
     def select(self, images: Sequence[Tensor], losses: Losses, x: Tensor) -> Tensor:

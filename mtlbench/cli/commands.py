@@ -25,6 +25,9 @@ Config = Mapping[str, Any]
 EXCLUSIVE = ("cell", "audit", "compare", "merge")
 """Options of a report of which one may be given."""
 
+SMOOTHING = "smoothing"
+"""The study of certificates, shown wherever there are some."""
+
 READING = ("report", "data", "layouts")
 """Commands that work in a read-only outputs folder."""
 
@@ -99,6 +102,8 @@ class Attack(_Computing):
             refused = found.refused
             if not found.empty and study is None:
                 found.show(scores["name"])
+                if found.certified:
+                    found.study(SMOOTHING, scores["name"])
             elif not found.empty:
                 found.study(study, scores["name"])
             if not found.empty:

@@ -14,6 +14,7 @@ from mtlbench.config.build import build, target_of
 from mtlbench.config.dataset import space_of
 from mtlbench.config.doubled import doubled, step_group
 from mtlbench.config.tasks import loss_named
+from mtlbench.constants import INPUT, NEAREST_OTHER
 from mtlbench.engine.losses import LOSSES
 from mtlbench.errors import UsageError
 from mtlbench.options import is_number
@@ -30,16 +31,20 @@ def build_objective_and_step(config: Config) -> tuple[Objective, Step] | None:
         build(chosen["objective"], config["plugins"], kind=Objective),
         build(step, config["plugins"], kind=Step),
     )
-    Attack(*built, (), **_starts(chosen))  # checks options before any rooms are generated
+    Attack(*built, (), **starting_options(chosen))  # checks options before any rooms are generated
     doubled(config)
     if searched(config) is not None and built[0].alternatives(2):
         raise UsageError(f"attack.black_box: attack={chosen['name']} is the best of several, expected one objective")
     return built
 
 
-def _starts(chosen: Mapping[str, Any]) -> dict[str, Any]:
+def starting_options(chosen: Mapping[str, Any]) -> dict[str, Any]:
     """The options of an attack that need no tasks."""
+    starts = chosen.get("starts", [INPUT])
+    if not isinstance(starts, (list, tuple)) or not all(isinstance(start, str) for start in starts):
+        raise UsageError(f"attack.starts={starts}: expected a list, for example [{INPUT},{NEAREST_OTHER}]")
     return {name: chosen[name] for name in ("random_start", "restarts")} | {
+        "starts": tuple(starts),
         "norm": chosen.get("norm", "linf"),
         "logits": chosen.get("logits", RAW),
         "eot": chosen.get("eot", 1),
@@ -62,7 +67,9 @@ def build_attacks(config: Config, built: tuple[Objective, Step] | None, tasks: S
     metrics = metrics if objective.climbs == METRICS else {}
 
     def attack(seen: tuple[Task, ...]) -> Attack:
-        return Attack(objective, step, seen, loss_scale=scale, loss=losses, metrics=metrics, **_starts(chosen))
+        return Attack(
+            objective, step, seen, loss_scale=scale, loss=losses, metrics=metrics, **starting_options(chosen)
+        )
 
     return {target: attack(seen) for target, seen in targets_of(objective, targets).items()}
 

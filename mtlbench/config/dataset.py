@@ -74,6 +74,11 @@ def space_of(config: Config) -> Space:
     return _reader(config).space
 
 
+def starts_of(config: Config) -> tuple[str, ...]:
+    """Where an attack on the dataset's inputs may start beside them."""
+    return _reader(config).starts
+
+
 def size_of(config: Config) -> tuple[int, int]:
     """(height, width) of the inputs; 1 x 1 of those that are no images."""
     return image_size(config["dataset"].get(RESOLUTION, 1))
@@ -108,11 +113,19 @@ def dataset_root(config: Config, progress: Progress = silent) -> Path:
         root = default_root(Outputs.of(config).datasets, form, images, size, seed)
         make(root, form, images, size, seed, lambda done, total: progress(done, total, form.counted))
         return root
+    if dataset["root"] is None and (found := _reader(config).at_hand()) is not None:
+        return found
     described = dataset["root"] is None and "describe" in dataset
     root = described_root(dataset["describe"]) if described else Path(str(dataset["root"])).expanduser()
     if not root.is_dir():
         raise DataError(f"dataset.root={root}: no such folder; expected the folder of dataset={dataset['name']}")
     return root
+
+
+def comes_by_itself(config: Config) -> bool:
+    """Whether mtlbench makes the dataset, or has it at hand, so that it may train on it unasked."""
+    dataset = config["dataset"]
+    return dataset["make"] is not None or (dataset["root"] is None and _reader(config).at_hand() is not None)
 
 
 def _generator(given: object) -> Form[Any]:

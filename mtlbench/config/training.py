@@ -1,4 +1,4 @@
-"""The training of a configuration: its recipe and its adversary."""
+"""The training of a configuration: its recipe, its noise and its adversary."""
 
 from collections.abc import Sequence
 from inspect import signature
@@ -9,8 +9,9 @@ from mtlbench.config import Config
 from mtlbench.config.build import named
 from mtlbench.constants import NO_ATTACK
 from mtlbench.engine.adversarial import Adversary
+from mtlbench.engine.noisy import Noisy
 from mtlbench.engine.precision import FP32
-from mtlbench.engine.training import Recipe
+from mtlbench.engine.training import ADAM, Recipe
 from mtlbench.errors import UsageError
 from mtlbench.options import one_of, whole
 
@@ -31,7 +32,18 @@ def training_recipe(config: Config) -> Recipe:
         weight_decay=training["weight_decay"],
         seed=config["seed"],
         precision=training.get("precision", FP32),
+        optimiser=training.get("optimiser", ADAM),
     )
+
+
+def build_noise(config: Config) -> Noisy | None:
+    """What makes the inputs of a training with noise; None for one without."""
+    training = config["training"]
+    if "sigma" not in training:
+        return None
+    if training["sigma"] is None:
+        raise UsageError(f"training={training['name']}: give training.sigma=..., in the unit of eps; null is no noise")
+    return Noisy(training["sigma"], config["seed"])
 
 
 def build_adversary(config: Config) -> Adversary | None:

@@ -8,7 +8,7 @@ from mtlbench.attacks.objectives import LOSSES, METRICS, Objective
 from mtlbench.config.black_box import can_search
 from mtlbench.config.build import target_of
 from mtlbench.config.doubled import CHECK, has_steps
-from mtlbench.constants import NO_ATTACK
+from mtlbench.constants import NO_ATTACK, NO_DEFENCE
 from mtlbench.errors import UsageError
 
 Config = Mapping[str, Any]
@@ -144,6 +144,11 @@ ONLY_IN_A_SWEEP: tuple[tuple[str, Callable[[Config], bool], str], ...] = (
         r"attack\.black_box",
         lambda c: _attack(c).get("black_box") == CHECK and not can_search(_attack(c)),
         "random search has nothing to climb, or another norm than linf",
+    ),
+    (
+        r"defence\..+",
+        lambda c: (c.get("defence") or {}).get("name") == NO_DEFENCE,
+        "defence=none adds no noise; give defence=smoothing as well",
     ),
     (r"attack\.loss(\..+)?", lambda c: _climbs(c) == METRICS, "attack={attack} climbs metrics, not losses"),
     (r"attack/step", lambda c: "fixed_step" in _attack(c), "attack={attack} has a step rule of its own"),

@@ -31,8 +31,8 @@ SHORTEST_TIMEOUT = 1
 
 FLAGS = ("force", "fail_fast", "wait", "all_trees", "compile")
 SCORES = ("standard", "paper")
-GROUPS = ("dataset", "model", "sharing", "attack", "attack.step", "training", "scores")
-NAMES = ("dataset.name", "attack.name", "training.name")
+GROUPS = ("dataset", "model", "sharing", "attack", "attack.step", "defence", "training", "scores")
+NAMES = ("dataset.name", "attack.name", "defence.name", "training.name")
 """Options that become parts of file names."""
 
 NAME = re.compile(r"\w[\w.-]{0,99}", re.ASCII)

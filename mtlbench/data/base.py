@@ -8,6 +8,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from mtlbench.data.batch import Sample
+from mtlbench.data.centres import Centres
 from mtlbench.space import IMAGES, Space
 from mtlbench.tasks import Task
 
@@ -23,6 +24,8 @@ class MultiTaskDataset(Dataset[Sample], ABC):
         tasks: the tasks it has targets for.
         scoring: suffix for metrics that differ from those of the published tables, see `tasks.scoring`.
         skipped: (input, reason) for each missing input of the split, see `data.left_out`.
+        starts: where an attack may start beside the input, `constants.NEAREST_OTHER` and others; samples that are not
+            for training hold these points.
         depth_stored_in: the unit of depth in its files; empty without depth in metres.
     """
 
@@ -33,6 +36,7 @@ class MultiTaskDataset(Dataset[Sample], ABC):
     tasks: tuple[Task, ...]
     scoring: str = ""
     skipped: Sequence[tuple[str, str]] = ()
+    starts: tuple[str, ...] = ()
     depth_stored_in: str = "metres"
 
     @classmethod
@@ -41,6 +45,15 @@ class MultiTaskDataset(Dataset[Sample], ABC):
 
         None if they depend on the files. Required for generated datasets, so that errors are reported before
         generation.
+        """
+        return None
+
+    @classmethod
+    def at_hand(cls) -> Path | None:
+        """The folder to read where ``dataset.root`` is null; None where it has to be given or made.
+
+        Raises:
+            MachineError: the package that brings it is not installed.
         """
         return None
 
@@ -79,6 +92,18 @@ class MultiTaskDataset(Dataset[Sample], ABC):
 
         They are the same for every split, so that a model's recipe is known without its training images.
         """
+
+    def limits(self) -> Mapping[str, tuple[float, float]]:
+        """Task -> (l2 radius, accuracy that no classifier exceeds from there on), where theory knows them."""
+        return {}
+
+    def radii(self) -> Mapping[str, float]:
+        """Name -> l2 radius that theory gives for the data, for plots."""
+        return {}
+
+    def centres(self) -> Centres | None:
+        """The centres of the clusters that the inputs are drawn from, where there are any."""
+        return None
 
     def metres(self, depth: Tensor) -> Tensor:
         """Depth targets in metres; overridden by datasets with other depth targets."""

@@ -1,13 +1,17 @@
 """The output of the loaders: inputs, targets, explicit masks, names."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
 
 from mtlbench.data.substitutes import Substitutes
 from mtlbench.space import IMAGES, Space
+
+Starts = dict[str, dict[str, Tensor]]
+"""Kind of start (`constants.NEAREST_OTHER`, ...) -> task name -> a point that a run of an attack begins on the way to,
+of the shape of the inputs; it may lie outside of ball and box."""
 
 
 @dataclass(frozen=True)
@@ -23,6 +27,7 @@ class Batch:
         movable: bool of the shape of `input`, True for values that an attack may move; None = all of them.
         space: what the inputs are.
         substitutes: of sentences, which words may be replaced by which.
+        starts: points of the shape of `input` where an attack may start beside it; empty without any.
     """
 
     input: Tensor
@@ -32,6 +37,7 @@ class Batch:
     movable: Tensor | None = None
     space: Space = IMAGES
     substitutes: Substitutes | None = None
+    starts: Starts = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.names)
@@ -48,6 +54,7 @@ class Batch:
             names=names,
             movable=None if self.movable is None else self.movable[rows],
             substitutes=None if self.substitutes is None else self.substitutes[rows],
+            starts=_each(self.starts, lambda points: points[rows]),
         )
 
     def to(self, device: torch.device | str) -> "Batch":
@@ -59,6 +66,7 @@ class Batch:
             masks={k: v.to(device, non_blocking=True) for k, v in self.masks.items()},
             movable=None if self.movable is None else self.movable.to(device, non_blocking=True),
             substitutes=None if self.substitutes is None else self.substitutes.to(device),
+            starts=_each(self.starts, lambda points: points.to(device, non_blocking=True)),
         )
 
 
@@ -73,6 +81,19 @@ class Sample:
     movable: Tensor | None = None
     space: Space = IMAGES
     substitutes: Substitutes | None = None
+    starts: Starts = field(default_factory=dict)
+
+
+def _each(starts: Starts, made: Callable[[Tensor], Tensor]) -> Starts:
+    return {kind: {task: made(points) for task, points in one.items()} for kind, one in starts.items()}
+
+
+def _together(several: Sequence[Starts], join: Callable[[list[Tensor]], Tensor]) -> Starts:
+    """The starts of all inputs, which are of the same kinds."""
+    return {
+        kind: {task: join([one[kind][task] for one in several]) for task in points}
+        for kind, points in several[0].items()
+    }
 
 
 def collate(samples: Sequence[Sample]) -> Batch:
@@ -88,6 +109,7 @@ def collate(samples: Sequence[Sample]) -> Batch:
         movable=torch.stack(movable) if movable else None,
         space=first.space,
         substitutes=Substitutes.stack(substitutes) if substitutes else None,
+        starts=_together([s.starts for s in samples], torch.stack),
     )
 
 
@@ -106,4 +128,5 @@ def join(batches: Sequence[Batch]) -> Batch:
         names=tuple(name for batch in batches for name in batch.names),
         movable=torch.cat(movable) if movable else None,
         substitutes=Substitutes.join(substitutes) if substitutes else None,
+        starts=_together([batch.starts for batch in batches], torch.cat),
     )

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TypeVar
 
 import torch
@@ -13,11 +14,12 @@ from mtlbench.attacks.objectives import Total
 from mtlbench.attacks.random import PerImage
 from mtlbench.data.batch import Batch
 from mtlbench.engine.counting import FREE, Cost, Counted
-from mtlbench.engine.draws import ATTACK, RISE, drawn
-from mtlbench.engine.losses import TaskLosses
+from mtlbench.engine.draws import ATTACK, RISE, SCORE, drawn
+from mtlbench.engine.losses import Forward, TaskLosses
 from mtlbench.engine.plan import Plan
 from mtlbench.engine.record import Record
 from mtlbench.engine.scale_free import saturated
+from mtlbench.engine.smoothing import Smoothing
 from mtlbench.engine.terms import ValuesOf
 from mtlbench.metrics.measure import Measured, measure
 from mtlbench.metrics.visibility import visibility
@@ -65,6 +67,7 @@ class Pass:
         cells: what to compute; the alternatives of a cell come before it.
         seed: of random starts and noise.
         clean_values: of metrics, for attacks that climb them.
+        defence: what stands between the inputs and the model; its predictions are those that are measured.
     """
 
     model: MultiTaskModel
@@ -72,6 +75,7 @@ class Pass:
     cells: Sequence[Plan]
     seed: int
     clean_values: ValuesOf | None = None
+    defence: Smoothing | None = None
 
     def batch(self, share: "Share", cell: Plan) -> Measured:
         """One cell on one batch."""
@@ -86,7 +90,7 @@ class Pass:
             measured = self.measured(batch[part], images[part])
             before, after = clean.per_image["losses"][part, rows].T, measured.per_image["losses"][:, rows].T
             # The recorded ones are the attacked model's own losses.
-            if not attack.climbs_own_losses or attack.source is not None:
+            if not attack.climbs_own_losses or attack.source is not None or self.defence is not None:
                 with torch.no_grad():
                     before, after = (
                         attack.expected(self._losses(batch[part], attack, RISE))(x)
@@ -108,31 +112,49 @@ class Pass:
         assert cell.attack is not None
         losses = Counted(self._losses(batch, cell.attack, ATTACK))
         if alternatives:
-            return cell.attack.select(alternatives, losses, batch.input), losses.cost
+            return cell.attack.select(alternatives, losses, batch.input), self._times_draws(losses.cost)
         eps = batch.input.new_full((len(batch),), cell.eps / batch.space.scale)
         random = PerImage(self.seed, batch.names)
-        found = cell.attack(losses, batch.input, eps, random, batch.space, batch.movable, batch.substitutes)
-        return found, losses.cost
+        found = cell.attack(
+            losses, batch.input, eps, random, batch.space, batch.movable, batch.substitutes, batch.starts
+        )
+        return found, self._times_draws(losses.cost)
 
     def _losses(self, batch: Batch, attack: Attack, purpose: str) -> TaskLosses:
         """What an attack sees; of a random model with the draws of a purpose."""
         model = self.model if attack.source is None else attack.source
         assert isinstance(model, MultiTaskModel)
-        forward = drawn(model, self.seed, batch.names, purpose)
-        return TaskLosses.seen_by(attack, forward, batch, self.clean_values)
+        return TaskLosses.seen_by(attack, self._forward(batch, model, purpose), batch, self.clean_values)
 
-    @torch.no_grad()
+    def _forward(self, batch: Batch, model: MultiTaskModel, purpose: str = SCORE) -> Forward:
+        """What has a gradient: a model, a random one with the draws of a purpose; behind a defence its mean."""
+        found = drawn(model, self.seed, batch.names, purpose)
+        return found if self.defence is None else self.defence.averaged(found, self.tasks, batch, self.seed)
+
+    def _times_draws(self, cost: Cost) -> Cost:
+        """The cost of evaluations of `_forward` in those of the model."""
+        times = 1 if self.defence is None else self.defence.attack_draws
+        return Cost(times * cost.gradients, times * cost.forwards)
+
     def predictions(self, batch: Batch, found: Tensor) -> Mapping[str, Tensor]:
         """What the model says of clean or attacked inputs of a batch; a random one with the draws that score it."""
-        return drawn(self.model, self.seed, batch.names)(found)
+        return self._answers(batch, found)[0]
+
+    @torch.no_grad()
+    def _answers(self, batch: Batch, found: Tensor) -> tuple[Mapping[str, Tensor], Mapping[str, Tensor]]:
+        """Predictions for inputs of a batch, clean or attacked, and arrays of the defence, a row for each."""
+        if self.defence is None:
+            return drawn(self.model, self.seed, batch.names)(found), {}
+        forward_of = partial(drawn, self.model, self.seed)
+        return self.defence.smoothed(forward_of, self.tasks, batch, found, self.seed)
 
     def measured(self, batch: Batch, image: Tensor) -> Measured:
         """Statistics and losses of clean or attacked images."""
-        predictions, forward = self.predictions(batch, image), drawn(self.model, self.seed, batch.names)
+        (predictions, more), forward = self._answers(batch, image), self._forward(batch, self.model)
         with torch.no_grad():
             losses = TaskLosses(forward, self.tasks, batch.targets, batch.masks, clean=batch.input).of(predictions)
         measured = measure(self.tasks, predictions, batch.targets, batch.masks)
-        measured.per_image["losses"] = losses.T
+        measured.per_image.update({"losses": losses.T, **more})
         return measured
 
     def _diagnostics(self, batch: Batch, found: Tensor, radius: float, attack: Attack) -> dict[str, Tensor]:
@@ -152,7 +174,7 @@ class Pass:
         The input gradient per unit of eps, where an input may be moved: mean size, zero and non-finite share; and the
         share of valid pixels whose logits leave cross-entropy no gradient.
         """
-        forward = drawn(self.model, self.seed, batch.names)
+        forward = self._forward(batch, self.model)
         losses = TaskLosses(forward, self.tasks, batch.targets, batch.masks, clean=batch.input)
         directions = Total().task_directions(losses, batch.input)[0]
         found = {
@@ -160,7 +182,8 @@ class Pass:
             "gradient_zero": _mean((directions == 0).double(), batch.movable),
             "gradient_nonfinite": _mean((~directions.isfinite()).double(), batch.movable),
         }
-        predictions = self.predictions(batch, batch.input)
+        with torch.no_grad():
+            predictions = forward(batch.input, losses.names)
         shares = [saturated(task, predictions[task.name], batch.masks[task.name]) for task in self.tasks]
         return Measured(found | {"saturated": torch.stack(shares, 1)}, {})
 

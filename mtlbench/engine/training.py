@@ -1,19 +1,21 @@
 """Training of a multi-task model: a recipe, and a loop that can be killed and resumed at any moment.
 
 The loop of arXiv 2305.12066, section 3: Adam on the sum of the task losses, weight 1 each. Our batch loss of a task
-is the mean of its per-image losses, whereas the reference pools the pixels of the batch.
+is the mean of its per-image losses, whereas the reference pools the pixels of the batch. Plain SGD is for networks
+whose theory is that of gradient descent (`models.two_layer`).
 """
 
 import logging
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from io import BytesIO
 from pathlib import Path
 
 import torch
 from torch import Tensor
+from torch.nn import Parameter
 
 from mtlbench.data.base import MultiTaskDataset
 from mtlbench.data.batch import Batch
@@ -29,6 +31,7 @@ from mtlbench.storage.files import write_atomically
 from mtlbench.tasks import Task
 
 STATE_VERSION = 3
+ADAM, SGD = "adam", "sgd"
 SECONDS_BETWEEN_SAVES = 60.0
 log = logging.getLogger(__name__)
 
@@ -40,14 +43,15 @@ class Recipe:
     Args:
         iterations: number of optimiser steps.
         batch_size: images per step.
-        lr: learning rate of Adam; the peak under ``one_cycle``.
+        lr: learning rate; the peak under ``one_cycle``.
         schedule: ``one_cycle`` (up for 30 % of the steps, then down to 0, by cosines) or ``halve`` (halved every
             `halve_every` steps).
         halve_every: see `schedule`.
         betas: of Adam.
-        weight_decay: of Adam.
+        weight_decay: the L2 penalty in the gradient.
         seed: of the initial weights, the order of images and their augmentation.
         precision: of the arithmetic, see `mtlbench.engine.precision`.
+        optimiser: ``adam``, or ``sgd`` without momentum.
     """
 
     iterations: int
@@ -59,11 +63,13 @@ class Recipe:
     weight_decay: float = 1e-4
     seed: int = 0
     precision: str = FP32
+    optimiser: str = ADAM
 
     def __post_init__(self) -> None:
         check(self.precision, "training.precision")
         for name in ("iterations", "batch_size", "halve_every"):
             whole(getattr(self, name), f"training.{name}")
+        one_of(self.optimiser, "training.optimiser", (ADAM, SGD))
         one_of(self.schedule, "training.schedule", ("one_cycle", "halve"))
         positive(self.lr, "training.lr")
         number(self.weight_decay, "training.weight_decay", "a number of at least 0", least=0)
@@ -71,10 +77,11 @@ class Recipe:
             raise UsageError(f"training.betas={self.betas}: expected two numbers from 0 to below 1")
 
     def identity(self) -> dict[str, object]:
-        """Everything that affects the weights: numbers as floats, without options that the schedule does not read."""
+        """Everything that affects the weights: numbers as floats, without options that nothing reads."""
         floats = {"lr": float(self.lr), "weight_decay": float(self.weight_decay)}
         found = asdict(self) | floats | {"betas": [float(beta) for beta in self.betas]}
         idle = {"precision"} | (set() if self.schedule == "halve" else {"halve_every"})
+        idle |= {"optimiser"} if self.optimiser == ADAM else {"betas"}  # Adam was there before the option
         return {name: value for name, value in found.items() if name not in idle} | in_identity(self.precision)
 
     def rate(self, iteration: int) -> float:
@@ -86,9 +93,18 @@ class Recipe:
             return self.lr * (0.04 + 0.96 * (1 - math.cos(math.pi * share / 0.3)) / 2)
         return self.lr * (1 + math.cos(math.pi * (share - 0.3) / 0.7)) / 2
 
+    def optimiser_of(self, parameters: Iterable[Parameter]) -> torch.optim.Optimizer:
+        """The optimiser of these parameters."""
+        if self.optimiser == SGD:
+            return torch.optim.SGD(parameters, lr=self.lr, weight_decay=self.weight_decay)
+        return torch.optim.Adam(parameters, lr=self.lr, betas=self.betas, weight_decay=self.weight_decay)
+
 
 Perturb = Callable[[TreeModel, Batch, int], Tensor | None]
 """(model, batch, iteration) -> attacked images for a second step, or None: adversarial training."""
+
+Change = Callable[[Batch, int], Tensor]
+"""(batch, iteration) -> the inputs that a clean step sees."""
 
 
 @dataclass
@@ -128,6 +144,7 @@ def train(
     workers: int = 0,
     progress: Progress = silent,
     perturb: Perturb | None = None,
+    change: Change | None = None,
 ) -> Curve:
     """Train `model` in place and return its curve.
 
@@ -142,10 +159,9 @@ def train(
         workers: decoding processes.
         progress: callback, called after every iteration.
         perturb: makes adversarial images; each iteration then takes a clean and an adversarial step.
+        change: makes the inputs of the clean step, such as noisy ones; None takes those of the dataset.
     """
-    optimiser = torch.optim.Adam(
-        model.parameters(), lr=recipe.lr, betas=recipe.betas, weight_decay=recipe.weight_decay
-    )
+    optimiser = recipe.optimiser_of(model.parameters())
     curve = Curve(model.order, [])
     identity = describe(model) | asdict(recipe)
     done = _resume(state, identity, model, optimiser, curve)
@@ -156,7 +172,8 @@ def train(
             batch = batch.to(device)
             for group in optimiser.param_groups:
                 group["lr"] = recipe.rate(iteration)
-            losses = _step(model, optimiser, dataset.tasks, batch, batch.input, recipe.seed, iteration)
+            inputs = batch.input if change is None else change(batch, iteration)
+            losses = _step(model, optimiser, dataset.tasks, batch, inputs, recipe.seed, iteration)
             curve.rows.append(_finite(losses.tolist(), model.order, iteration))
             clock = _spent(curve, 0, clock)
             attacked = None if perturb is None else perturb(model, batch, iteration)
@@ -240,8 +257,8 @@ def _resume(
         log.warning("%s; the training starts from the beginning", error)
         return 0
     described = state.get("identity") if isinstance(state, dict) and state.get("version") == STATE_VERSION else None
-    # Older recipes without a precision used this one.
-    if not isinstance(described, dict) or {"precision": FP32, **described} != identity:
+    # Older recipes without a precision or an optimiser used these.
+    if not isinstance(described, dict) or {"precision": FP32, "optimiser": ADAM, **described} != identity:
         log.warning("%s: of another model, recipe or version; the training starts from the beginning", path)
         return 0
     try:

@@ -82,6 +82,8 @@ def _audit(config: Config, cell: Cell, progress_bar: ProgressBar) -> Audited:
     again = {**recorded, **{name: config[name] for name in MOVING if name in config}, "force": False, "overrides": []}
     check_values(again)  # a stored configuration is checked like a user's
     setup = prepare(again, progress_bar, Session())
+    if "defence" not in cell.identity:  # the clean cell of a training, which has none
+        setup = replace(setup, defence=None)
     if again["checkpoint"] == AUTO and not setup.checkpoint().trained:
         return Audited(cell.key, label, "changed", why=f"{setup.checkpoint().weights}: this model no longer exists")
     trained = load_or_train(setup)
@@ -92,7 +94,7 @@ def _audit(config: Config, cell: Cell, progress_bar: ProgressBar) -> Audited:
         closest = max(asked, key=lambda plan: sum(plan.identity.get(k) == v for k, v in cell.identity.items()))
         differing = sorted(k for k, v in cell.identity.items() if closest.identity.get(k) != v)
         return Audited(cell.key, label, "changed", why=f"another {', '.join(differing) or 'version of the results'}")
-    work = Pass(trained.model, dataset.tasks, found[:1], trained.seed, clean_values(setup, trained))
+    work = Pass(trained.model, dataset.tasks, found[:1], trained.seed, clean_values(setup, trained), setup.defence)
     with setup.progress_bar(f"audit {label}") as progress, computing_in(arithmetic, trained.model):
         records = evaluate(work, loader_of(setup, dataset), setup.device, len(dataset), progress)
     return _compared(cell, label, records[cell.key].arrays())

@@ -10,7 +10,7 @@ from mtlbench.attacks.objectives import METRICS
 from mtlbench.config import Config
 from mtlbench.config.build import identity_of
 from mtlbench.config.dataset import size_of
-from mtlbench.constants import NO_ATTACK
+from mtlbench.constants import INPUT, NO_ATTACK
 from mtlbench.data.base import MultiTaskDataset
 from mtlbench.data.fingerprint import fingerprint
 from mtlbench.engine.plan import Plan
@@ -34,12 +34,16 @@ def model_identity(
 ) -> dict[str, Any]:
     """The part of the identity that all cells of one model on one split share."""
     version = setup.architecture.version_at(size_of(setup.config))
+    defence, found = setup.defence, trained.model.identity()
+    if defence is not None:
+        found |= {"model": f"{found['model']}+{defence.label}"}
+        found |= {"defence": {**defence.identity(), "model": trained.model.identity()["model"]}}
     return {
         "dataset": dataset.name + dataset.scoring,
         "split": dataset.split,
         "fingerprint": fingerprint(dataset, setup.outputs.fingerprints),
         "n_images": len(dataset),
-        **trained.model.identity(),
+        **found,
         "training": trained.training,
         "seed": trained.seed,
         **({"model_version": version} if version > 1 else {}),
@@ -97,8 +101,9 @@ def attack_identity(
     """Everything about an attack except epsilon that can change a result."""
     step = attack.step.identity()
     scale = {task.name: attack.loss_scale.get(task.name, 1.0) for task in attack.tasks}
-    # Without restarts there is nothing to judge.
-    judge = attack.judge.name if attack.judge and attack.restarts > 1 else None
+    # Of one run there is nothing to judge.
+    judge = attack.judge.name if attack.judge and (attack.restarts > 1 or attack.starts != (INPUT,)) else None
+    begun = list(attack.starts) if attack.starts != (INPUT,) else None
     source = None if attack.source is None else _source(attack.source)
     seen = {"loss_scale": {task: factor for task, factor in scale.items() if factor != 1} or None, "judge": judge}
     seen |= _climbed(attack, training_images)
@@ -114,7 +119,9 @@ def attack_identity(
             "step": step["name"],
             "steps": attack.step.steps,
             "step_options": {name: value for name, value in step.items() if name != "name"},
-            "starts": without_neutral({"random_start": attack.random_start, "restarts": attack.restarts}),
+            "starts": without_neutral(
+                {"random_start": attack.random_start, "restarts": attack.restarts, "from": begun}
+            ),
         }
         | {option: value for option, value in chosen.items() if value != neutral[option]}
         | without_neutral({"made_on": source})

@@ -17,6 +17,7 @@ from mtlbench.engine.counting import Cost
 from mtlbench.engine.evaluate import Pass, evaluate
 from mtlbench.engine.plan import Plan
 from mtlbench.engine.record import Record
+from mtlbench.engine.smoothing import Smoothing
 from mtlbench.engine.terms import ValuesOf
 from mtlbench.errors import BusyError, DamagedCellError, FailedCellsError, reason
 from mtlbench.experiment.session import Session
@@ -54,6 +55,7 @@ class Job:
         title: of the progress bar.
         session: of the invocation.
         clean_values: of metrics, for attacks that climb them.
+        defence: of the model.
     """
 
     store: Store
@@ -68,6 +70,7 @@ class Job:
     title: str
     session: Session
     clean_values: ValuesOf | None = None
+    defence: Smoothing | None = None
 
     @property
     def images(self) -> int:
@@ -166,7 +169,8 @@ class _Run:
 
     def _evaluate(self, progress: Progress) -> None:
         job = self.job
-        work = Pass(job.model, job.dataset.tasks, list(self.plans.values()), job.seed, job.clean_values)
+        plans = list(self.plans.values())
+        work = Pass(job.model, job.dataset.tasks, plans, job.seed, job.clean_values, job.defence)
         done = [key in self.records and self.records[key].done == job.images for key in self.plans]
         # All images are done if the last run was stopped while saving.
         loader = () if all(done) else job.loader

@@ -128,6 +128,7 @@ class _Saver:
             about,
             setup.test.metres,
             clean_values(setup, trained),
+            setup.defence,
         )
         with self.progress_bar(title) as progress, computing_in(config["precision"], trained.model):
             for number, plan in enumerate(self.missing):

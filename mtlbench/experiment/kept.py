@@ -16,6 +16,7 @@ from mtlbench.constants import GREY_LEVELS
 from mtlbench.data.batch import Batch
 from mtlbench.engine.evaluate import Pass, Share, frozen
 from mtlbench.engine.plan import Plan
+from mtlbench.engine.smoothing import Smoothing
 from mtlbench.engine.terms import ValuesOf
 from mtlbench.experiment.chosen import Place
 from mtlbench.models.model import MultiTaskModel
@@ -38,6 +39,7 @@ class Keeper:
         about: JSON values that all cells share.
         metres: depth targets and predictions -> metres.
         clean_values: of metrics, for attacks that climb them.
+        defence: of the model.
     """
 
     model: MultiTaskModel
@@ -47,6 +49,7 @@ class Keeper:
     about: Mapping[str, Any]
     metres: Callable[[Tensor], Tensor]
     clean_values: ValuesOf | None = None
+    defence: Smoothing | None = None
 
     def __call__(self, plan: Plan, key: str, stored: np.ndarray) -> SavedImages:
         """The images of a cell.
@@ -56,7 +59,7 @@ class Keeper:
             key: it is stored under.
             stored: its losses of these images, [n, T].
         """
-        work = Pass(self.model, self.tasks, [plan], self.seed, self.clean_values)
+        work = Pass(self.model, self.tasks, [plan], self.seed, self.clean_values, self.defence)
         with frozen(self.model):
             parts = [self._of_batch(work, plan, batch) for batch in self.batches]
         arrays = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}

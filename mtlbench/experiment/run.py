@@ -8,8 +8,8 @@ from mtlbench.attacks.attack import Attack
 from mtlbench.attacks.objectives import Objective
 from mtlbench.attacks.steps import Step
 from mtlbench.config import Config
-from mtlbench.config.attack import build_attacks, build_objective_and_step, epsilon_list
-from mtlbench.config.dataset import known_tasks, open_dataset, size_of, space_of
+from mtlbench.config.attack import build_attacks, build_objective_and_step, epsilon_list, starting_options
+from mtlbench.config.dataset import known_tasks, open_dataset, size_of, space_of, starts_of
 from mtlbench.data import left_out
 from mtlbench.data.base import MultiTaskDataset
 from mtlbench.data.batch import Batch
@@ -28,6 +28,7 @@ from mtlbench.experiment.session import Session
 from mtlbench.experiment.setup import Setup, prepare
 from mtlbench.experiment.source import attacks_of
 from mtlbench.experiment.trained import Trained, load_or_train
+from mtlbench.models.alignment import alignment
 from mtlbench.process.watchdog import ProgressBar
 from mtlbench.scores import tables
 from mtlbench.scores.frame import metrics_frame
@@ -77,11 +78,12 @@ def run_training(config: Config, progress_bar: ProgressBar, session: Session) ->
 def record_clean(setup: Setup, trained: Trained) -> str:
     """Store the clean cell of the whole test split and write its metrics beside the weights; returns the cell's key.
 
-    These are the dataset's own metrics, in fp32, independent of the attack's options: other runs use these weights
-    too.
+    These are the dataset's own metrics, in fp32, without a defence, independent of the attack's options: other runs
+    use these weights too.
     """
     assert trained.checkpoint is not None
-    setup = replace(setup, config={**setup.config, "dataset": {**setup.config["dataset"], "metrics": None}})
+    config = {**setup.config, "dataset": {**setup.config["dataset"], "metrics": None}}
+    setup = replace(setup, config=config, defence=None)
     whole = open_dataset(setup.config, "test", setup.root)
     plan = clean_plan(model_identity(setup, trained, whole))
     with computing_in(FP32, trained.model):
@@ -98,7 +100,7 @@ def _check_space(config: Config, engine: tuple[Objective, Step] | None) -> None:
     if config["save_images"] and space.form != "image":
         raise UsageError(f"save_images={config['save_images']}: dataset={dataset} has no images")
     if engine is not None:
-        Attack(*engine, ()).takes(space)
+        Attack(*engine, (), **starting_options(config["attack"])).takes(space, starts_of(config))
 
 
 def _compute(setup: Setup, trained: Trained, dataset: MultiTaskDataset, wanted: Sequence[Plan]) -> None:
@@ -112,6 +114,12 @@ def _compute(setup: Setup, trained: Trained, dataset: MultiTaskDataset, wanted: 
     }
     if trained.cost:
         origin["trained"] = trained.cost
+    known = {
+        "limits": dict(dataset.limits()),
+        "radii": dict(dataset.radii()),
+        "alignment": _alignment(trained, dataset),
+    }
+    origin |= {name: value for name, value in known.items() if value}
     if trained.probe:
         origin["probe"] = trained.probe.described()
     complete(
@@ -128,8 +136,17 @@ def _compute(setup: Setup, trained: Trained, dataset: MultiTaskDataset, wanted: 
             title=f"{'attack' if wanted[-1].attack else 'clean metrics of'} {trained.title}",
             session=setup.session,
             clean_values=clean_values(setup, trained),
+            defence=setup.defence,
         )
     )
+
+
+def _alignment(trained: Trained, dataset: MultiTaskDataset) -> dict[str, float] | None:
+    """What the neurons of the model have aligned with; None where it has none, or the data no centres."""
+    centres = dataset.centres()
+    if centres is None:
+        return None
+    return alignment(trained.model, centres.points, centres.labels, [task.name for task in dataset.tasks])
 
 
 def clean_values(setup: Setup, trained: Trained) -> CleanValues:

@@ -12,11 +12,14 @@ import torch
 from mtlbench.config import Config
 from mtlbench.config.build import identity_of
 from mtlbench.config.dataset import dataset_identity, dataset_root, known_tasks, open_dataset, size_of, space_of
+from mtlbench.config.defence import build_defence
 from mtlbench.config.model import build_backbone, build_custom, choose_device, is_custom, sharing_tree
-from mtlbench.config.training import build_adversary, training_recipe
+from mtlbench.config.training import build_adversary, build_noise, training_recipe
 from mtlbench.data import left_out
 from mtlbench.data.base import MultiTaskDataset
 from mtlbench.engine.adversarial import Adversary
+from mtlbench.engine.noisy import Noisy
+from mtlbench.engine.smoothing import Smoothing
 from mtlbench.engine.training import Recipe
 from mtlbench.errors import UsageError
 from mtlbench.experiment.session import Session
@@ -45,6 +48,8 @@ class Setup:
         architecture: of the model.
         recipe: how the model is trained.
         adversary: makes the attacked images of adversarial training; None for clean training.
+        noise: makes the inputs of training with noise; None for other training.
+        defence: of the attacked model; None where there is none.
         device: where to compute.
         progress_bar: opens a progress bar.
         session: of the invocation.
@@ -56,6 +61,8 @@ class Setup:
     architecture: Architecture | Custom
     recipe: Recipe
     adversary: Adversary | None
+    noise: Noisy | None
+    defence: Smoothing | None
     device: torch.device
     progress_bar: ProgressBar
     session: Session
@@ -71,19 +78,25 @@ class Setup:
         assert isinstance(self.architecture, Architecture)
         return self.architecture
 
+    @property
+    def training(self) -> dict[str, object]:
+        """Everything that determines how the model is trained, but the dataset."""
+        parts = (self.recipe, self.noise, self.adversary)
+        found = {name: value for part in parts if part is not None for name, value in part.identity().items()}
+        return {"name": self.config["training"]["name"], **found}
+
     def checkpoint(self) -> Checkpoint:
         """The checkpoint of this recipe's model, which may not exist yet."""
         config, plugins = self.config, self.config["plugins"]
-        training = config["training"]["name"]
-        adversary = self.adversary.identity() if self.adversary else {}
         recipe = {
             "dataset": dataset_identity(config, self.root),
             "model": self.own.backbone.identity_at(size_of(config)),
             "tree": str(self.own.tree),
             "tasks": {task.name: task.channels for task in self.test.tasks},
-            "training": {"name": training, **self.recipe.identity(), **adversary},
+            "training": self.training,
         }
-        name = f"{self.test.name}-{self.own.backbone.name}-{self.own.tree.name}-{training}-s{config['seed']}"
+        training, tree = config["training"]["name"], self.own.tree.name
+        name = f"{self.test.name}-{self.own.backbone.name}-{tree}-{training}-s{config['seed']}"
 
         def known(found: Any) -> Any:
             return {**found, "model": identity_of(found["model"], plugins)} if "model" in found else found
@@ -100,18 +113,20 @@ def prepare(config: Config, progress_bar: ProgressBar, session: Session) -> Setu
         _check_form(config, made_by)
         for note in made_by.notes:
             say(note, session)
-    adversary = build_adversary(config)
+    adversary, noise, defence = build_adversary(config), build_noise(config), build_defence(config)
     tasks = known_tasks(config)
+    if tasks is not None and defence is not None:
+        defence.needs(tasks, config["dataset"]["name"])
     if tasks is not None and isinstance(made_by, Backbone):
         _tree(config, tasks, made_by)  # checks options before any rooms are generated
     with progress_bar(f"generate {config['dataset']['name']}") as progress:
         root = dataset_root(config, progress)
     test = open_dataset(config, "test", root, limit=config.get("limit"))
     say_left_out(test, session)
-    if isinstance(made_by, Custom):
-        return Setup(config, root, test, made_by, recipe, adversary, device, progress_bar, session)
-    architecture = Architecture(made_by, _tree(config, test.tasks, made_by))
-    return Setup(config, root, test, architecture, recipe, adversary, device, progress_bar, session)
+    if defence is not None:
+        defence.needs(test.tasks, test.name)
+    own = made_by if isinstance(made_by, Custom) else Architecture(made_by, _tree(config, test.tasks, made_by))
+    return Setup(config, root, test, own, recipe, adversary, noise, defence, device, progress_bar, session)
 
 
 def _check_form(config: Config, backbone: Backbone) -> None:

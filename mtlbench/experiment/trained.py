@@ -11,7 +11,7 @@ from torch import nn
 
 from mtlbench.config import Config
 from mtlbench.config.build import identity_of
-from mtlbench.config.dataset import open_dataset
+from mtlbench.config.dataset import comes_by_itself, open_dataset
 from mtlbench.data.batch import collate
 from mtlbench.engine.training import train
 from mtlbench.errors import BusyError, CheckpointError, UsageError
@@ -33,6 +33,7 @@ UNKNOWN = "given"
 
 ONLY_ATTACK = (
     "attack",
+    "defence",
     "eps",
     "limit",
     "checkpoint",
@@ -110,7 +111,7 @@ def load_or_train(setup: Setup, may_train: bool = False) -> Trained:
     if checkpoint.trained and not again:
         _load(model, checkpoint)
         checkpoint.tidy()
-    elif may_train or config["dataset"]["make"] is not None:
+    elif may_train or comes_by_itself(config):
         with claimed(checkpoint.folder, f"training {checkpoint.folder.name}"):
             _train(setup, model, checkpoint, again)
     else:
@@ -191,6 +192,7 @@ def _train(setup: Setup, model: TreeModel, checkpoint: Checkpoint, again: bool) 
             workers=config["workers"],
             progress=progress,
             perturb=partial(setup.adversary, data.tasks) if setup.adversary else None,
+            change=setup.noise,
         )
     write_atomically(checkpoint.folder / CURVE, curve.csv())
     checkpoint.write_cost(curve.cost)
@@ -233,8 +235,7 @@ def _check_against(setup: Setup, recipe: Mapping[str, Any], options: set[str], f
     Raises:
         UsageError: a given option differs.
     """
-    adversary = setup.adversary.identity() if setup.adversary else {}
-    asked = {"name": setup.config["training"]["name"], **setup.recipe.identity(), **adversary}
+    asked = setup.training
     pairs: dict[str, tuple[Any, Any]] = {}
     if "seed" in options:
         pairs["seed"] = setup.config["seed"], recipe["training"]["seed"]

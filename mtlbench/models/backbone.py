@@ -7,6 +7,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from mtlbench.identity import Identified
+from mtlbench.models.activations import activation
 from mtlbench.models.inputs import CONVENTIONS, Convention
 from mtlbench.models.sharing import BLOCKS
 from mtlbench.space import Form
@@ -27,7 +28,7 @@ class Backbone(Identified, ABC):
     Attributes:
         blocks: number of blocks, and with it of sharing levels; five in all of ours.
         inputs: what the first block wants to see of the image.
-        forms: the inputs that it can read, see `Space.form`; of vectors it may read some lengths only.
+        forms: the inputs that it can read, see `Space.form`.
         notes: lines for the user on what was found or chosen.
         folds: whether `inference` may fold batch normalisations: in its blocks and heads nothing but the next module
             reads what a module of an ``nn.Sequential`` returns, and ``folds`` of their classes, where it stands, names
@@ -37,7 +38,7 @@ class Backbone(Identified, ABC):
 
     blocks: int = BLOCKS
     inputs: Convention = CONVENTIONS["bgr255-mean"]
-    forms: tuple[Form, ...] = ("image", "vector")
+    forms: tuple[Form, ...] = ("image",)
     notes: tuple[str, ...] = ()
     folds: bool = False
     channels_last: bool = False
@@ -65,12 +66,14 @@ class Backbone(Identified, ABC):
         """A fresh head for `task`, with ``task.channels`` outputs."""
 
 
-def conv_bn_relu(inputs: int, outputs: int, stride: int = 1, dilation: int = 1) -> nn.Sequential:
-    """A 3x3 convolution that keeps the size (at stride 1), batch normalisation, ReLU."""
+def conv_bn_relu(
+    inputs: int, outputs: int, stride: int = 1, dilation: int = 1, act: str | None = None
+) -> nn.Sequential:
+    """A 3x3 convolution that keeps the size (at stride 1), batch normalisation, ReLU or the activation named `act`."""
     return nn.Sequential(
         nn.Conv2d(inputs, outputs, 3, stride, padding=dilation, dilation=dilation, bias=False),
         nn.BatchNorm2d(outputs),
-        nn.ReLU(),
+        activation(act),
     )
 
 

@@ -17,11 +17,12 @@ class PooledHead(Head):
         inputs: channels of the last block.
         outputs: of the head.
         width: channels in between.
+        act: name of the activation, None for ReLU.
     """
 
-    def __init__(self, inputs: int, outputs: int, width: int) -> None:
+    def __init__(self, inputs: int, outputs: int, width: int, act: str | None = None) -> None:
         super().__init__()
-        self.local = conv_bn_relu(inputs, width)
+        self.local = conv_bn_relu(inputs, width, act=act)
         self.classify = nn.Conv2d(2 * width, outputs, 1)
 
     def forward(self, features: Sequence[Tensor]) -> Tensor:

@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from mtlbench.models.activations import activation, activation_option
 from mtlbench.models.backbone import Backbone, Head, conv_bn_relu
 from mtlbench.models.pooled import PooledHead
 from mtlbench.options import number
@@ -20,19 +21,21 @@ HEAD_WIDTH = 48
 class Residual(nn.Module):
     """Two 3x3 convolutions beside a shortcut."""
 
-    def __init__(self, inputs: int, outputs: int, stride: int = 1, dilation: int = 1) -> None:
+    def __init__(self, inputs: int, outputs: int, stride: int = 1, dilation: int = 1, act: str | None = None) -> None:
         super().__init__()
         self.main = nn.Sequential(
-            conv_bn_relu(inputs, outputs, stride, dilation),
+            conv_bn_relu(inputs, outputs, stride, dilation, act),
             nn.Conv2d(outputs, outputs, 3, padding=dilation, dilation=dilation, bias=False),
             nn.BatchNorm2d(outputs),
         )
         same = inputs == outputs and stride == 1
         self.shortcut = nn.Identity() if same else nn.Conv2d(inputs, outputs, 1, stride, bias=False)
+        self.act = activation(act)
 
     def forward(self, x: Tensor) -> Tensor:
         """[B, inputs, H, W] -> [B, outputs, H / stride, W / stride]."""
-        return F.relu(self.main(x) + self.shortcut(x))
+        found: Tensor = self.act(self.main(x) + self.shortcut(x))
+        return found
 
 
 class TinyHead(Head):
@@ -40,13 +43,14 @@ class TinyHead(Head):
 
     folds = ((("local", "fine"), "norm"),)
 
-    def __init__(self, channels: int, widths: Sequence[int], width: int) -> None:
+    def __init__(self, channels: int, widths: Sequence[int], width: int, act: str | None = None) -> None:
         super().__init__()
         self.fine = nn.Conv2d(widths[0] + widths[1], width, 2, stride=2, bias=False)
         self.local = nn.Conv2d(widths[-1], width, 3, padding=1, bias=False)
         self.norm = nn.BatchNorm2d(width)
         self.whole = nn.Linear(widths[-1], width)
         self.classify = nn.Conv2d(width, channels, 1)
+        self.act = activation(act)
 
     def forward(self, features: Sequence[Tensor]) -> Tensor:
         """Features at strides 2, 2, 4, 4, 4 -> [B, channels, H / 4, W / 4]."""
@@ -54,7 +58,8 @@ class TinyHead(Head):
         fine = F.pad(fine, (0, fine.shape[-1] % 2, 0, fine.shape[-2] % 2))
         local = self.norm(self.local(last) + self.fine(fine))
         whole = self.whole(last.mean((2, 3)))
-        return self.classify(F.relu(local + whole[:, :, None, None]))
+        found: Tensor = self.classify(self.act(local + whole[:, :, None, None]))
+        return found
 
 
 class Tiny(Backbone):
@@ -62,26 +67,29 @@ class Tiny(Backbone):
 
     Args:
         width: factor on all widths; the number of parameters grows with its square.
+        activation: between all layers, a name of `activations.ACTIVATIONS`.
     """
 
     name = "tiny"
     folds = channels_last = True
 
-    def __init__(self, width: float = 1.0) -> None:
+    def __init__(self, width: float = 1.0, activation: str | None = None) -> None:
         self.width = number(width, "model.width", "a factor from 0.1 to 10", 0.1, 10)
-        if width != 1:
-            self.name = f"tiny-x{width:g}"  # in tables
+        self.activation = activation_option(activation)
+        wide, bent = f"-x{width:g}" if width != 1 else "", f"-{self.activation}" if self.activation else ""
+        self.name = f"tiny{wide}{bent}"  # in tables
         self.widths = [max(1, round(full * width)) for full in WIDTHS]
         self.head_width = max(1, round(HEAD_WIDTH * width))
 
     def block(self, index: int) -> nn.Module:
         """The stem for index 0, a residual stage otherwise."""
         if index == 0:
-            return conv_bn_relu(3, self.widths[0], STRIDES[0])
-        return Residual(self.widths[index - 1], self.widths[index], STRIDES[index], DILATIONS[index])
+            return conv_bn_relu(3, self.widths[0], STRIDES[0], act=self.activation)
+        inputs, outputs = self.widths[index - 1], self.widths[index]
+        return Residual(inputs, outputs, STRIDES[index], DILATIONS[index], self.activation)
 
     def head(self, task: Task) -> Head:
         """A `TinyHead`; of a task per image a `PooledHead`."""
         if task.per_image:
-            return PooledHead(self.widths[-1], task.channels, self.head_width)
-        return TinyHead(task.channels, self.widths, self.head_width)
+            return PooledHead(self.widths[-1], task.channels, self.head_width, self.activation)
+        return TinyHead(task.channels, self.widths, self.head_width, self.activation)

@@ -103,6 +103,11 @@ class Report:
         """Cell -> shared part of a task's path, where it was measured."""
         return shared_paths_of(self.gathered.index.db)
 
+    @property
+    def certified(self) -> bool:
+        """Whether some of the models are smoothed, so that there are certificates to show."""
+        return any("defence" in cell.identity for cell in self.cells)
+
     def _long(self, layout: Layout) -> list[str]:
         """The tables that are not printed: too many rows, and no condition says which ones are wanted."""
         return [name for name in self.tables if layout.where is None and self.tables.size(name) > MOST_ROWS]

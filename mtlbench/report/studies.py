@@ -27,6 +27,7 @@ KEYS = frozenset(
             "eps",
         ),
         *("seed", "seeds", "n_images", "norm", "precision", "model_version"),
+        *("sigma", "draws", "unit", "radius"),
         *("source", "destination", "objective", "task", "alpha", "method", "seeds_needed", "over"),
     )
 )

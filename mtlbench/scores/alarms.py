@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from mtlbench.constants import NO_ATTACK, SMALLEST_LOSS
+from mtlbench.scores.beyond_limit import ACCURACY, MOST, beyond_limit
 from mtlbench.scores.damage import arp, damage, relative_drops
 from mtlbench.scores.frame import names
 from mtlbench.scores.gradient_free import GAIN, GAIN_LOW
@@ -60,6 +61,7 @@ def numbers_of(cell: Cell) -> dict[str, object]:
     pixels whose logits leave cross-entropy no gradient, of the worst task, and ``saturated_tasks`` those above the
     limit (older cells have neither); ``l2`` (grey levels), ``psnr`` (dB) and ``ssim`` of the perturbation of images,
     means; ``gradients_per_image`` and ``forwards_per_image`` (older cells lack it) are the attack's cost.
+    `beyond_limit` adds its columns.
     """
     arrays = cell.arrays
     losses = arrays["losses"]
@@ -85,9 +87,9 @@ def numbers_of(cell: Cell) -> dict[str, object]:
         row["nonfinite_gradient"] = float(arrays["gradient_nonfinite"].mean(0).max())
     if "saturated" in arrays:
         row |= _saturated(cell)
-    row["climbs_raw"] = _climbs_raw(cell)
     if cell.identity.get("random"):
         row["single_draw"] = cell.identity.get("eot", 1) == 1 and row["gradients_per_image"] != 0
+    row |= {"climbs_raw": _climbs_raw(cell), **beyond_limit(cell)}
     if "eps_unit" in cell.identity:
         row["eps_unit"] = cell.identity["eps_unit"]
     return row
@@ -184,6 +186,8 @@ def _own(row: Mapping[Hashable, object]) -> list[str]:
         )
     if row.get("single_draw") is True:
         texts.append("the model draws random numbers, of which each step saw one draw: use eot=10 (attack.eot)")
+    if value := share(ACCURACY, 0):
+        texts.append(f"accuracy {value:.2f} is beyond the limit: no classifier keeps more than {share(MOST, 0):.2f}")
     if row.get("training_mode") is True:
         texts.append("the model was not in evaluation mode")
     return texts

@@ -12,6 +12,7 @@ from mtlbench.constants import SAMPLE_OF
 from mtlbench.errors import DataError
 from mtlbench.options import is_number, is_whole
 from mtlbench.scores.alarms import numbers_of
+from mtlbench.scores.certificate import of_cell
 from mtlbench.scores.frame import details, metrics_frame
 from mtlbench.storage.store import Cell
 
@@ -51,7 +52,7 @@ REQUIRED: Mapping[str, Check] = {
 }
 OPTIONAL: Mapping[str, Check] = {
     **dict.fromkeys(("norm", "logits", "precision", SAMPLE_OF), _text),
-    "starts": _mapping,
+    **dict.fromkeys(("starts", "defence"), _mapping),
     "model_version": lambda value: is_whole(value, 1),
 }
 """Field of an identity -> whether a value is one that mtlbench writes."""
@@ -91,6 +92,7 @@ def accepted(cell: Cell, computed_by: str | None = None) -> Cell:
         metrics_frame([cell], replicates=0)
         details(cell)
         numbers_of(cell)
+        of_cell(cell)
     except (AttributeError, LookupError, TypeError, ValueError) as error:
         raise DataError(f"it cannot be scored ({type(error).__name__}: {error})") from error
     return cell

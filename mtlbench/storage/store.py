@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+from mtlbench.constants import LABEL, NOISE, SELECTED, VOTES
 from mtlbench.errors import DamagedCellError, DataError, OldCellError, reason
 from mtlbench.storage import legacy
 from mtlbench.storage.archive import HEADER, MAX_UNPACKED, UNREADABLE, checksum_of, parse
@@ -61,7 +62,8 @@ UPGRADES: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {
 """Schema -> function that upgrades a header to the next schema, so that a new format loses no results."""
 
 OLD_NAME = "[0-9a-f]" * OLD_DIGITS + ".npz"
-SMALL_ARRAYS = ("losses", "gradient")
+SMALL_ARRAYS = ("losses", "gradient", VOTES, SELECTED, LABEL, NOISE)
+"""What studies read of all clean cells; last part of the name."""
 
 
 @dataclass(frozen=True)
@@ -88,8 +90,9 @@ class Cell:
         return content_key(self.identity)
 
     def light(self) -> "Cell":
-        """The cell with only the small arrays: one number per image and task."""
-        return replace(self, arrays={name: a for name, a in self.arrays.items() if name in SMALL_ARRAYS})
+        """The cell with only the small arrays: few numbers per image and task."""
+        small = {name: a for name, a in self.arrays.items() if name.rpartition("/")[2] in SMALL_ARRAYS}
+        return replace(self, arrays=small)
 
 
 def content_key(identity: Mapping[str, Any], version: int | None = None, digits: int = DIGITS) -> str:

@@ -11,9 +11,11 @@ from mtlbench.studies.clean_models import clean_models
 from mtlbench.studies.cost import cost
 from mtlbench.studies.crossing import crossing
 from mtlbench.studies.dominance import dominance
+from mtlbench.studies.implicit_bias import implicit_bias
 from mtlbench.studies.leaderboard import leaderboard
 from mtlbench.studies.plot import ARP, Axis, Matrix, Plot
 from mtlbench.studies.robust_models import robust_models
+from mtlbench.studies.smoothing import smoothing
 from mtlbench.studies.steps import steps
 from mtlbench.studies.tradeoff import tradeoff
 from mtlbench.studies.transfer import transfer
@@ -27,8 +29,10 @@ STUDIES: dict[str, Analysis] = {
     "cost": cost,
     "crossing": crossing,
     "dominance": dominance,
+    "implicit_bias": implicit_bias,
     "leaderboard": leaderboard,
     "robust_models": robust_models,
+    "smoothing": smoothing,
     "steps": steps,
     "tradeoff": tradeoff,
     "transfer": transfer,

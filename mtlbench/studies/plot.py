@@ -56,6 +56,7 @@ class Plot(PlotBase):
         x: numbers, or names if `kind` is ``dot``.
         y: numbers; with an interval if its columns are named.
         series: column that gives colour, shape and dash.
+        marked: of lines, columns of numbers on the x axis that get a vertical line in each panel, with their names.
         front: of a scatter, the column that says which points no other dominates: these are joined.
     """
 
@@ -64,6 +65,7 @@ class Plot(PlotBase):
     y: Axis
     series: str
     front: str = ""
+    marked: tuple[Axis, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -148,9 +148,9 @@ def test_noise_is_a_control(attacked: Callable[..., mtlbench.Result]) -> None:
 
 
 WRONG: dict[str, tuple[dict[str, Any], str]] = {
-    "objective": ({"objective": "dgab"}, "objective=dgab: expected bounded, dgba, floor"),
-    "no objective": ({"objective": []}, "expected one or more of bounded"),
-    "step": ({"step": "pdg"}, "step=pdg: expected apgd, fgsm"),
+    "objective": ({"objective": "dgab"}, "objective=dgab: expected auto, bounded, dgba, floor"),
+    "no objective": ({"objective": []}, "expected one or more of auto, bounded"),
+    "step": ({"step": "pdg"}, "step=pdg: expected apgd, apgd_shrinking, fgsm"),
     "steps of fgsm": ({"step": "fgsm", "steps": 10}, "steps=10: fgsm takes one step"),
     "steps": ({"steps": 0}, "steps=0: expected a whole number of at least 1"),
     "eps": ({"eps": [4, 300]}, "eps=300: expected grey levels of 255"),

@@ -22,6 +22,7 @@ from tests.grid import (
     OBJECTIVES,
     PAIRS,
     SLACK,
+    STARTED,
     attack_of,
     composed,
     distance,
@@ -172,7 +173,9 @@ def test_same_seed_same_images(attack, step):
     assert torch.equal(torch.get_rng_state(), state), "the global generator must not be used"
 
 
-@each_batchless_norm
+@pytest.mark.parametrize(
+    ("attack", "step", "norm"), [one for one in NORMED if one[1] not in BATCH_BOUND and one[0] not in STARTED]
+)
 def test_random_starts_and_restarts(attack, step, norm):
     """They keep the ball and the batch's independence, and the best of several starts is no worse than the first."""
     batch = first_batch("precise")

@@ -13,6 +13,7 @@ from mtlbench.cli.entry import COMMANDS
 from mtlbench.config import folder as folder_module
 from mtlbench.config.attack import build_attacks, build_objective_and_step, epsilon_list
 from mtlbench.config.dataset import size_of
+from mtlbench.config.defence import build_defence
 from mtlbench.config.folder import conf_dir
 from mtlbench.config.model import build_backbone, build_custom, is_custom, sharing_tree
 from mtlbench.config.training import training_recipe
@@ -28,6 +29,7 @@ OPTIONS = sorted(str(file.relative_to(CONF).with_suffix("")) for file in CONF.gl
 GIVEN = {
     "model/custom": ("model.build=mtlbench.models.builders.torchvision:build",),
     "attack/step/words": ("dataset=sentences", "eps=[1,3]"),
+    "defence/smoothing": ("defence.sigma=16",),
 }
 """Option -> what it cannot do without."""
 
@@ -62,6 +64,7 @@ def test_an_option_composes_and_builds(option: str) -> None:
     assert bool(attacks) == (config["attack"]["name"] != "none")
     assert build_custom(config).title if is_custom(config) else build_backbone(config).name
     assert training_recipe(config).iterations > 0
+    assert (build_defence(config) is None) == (config["defence"]["name"] == "none")
     assert epsilon_list(config)
     assert min(size_of(config)) > 0
     if option != "sharing/tree":

@@ -36,6 +36,12 @@ def test_a_file_a_cell(attack: Callable[..., Result], own_outputs: Path) -> None
     assert {path.removesuffix(".safetensors") for path in files(own_outputs)} == set(Outputs(own_outputs).store.keys())
 
 
+def test_an_attack_that_climbs_metrics_is_saved_as_well(attack: Callable[..., Result], own_outputs: Path) -> None:
+    """It needs the metrics' clean values, as when its cells were computed."""
+    assert attack("attack=smooth_arp", "save_images=1").status == 0
+    assert {one.about["over"] for one in saved(own_outputs).values()} == {2}
+
+
 def test_without_the_option_nothing_is_saved(attack: Callable[..., Result], own_outputs: Path) -> None:
     assert attack().status == attack("save_images=0").status == 0
     assert not (own_outputs / "images").exists()

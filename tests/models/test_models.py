@@ -21,7 +21,7 @@ from tests.fakes import Trivial
 
 TASKS = three_tasks()
 NAMES = tuple(task.name for task in TASKS)
-BACKBONES = [(Tiny(), 4), (Tiny(0.7), 4), (DeepLabResNet34(), 8), (MobileNetV2(), 16), (TreeMTLMobileNetV2(), 32)]
+BACKBONES = [(Tiny(), 4), (Tiny(0.7), 4), (DeepLabResNet34(), 8), (MobileNetV2(), 16)]
 """Backbone and its output stride."""
 
 each_backbone = pytest.mark.parametrize(("backbone", "stride"), BACKBONES, ids=[b.name for b, _ in BACKBONES])

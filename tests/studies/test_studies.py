@@ -30,6 +30,7 @@ def cell(damage: dict[str, float] | float, **identity: Any) -> list[dict[str, An
         "fingerprint": "f",
         "tree": identity.get("tree", identity.get("sharing", "all_shared")),
         "precision": "fp32",
+        "norm": identity.get("norm", "linf"),
         "recipe": "{}",
     }
     identity |= {"weights": f"{identity.get('training')}{identity.get('seed')}{identity['tree']}"}

@@ -3,6 +3,7 @@
 from mtlbench.attacks.steps.apgd import APGD
 from mtlbench.attacks.steps.apgd_shrinking import ShrinkingAPGD
 from mtlbench.attacks.steps.base import Step
+from mtlbench.attacks.steps.direct import Direct
 from mtlbench.attacks.steps.fgsm import FGSM
 from mtlbench.attacks.steps.mim import MIM, MIMLinear
 from mtlbench.attacks.steps.noise import Noise
@@ -17,6 +18,7 @@ __all__ = [
     "MIM",
     "PGD",
     "SAGA",
+    "Direct",
     "MIMLinear",
     "Noise",
     "ReplaceWords",

@@ -20,6 +20,8 @@ class Step(Identified, ABC):
         norms: the norms that it supports.
         forms: the inputs that it can move.
         counts: what eps counts, in the place of the unit of the inputs' space; None where it is that unit.
+        reach: how far on the way to another start (`Attack.starts`) it begins: short of the border of the ball, where
+            gradients still see what they left, unless it takes no step itself.
     """
 
     steps: int
@@ -35,6 +37,8 @@ class Step(Identified, ABC):
             choices: which words may be replaced by which, where the inputs are sentences.
         """
         return ball
+
+    reach: float = 0.9
 
     @abstractmethod
     def run(self, losses: Losses, objective: Objective, ball: Ball, start: Tensor) -> Tensor:

@@ -48,7 +48,7 @@ def _together(name: str, panel: Panel, found: Values, columns: int) -> Any:
     """All panels of a chart under its title."""
     short = max(SHORTEST // 2, int((panel.width + look.BETWEEN) / LETTER))
     headers = {panel: "\n".join(wrap(panel, short)) for panel in found.panels}
-    data = alt.Data(values=[row | {"panel": headers[row["panel"]]} for row in found.rows])
+    data = alt.Data(values=[row | {"panel": headers[row["panel"]]} for row in (*found.rows, *found.marks)])
     one = {"width": panel.width, "height": panel.height}
     made: Any = alt.layer(*panel.layers, data=data).properties(**one)
     if len(found.panels) > 1:

@@ -25,6 +25,7 @@ class Contents:
         axes: channel -> what it shows, in the order in which a mark tells it.
         names: channels that show names, even if these are numbers.
         front: column that says what no other row dominates; empty for none.
+        marked: columns of vertical lines.
     """
 
     kind: str
@@ -33,6 +34,7 @@ class Contents:
     axes: dict[str, Axis]
     names: tuple[str, ...] = field(default=())
     front: str = ""
+    marked: tuple[Axis, ...] = ()
 
 
 def contents(plot: Plot | Matrix, scores: str) -> Contents:
@@ -47,7 +49,8 @@ def contents(plot: Plot | Matrix, scores: str) -> Contents:
     axes = {"x": plot.x, "y": plot.y}
     if plot.kind == "scatter":
         return _scatter(plot, frame, axes)
-    return Contents(plot.kind, frame, arrange(frame, plot.series, plot.panel, plot.x.column), axes)
+    layout = arrange(frame, plot.series, plot.panel, plot.x.column)
+    return Contents(plot.kind, frame, layout, axes, marked=plot.marked)
 
 
 def _dots(plot: Plot, frame: pd.DataFrame) -> Contents:

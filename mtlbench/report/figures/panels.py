@@ -51,10 +51,20 @@ def lines(found: Values, axes: Axes) -> Panel:
     y = _from_zero("y", found)
     base = alt.Chart().encode(x=x, y=_numbers("y", axes["y"], y), color=_colour(found))
     base = base.encode(detail=["line:N", "colour:N"])
+    base = base.transform_filter("isValid(datum.x)") if found.marks else base
     several = len({row["line"] for row in found.rows}) > 1
     band = base.transform_filter("isValid(datum.y_low)").mark_area(opacity=0.05 if several else 0.15, aria=False)
     line = base.mark_line(aria=False, strokeWidth=1 if several else 1.8).encode(strokeDash=_dash(found))
-    return Panel([band.encode(**_interval("y", axes["y"], y)), line, _points(base, found)], *look.PANEL)
+    marks = _vertical(title(axes["x"]), scale) if found.marks else []
+    return Panel([band.encode(**_interval("y", axes["y"], y)), *marks, line, _points(base, found)], *look.PANEL)
+
+
+def _vertical(name: str, scale: alt.Scale) -> list[alt.Chart]:
+    """Lines at the rows that are marks, with their names at the top."""
+    base = alt.Chart().transform_filter("isValid(datum.mark)").encode(x=alt.X("mark:Q", title=name, scale=scale))
+    rule = base.mark_rule(color=look.INK, opacity=0.6, strokeDash=[4, 3])
+    text = base.mark_text(aria=False, align="left", dx=3, dy=6, fontSize=10, color=look.INK)
+    return [rule.encode(description="mark_name:N"), text.encode(y=alt.value(0), text="mark_name:N")]
 
 
 def dots(found: Values, axes: Axes) -> Panel:

@@ -1,7 +1,7 @@
 """The rows of a frame as plain values for a chart: where a mark is, what it looks like, what it says."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -23,12 +23,14 @@ class Values:
         colours: the names of the series, in order.
         panels: the names of the panels, in order.
         left_out: how many values are too many to be drawn.
+        marks: of vertical lines: plain values x, panel, name.
     """
 
     rows: list[dict[str, Any]]
     colours: list[str]
     panels: list[str]
     left_out: int
+    marks: list[dict[str, Any]] = field(default_factory=list)
 
 
 def values(found: Contents) -> Values:
@@ -38,7 +40,18 @@ def values(found: Contents) -> Values:
     rows = [_row({str(name): value for name, value in row.items()}, found, apart) for row in kept.to_dict("records")]
     _label(rows)
     colours, panels = (list(dict.fromkeys(row[name] for row in rows)) for name in ("colour", "panel"))
-    return Values(rows, colours, panels, len(found.frame) - len(kept))
+    return Values(rows, colours, panels, len(found.frame) - len(kept), _marks(found, kept, rows))
+
+
+def _marks(found: Contents, kept: pd.DataFrame, rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """A vertical line for each value that a column of `found.marked` has in a panel."""
+    marks = [
+        {"mark": float(value), "panel": row["panel"], "mark_name": axis.name}
+        for axis in found.marked
+        for value, row in zip(kept[axis.column], rows, strict=True)
+        if pd.notna(value)
+    ]
+    return [dict(items) for items in dict.fromkeys(tuple(mark.items()) for mark in marks)]
 
 
 def _row(row: dict[str, Any], found: Contents, apart: Sequence[str]) -> dict[str, Any]:

@@ -18,6 +18,9 @@ MEANINGS: dict[str, str] = {
     "with attack.logits=normalised, or give the task the loss class_margin or label_margin.",
     "twice the steps do": "The attack had not converged: with more steps it does more damage, so the number is a "
     "lower bound of what an attacker can do.",
+    "is beyond the limit": "More inputs survived than any classifier can keep right at this radius: the attack did "
+    "not find what is there. Gradients of a network that has learned single clusters do not point to the others: "
+    "start from them as well, attack.starts=[image,nearest_other], or go straight to them, attack=nearest_other.",
     "not in evaluation mode": "Dropout or batch statistics were active: the model was another one for every image.",
     "ARP falls from": "Damage fell although the attacker was allowed more. An attacker of the larger eps can do what "
     "one of the smaller eps does, so the attack at the larger eps is not as strong as it could be.",

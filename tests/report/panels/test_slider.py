@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from mtlbench.report import panels
+from mtlbench.report.page.pictures import Pictures
 from mtlbench.storage.outputs import Outputs
 from tests.report.panels.saved import gallery, write
 
@@ -94,3 +95,24 @@ def test_without_scripts_the_attacked_pictures_are_shown_and_no_slider(browser: 
     visible = shown.get_by_alt_text("attacked image").first.is_visible(), shown.locator("input").first.is_visible()
     shown.close()
     assert visible == (True, False)
+
+
+def test_it_works_in_the_frame_of_a_notebook(browser: Any, tmp_path: Path) -> None:
+    """The frame's page is under its own policy, also where it has no address."""
+    write(Outputs(tmp_path / "outputs"), {"weak": 2.0, "strong": 3.0})
+    frame = Pictures(gallery(Outputs(tmp_path / "outputs"), "weak", "strong"))._repr_html_()
+    (tmp_path / "notebook.html").write_text(
+        f'<!doctype html><html lang="en"><title>t</title><main>{frame}</main></html>'
+    )
+    said: list[str] = []
+    page = browser.new_page(viewport={"width": 1000, "height": 800})
+    page.on("console", lambda message: said.append(message.text))
+    page.on("pageerror", lambda error: said.append(str(error)))
+    page.goto((tmp_path / "notebook.html").as_uri())
+    inside = page.frame_locator("iframe")
+    inside.get_by_role("slider").first.focus()
+    before = cut(inside)
+    page.keyboard.press("Home")
+    assert cut(inside) != before
+    page.close()
+    assert said == []

@@ -1,0 +1,35 @@
+"""Accuracy that no classifier can have: where theory knows a limit, an attack that leaves more has failed.
+
+Sources of the limits: the datasets that know them (`MultiTaskDataset.limits`); on clusters, no classifier keeps more
+than 1 - min(K1, K - K1) / K at the l2 radius sqrt(2) / 2 (Min and Vidal 2025, proposition 1).
+"""
+
+import numpy as np
+
+from mtlbench.storage.store import Cell
+
+ACCURACY, MOST = "accuracy_left", "accuracy_limit"
+"""Columns of the checks: of the attacked task that is the furthest above its limit."""
+
+COUNTS = "class_counts"
+
+
+def beyond_limit(cell: Cell) -> dict[str, float]:
+    """The columns `ACCURACY` and `MOST` of a cell; empty where no attacked task exceeds a limit at its radius."""
+    found = [
+        (kept, most)
+        for task, (radius, most) in (cell.provenance.get("limits") or {}).items()
+        if cell.identity.get("norm") == "l2" and cell.identity["eps"] >= radius
+        if task in (cell.identity.get("tasks") or ())
+        if (kept := _accuracy(cell, task)) > most
+    ]
+    if not found:
+        return {}
+    kept, most = max(found, key=lambda one: one[0] - one[1])
+    return {ACCURACY: kept, MOST: most}
+
+
+def _accuracy(cell: Cell, task: str) -> float:
+    """The share of inputs that are classified correctly."""
+    correct, truth, _ = np.split(cell.arrays[f"{task}/{COUNTS}"].sum(0), 3)
+    return float(correct.sum() / truth.sum())

@@ -1,0 +1,82 @@
+"""Certificates from the command line: computed once, repeated to the bit, never above what attacks leave."""
+
+import csv
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+SMALL = ("dataset=parts", "dataset.images=52", "dataset.resolution=32", "training.iterations=30")
+ATTACK = ("attack=total", "attack/step=fgsm", "attack.norm=l2", "eps=[0.2,0.4]")
+DEFENCE = ("defence.sigma=16", "defence.draws=100", "defence.select=10", "defence.attack_draws=2")
+MODEL = "tiny+smoothing(sigma=16,draws=100,select=10,attack_draws=2)"
+
+
+def rows(folder: Path, table: str) -> list[dict[str, str]]:
+    with (folder / "tables" / f"{table}.csv").open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_certified_beside_attacked(call: Callable, tmp_path: Path) -> None:
+    command = ("attack", "-m", *SMALL, *ATTACK, *DEFENCE, "defence=none,smoothing", f"outputs={tmp_path}")
+    done = call(*command)
+    assert done.status == 0, done.err
+    assert "Certified accuracy over the radius" in done.out
+    assert {row["model"] for row in rows(tmp_path, "arp")} == {"tiny", MODEL}
+    found = rows(tmp_path, "smoothing")
+    assert {(row["task"], row["sigma"], row["draws"]) for row in found} == {("defect", "16.0", "100")}
+    assert (tmp_path / "plots" / "smoothing.svg").is_file()
+    both = [row for row in found if row["attacked_accuracy"]]
+    assert [row["radius"] for row in both] == ["0.0", "0.2", "0.4"]
+    for row in both:
+        assert float(row["certified_accuracy"]) <= float(row["attacked_accuracy"])
+        assert row["attacked_undefended"]
+    store = tmp_path / "store"
+    before = {path.name: path.stat().st_mtime_ns for path in store.glob("*.npz")}
+    assert len(before) == 6, "clean, .2 and .4, with and without a defence"
+    assert call(*command).status == 0
+    assert {path.name: path.stat().st_mtime_ns for path in store.glob("*.npz")} == before
+
+    audit = call("report", "audit=6", f"outputs={tmp_path}")
+    assert audit.status == 0, audit.err
+    assert audit.out.count(": equal") == 6
+    again = call("report", "study=smoothing", f"outputs={tmp_path}")
+    assert again.status == 0, again.err
+    assert rows(tmp_path, "smoothing") == found
+
+
+def test_training_with_noise_and_a_certificate_alone(call: Callable, tmp_path: Path) -> None:
+    model = (*SMALL[:3], "training=noise", "training.iterations=3", f"outputs={tmp_path}")
+    trained = call("train", *model, "training.sigma=8")
+    assert trained.status == 0, trained.err
+    command = ("attack", *model, "attack=none", "defence=smoothing", *DEFENCE)
+    done = call(*command, "training.sigma=8")
+    assert done.status == 0, done.err
+    assert "Certified accuracy over the radius" in done.out
+    assert len(list((tmp_path / "checkpoints").iterdir())) == 1
+    found = rows(tmp_path, "smoothing")
+    assert {row["training"] for row in found} == {"noise"}
+    assert {row["attacked_accuracy"] for row in found if float(row["radius"])} == {""}
+    other = call(*command)
+    assert other.status == 0, other.err
+    assert len(list((tmp_path / "checkpoints").iterdir())) == 2, "by default the noise of the defence"
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("dataset=parts", "defence=smoothing"), "defence.sigma is missing: give defence.sigma=..."),
+        (("dataset=parts", "defence=smoothing", "defence.sigma=0"), "defence.sigma=0: expected a positive number"),
+        (("dataset=parts", "defence=smoothing", "defence.sigma=1", "defence.draws=0"), "defence.draws=0: expected a"),
+        (("dataset=rooms", "defence=smoothing", "defence.sigma=1"), "dataset=rooms has the tasks segmentation, nor"),
+        (("dataset=parts", "defence.sigma=1"), "defence=none adds no noise; give defence=smoothing as well"),
+        (("dataset=parts", "defence=smooth"), "did you mean smoothing?"),
+        (("dataset=parts", "training=noise"), "training=noise: give training.sigma=..."),
+        (("dataset=parts", "training=noise", "training.sigma=-2"), "training.sigma=-2: expected a positive number"),
+    ],
+)
+def test_bad_input(call: Callable, tmp_path: Path, options: tuple[str, ...], message: str) -> None:
+    done = call("attack", *options, f"outputs={tmp_path}")
+    assert done.status == 2
+    assert message in done.err
+    assert not (tmp_path / "datasets").exists()
