@@ -142,8 +142,8 @@ ONLY_IN_A_SWEEP: tuple[tuple[str, Callable[[Config], bool], str], ...] = (
     ),
     (
         r"attack\.black_box",
-        lambda c: _attack(c).get("black_box") == CHECK and not can_search(_attack(c)),
-        "random search has nothing to climb, or another norm than linf",
+        lambda c: _attack(c).get("black_box") == CHECK and not can_search(c),
+        "random search has nothing to climb, no images, or another norm than linf",
     ),
     (
         r"defence\..+",

@@ -45,11 +45,12 @@ def test_the_experiments(call: Callable, outputs: Path, experiment: str, eps: st
     assert all(float(row["outside"] or 0) < 1e-6 for row in rows(outputs / "tables" / "checks.csv"))
 
 
-def test_the_transformer_at_a_tree(call: Callable, outputs: Path) -> None:
+@pytest.mark.parametrize("how", ["attack.norm=l2", "attack=auto"])
+def test_the_transformer_at_a_tree(call: Callable, outputs: Path, how: str) -> None:
+    """Also under the reference attack, which has no random search to compare with here."""
     tree = ("sharing=tree", "sharing.partitions='012|0,12|0,12'")
     model = ("model=text_transformer", "model.width=16", *tree)
-    more = (f"outputs={outputs}", "limit=2", "eps=0.2", "attack.norm=l2")
-    done = call("attack", "dataset=sentences", *model, *SMALL, *more)
+    done = call("attack", "dataset=sentences", *model, *SMALL, f"outputs={outputs}", "limit=2", "eps=0.2", how)
     assert done.status == 0, done.err
     assert "model text_transformer-3x16" in done.out
 
