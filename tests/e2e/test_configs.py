@@ -12,7 +12,7 @@ from omegaconf import OmegaConf
 from mtlbench.cli.entry import COMMANDS
 from mtlbench.config import folder as folder_module
 from mtlbench.config.attack import build_attacks, build_objective_and_step, epsilon_list
-from mtlbench.config.dataset import image_size
+from mtlbench.config.dataset import size_of
 from mtlbench.config.defence import build_defence
 from mtlbench.config.folder import conf_dir
 from mtlbench.config.model import build_backbone, build_custom, is_custom, sharing_tree
@@ -28,6 +28,7 @@ OPTIONS = sorted(str(file.relative_to(CONF).with_suffix("")) for file in CONF.gl
 
 GIVEN = {
     "model/custom": ("model.build=mtlbench.models.builders.torchvision:build",),
+    "attack/step/words": ("dataset=sentences", "eps=[1,3]"),
     "defence/smoothing": ("defence.sigma=16",),
 }
 """Option -> what it cannot do without."""
@@ -65,16 +66,20 @@ def test_an_option_composes_and_builds(option: str) -> None:
     assert training_recipe(config).iterations > 0
     assert (build_defence(config) is None) == (config["defence"]["name"] == "none")
     assert epsilon_list(config)
-    assert min(image_size(config["dataset"]["resolution"])) > 0
+    assert min(size_of(config)) > 0
     if option != "sharing/tree":
         assert sharing_tree(config, len(tasks)).tasks == len(tasks)
 
 
 EXPERIMENTS = sorted(file.stem for file in (CONF / "experiment").glob("*.yaml"))
+IMAGES, SENTENCES = ("rooms", "rooms5", "nyuv2", "tiny_taxonomy"), ("sentences", "slu")
+OF_SENTENCES = {"text", "text_words"}
 
 
-@pytest.mark.parametrize("dataset", ["rooms", "rooms5", "nyuv2", "tiny_taxonomy"])
-@pytest.mark.parametrize("experiment", EXPERIMENTS)
+@pytest.mark.parametrize(
+    ("experiment", "dataset"),
+    [(one, dataset) for one in EXPERIMENTS for dataset in (SENTENCES if one in OF_SENTENCES else IMAGES)],
+)
 def test_every_point_of_an_experiment_composes_on_every_dataset(experiment: str, dataset: str) -> None:
     params = yaml.safe_load((CONF / "experiment" / f"{experiment}.yaml").read_text())["hydra"]["sweeper"]["params"]
     choices = [_choices(key, str(value)) for key, value in params.items()]
@@ -97,7 +102,7 @@ def _choices(key: str, values: str) -> list[str]:
 
 
 def test_a_study_belongs_to_every_experiment_but_those_for_a_start() -> None:
-    starts = {"quickstart", "parts", "text", "text_words"}
+    starts = {"quickstart", "parts", *OF_SENTENCES}
     for experiment in EXPERIMENTS:
         study = compose("attack", f"experiment={experiment}")["study"]
         assert study == (None if experiment in starts else experiment)
@@ -121,7 +126,7 @@ def test_the_values_of_an_experiment_win(option: str) -> None:
     given = yaml.safe_load((CONF / f"{option}.yaml").read_text())
     config = compose("attack", option.replace("/", "=", 1))
     own = {key: value for key, value in given.items() if key not in ("defaults", "hydra")}
-    refers = {"${dataset.study.eps}": config["dataset"]["study"]["eps"], "${dataset.study.limit}": 64}
+    refers = {f"${{dataset.study.{name}}}": config["dataset"]["study"][name] for name in ("eps", "limit")}
     own = {key: refers.get(str(value), value) for key, value in own.items()}
     for key, value in own.items():
         found = {name: config[key][name] for name in value} if isinstance(value, dict) else config[key]
