@@ -53,7 +53,8 @@ def smoothing(evidence: Evidence) -> Study:
     title = "Certified accuracy over the radius, beside the lowest under attack"
     plot = Plot(
         "smoothing", title, _lines(table), "line", Axis("radius", "radius, unit of eps, norm l2"),
-        Axis("accuracy", "accuracy", "", "low", "high"), "which", panel=("model", "training", "sharing", "task"),
+        Axis("accuracy", "accuracy", "", "low", "high"), "which",
+        panel=("model", "training", "sharing", "task"),
     )  # fmt: skip
     return Study((Table("smoothing", title, table),), (plot,))
 

@@ -66,7 +66,7 @@ def model() -> Adapted:
 
 def votes_of(model: Adapted, defence: Smoothing, points: Batch, seed: int = 0) -> dict[str, np.ndarray]:
     with torch.no_grad():
-        predictions, arrays = defence.smoothed(model, TASKS, points, points.input, seed)
+        predictions, arrays = defence.smoothed(lambda names: model, TASKS, points, points.input, seed)
     return {name: array.cpu().numpy() for name, array in {**predictions, **arrays}.items()}
 
 
@@ -159,10 +159,9 @@ class Watched(nn.Module):
 def test_noise_is_normal_and_only_where_something_may_be_moved() -> None:
     movable = torch.ones(INPUTS, VALUES, dtype=torch.bool, device=DEVICE)
     movable[:, 4:] = False
-    points, watched = batch(movable=movable), Watched()
-    with torch.no_grad():
-        Smoothing(0.3, draws=500, select=7).smoothed(Adapted(watched, TASKS), TASKS, points[:1], points.input[:1], 0)
-    noise = torch.cat(watched.seen) - points.input[:1]
+    points, watched = batch(movable=movable)[:1], Watched()
+    votes_of(Adapted(watched, TASKS), Smoothing(0.3, draws=500, select=7), points)
+    noise = torch.cat(watched.seen) - points.input
     assert len(noise) == 507
     assert not noise[:, 4:].any()
     assert noise[:, :4].std().item() == pytest.approx(0.3, rel=0.06)
@@ -246,16 +245,38 @@ def test_an_attack_sees_the_mean_probability_over_other_draws(model: Adapted) ->
     assert torch.equal(found["side"], forward(points.input, names)["side"]), "the same noise at every step"
     watched = Watched()
     defence.averaged(Adapted(watched, TASKS), TASKS, points, 0)(points.input, names)
-    noisy = watched.seen[0].unflatten(0, (INPUTS, 4))
-    expected = torch.stack([model(noisy[:, i])["side"].softmax(1) for i in range(4)]).mean(0)
+    noisy = watched.seen[0].unflatten(0, (4, INPUTS))
+    expected = torch.stack([model(noisy[i])["side"].softmax(1) for i in range(4)]).mean(0)
     torch.testing.assert_close(found["side"].exp(), expected)
-    torch.testing.assert_close(found["size"].flatten(), noisy.flatten(1).mean(1))
+    torch.testing.assert_close(found["size"].flatten(), noisy.mean((0, 2)))
     twice = forward(torch.cat([points.input] * 2), names)
     torch.testing.assert_close(twice["side"], torch.cat([found["side"]] * 2))
     voting = Watched()
-    with torch.no_grad():
-        defence.smoothed(Adapted(voting, TASKS), TASKS, points[:1], points.input[:1], 0)
-    assert not (torch.cat(voting.seen)[:, None] == noisy[0][None]).all(2).any()
+    votes_of(Adapted(voting, TASKS), defence, points[:1])
+    assert not (torch.cat(voting.seen)[:, None] == noisy[None, :, 0]).all(2).any()
+
+
+class Drawing(Linear):
+    """Turns the answer of some inputs around, each time others."""
+
+    def forward(self, x: Tensor) -> dict[str, Tensor]:
+        sign = torch.randint(0, 2, (1,)).to(x) * 2 - 1
+        return {name: sign * found for name, found in super().forward(x).items()}
+
+
+def test_of_a_random_model_one_draw_votes() -> None:
+    """All votes of an input are of the model as it is scored: one function, of which the theorem speaks."""
+    points = batch()
+    model = Adapted(Drawing(), TASKS, random=True).eval()
+    steady = Adapted(Linear(), TASKS).eval()
+    votes, parts, same = (
+        run(one, points, sizes, CELLS[:1])["clean"][f"side/{VOTES}"]
+        for one, sizes in ((model, [INPUTS]), (model, [3, 37]), (steady, [INPUTS]))
+    )
+    assert np.array_equal(votes, parts)
+    turned = (votes == same[:, ::-1]).all(1)
+    assert ((votes == same).all(1) | turned).all()
+    assert 5 < turned.sum() < INPUTS - 5
 
 
 @pytest.mark.parametrize(
