@@ -21,6 +21,9 @@ NEAREST = 20
 ALIKE = 0.3
 """`NEIGHBOURS` are at most `NEAREST` words whose vectors have a cosine above `ALIKE`."""
 
+AT_ONCE = 512
+"""Words that are compared with all others at once, so that memory stays small."""
+
 
 @dataclass(frozen=True)
 class Text:
@@ -145,10 +148,12 @@ def _fill_in(found: list[tuple[int, ...]], numbers: Sequence[int], vectors: NDAr
     """Find the nearest of each of some words among them."""
     chosen = vectors[list(numbers)].astype(np.float64)
     chosen /= np.linalg.norm(chosen, axis=1, keepdims=True)
-    for number, cosines in zip(numbers, chosen @ chosen.T, strict=True):
-        order = np.argsort(-cosines, kind="stable")[: NEAREST + 1]
-        near = [numbers[place] for place in order if cosines[place] > ALIKE]
-        found[number] = tuple(other for other in near if other != number)[:NEAREST]
+    for first in range(0, len(numbers), AT_ONCE):
+        part = slice(first, first + AT_ONCE)
+        for number, cosines in zip(numbers[part], chosen[part] @ chosen.T, strict=True):
+            order = np.argsort(-cosines, kind="stable")[: NEAREST + 1]
+            near = [numbers[place] for place in order if cosines[place] > ALIKE]
+            found[number] = tuple(other for other in near if other != number)[:NEAREST]
 
 
 def _padded(groups: Iterable[Sequence[int]]) -> Tensor:
