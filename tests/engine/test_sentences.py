@@ -36,14 +36,14 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def test_split(root: Path) -> SLU:
+def held_out(root: Path) -> SLU:
     return SLU(root, "test", 16, 3)
 
 
 @pytest.fixture(scope="module")
-def model(root: Path, test_split: SLU, tmp_path_factory: pytest.TempPathFactory) -> TreeModel:
+def model(root: Path, held_out: SLU, tmp_path_factory: pytest.TempPathFactory) -> TreeModel:
     """Trained for a few seconds: most sentences are right, and no loss is 0."""
-    net = build(BiLSTM(16, 32, 0.1), level(3, 1, 1), test_split.tasks, 0)
+    net = build(BiLSTM(16, 32, 0.1), level(3, 1, 1), held_out.tasks, 0)
     state = tmp_path_factory.mktemp("state") / "state.pt"
     train(net, SLU(root, "train", 16, 3), Recipe(200, 32, 1e-2, "one_cycle"), CPU, state, save_every=1000)
     return net.eval()
@@ -89,18 +89,18 @@ PLANS = [
 
 
 @pytest.fixture(scope="module")
-def arrays(model: TreeModel, test_split: SLU) -> dict[str, Arrays]:
-    return run(model, test_split, PLANS)
+def arrays(model: TreeModel, held_out: SLU) -> dict[str, Arrays]:
+    return run(model, held_out, PLANS)
 
 
-def scored(test_split: SLU, arrays: Arrays) -> dict[tuple[str, str], float]:
-    found = values(test_split.tasks, arrays, np.ones((1, len(test_split))), "standard")
+def scored(held_out: SLU, arrays: Arrays) -> dict[tuple[str, str], float]:
+    found = values(held_out.tasks, arrays, np.ones((1, len(held_out))), "standard")
     return {key: float(value[0]) for key, value in found.items()}
 
 
-def test_it_is_learned_better_than_a_constant(test_split: SLU, arrays: dict[str, Arrays]) -> None:
+def test_it_is_learned_better_than_a_constant(held_out: SLU, arrays: dict[str, Arrays]) -> None:
     """In a few seconds; the best constants have .13, 0, .6 and .5."""
-    found = scored(test_split, arrays["clean"])
+    found = scored(held_out, arrays["clean"])
     assert found["intent", "accuracy"] > 0.8
     assert found["slots", "span_f1"] > 0.5
     assert found["slots", "token_accuracy"] > 0.8
@@ -132,15 +132,15 @@ def test_gradients_are_of_what_may_move(arrays: dict[str, Arrays]) -> None:
     assert (arrays["clean"]["gradient"] > 0).all()
 
 
-def test_padding_and_labels_stay(model: TreeModel, test_split: SLU) -> None:
+def test_padding_and_labels_stay(model: TreeModel, held_out: SLU) -> None:
     """Under every attack; of the words themselves nearly all move in a ball."""
-    part = batch(test_split, range(8))
+    part = batch(held_out, range(8))
     assert part.movable is not None
     for one in PLANS:
         if one.attack is None or one.eps == 0:
             continue
-        work = Pass(model, test_split.tasks, [], 0, CleanValues(model, lambda: [part], CPU))
-        seen = Attack(one.attack.objective, one.attack.step, test_split.tasks, norm=one.attack.norm)
+        work = Pass(model, held_out.tasks, [], 0, CleanValues(model, lambda: [part], CPU))
+        seen = Attack(one.attack.objective, one.attack.step, held_out.tasks, norm=one.attack.norm)
         found, _ = work.attacked(part, Plan(one.key, seen, one.eps), ())
         moved = found != part.input
         assert not moved[~part.movable].any()
@@ -150,9 +150,9 @@ def test_padding_and_labels_stay(model: TreeModel, test_split: SLU) -> None:
     assert (part.targets[SLOTS][~part.masks[SLOTS]] == 0).all()
 
 
-def test_a_sentence_sees_no_other(model: TreeModel, test_split: SLU, arrays: dict[str, Arrays], at_once: int) -> None:
+def test_a_sentence_sees_no_other(model: TreeModel, held_out: SLU, arrays: dict[str, Arrays], at_once: int) -> None:
     """Whatever is computed beside it, up to rounding, which a greedy choice or a sign may amplify in few sentences."""
-    found = run(model, test_split, PLANS[:1] + PLANS[-3:], 7)
+    found = run(model, held_out, PLANS[:1] + PLANS[-3:], 7)
     for name, each in found.items():
         difference = np.abs(each["losses"] - arrays[name]["losses"])
         assert (difference < 1e-3).mean() > 0.95
