@@ -10,17 +10,16 @@ difference, the largest relative change of a task's mean loss, and how far round
 import argparse
 from itertools import product
 from pathlib import Path
-from types import MappingProxyType
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from mtlbench.attacks.attack import Attack, Points
+from mtlbench.attacks.around import AN_IMAGE, Around
+from mtlbench.attacks.attack import Attack
 from mtlbench.attacks.objectives import DGBA, Losses, Total
 from mtlbench.attacks.random import PerImage
 from mtlbench.attacks.steps import APGD, PGD
-from mtlbench.attacks.words import Choices
 from mtlbench.constants import GREY_LEVELS
 from mtlbench.data.loader import in_order
 from mtlbench.data.nyuv2 import NYUv2
@@ -30,7 +29,6 @@ from mtlbench.models.checkpoint import load_weights
 from mtlbench.models.sharing import BLOCKS, level
 from mtlbench.models.tiny import Tiny
 from mtlbench.models.tree_model import TreeModel, build
-from mtlbench.space import IMAGES, Space
 from scripts.gpu_check import percent_lost, table
 
 SIZE = (64, 64)
@@ -40,19 +38,9 @@ EPSILONS = (1.0, 2.0, 4.0, 8.0)
 class Rounded(Attack):
     """An attack whose images are stored in 8 bits."""
 
-    def __call__(
-        self,
-        losses: Losses,
-        x: Tensor,
-        eps: Tensor,
-        random: PerImage,
-        space: Space = IMAGES,
-        movable: Tensor | None = None,
-        choices: Choices | None = None,
-        points: Points = MappingProxyType({}),
-    ) -> Tensor:
+    def __call__(self, losses: Losses, x: Tensor, eps: Tensor, random: PerImage, around: Around = AN_IMAGE) -> Tensor:
         """The attacked images, rounded."""
-        found = super().__call__(losses, x, eps, random, space, movable, choices, points)
+        found = super().__call__(losses, x, eps, random, around)
         return (found * GREY_LEVELS).round() / GREY_LEVELS
 
 

@@ -11,6 +11,7 @@ import torch
 from omegaconf import OmegaConf
 from torch import Tensor
 
+from mtlbench.attacks.around import Around
 from mtlbench.attacks.attack import Attack
 from mtlbench.attacks.ball import BALLS
 from mtlbench.attacks.objectives import METRICS, Losses, Objective, Total
@@ -133,8 +134,13 @@ def apply(
 ) -> Tensor:
     radii = torch.tensor([eps] * len(batch) if isinstance(eps, float) else eps, **HERE)
     losses = golden(ds).seen_by(attack, batch)
-    points = {kind: dict.fromkeys(names_of(attack), 1 - batch.input) for kind in (NEAREST_OTHER, AVERAGE_OTHER)}
-    return attack(losses, batch.input, radii, PerImage(seed, batch.names), points=points)
+    return attack(losses, batch.input, radii, PerImage(seed, batch.names), starting(attack, batch))
+
+
+def starting(attack: Attack, batch: Batch) -> Around:
+    """Images, with their negatives as the other points where attacks may start."""
+    kinds = (NEAREST_OTHER, AVERAGE_OTHER)
+    return Around(points={kind: dict.fromkeys(names_of(attack), 1 - batch.input) for kind in kinds})
 
 
 def names_of(attack: Attack) -> list[str]:

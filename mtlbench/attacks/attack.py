@@ -2,27 +2,24 @@
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from types import MappingProxyType
 
 import torch
 from torch import Tensor, nn
 
+from mtlbench.attacks.around import AN_IMAGE, Around, Points
 from mtlbench.attacks.ball import BALLS, Ball, per_image
 from mtlbench.attacks.objectives.base import METRICS, Losses, Objective
 from mtlbench.attacks.random import PerImage
 from mtlbench.attacks.steps.base import Step
-from mtlbench.attacks.words import Choices
 from mtlbench.constants import AVERAGE_OTHER, INPUT, NEAREST_OTHER
 from mtlbench.errors import UsageError
 from mtlbench.options import flag, one_of, whole
-from mtlbench.space import IMAGES, Space
+from mtlbench.space import Space
 from mtlbench.tasks import Loss, Scored, Task
 
 RAW, NORMALISED = "raw", "normalised"
 TEST, TRAIN = "test", "train"
 STARTS = (INPUT, NEAREST_OTHER, AVERAGE_OTHER)
-Points = Mapping[str, Mapping[str, Tensor]]
-"""Kind of start -> task name -> points [B, ...], see `mtlbench.data.batch.Starts`."""
 
 
 @dataclass(frozen=True)
@@ -125,10 +122,7 @@ class Attack:
         x: Tensor,
         eps: Tensor,
         random: PerImage,
-        space: Space = IMAGES,
-        movable: Tensor | None = None,
-        choices: Choices | None = None,
-        points: Points = MappingProxyType({}),
+        around: Around = AN_IMAGE,
     ) -> Tensor:
         """Attack inputs.
 
@@ -137,38 +131,28 @@ class Attack:
             x: clean inputs [B, ...], inside the box of their space.
             eps: radius per input [B], same unit.
             random: draws that depend on the seed and each input's name only.
-            space: of the inputs.
-            movable: bool [B, ...], what may be moved; None = everything.
-            choices: of sentences, which words may be replaced by which.
-            points: what other `starts` are on the way to.
+            around: what else is known of the inputs.
 
         Returns:
             Attacked inputs [B, ...], within eps of `x` and inside the box.
         """
-        self.takes(space, points)
+        self.takes(around.space, around.points)
         if alternatives := self.alternatives:
-            found = [attack(losses, x, eps, random.copy(), space, movable, choices, points) for attack in alternatives]
+            found = [attack(losses, x, eps, random.copy(), around) for attack in alternatives]
             return self.select(found, losses, x)
-        ball, seen = self.ball(x, eps, random, space, movable, choices), self._scaled(self.expected(losses))
+        ball, seen = self.ball(x, eps, random, around), self._scaled(self.expected(losses))
         with torch.no_grad():
             objective = self.objective.bind(seen, x)
             runs = [
                 ball.project(self.step.run(seen, objective, ball, start)).detach()
-                for start in self._begin(ball, points)
+                for start in self._begin(ball, around.points)
             ]
         return self.select(runs, losses, x)
 
-    def ball(
-        self,
-        x: Tensor,
-        eps: Tensor,
-        random: PerImage,
-        space: Space = IMAGES,
-        movable: Tensor | None = None,
-        choices: Choices | None = None,
-    ) -> Ball:
+    def ball(self, x: Tensor, eps: Tensor, random: PerImage, around: Around = AN_IMAGE) -> Ball:
         """Where the inputs may go; arguments as above."""
-        return self.step.inside(BALLS[self.norm](x, eps, random, space, movable), choices)
+        ball = BALLS[self.norm](x, eps, random, around.space, around.movable)
+        return self.step.inside(ball, around.choices)
 
     def _begin(self, ball: Ball, points: Points) -> Iterator[Tensor]:
         """Where the runs start, [B, ...] each; drawn when their turn comes."""

@@ -1,7 +1,6 @@
 """Where an attack that replaces words may go: sentences that differ in at most eps words."""
 
 from collections.abc import Iterator
-from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -9,24 +8,13 @@ from torch import Tensor
 from mtlbench.attacks.ball import Ball
 
 
-class Choices(Protocol):
-    """Which words of B sentences of length M may be replaced by which."""
-
-    @property
-    def vectors(self) -> Tensor:
-        """[V, D], the input that stands for each word of the vocabulary."""
-
-    def of(self, rule: str) -> Tensor:
-        """The substitutes [B, M, K] of each word by a rule, -1 for none; never the word itself."""
-
-
 class Words(Ball):
     """All sentences in which at most eps words are replaced, each by one of its substitutes.
 
     Args:
         ball: around the sentences [B, M, D]; its eps is the number of words, what is behind the point changes nothing.
-        vectors: [V, D], see `Choices`.
-        substitutes: [B, M, K], see `Choices`.
+        vectors: [V, D], see `around.Choices`.
+        substitutes: [B, M, K], see `around.Choices`.
     """
 
     def __init__(self, ball: Ball, vectors: Tensor, substitutes: Tensor) -> None:

@@ -13,6 +13,7 @@ from mtlbench.attacks.random import PerImage
 from mtlbench.attacks.steps import Step
 from mtlbench.constants import NO_ATTACK
 from mtlbench.data.batch import Batch
+from mtlbench.engine.around import around
 from mtlbench.engine.clean_values import CleanValues
 from mtlbench.engine.evaluate import frozen
 from mtlbench.engine.losses import TaskLosses
@@ -87,4 +88,4 @@ class Adversary:
         with frozen(model):
             clean_values = CleanValues(model, lambda: [batch], batch.input.device)
             losses = TaskLosses.seen_by(attack, model, batch, clean_values)
-            return attack(losses, batch.input, eps, random, batch.space, batch.movable, batch.substitutes)
+            return attack(losses, batch.input, eps, random, around(batch))

@@ -13,6 +13,7 @@ from mtlbench.attacks.attack import Attack
 from mtlbench.attacks.objectives import Total
 from mtlbench.attacks.random import PerImage
 from mtlbench.data.batch import Batch
+from mtlbench.engine.around import around
 from mtlbench.engine.counting import FREE, Cost, Counted
 from mtlbench.engine.draws import ATTACK, RISE, SCORE, drawn
 from mtlbench.engine.losses import Forward, TaskLosses
@@ -115,10 +116,7 @@ class Pass:
             return cell.attack.select(alternatives, losses, batch.input), self._times_draws(losses.cost)
         eps = batch.input.new_full((len(batch),), cell.eps / batch.space.scale)
         random = PerImage(self.seed, batch.names)
-        found = cell.attack(
-            losses, batch.input, eps, random, batch.space, batch.movable, batch.substitutes, batch.starts
-        )
-        return found, self._times_draws(losses.cost)
+        return cell.attack(losses, batch.input, eps, random, around(batch)), self._times_draws(losses.cost)
 
     def _losses(self, batch: Batch, attack: Attack, purpose: str) -> TaskLosses:
         """What an attack sees; of a random model with the draws of a purpose."""
@@ -161,7 +159,7 @@ class Pass:
         """Per input [B, 1]: distance outside ball and box, visibility, whether the model was in training mode."""
         eps = batch.input.new_full((len(batch),), radius)
         random = PerImage(self.seed, batch.names)
-        ball = attack.ball(batch.input, eps, random, batch.space, batch.movable, batch.substitutes)
+        ball = attack.ball(batch.input, eps, random, around(batch))
         seen = {"outside": ball.outside(found) * batch.space.scale}
         if batch.space.form == "image":
             seen |= visibility(batch.input, found)

@@ -15,6 +15,7 @@ from mtlbench.attacks.random import PerImage
 from mtlbench.attacks.steps import APGD
 from mtlbench.constants import GREY_LEVELS
 from mtlbench.data.batch import Batch
+from mtlbench.engine.around import around
 from mtlbench.engine.clean_values import CleanValues
 from mtlbench.engine.evaluate import Pass, evaluate, frozen
 from mtlbench.engine.losses import TaskLosses
@@ -151,9 +152,7 @@ def _forward(model: MultiTaskModel, batch: Batch) -> dict[str, Tensor]:
 def _attack(model: MultiTaskModel, attack: Attack, batch: Batch) -> Callable[[], object]:
     losses = TaskLosses.seen_by(attack, model, batch, CleanValues(model, lambda: [batch], batch.input.device))
     eps = batch.input.new_full((len(batch),), EPS)
-    return lambda: attack(
-        losses, batch.input, eps, PerImage(0, batch.names), batch.space, batch.movable, batch.substitutes
-    )
+    return lambda: attack(losses, batch.input, eps, PerImage(0, batch.names), around(batch))
 
 
 def _with_parameter_gradients(model: MultiTaskModel, action: Callable[[], object]) -> Callable[[], object]:

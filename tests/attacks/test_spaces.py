@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from mtlbench.attacks.around import Around
 from mtlbench.attacks.attack import Attack
 from mtlbench.attacks.ball import BALLS, Ball
 from mtlbench.attacks.listed import listed
@@ -115,7 +116,7 @@ def test_every_step_climbs_or_refuses(space, step, norm):
 
     def run(rows: slice) -> torch.Tensor:
         mask = None if MASKS[space] is None else MASKS[space][rows]
-        return attack(losses, x[rows], EPS[rows], PerImage(0, NAMES[rows]), space, mask)
+        return attack(losses, x[rows], EPS[rows], PerImage(0, NAMES[rows]), Around(space, mask))
 
     if space.form not in rule.forms:
         with pytest.raises(UsageError, match=f"it moves images; the inputs are of form {space.form}"):
@@ -141,7 +142,7 @@ def test_pgd_on_vectors_is_the_published_l2_attack():
         move = z - x
         z = x + move * (EPS / move.norm(dim=1).clamp_min(1e-30)).clamp_max(1)[:, None]
     attack = Attack(Total(), PGD(10, 0.25), (), norm="l2")
-    found = attack(lambda z: -(z - target).square().sum(1)[None], x, EPS, PerImage(0, NAMES), VECTORS)
+    found = attack(lambda z: -(z - target).square().sum(1)[None], x, EPS, PerImage(0, NAMES), Around(VECTORS))
     torch.testing.assert_close(found, z)
 
 

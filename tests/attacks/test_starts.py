@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from mtlbench.attacks.around import Around
 from mtlbench.attacks.attack import Attack
 from mtlbench.attacks.objectives import Single, Total
 from mtlbench.attacks.random import PerImage
@@ -46,7 +47,7 @@ class Kept(Step):
 def run(step: Step, losses=lambda x: x.square().sum(1)[None], eps: float = 1.0, tasks=TASKS, **options) -> Tensor:
     attack = Attack(Total(), step, tasks, norm="l2", **options)
     radii = torch.full((3,), eps, dtype=torch.float64)
-    return attack(losses, X, radii, PerImage(0, NAMES), VECTORS, points=POINTS)
+    return attack(losses, X, radii, PerImage(0, NAMES), Around(VECTORS, points=POINTS))
 
 
 def test_runs_begin_at_nine_tenths_of_the_way_for_each_attacked_task():
@@ -139,6 +140,6 @@ def test_with_one_task_it_is_the_l2_pgd_of_the_textbook(p, eps):
 
     attack = Attack(Single(), PGD(7), TASKS[:1], norm="l2")
     radii = torch.full((3,), eps, dtype=torch.float64)
-    found = attack(losses, X, radii, PerImage(0, NAMES), VECTORS)
+    found = attack(losses, X, radii, PerImage(0, NAMES), Around(VECTORS))
     torch.testing.assert_close(found, by_hand(losses, X, eps, 7))
     assert float((found - X).norm(dim=1).max()) <= eps + 1e-12

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
+from mtlbench.attacks.around import Around
 from mtlbench.attacks.attack import Attack
 from mtlbench.attacks.ball import Linf
 from mtlbench.attacks.objectives import DGBA, Objective, Total
@@ -61,7 +62,7 @@ def attacked(
     """Clean and attacked sentences."""
     x, movable, choices = sentences(seed)
     attack = Attack(objective or Total(), step or ReplaceWords(), (), **options)  # type: ignore[arg-type]
-    return x, attack(linear, x, eps, PerImage(0, NAMES), TEXT, movable, choices)
+    return x, attack(linear, x, eps, PerImage(0, NAMES), Around(TEXT, movable, choices))
 
 
 def allowed(seed: int, x: Tensor, found: Tensor) -> bool:
@@ -132,7 +133,7 @@ def test_the_objective_decides_not_the_gradient() -> None:
 
     def found(tried: int) -> Tensor:
         attack = Attack(DGBA(), ReplaceWords(tried=tried), ())
-        return attack(curved, x, torch.ones(1), PerImage(0, "a"), TEXT, movable, choices)[0, 0]
+        return attack(curved, x, torch.ones(1), PerImage(0, "a"), Around(TEXT, movable, choices))[0, 0]
 
     assert torch.equal(found(2), vectors[1])
     assert torch.equal(found(1), vectors[0])  # the only one tried would lower the loss
@@ -142,11 +143,11 @@ def test_a_sentence_sees_no_other() -> None:
     x, movable, choices = sentences()
     eps = torch.tensor([1.0, 2, 3])
     attack = Attack(Total(), ReplaceWords(), ())
-    whole = attack(linear, x, eps, PerImage(0, NAMES), TEXT, movable, choices)
+    whole = attack(linear, x, eps, PerImage(0, NAMES), Around(TEXT, movable, choices))
     for b in range(3):
         rows = slice(b, b + 1)
         one = Chosen(choices.vectors, choices.numbers[rows])
-        alone = attack(linear, x[rows], eps[rows], PerImage(0, NAMES[rows]), TEXT, movable[rows], one)
+        alone = attack(linear, x[rows], eps[rows], PerImage(0, NAMES[rows]), Around(TEXT, movable[rows], one))
         assert torch.equal(alone, whole[rows])
 
 
@@ -200,7 +201,9 @@ def test_what_is_refused() -> None:
     with pytest.raises(UsageError, match=r"attack.norm=l2: words steps in linf only"):
         Attack(Total(), ReplaceWords(), (), norm="l2")
     with pytest.raises(UsageError, match=r"the dataset does not say what may stand in the place of a word"):
-        Attack(Total(), ReplaceWords(), ())(linear, x, torch.ones(3), PerImage(0, NAMES), TEXT, movable)
+        Attack(Total(), ReplaceWords(), ())(linear, x, torch.ones(3), PerImage(0, NAMES), Around(TEXT, movable))
     with pytest.raises(UsageError, match=r"attack.step=words: it moves texts; the inputs are of form image"):
         Attack(Total(), ReplaceWords(), ())(linear, x, torch.ones(3), PerImage(0, NAMES))
-    Attack(Total(), PGD(), ())(linear, x, torch.ones(3), PerImage(0, NAMES), TEXT, movable, choices)  # not read
+    Attack(Total(), PGD(), ())(
+        linear, x, torch.ones(3), PerImage(0, NAMES), Around(TEXT, movable, choices)
+    )  # not read

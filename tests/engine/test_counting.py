@@ -10,7 +10,7 @@ from mtlbench.attacks.objectives import Losses, Objective, Static, Total
 from mtlbench.attacks.random import PerImage
 from mtlbench.attacks.steps import PGD, Step
 from mtlbench.engine.counting import Cost, Counted
-from tests.grid import EPS, PAIRS, attack_of, first_batch, golden
+from tests.grid import EPS, PAIRS, attack_of, first_batch, golden, starting
 
 pytestmark = [pytest.mark.engine, pytest.mark.usefixtures("one_thread")]
 
@@ -34,13 +34,16 @@ def by_rule(*numbers: int) -> dict[str, int]:
 
 PER_IMAGE = {
     "auto": {"fixed": 4},
+    "average_other": {"fixed": 0},
     "bounded": by_rule(4, 5, 4, 1, 4, 4, 4, 16, 24, 0),
     "dgba": by_rule(4, 5, 4, 1, 4, 4, 4, 16, 24, 0),
     "floor": by_rule(4, 5, 4, 1, 4, 4, 4, 16, 24, 0),
+    "nearest_other": {"fixed": 0},
     "noise": {"fixed": 0},
     "power": by_rule(4, 5, 4, 1, 4, 4, 4, 16, 24, 0),
     "saga": {"fixed": 16},
     "sea": {"fixed": 12},
+    "several_starts": {"pgd": 4 + 3 * 4},
     "sign_sum": by_rule(12, 15, 12, 3, 12, 12, 12, 24, 24, 0),
     "single": by_rule(4, 5, 4, 1, 4, 4, 4, 8, 8, 0),
     **{key: {"apgd": 4, "mim_linear": 4, "saga": 16} for key in ("smooth_arp", "smooth_log", "worst_task")},
@@ -53,8 +56,8 @@ PER_IMAGE = {
 
 def counted(attack: Attack) -> float:
     batch = first_batch()
-    losses = Counted(golden("nyuv2").seen_by(attack, batch))
-    attack(losses, batch.input, batch.input.new_full((len(batch),), EPS), PerImage(0, batch.names))
+    losses, eps = Counted(golden("nyuv2").seen_by(attack, batch)), batch.input.new_full((len(batch),), EPS)
+    attack(losses, batch.input, eps, PerImage(0, batch.names), starting(attack, batch))
     return losses.cost.gradients / len(batch)
 
 

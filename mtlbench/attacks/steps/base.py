@@ -4,9 +4,9 @@ from abc import ABC, abstractmethod
 
 from torch import Tensor
 
+from mtlbench.attacks.around import Choices
 from mtlbench.attacks.ball import BALLS, Ball
 from mtlbench.attacks.objectives.base import Losses, Objective
-from mtlbench.attacks.words import Choices
 from mtlbench.identity import Identified
 from mtlbench.options import positive, whole
 from mtlbench.space import FORMS, Form

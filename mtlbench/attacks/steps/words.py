@@ -3,10 +3,11 @@
 import torch
 from torch import Tensor
 
+from mtlbench.attacks.around import Choices
 from mtlbench.attacks.ball import Ball, per_image
 from mtlbench.attacks.objectives.base import Losses, Objective
 from mtlbench.attacks.steps.base import Step
-from mtlbench.attacks.words import Choices, Words
+from mtlbench.attacks.words import Words
 from mtlbench.errors import UsageError
 from mtlbench.options import one_of, whole
 
