@@ -97,7 +97,7 @@ def _halves(wide: pd.DataFrame) -> pd.DataFrame:
     curve = [*of_model, "method", "step", "steps", "options"]
     rows = []
     for names, group in keys.groupby(curve, dropna=False, sort=False):
-        each = {seed: _half(one.sort_values("eps")) for seed, one in group.groupby("seed")}
+        each = {int(one["seed"].iloc[0]): _half(one.sort_values("eps")) for _, one in group.groupby("seed")}
         found, known = dict(zip(curve, names, strict=True)), np.array(list(each.values()))
         status = OK if np.isfinite(known).all() else f"{int(np.isnan(known).sum())} of {len(known)} never at one half"
         rows.append(

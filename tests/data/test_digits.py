@@ -8,7 +8,6 @@ import pytest
 import torch
 
 from mtlbench.constants import NEAREST_OTHER
-from mtlbench.data import digits
 from mtlbench.data.digits import FILE, OF_TASK, Digits
 from mtlbench.data.fingerprint import fingerprint
 from mtlbench.errors import DataError, MachineError
@@ -86,6 +85,6 @@ def test_a_file_that_is_no_gzip_or_expands_too_far_is_refused(tmp_path):
 
 
 def test_without_the_package_the_message_says_how_to_get_it(monkeypatch):
-    monkeypatch.setattr(digits.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(MachineError, match=r"pip install 'mtlbench\[digits\]', or name a folder .* in dataset\.root$"):
         Digits.at_hand()

@@ -77,8 +77,8 @@ def test_a_network_is_trained_and_its_alignment_measured(tmp_path: Path, call: C
 
 def test_digits_of_a_folder(tmp_path: Path, call: Callable[..., Result]) -> None:
     root = write(tmp_path / "digits")
-    options = ("dataset=digits", f"dataset.root={root}", "model=two_layer", "model.p=2", "model.normalise=true")
-    options += ("training.iterations=20", "training.batch_size=10")
+    model = ("model=two_layer", "model.p=2", "model.normalise=true")
+    options = ("dataset=digits", f"dataset.root={root}", *model, "training.iterations=20", "training.batch_size=10")
     assert call("train", *options).status == 0
     done = call("attack", *options, "attack=several_starts", "eps=0.5")
     assert done.status == 0, done.err
@@ -88,7 +88,7 @@ def test_digits_of_a_folder(tmp_path: Path, call: Callable[..., Result]) -> None
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        (("dataset=clusters",), "model=tiny: it takes images; dataset=clusters has inputs of form vector"),
+        (("dataset=clusters",), "model=tiny: it reads image inputs; those of dataset=clusters are of form vector"),
         (("model=two_layer",), "model.D=None: expected the length of an input vector"),
         (("attack=nearest_other",), "attack.starts=nearest_other: the inputs of this dataset have image only"),
         ((*SMALL, *QUICK, "dataset.K=x"), "dataset.K=x: expected a whole number of at least 2"),

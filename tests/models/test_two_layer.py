@@ -1,6 +1,7 @@
 """Two layers of polynomial ReLU neurons: their degrees, their start, and the closed forms that they approach."""
 
 from math import sqrt
+from typing import Any
 
 import pytest
 import torch
@@ -79,7 +80,14 @@ def test_two_classes_have_opposite_logits_and_more_have_their_own():
 
 
 def test_names_in_tables_tell_models_apart():
-    options = [{}, {"p": 3}, {"hidden": 7}, {"init": 0.1}, {"normalise": True}, {"activation": "gelu"}]
+    options: list[dict[str, Any]] = [
+        {},
+        {"p": 3},
+        {"hidden": 7},
+        {"init": 0.1},
+        {"normalise": True},
+        {"activation": "gelu"},
+    ]
     names = [TwoLayer(7, **one).name for one in options]
     assert names[:2] == ["two_layer-p1", "two_layer-p3"]
     assert len(set(names)) == len(names)
@@ -97,7 +105,7 @@ def test_names_in_tables_tell_models_apart():
 )
 def test_refusals(options, said):
     with pytest.raises(UsageError, match="^" + said):
-        TwoLayer(**{"D": 7, **options})  # type: ignore[arg-type]
+        TwoLayer(**{"D": 7, **options})
 
 
 def test_a_task_per_pixel_is_refused():
