@@ -150,7 +150,7 @@ def test_padding_and_labels_stay(model: TreeModel, held_out: SLU) -> None:
     assert (part.targets[SLOTS][~part.masks[SLOTS]] == 0).all()
 
 
-def test_a_sentence_sees_no_other(model: TreeModel, held_out: SLU, arrays: dict[str, Arrays], at_once: int) -> None:
+def test_a_sentence_sees_no_other(model: TreeModel, held_out: SLU, arrays: dict[str, Arrays]) -> None:
     """Whatever is computed beside it, up to rounding, which a greedy choice or a sign may amplify in few sentences."""
     found = run(model, held_out, PLANS[:1] + PLANS[-3:], 7)
     for name, each in found.items():
