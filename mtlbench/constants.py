@@ -15,6 +15,9 @@ NO_ATTACK = "none"
 NO_DEFENCE = "none"
 """The defence of a model that is attacked as it is, as in conf/defence."""
 
+FIRST_GROUP = 0.6
+"""Share of the clusters that are of class 1 of the first task, unless ``dataset.K1`` says how many."""
+
 INPUT = "image"
 """Where a run of an attack may start: at the clean input. With the two below the values of ``attack.starts``."""
 

@@ -19,13 +19,10 @@ from mtlbench.config.folder import conf_dir
 from mtlbench.config.overrides import check_added, check_overrides, elsewhere, opened
 from mtlbench.config.quoting import as_typed
 from mtlbench.errors import UsageError
-from mtlbench.options import is_number
 from mtlbench.process import signals
 
 # ${choose:FLAG,YES,NO} in conf/: the values of a sweep may depend on an option.
 OmegaConf.register_new_resolver("choose", lambda flag, yes, no: yes if flag is True else no, replace=True)
-# ${three_fifths:N}, rounded; N as it is where it is no number, for the message of whoever reads it.
-OmegaConf.register_new_resolver("three_fifths", lambda n: round(0.6 * n) if is_number(n) else n, replace=True)
 
 
 def run(command: str, arguments: Sequence[str]) -> int:

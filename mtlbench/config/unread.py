@@ -49,11 +49,6 @@ FIXED = (
 RULES: tuple[tuple[str, Callable[[Config], bool], str], ...] = (
     (FIXED, lambda c: _recipe(c) is not None, "attack={attack} is a fixed recipe; attack=smooth_arp takes options"),
     (
-        r"attack\.step\..+",
-        lambda c: "fixed_step" in _attack(c),
-        "attack={attack} has a step rule of its own; its options are attack.fixed_step.*, see --cfg job",
-    ),
-    (
         r"attack\.(step\..+|random_start|restarts|loss_scale|norm|logits|source|loss|metrics|clean_values)",
         lambda c: "attack" in c and _attack(c).get("objective") is None,
         "attack={attack} attacks nothing",
@@ -151,6 +146,11 @@ ONLY_IN_A_SWEEP: tuple[tuple[str, Callable[[Config], bool], str], ...] = (
         "defence=none adds no noise; give defence=smoothing as well",
     ),
     (r"attack\.loss(\..+)?", lambda c: _climbs(c) == METRICS, "attack={attack} climbs metrics, not losses"),
+    (
+        r"attack\.step\..+",
+        lambda c: "fixed_step" in _attack(c),
+        "attack={attack} has a step rule of its own; its options are attack.fixed_step.*, see --cfg job",
+    ),
     (r"attack/step", lambda c: "fixed_step" in _attack(c), "attack={attack} has a step rule of its own"),
     (
         r"attack/step|eps|attack\.tasks",

@@ -17,7 +17,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from mtlbench.constants import AVERAGE_OTHER, NEAREST_OTHER
+from mtlbench.constants import AVERAGE_OTHER, FIRST_GROUP, NEAREST_OTHER
 from mtlbench.data.base import MultiTaskDataset
 from mtlbench.data.batch import Sample
 from mtlbench.data.centres import Centres
@@ -36,9 +36,7 @@ GROUPS = ("minus", "plus")
 """Labels of a task, class 0 and 1."""
 
 USUAL: Mapping[str, float] = {"K": 10, "D": 300, "alpha": 0.1}
-"""Other values show in the dataset's name, as do a K1 that is not `K1_SHARE` of K, and more than one task."""
-
-K1_SHARE = 0.6
+"""Other values show in the dataset's name, as do a K1 that is not `FIRST_GROUP` of K, and more than one task."""
 
 VECTORS = Space("vector", unit="the data's unit", scale=1.0, most=10.0, box=None, euclidean=True, block=256)
 
@@ -65,13 +63,13 @@ class Mixture:
 
     @classmethod
     def of(cls, options: Mapping[str, object]) -> "Mixture":
-        """Check the options of a configuration.
+        """Check the options of a configuration; a K1 of None is `FIRST_GROUP` of K.
 
         Raises:
             UsageError: one of them is wrong.
         """
         k = whole(options["K"], "dataset.K", 2)
-        k1 = whole(options["K1"], "dataset.K1")
+        k1 = round(FIRST_GROUP * k) if options["K1"] is None else whole(options["K1"], "dataset.K1")
         if k1 >= k:
             raise UsageError(f"dataset.K1={k1}: expected fewer than all dataset.K={k} clusters, class 0 needs one")
         d = whole(options["D"], "dataset.D")
@@ -109,7 +107,7 @@ class Mixture:
     def suffix(self) -> str:
         """The options that are not the default ones, in short."""
         parts = [f"-{name}{getattr(self, name):g}" for name, usual in USUAL.items() if getattr(self, name) != usual]
-        parts += [f"-K1_{self.K1}"] if round(K1_SHARE * self.K) != self.K1 else []
+        parts += [f"-K1_{self.K1}"] if round(FIRST_GROUP * self.K) != self.K1 else []
         parts += [f"-t{self.tasks}"] if self.tasks > 1 else []
         return "".join(parts)
 
@@ -143,7 +141,7 @@ class Clusters(MultiTaskDataset):
         root: not read.
         split: ``train`` or ``test``.
         K: see `Mixture`.
-        K1: see `Mixture`.
+        K1: see `Mixture.of`.
         D: see `Mixture`.
         alpha: see `Mixture`.
         tasks: see `Mixture`.
@@ -164,7 +162,7 @@ class Clusters(MultiTaskDataset):
         split: str,
         *,
         K: int,  # noqa: N803  # the papers' letters
-        K1: int,  # noqa: N803
+        K1: int | None,  # noqa: N803
         D: int,  # noqa: N803
         alpha: float,
         tasks: int,

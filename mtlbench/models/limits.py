@@ -13,6 +13,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from mtlbench.constants import FIRST_GROUP
 from mtlbench.errors import UsageError
 from mtlbench.models.two_layer import Neurons, Signed, degree_of
 from mtlbench.tasks import Task
@@ -41,14 +42,14 @@ class Limit(nn.Module):
         return {self.task: self.head([self.neurons(x)])}
 
 
-def limit(tasks: Sequence[Task], D: int, K: int, K1: int, p: float) -> Limit:  # noqa: N803  # the papers' letters
+def limit(tasks: Sequence[Task], D: int, K: int, K1: int | None, p: float) -> Limit:  # noqa: N803  # the papers' letters
     """The limit for the first task of `mtlbench.data.clusters`.
 
     Args:
         tasks: one task.
         D: length of a vector.
         K: number of clusters; their centres are the first unit vectors.
-        K1: clusters of class 1.
+        K1: clusters of class 1; None is `FIRST_GROUP` of K, as of the data.
         p: degree; 1 is the limit of ReLU networks.
 
     Raises:
@@ -56,11 +57,11 @@ def limit(tasks: Sequence[Task], D: int, K: int, K1: int, p: float) -> Limit:  #
     """
     if len(tasks) != 1:
         raise UsageError(f"model=limit: known for one task, the dataset has {len(tasks)}; use dataset.tasks=1")
-    degree = degree_of(p)
+    degree, first = degree_of(p), round(FIRST_GROUP * K) if K1 is None else K1
     centres = torch.eye(K, D, dtype=torch.float64)
-    signs = torch.where(torch.arange(K) < K1, 1.0, -1.0).double()
+    signs = torch.where(torch.arange(K) < first, 1.0, -1.0).double()
     if degree > 1:
         return Limit(tasks[0].name, centres, signs, degree)
     # |sum of n centres| = sqrt(n): a neuron along a label's sum is the factor and the direction in one.
-    sums = torch.stack([centres[:K1].sum(0), centres[K1:].sum(0)])
+    sums = torch.stack([centres[:first].sum(0), centres[first:].sum(0)])
     return Limit(tasks[0].name, sums, torch.tensor([1.0, -1.0], dtype=torch.float64), degree)

@@ -42,9 +42,9 @@ def implicit_bias(evidence: Evidence) -> Study:
     known = [*NAMES, "method", "step", "steps", "eps", "seeds", "n_images", "scores"]
     table = arranged(table, known, [ACCURACY, "ci_low", "ci_high", *RADII.values()])
     plot = Plot(
-        "implicit_bias", "Accuracy under attack over the l2 radius", table, "line",
+        "implicit_bias", "Accuracy under attack over the l2 radius", _for_plot(table), "line",
         Axis("eps", "l2 radius"), Axis(ACCURACY, "accuracy", "", "ci_low", "ci_high"), "method",
-        panel=("dataset", "model", "training", "sharing", "step"),
+        panel=("dataset", "model", "training", "sharing"),
         marked=tuple(Axis(column, name) for name, column in RADII.items()),
     )  # fmt: skip
     aligned = _alignments(evidence)
@@ -79,6 +79,13 @@ def _table(wide: pd.DataFrame, radii: pd.DataFrame) -> pd.DataFrame:
     worst = table.loc[table.groupby(same, dropna=False)[ACCURACY].idxmin()]
     table = pd.concat([table, worst.assign(method=WORST, step="-", steps=0, options="{}")], ignore_index=True)
     return table.merge(radii, how="left", on="dataset")
+
+
+def _for_plot(table: pd.DataFrame) -> pd.DataFrame:
+    """All attacks on a model in one panel: step rule and steps stand in the name of an attack that has several."""
+    several = table.groupby("method")[["step", "steps"]].transform("nunique").max(axis=1) > 1
+    told = table["method"] + " " + table["step"] + " " + table["steps"].astype(str)
+    return table.assign(method=told.where(several, table["method"])).drop(columns=["step", "steps"])
 
 
 def _radii(evidence: Evidence) -> pd.DataFrame:

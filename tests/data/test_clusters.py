@@ -106,6 +106,10 @@ def test_limits_and_radii():
     assert data.radii() == {"1/sqrt(K)": sqrt(0.1), "sqrt(2)/2": sqrt(0.5)}
 
 
+def test_k1_is_three_fifths_unless_it_is_given():
+    assert [Mixture.of({**OPTIONS, "K": k, "K1": None}).K1 for k in (4, 10, 20)] == [2, 6, 12]
+
+
 def test_names_tell_datasets_apart():
     """The default is plain; K1 shows where it is not three fifths."""
     usual = {**OPTIONS, "D": 300, "tasks": 1}

@@ -30,6 +30,8 @@ GIVEN = {
     "model/custom": ("model.build=mtlbench.models.builders.torchvision:build",),
     "attack/step/words": ("dataset=sentences", "eps=[1,3]"),
     "defence/smoothing": ("defence.sigma=16",),
+    "model/two_layer": ("dataset=clusters",),
+    "model/limit": ("dataset=clusters",),
 }
 """Option -> what it cannot do without."""
 
@@ -73,12 +75,17 @@ def test_an_option_composes_and_builds(option: str) -> None:
 
 EXPERIMENTS = sorted(file.stem for file in (CONF / "experiment").glob("*.yaml"))
 IMAGES, SENTENCES = ("rooms", "rooms5", "nyuv2", "tiny_taxonomy"), ("sentences", "slu")
-OF_SENTENCES = {"text", "text_words"}
+OF_SENTENCES, OF_VECTORS = {"text", "text_words"}, {"implicit_bias"}
+VECTORS = ("clusters", "digits")
+
+
+def _datasets(experiment: str) -> tuple[str, ...]:
+    return SENTENCES if experiment in OF_SENTENCES else VECTORS if experiment in OF_VECTORS else IMAGES
 
 
 @pytest.mark.parametrize(
     ("experiment", "dataset"),
-    [(one, dataset) for one in EXPERIMENTS for dataset in (SENTENCES if one in OF_SENTENCES else IMAGES)],
+    [(one, dataset) for one in EXPERIMENTS for dataset in _datasets(one)],
 )
 def test_every_point_of_an_experiment_composes_on_every_dataset(experiment: str, dataset: str) -> None:
     params = yaml.safe_load((CONF / "experiment" / f"{experiment}.yaml").read_text())["hydra"]["sweeper"]["params"]

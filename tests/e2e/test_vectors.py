@@ -40,8 +40,8 @@ def test_closed_forms_flip_where_theory_says(tmp_path: Path, call: Callable[...,
     for attack in ("nearest_other", "several_starts"):
         assert [cube[attack, eps] for eps in (0.69, 0.73)] == [1, 0]
     assert cube["total", 0.73] == 1
-    alarms = pd.read_csv(tmp_path / "outputs/tables/checks.csv")
-    beyond = alarms[alarms["alarm"].str.contains("beyond the limit", na=False)]
+    table = pd.read_csv(tmp_path / "outputs/tables/arp.csv")
+    beyond = table[table["status"].str.contains("beyond the limit") & (table["scores"] == "standard")]
     assert beyond[["model", "attack", "eps"]].values.tolist() == [
         ["limit-p3", "average_other", 0.73],
         ["limit-p3", "total", 0.73],
