@@ -41,7 +41,10 @@ def _recipe(config: Config) -> str | None:
     return None if kind is None else kind.recipe
 
 
-FIXED = r"attack\.(fixed_step\..+|random_start|starts|restarts|loss(\..+)?|loss_scale(\..+)?|logits|metrics(\..+)?|clean_values)"
+FIXED = (
+    r"attack\.(fixed_step\..+|random_start|starts|restarts|loss(\..+)?|loss_scale(\..+)?|logits|metrics(\..+)?"
+    r"|clean_values)"
+)
 """The options that a fixed recipe does not take."""
 
 RULES: tuple[tuple[str, Callable[[Config], bool], str], ...] = (
