@@ -42,7 +42,8 @@ def _recipe(config: Config) -> str | None:
 
 
 FIXED = (
-    r"attack\.(fixed_step\..+|random_start|restarts|loss(\..+)?|loss_scale(\..+)?|logits|metrics(\..+)?|clean_values)"
+    r"attack\.(fixed_step\..+|random_start|starts|restarts|loss(\..+)?|loss_scale(\..+)?|logits|metrics(\..+)?"
+    r"|clean_values)"
 )
 """The options that a fixed recipe does not take."""
 

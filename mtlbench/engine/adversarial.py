@@ -50,6 +50,11 @@ class Adversary:
             raise UsageError(
                 f"training.attack={self.objective.name}: expected one attack, this is the best of several"
             )
+        if self.objective and self.objective.recipe:
+            raise UsageError(
+                f"training.attack={self.objective.name}: expected an objective, this is a fixed recipe of many "
+                "gradients; smooth_arp is what it climbs"
+            )
         number(self.eps, "training.eps", "a radius, for images grey levels of 255: 8 for 8/255", above=0, most=255)
         number(self.ratio, "training.ratio", "a number above 0, at most 1", above=0, most=1)
         whole(self.warmup, "training.warmup", 0)

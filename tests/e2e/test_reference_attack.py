@@ -95,6 +95,24 @@ def test_in_l2_there_is_no_random_search(attack: Callable, outputs: Path) -> Non
     assert checks.get("gradient_free_gain", pd.Series(dtype=float)).isna().all()
 
 
+VECTORS = (
+    *("dataset=clusters", "dataset.D=20", "dataset.alpha=0.01", "dataset.train=60", "dataset.test=20"),
+    *("model=limit", "eps=0.2", FEW),
+)
+
+
+def test_random_search_is_for_images(call: Callable) -> None:
+    """The reference attack goes without it elsewhere; who asks for it is told."""
+    done = call("attack", *VECTORS, "attack=auto")
+    assert done.status == 0, done.err
+    checks = pd.read_csv("outputs/tables/checks.csv").set_index("attack")
+    assert np.isfinite(checks.loc["auto", "converged_gain"])
+    assert "gradient_free_gain" not in checks
+    done = call("attack", *VECTORS, "attack=auto", "attack.black_box=check")
+    assert done.status == 2
+    assert "random search has nothing to climb, no images, or another norm than linf" in done.err
+
+
 def test_sea_takes_of_each_image_the_best_of_three(attack: Callable, outputs: Path, call: Callable) -> None:
     attack("attack=sea", "attack.fixed_step.steps=4")
     metrics = pd.read_csv(outputs / "tables/metrics.csv")

@@ -21,7 +21,10 @@ REFUSED = {
     ),
     "convergence of noise": (("attack", "attack=noise", "attack.converged=check"), "takes no number of steps"),
     "convergence of fgsm": (("attack", "attack/step=fgsm", "attack.converged=check"), "takes no number of steps"),
-    "a sample of nothing": (("attack", "attack.converged_images=9"), "give attack.converged=check as well"),
+    "a sample of nothing": (
+        ("attack", "attack.converged_images=9"),
+        "give attack.converged=check or attack.black_box=check as well",
+    ),
     "halving in one cycle": (("train", "training.halve_every=5"), "training.schedule=one_cycle halves nothing"),
     "steps of fgsm": (("train", "training=adversarial", "training.steps=3"), "training.step=fgsm takes one step"),
     "eps of the control": (("train", "training=clean_twice", "training.eps=3"), "leaves the images as they are"),

@@ -108,6 +108,12 @@ def test_bad_options(option: str, value: object) -> None:
         adversary(step="pgd", **{option: value}) if option == "steps" else adversary(**{option: value})
 
 
+@pytest.mark.parametrize(("attack", "said"), [("auto", "a fixed recipe of many"), ("sea", "the best of several")])
+def test_what_is_more_than_an_objective_is_refused(attack: str, said: str) -> None:
+    with pytest.raises(UsageError, match=rf"training.attack={attack}: expected .*, this is {said}"):
+        adversary(attack=attack)
+
+
 WHEN = {"eps": 8.0, "ratio": 1.0, "warmup": 0}
 
 

@@ -9,6 +9,7 @@ import pytest
 from mtlbench.scores import tables
 from mtlbench.scores.alarms import MAX_GAIN, alarms
 from mtlbench.scores.converged import GAIN, of_all_images, with_gains
+from mtlbench.scores.gradient_free import FREE_GAIN
 from mtlbench.scores.wide import levels
 from tests.frames import NONE, rows, wide
 
@@ -85,3 +86,33 @@ def raised(gain: float) -> dict[str, str]:
     frame = wide(rows(CLEAN, **NONE, cell="clean"), rows(lost([40, 40], [60, 60]), cell="checked"))
     diagnostics = levels(frame).drop_duplicates("cell").assign(options="", **{GAIN[0]: gain})
     return alarms(diagnostics, pd.DataFrame({"cell": ["checked"], "arp_percent": [50.0]}))
+
+
+# Random search beside it
+
+
+def searched(once: dict[Any, Any], search: dict[Any, Any], **attack: Any) -> pd.DataFrame:
+    """`checked` with a cell of random search on the same sample, whose queries are no steps to compare."""
+    frame = checked(once, lost([40, 44], [70, 62]), **attack)
+    more = wide(rows(search, cell="search", steps=1000, step="square", **SAMPLE, **attack))
+    return pd.concat([frame, more])
+
+
+def test_what_random_search_does_more_by_hand() -> None:
+    frame = searched(lost([40, 40], [60, 60]), lost([10, 12], [20, 22]))
+    found = with_gains(numbers(frame), frame).set_index("cell").loc["checked"]
+    assert found[list(FREE_GAIN)].tolist() == pytest.approx([-35, -33, -33]), "15 - 50; its replicate 17 - 50"
+    assert found[GAIN[0]] == pytest.approx(10), "still of 20 steps against 10"
+
+
+def test_random_search_that_does_more_is_an_alarm() -> None:
+    frame = searched(lost([4, 4], [6, 6]), lost([30, 31], [40, 41]))
+    table = with_gains(numbers(frame), frame)
+    about = levels(frame).drop_duplicates("cell").assign(options="").merge(table[["cell", *FREE_GAIN]], on="cell")
+    text = alarms(about, table[["cell"]].assign(arp_percent=5.0))["checked"]
+    assert "an attack without gradients does 30.0 points more (at least 31.0): are gradients hidden?" in text
+
+
+def test_without_random_search_there_is_no_such_column() -> None:
+    frame = checked(lost([40, 40], [60, 60]), lost([40, 44], [70, 62]))
+    assert not set(FREE_GAIN) & set(with_gains(numbers(frame), frame))

@@ -75,3 +75,12 @@ def test_noise_and_older_cells_are_no_attack_without_gradients(forwards: int | N
 
 def test_nothing_gives_nothing() -> None:
     assert with_gradient_free(pd.DataFrame(), lambda keys: wide(damages({"depth": 1.0}))).empty
+
+
+def test_what_a_check_of_some_images_found_counts_where_it_says_more() -> None:
+    rows, about = attack("white", WHITE, [10, 10, 10])
+    white = rows, {**about, "gradient_free_gain": 7.0, "gradient_free_low": 6.0, "gradient_free_high": 8.0}
+    weaker = gains(white, attack("square", SQUARE, [12, 11, 13]))
+    assert weaker["white"] == pytest.approx((7, 6))
+    stronger = gains(white, attack("square", SQUARE, [18, 17, 20]))
+    assert stronger["white"][0] == pytest.approx(8)
