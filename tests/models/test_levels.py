@@ -36,6 +36,7 @@ MORE = {
     "dla34": 5,
     "davit_tiny": 4,
     "caformer_s18": 4,
+    "cs3darknet_focus_s": 5,
     "edgenext_xx_small": 4,
     "focalnet_tiny_srf": 4,
     "ghostnet_050": 5,
@@ -44,6 +45,7 @@ MORE = {
     "inception_next_atto": 4,
     "lcnet_050": 5,
     "mambaout_femto": 4,
+    "mobileone_s1": 5,
     "nextvit_small": 4,
     "repvit_m0_9": 4,
     "res2net50_14w_8s": 5,
@@ -52,6 +54,10 @@ MORE = {
     "swinv2_tiny_window8_256": 4,
     "tiny_vit_5m_224": 4,
 }
+NO_CHAINS = (
+    *("beit_base_patch16_224", "cait_xxs24_224", "coat_tiny", "convit_tiny", "convmixer_768_32", "crossvit_tiny_240"),
+    *("cspnext_tiny", "xcit_nano_12_p8_224"),
+)
 
 
 @pytest.fixture(autouse=True)
@@ -129,6 +135,7 @@ def test_nothing_works_in_place() -> None:
     [
         ("hrnet_w18_small", "does not give HighResolutionNetFeatures as a chain of modules.*model=custom"),
         ("mixer_s16_224", "does not give MlpMixer as a chain"),
+        *((name, "as a chain") for name in NO_CHAINS),
         ("vit_base_mci_224", "does not give VisionTransformer as a chain"),
         ("resnet81", "expected one of the .* models of timm .*; did you mean resnet18"),
         ("hf-hub:timm/resnet18", "expected one of the .* models of timm"),
