@@ -239,6 +239,8 @@ def rebuild(config: Config) -> None:
         raise DataError(f"{outputs.store.folder}: no results yet; `mtlbench attack` makes some")
     if config["study"] is None:
         found.show(scores["name"], layout)
+        if found.certified:
+            found.study(SMOOTHING, scores["name"], unwritten, layout)
         found.write_page(scores["name"], unwritten)
     else:
         found.study(config["study"], scores["name"], unwritten, layout)

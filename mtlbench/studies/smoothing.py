@@ -11,6 +11,7 @@ from mtlbench.constants import NOISE
 from mtlbench.scores import bootstrap_weights, over_seeds
 from mtlbench.scores.certificate import Certificate, largest_radius, of_cell
 from mtlbench.scores.frame import REPLICATES, names
+from mtlbench.scores.tables import GREY
 from mtlbench.scores.wide import OK, Block, block, levels
 from mtlbench.storage.store import Cell
 from mtlbench.studies.base import MODEL, Evidence, Study, Table, arranged, tidy
@@ -30,7 +31,6 @@ SHARES = (*OF_CLEAN, "attacked_accuracy", "attacked_undefended")
 PARTS = 8
 """Of the way to the largest radius that the draws allow."""
 
-IMAGES = "grey levels of 255"
 Row = Mapping[str, Any]
 
 
@@ -77,7 +77,7 @@ def _rows(cell: Cell, lowest: pd.DataFrame) -> Iterator[Row]:
         most = largest_radius(float(sigma / length), int(defence["draws"]), float(defence["alpha"]))
         weights = bootstrap_weights(len(found.known), REPLICATES, 0)
         about = {name: identity.get(name) for name in OF_MODEL} | {"task": task, "status": OK}
-        about |= {"unit": cell.identity.get("eps_unit", IMAGES), "sigma": defence["sigma"], "draws": defence["draws"]}
+        about |= {"unit": cell.identity.get("eps_unit", GREY), "sigma": defence["sigma"], "draws": defence["draws"]}
         about |= {name: _share(getattr(found, kind), found, weights)[0] for name, kind in OF_CLEAN.items()}
         own = same[(same["task"] == task) & (same["weights"] == identity["weights"])]
         models = about["model"], defence["model"]

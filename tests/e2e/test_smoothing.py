@@ -6,10 +6,11 @@ from pathlib import Path
 
 import pytest
 
-SMALL = ("dataset=parts", "dataset.images=52", "dataset.resolution=32", "training.iterations=30")
-ATTACK = ("attack=total", "attack/step=fgsm", "attack.norm=l2", "eps=[0.2,0.4]")
-DEFENCE = ("defence.sigma=16", "defence.draws=100", "defence.select=10", "defence.attack_draws=2")
-MODEL = "tiny+smoothing(sigma=16,draws=100,select=10,attack_draws=2)"
+CLUSTERS = ("dataset=clusters", "dataset.D=20", "dataset.K=6", "dataset.tasks=2", "model=two_layer", "limit=40")
+ATTACK = ("attack=total", "attack/step=pgd", "eps=[0.1,0.3]")
+PARTS = ("dataset=parts", "dataset.images=26", "dataset.resolution=32", "training=noise", "training.iterations=3")
+DRAWS = ("defence.draws=200", "defence.select=10", "defence.attack_draws=2")
+MODEL = "two_layer-p1+smoothing(sigma=0.2,draws=200,select=10,attack_draws=2)"
 
 
 def rows(folder: Path, table: str) -> list[dict[str, str]]:
@@ -18,38 +19,41 @@ def rows(folder: Path, table: str) -> list[dict[str, str]]:
 
 
 def test_certified_beside_attacked(call: Callable, tmp_path: Path) -> None:
-    command = ("attack", "-m", *SMALL, *ATTACK, *DEFENCE, "defence=none,smoothing", f"outputs={tmp_path}")
+    defences = ("defence=none,smoothing", "defence.sigma=0.2", *DRAWS)
+    command = ("attack", "-m", *CLUSTERS, *ATTACK, *defences, f"outputs={tmp_path}", "training.iterations=300")
     done = call(*command)
     assert done.status == 0, done.err
     assert "Certified accuracy over the radius" in done.out
-    assert {row["model"] for row in rows(tmp_path, "arp")} == {"tiny", MODEL}
+    assert {row["model"] for row in rows(tmp_path, "arp")} == {MODEL.partition("+")[0], MODEL}
     found = rows(tmp_path, "smoothing")
-    assert {(row["task"], row["sigma"], row["draws"]) for row in found} == {("defect", "16.0", "100")}
+    assert {row["task"] for row in found} == {"group1", "group2"}
+    assert {(row["model"], row["sigma"], row["draws"]) for row in found} == {(MODEL, "0.2", "200")}
     assert (tmp_path / "plots" / "smoothing.svg").is_file()
     both = [row for row in found if row["attacked_accuracy"]]
-    assert [row["radius"] for row in both] == ["0.0", "0.2", "0.4"]
+    assert [row["radius"] for row in both] == ["0.0", "0.1", "0.3"] * 2
+    assert float(both[1]["certified_accuracy"]) > 0.5, "clusters are far apart"
     for row in both:
         assert float(row["certified_accuracy"]) <= float(row["attacked_accuracy"])
         assert row["attacked_undefended"]
     store = tmp_path / "store"
     before = {path.name: path.stat().st_mtime_ns for path in store.glob("*.npz")}
-    assert len(before) == 6, "clean, .2 and .4, with and without a defence"
+    assert len(before) == 7, "clean, .1 and .3, with and without a defence, and the clean cell of the training"
     assert call(*command).status == 0
     assert {path.name: path.stat().st_mtime_ns for path in store.glob("*.npz")} == before
 
-    audit = call("report", "audit=6", f"outputs={tmp_path}")
+    audit = call("report", "audit=7", f"outputs={tmp_path}")
     assert audit.status == 0, audit.err
-    assert audit.out.count(": equal") == 6
+    assert audit.out.count(": equal") == 7
     again = call("report", "study=smoothing", f"outputs={tmp_path}")
     assert again.status == 0, again.err
     assert rows(tmp_path, "smoothing") == found
 
 
 def test_training_with_noise_and_a_certificate_alone(call: Callable, tmp_path: Path) -> None:
-    model = (*SMALL[:3], "training=noise", "training.iterations=3", f"outputs={tmp_path}")
+    model = (*PARTS, f"outputs={tmp_path}")
     trained = call("train", *model, "training.sigma=8")
     assert trained.status == 0, trained.err
-    command = ("attack", *model, "attack=none", "defence=smoothing", *DEFENCE)
+    command = ("attack", *model, "attack=none", "defence=smoothing", "defence.sigma=16", *DRAWS)
     done = call(*command, "training.sigma=8")
     assert done.status == 0, done.err
     assert "Certified accuracy over the radius" in done.out

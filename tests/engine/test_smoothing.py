@@ -19,6 +19,7 @@ from mtlbench.constants import LABEL, NOISE, SELECTED, VOTES
 from mtlbench.data.batch import Batch
 from mtlbench.engine.evaluate import Pass, evaluate
 from mtlbench.engine.plan import Plan
+from mtlbench.engine.record import Record
 from mtlbench.engine.smoothing import Smoothing
 from mtlbench.errors import UsageError
 from mtlbench.models.adapted import Adapted
@@ -231,6 +232,17 @@ def test_a_pass_with_a_defence(model: Adapted) -> None:
         np.testing.assert_allclose(array, found["far"][name], rtol=1e-4, atol=1e-6, err_msg=name)
 
 
+def test_an_interrupted_pass_goes_on(model: Adapted) -> None:
+    points, work = batch(), Pass(model, TASKS, CELLS[:1], 0, defence=Smoothing(0.5, draws=30, select=5))
+    whole = evaluate(work, [points[:17], points[17:]], DEVICE, INPUTS)["clean"].arrays()
+    begun = evaluate(work, [points[:17]], DEVICE, INPUTS)["clean"].arrays()
+    records = {"clean": Record.of(begun, 17, DEVICE)}
+    found = evaluate(work, [points[:17], points[17:]], DEVICE, INPUTS, records=records)["clean"].arrays()
+    assert found.keys() == whole.keys()
+    for name, array in found.items():
+        assert np.array_equal(array, whole[name]), name
+
+
 def test_cost_counts_every_draw(model: Adapted) -> None:
     work = Pass(model, TASKS, [CELLS[2]], 0, defence=Smoothing(0.5, draws=2, select=1, attack_draws=3))
     record = evaluate(work, [batch()], DEVICE, INPUTS)["near"]
@@ -266,17 +278,18 @@ class Drawing(Linear):
 
 def test_of_a_random_model_one_draw_votes() -> None:
     """All votes of an input are of the model as it is scored: one function, of which the theorem speaks."""
-    points = batch()
-    model = Adapted(Drawing(), TASKS, random=True).eval()
-    steady = Adapted(Linear(), TASKS).eval()
-    votes, parts, same = (
-        run(one, points, sizes, CELLS[:1])["clean"][f"side/{VOTES}"]
-        for one, sizes in ((model, [INPUTS]), (model, [3, 37]), (steady, [INPUTS]))
-    )
-    assert np.array_equal(votes, parts)
-    turned = (votes == same[:, ::-1]).all(1)
-    assert ((votes == same).all(1) | turned).all()
-    assert 5 < turned.sum() < INPUTS - 5
+    points, defence = batch()[:20], Smoothing(0.5, draws=9, select=1)
+
+    def votes(model: nn.Module, *sizes: int, random: bool = False) -> np.ndarray:
+        work = Pass(Adapted(model, TASKS, random=random).eval(), TASKS, CELLS[:1], 0, defence=defence)
+        parts = [points[part.tolist()] for part in torch.arange(20).split(list(sizes))]
+        return evaluate(work, parts, DEVICE, 20)["clean"].arrays()[f"side/{VOTES}"]
+
+    found, steady = votes(Drawing(), 20, random=True), votes(Linear(), 20)
+    assert np.array_equal(found, votes(Drawing(), 3, 17, random=True))
+    turned = (found == steady[:, ::-1]).all(1)
+    assert np.array_equal(found[~turned], steady[~turned])
+    assert 3 < turned.sum() < 17
 
 
 @pytest.mark.parametrize(

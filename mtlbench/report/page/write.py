@@ -11,7 +11,7 @@ from markupsafe import Markup
 
 from mtlbench.errors import OldCellError
 from mtlbench.report.evidence import each_cell
-from mtlbench.report.figures import figures
+from mtlbench.report.figures import figures, study_figures
 from mtlbench.report.page.content import COMMAND, Contents, page
 from mtlbench.report.page.page import MOST_BYTES, Block, render, source, stamped
 from mtlbench.report.page.pictures import ROOM, panel_blocks
@@ -24,6 +24,7 @@ from mtlbench.report.tables import write_tables
 from mtlbench.storage.files import write_atomically
 from mtlbench.studies.findings import findings
 from mtlbench.studies.leaderboard import leaderboard
+from mtlbench.studies.smoothing import smoothing
 
 if TYPE_CHECKING:
     from mtlbench.report import Report
@@ -110,15 +111,19 @@ def _left_out(report: "Report", tables: Mapping[str, pd.DataFrame]) -> list[str]
 
 
 def _figures(report: "Report", tables: Mapping[str, pd.DataFrame], scores: str) -> list[Block]:
-    """The general figures; their files are drawn where they are not there yet."""
+    """The general figures, and certificates where there are some; files are drawn where they are not there yet."""
     folder = report.outputs.plots
+    shown = [(COMMAND, figure) for figure in figures(tables, scores)]
+    if report.certified:
+        certified = study_figures(smoothing(report.evidence).plots, scores)
+        shown += [(f"{COMMAND} study=smoothing", figure) for figure in certified]
     return [
         Block(
             html=Markup(figure.html(figure.draw(folder))),
-            command=COMMAND,
+            command=command,
             file=f"{folder.name}/{figure.name}.svg",
         )
-        for figure in figures(tables, scores)
+        for command, figure in shown
     ]
 
 
