@@ -36,6 +36,8 @@ BATCH_BOUND = {"apgd_reference", "saga_reference"}
 """Step rules that depend on the batch by definition: copies of the reference, for parity only."""
 
 
+OF_IMAGES = {"reader": {"_target_": "mtlbench.data.nyuv2.NYUv2"}}
+
 SHORT = {"steps": 4, "grid": 1}
 """Options made smaller, wherever a yaml has them, so that the grid stays quick."""
 
@@ -107,7 +109,9 @@ def attack_of(attack: str, step: str, ds: str = "nyuv2", **options: Any) -> Atta
     for node in (chosen, chosen["step"], chosen.get("fixed_step", {})):
         node.update({name: value for name, value in SHORT.items() if name in node})
     chosen.update(options)
-    config: Any = OmegaConf.to_container(OmegaConf.create({"attack": chosen, "plugins": []}), resolve=True)
+    config: Any = OmegaConf.to_container(
+        OmegaConf.create({"attack": chosen, "dataset": OF_IMAGES, "plugins": []}), resolve=True
+    )
     built = build_attacks(config, build_objective_and_step(config), golden(ds).tasks)
     return next(iter(built.values()))  # the first task's, of `single`
 

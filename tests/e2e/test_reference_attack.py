@@ -105,8 +105,8 @@ def test_random_search_is_for_images(call: Callable) -> None:
     """The reference attack goes without it elsewhere; who asks for it is told."""
     done = call("attack", *VECTORS, "attack=auto")
     assert done.status == 0, done.err
-    checks = pd.read_csv("outputs/tables/checks.csv").set_index("attack")
-    assert np.isfinite(checks.loc["auto", "converged_gain"])
+    checks = pd.read_csv("outputs/tables/checks.csv")
+    assert checks[checks["attack"] == "auto"]["converged_gain"].notna().all()
     assert "gradient_free_gain" not in checks
     done = call("attack", *VECTORS, "attack=auto", "attack.black_box=check")
     assert done.status == 2

@@ -51,7 +51,7 @@ TASKS = {
         multilabel(3),
     )
 }
-WITHOUT = {"label_f1", "mean_ap", "auroc", "r2"}
+WITHOUT = {"label_f1", "mean_ap", "auroc", "r2", "span_f1"}
 """Metrics that say that they have no level: of a set of images, not of one."""
 CASES = [(task.name, metric.name) for task in TASKS.values() for metric in metrics_of(task) if metric.smooth]
 
