@@ -84,7 +84,7 @@ def test_sentences_of_others(call: Callable, tmp_path: Path) -> None:
     [
         (
             ("dataset=sentences",),
-            "model=tiny: it reads image and vector inputs; those of dataset=sentences are of form",
+            "model=tiny: it reads image inputs; those of dataset=sentences are of form",
         ),
         (("model=bilstm",), "model=bilstm: it reads text inputs; those of dataset=rooms are of form image"),
         (("dataset=sentences", *MODEL, "attack/step=words"), "eps=0.1: expected a whole number; eps counts words"),
