@@ -75,7 +75,7 @@ def test_an_option_composes_and_builds(option: str) -> None:
 
 EXPERIMENTS = sorted(file.stem for file in (CONF / "experiment").glob("*.yaml"))
 IMAGES, SENTENCES = ("rooms", "rooms5", "nyuv2", "tiny_taxonomy"), ("sentences", "slu")
-OF_SENTENCES, OF_VECTORS = {"text", "text_words"}, {"implicit_bias"}
+OF_SENTENCES, OF_VECTORS = {"text", "text_words"}, {"implicit_bias", "granular_tasks"}
 VECTORS = ("clusters", "digits")
 
 
