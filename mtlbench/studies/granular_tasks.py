@@ -27,7 +27,7 @@ def granular_tasks(evidence: Evidence) -> Study:
     keys = [*KNOWN, "method", "step", "steps", "eps", "seeds", "n_images", "scores"]
     table = arranged(table, keys, [ACCURACY, "ci_low", "ci_high"])
     aligned = alignments(evidence)
-    values = [name for name in aligned if name.startswith(("cos_", "stable_"))]
+    values = [name for name in map(str, aligned) if name.startswith(("cos_", "stable_"))]
     aligned = arranged(_with_tasks(aligned, numbers), [*KNOWN, "iterations", "seeds"], values)
     plot = Plot(
         "granular_tasks", "Accuracy of an attacked task over the number of tasks", table, "line",
