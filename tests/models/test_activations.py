@@ -43,7 +43,7 @@ def test_neurons_stay_of_degree_one_in_their_weights(activation, p):
     neurons = Neurons(7, 5, p, act=activation).requires_grad_(False)
     x = torch.randn(3, 7, dtype=torch.float64)
     before = neurons(x)
-    neurons.weight *= 1e-9
+    neurons.weight.mul_(1e-9)
     torch.testing.assert_close(neurons(x), 1e-9 * before)
 
 
