@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from math import prod
 
 import torch
 from torch import Tensor
@@ -11,14 +12,22 @@ from mtlbench.models.adapted import Adapted
 from mtlbench.models.inputs import CONVENTIONS, IMAGENET, Convention, Inputs
 from mtlbench.models.model import MultiTaskModel
 from mtlbench.probing.finding import Finding
-from mtlbench.probing.quality import quality
+from mtlbench.probing.quality import qualities
 from mtlbench.probing.subject import Subject
 
 QUESTION = "inputs"
 
 LOWER = 0.9
-"""Every task's loss must fall below so much of what it is."""
+"""Every task's loss must fall below so much of what it is, ..."""
 
+AGREED = 0.95
+"""... or, if no task's rises and the images agree, their geometric mean below so much."""
+
+SURE, FEWEST = 4.0, 8
+"""The images agree if the mean of their log ratios is so many standard errors below 0, p < .001 of 16 images; of fewer
+than eight they never do."""
+
+TINY = 1e-12
 NEGLIGIBLE = 0.02
 """A loss of less than so much of the best constant's is as good as 0, and says nothing of the convention."""
 
@@ -32,7 +41,7 @@ def conventions(subject: Subject, constant: Mapping[str, float]) -> list[Finding
     """
     given = given_to(subject.model)
     mine = _qualities(subject, subject.predictions)
-    best, name, losses = 1.0, "", mine
+    best, name, lower = 1.0, "", mine
     typed = ""
     for other, remedy in alternatives(given):
         try:
@@ -43,10 +52,10 @@ def conventions(subject: Subject, constant: Mapping[str, float]) -> list[Finding
         found = _qualities(subject, predictions)
         ratio = _ratio(mine, found, constant)
         if ratio < best:
-            best, name, losses, typed = ratio, other.name, found, remedy
+            best, name, lower, typed = ratio, other.name, found, remedy
     if not name:
         return []
-    pairs = ", ".join(f"{task} {losses[task]:.3g} instead of {mine[task]:.3g}" for task in mine)
+    pairs = ", ".join(f"{task} {_mean(lower[task]):.3g} instead of {_mean(mine[task]):.3g}" for task in mine)
     seen = f"every loss is lower if it sees {name} instead of {given.name}: {pairs}"
     return [Finding(QUESTION, None, "refuse", seen, typed)]
 
@@ -88,27 +97,49 @@ def translated(image: Tensor, given: Convention, other: Convention) -> Tensor:
     return raw.flip(1) if given.bgr else raw
 
 
-def _qualities(subject: Subject, predictions: Mapping[str, Tensor]) -> dict[str, float]:
+def _qualities(subject: Subject, predictions: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Task -> the loss of each image [B]; tasks without anything to score are left out."""
     targets, masks = subject.batch.targets, subject.batch.masks
     return {
-        task.name: quality(task, predictions[task.name], targets[task.name], masks[task.name])
+        task.name: qualities(task, predictions[task.name], targets[task.name], masks[task.name])
         for task in subject.tasks
         if bool(subject.valid(task).any())
     }
 
 
-def _ratio(mine: Mapping[str, float], other: Mapping[str, float], constant: Mapping[str, float]) -> float:
-    """Geometric mean over the tasks of the other loss over mine; 1 unless every task is clearly better off."""
-    product, counted = 1.0, 0
-    for task, before in mine.items():
+def _ratio(mine: Mapping[str, Tensor], other: Mapping[str, Tensor], constant: Mapping[str, float]) -> float:
+    """Geometric mean over the tasks of the other loss over mine; 1 unless the model is clearly better off.
+
+    It is if every task is, or if no task is worse off, their mean is better, and the images agree: of three tasks one
+    may hardly need colours.
+    """
+    ratios, logs = [], []
+    for task, losses in mine.items():
         floor = NEGLIGIBLE * constant.get(task, 0.0)
-        if before <= floor and other[task] <= floor:
+        before, after = _mean(losses), _mean(other[task])
+        if before <= floor and after <= floor:
             continue
-        if not other[task] <= LOWER * before:
+        if not after <= before:
             return 1.0
-        product *= max(other[task], floor) / max(before, floor)
-        counted += 1
-    return product ** (1 / counted) if counted else 1.0
+        ratios.append((after / before, max(after, floor) / max(before, floor)))
+        least = max(floor, TINY)
+        logs.append(other[task].clamp_min(least).log() - losses.clamp_min(least).log())
+    found = prod(bounded for _, bounded in ratios) ** (1 / len(ratios)) if ratios else 1.0
+    every = all(ratio <= LOWER for ratio, _ in ratios)
+    return found if every or (found <= AGREED and _agree(torch.stack(logs))) else 1.0
+
+
+def _agree(logs: Tensor) -> bool:
+    """Whether log ratios [T, B] are lower than 0 for more than chance; an image counts once, with its mean."""
+    images = logs.nanmean(0)
+    images = images[images.isfinite()]
+    if len(images) < FEWEST:
+        return False
+    return bool(images.mean() <= -SURE * images.std() / len(images) ** 0.5)
+
+
+def _mean(losses: Tensor) -> float:
+    return float(losses.nanmean())
 
 
 def _rounded(values: tuple[float, ...]) -> str:

@@ -19,7 +19,12 @@ TEMPERATURES = tuple(2.0**power for power in range(-6, 9))
 
 
 def quality(task: Task, prediction: Tensor, target: Tensor, mask: Tensor) -> float:
-    """Mean loss over the images that have something to score; cross-entropies at the best temperature.
+    """Mean loss over the images that have something to score; arguments as in `qualities`."""
+    return float(qualities(task, prediction, target, mask).nanmean())
+
+
+def qualities(task: Task, prediction: Tensor, target: Tensor, mask: Tensor) -> Tensor:
+    """The loss of each image [B], NaN where nothing is to score; cross-entropies at the best temperature for all.
 
     Args:
         task: whose.
@@ -27,8 +32,7 @@ def quality(task: Task, prediction: Tensor, target: Tensor, mask: Tensor) -> flo
         target: [B, c, H, W].
         mask: [B, 1, H, W].
     """
-    prediction, target, mask = _thinned(prediction.float(), target, mask)
-    return _mean(task, prediction, target, mask)
+    return _losses(task, *_thinned(prediction.float(), target, mask))
 
 
 def best_constant(task: Task, prediction: Tensor, target: Tensor, mask: Tensor) -> float:
@@ -44,7 +48,8 @@ def best_constant(task: Task, prediction: Tensor, target: Tensor, mask: Tensor) 
     candidates = [_smoothed(task, constants([task], [batch])[task.name], len(prediction)).to(prediction)]
     if task.holds == "values":  # the median is best for absolute errors, the mean for squared ones
         candidates.append(torch.stack([target[:, i : i + 1][mask].float().mean() for i in range(target.shape[1])]))
-    return min(_mean(task, one[None, :, None, None].expand_as(prediction), target, mask) for one in candidates)
+    found = (_losses(task, one[None, :, None, None].expand_as(prediction), target, mask) for one in candidates)
+    return min(float(losses.nanmean()) for losses in found)
 
 
 def varies(target: Tensor, mask: Tensor) -> bool:
@@ -71,12 +76,15 @@ def _thinned(prediction: Tensor, target: Tensor, mask: Tensor) -> tuple[Tensor, 
     return prediction[..., ::step, ::step], target[..., ::step, ::step], mask[..., ::step, ::step]
 
 
-def _mean(task: Task, prediction: Tensor, target: Tensor, mask: Tensor) -> float:
-    valid = valid_images(mask)
+def _losses(task: Task, prediction: Tensor, target: Tensor, mask: Tensor) -> Tensor:
     if task.holds in ("classes", "attributes"):
         of = _nats if task.holds == "classes" else _attribute_nats
-        return min(float(of(prediction / t, target, mask)[valid].mean()) for t in TEMPERATURES)
-    return float(loss_of(task.loss)(prediction, target, mask, None)[valid].mean())
+        found = [of(prediction / t, target, mask) for t in TEMPERATURES]
+    else:
+        found = [loss_of(task.loss)(prediction, target, mask, None)]
+    # A loss that is no number is as bad as can be; only what is not to be scored is left out of means.
+    known = [losses.where(~losses.isnan(), torch.inf).where(valid_images(mask), torch.nan) for losses in found]
+    return min(known, key=lambda losses: float(losses.nanmean()))
 
 
 def _nats(logits: Tensor, target: Tensor, mask: Tensor) -> Tensor:

@@ -11,6 +11,7 @@ from mtlbench.studies.clean_models import clean_models
 from mtlbench.studies.cost import cost
 from mtlbench.studies.crossing import crossing
 from mtlbench.studies.dominance import dominance
+from mtlbench.studies.granular_tasks import granular_tasks
 from mtlbench.studies.implicit_bias import implicit_bias
 from mtlbench.studies.leaderboard import leaderboard
 from mtlbench.studies.plot import ARP, Axis, Matrix, Plot
@@ -29,6 +30,7 @@ STUDIES: dict[str, Analysis] = {
     "cost": cost,
     "crossing": crossing,
     "dominance": dominance,
+    "granular_tasks": granular_tasks,
     "implicit_bias": implicit_bias,
     "leaderboard": leaderboard,
     "robust_models": robust_models,

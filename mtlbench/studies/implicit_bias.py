@@ -37,7 +37,7 @@ def implicit_bias(evidence: Evidence) -> Study:
     ``radius`` is where the line between two radii crosses one half; its bounds, and those of the alignment, are the
     smallest and largest of the trainings.
     """
-    wide = _accuracies(evidence)
+    wide = accuracies(evidence)
     table = _table(wide, _radii(evidence))
     known = [*NAMES, "method", "step", "steps", "eps", "seeds", "n_images", "scores"]
     table = arranged(table, known, [ACCURACY, "ci_low", "ci_high", *RADII.values()])
@@ -47,7 +47,7 @@ def implicit_bias(evidence: Evidence) -> Study:
         panel=("dataset", "model", "training", "sharing"),
         marked=tuple(Axis(column, name) for name, column in RADII.items()),
     )  # fmt: skip
-    aligned = _alignments(evidence)
+    aligned = alignments(evidence)
     return Study(
         (
             Table("implicit_bias_radius", "The l2 radius at which half of the inputs are wrong", _halves(wide)),
@@ -58,7 +58,7 @@ def implicit_bias(evidence: Evidence) -> Study:
     )
 
 
-def _accuracies(evidence: Evidence) -> pd.DataFrame:
+def accuracies(evidence: Evidence) -> pd.DataFrame:
     """Wide frame of the mean accuracy of the attacked tasks; those of `single` count together."""
     keys = levels(evidence.metrics)
     own = (keys["target"] == EVERY_TASK) | (keys["target"] == keys["task"])
@@ -129,7 +129,7 @@ def _over_trainings(name: str, values: np.ndarray) -> dict[str, float]:
     return {name: float(values.mean()), f"{name}_low": float(values.min()), f"{name}_high": float(values.max())}
 
 
-def _alignments(evidence: Evidence) -> pd.DataFrame:
+def alignments(evidence: Evidence) -> pd.DataFrame:
     """The measures of each model, over its trainings."""
     rows = [_alignment(cell) for cell in evidence.clean_cells if "alignment" in cell.provenance]
     values = [column + end for column in MEASURES.values() for end in ("", "_low", "_high")]

@@ -49,6 +49,7 @@ def smoothing(evidence: Evidence) -> Study:
     others = {name: over_seeds(_frame(rows, name).iloc[:, :1]) for name in ("euclidean", *SHARES)}
     means = {name: pd.Series(block(frame)[:, 0]) for name, frame in others.items()}
     table = tidy(over_seeds(_frame(rows, "certified_accuracy")), "certified_accuracy", **means)
+    table[["ci_low", "ci_high"]] = table[["ci_low", "ci_high"]].clip(0, 1)  # a t interval of a share may end beyond
     table = arranged(table, KEYS, ["euclidean", "certified_accuracy", "ci_low", "ci_high", *SHARES])
     title = "Certified accuracy over the radius, beside the lowest under attack"
     plot = Plot(

@@ -12,7 +12,7 @@ from omegaconf import OmegaConf
 from mtlbench.cli.entry import COMMANDS
 from mtlbench.config import folder as folder_module
 from mtlbench.config.attack import build_attacks, build_objective_and_step, epsilon_list
-from mtlbench.config.dataset import size_of
+from mtlbench.config.dataset import known_tasks, size_of
 from mtlbench.config.defence import build_defence
 from mtlbench.config.folder import conf_dir
 from mtlbench.config.model import build_backbone, build_custom, is_custom, sharing_tree
@@ -75,12 +75,14 @@ def test_an_option_composes_and_builds(option: str) -> None:
 
 EXPERIMENTS = sorted(file.stem for file in (CONF / "experiment").glob("*.yaml"))
 IMAGES, SENTENCES = ("rooms", "rooms5", "nyuv2", "tiny_taxonomy"), ("sentences", "slu")
-OF_SENTENCES, OF_VECTORS = {"text", "text_words"}, {"implicit_bias"}
-VECTORS = ("clusters", "digits")
+OF_SENTENCES = {"text", "text_words"}
+OF_VECTORS = {"implicit_bias": ("clusters", "digits"), "granular_tasks": ("clusters",)}
 
 
 def _datasets(experiment: str) -> tuple[str, ...]:
-    return SENTENCES if experiment in OF_SENTENCES else VECTORS if experiment in OF_VECTORS else IMAGES
+    if experiment in OF_VECTORS:
+        return OF_VECTORS[experiment]
+    return SENTENCES if experiment in OF_SENTENCES else IMAGES
 
 
 @pytest.mark.parametrize(
@@ -94,11 +96,12 @@ def test_every_point_of_an_experiment_composes_on_every_dataset(experiment: str,
     for i in range(max(map(len, choices))):
         point = [values[i % len(values)] for values in choices]
         config = compose("attack", f"experiment={experiment}", f"dataset={dataset}", *point)
-        tasks = three_tasks()
+        tasks = known_tasks(config) if experiment in OF_VECTORS else three_tasks()
+        assert tasks
         assert bool(build_attacks(config, build_objective_and_step(config), tasks)) == (
             config["attack"]["name"] != "none"
         )
-        assert sharing_tree(config, 3).tasks == 3
+        assert sharing_tree(config, len(tasks)).tasks == len(tasks)
         assert epsilon_list(config)
 
 

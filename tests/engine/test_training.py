@@ -10,6 +10,8 @@ import torch
 from torch import nn
 
 from mtlbench.data.batch import Sample
+from mtlbench.data.loader import shuffled
+from mtlbench.engine.losses import TaskLosses
 from mtlbench.engine.training import Curve, Recipe, train
 from mtlbench.errors import MtlbenchError, UsageError
 from mtlbench.models.model import weights_hash
@@ -119,6 +121,26 @@ def test_every_field_of_the_recipe_changes_the_weights(tmp_path, whole, change):
     model = fresh()
     run(model, tmp_path / "state.pt", recipe=recipe)
     assert weights_hash(model) != whole["tiny"][1]
+
+
+def test_adam_is_not_in_the_identity_of_a_recipe_and_sgd_reads_no_betas():
+    """Adam was there before the option: its checkpoints keep their names."""
+    assert "optimiser" not in RECIPE.identity()
+    plain = replace(RECIPE, optimiser="sgd").identity()
+    assert plain["optimiser"] == "sgd"
+    assert "betas" not in plain
+
+
+def test_sgd_steps_along_the_gradient(tmp_path):
+    """One step: the weights less the learning rate times the gradient of the sum of the mean losses."""
+    recipe = replace(RECIPE, optimiser="sgd", iterations=1, batch_size=4, schedule="halve", weight_decay=0.0)
+    model, expected = fresh(), fresh()
+    run(model, tmp_path / "state.pt", FakeDataset(4), recipe)
+    (batch,) = shuffled(FakeDataset(4), 4, recipe.seed, 0, 1)
+    losses = TaskLosses(expected, FakeDataset().tasks, batch.targets, batch.masks, training=True)(batch.input)
+    losses.mean(1).sum().backward()
+    for found, before in zip(model.parameters(), expected.parameters(), strict=True):
+        torch.testing.assert_close(found, before - recipe.lr * before.grad)
 
 
 def test_the_mode_that_the_model_comes_in_does_not_matter(tmp_path, whole):

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from mtlbench.models.inputs import CONVENTIONS, Convention, Inputs, convention
-from mtlbench.probing.conventions import alternatives, translated
+from mtlbench.probing.conventions import _ratio, alternatives, translated
 
 OWN = convention(((0.1, 0.2, 0.3), (0.5, 0.6, 0.7)))
 
@@ -34,3 +34,40 @@ def test_what_undoes_a_normalisation_undoes_it() -> None:
     for name in ("imagenet", "half"):
         once = Inputs(convention(name))(undone[f"images of which the {name} normalisation is undone"])
         torch.testing.assert_close(once, image)
+
+
+def ratios(*of_tasks: list[float]) -> tuple[dict[str, torch.Tensor], dict[str, torch.Tensor]]:
+    """Losses of 1, and others that are these multiples."""
+    other = {str(task): torch.tensor(ratios) for task, ratios in enumerate(of_tasks)}
+    return {task: torch.ones_like(losses) for task, losses in other.items()}, other
+
+
+EVEN = [1.01, 0.99] * 8
+
+
+@pytest.mark.parametrize(
+    ("of_tasks", "better"),
+    [
+        ([[0.8] * 16, [0.89] * 16], True),  # every task by a tenth
+        ([[0.6, 0.9] * 8, [0.99] * 16], True),  # one hardly needs it, but the images agree
+        ([[0.6, 0.9] * 8, EVEN], True),
+        ([[0.6, 0.9] * 8, [1.001] * 16], False),  # one is worse off
+        ([[0.93] * 16, [0.98] * 16], False),  # too little on average
+        ([[0.1, 0.1, 0.2, *[1.3] * 13], [0.99] * 16], False),  # a few images decide
+        ([[0.6, 0.9] * 3, [0.99] * 6], False),  # too few images to agree
+        ([[0.6, 0.9] * 8, [0.99] * 15 + [torch.nan]], True),  # one has nothing to score there
+        ([[0.6, 0.9] * 8, [0.99] * 15 + [torch.inf]], False),  # and here no number
+        ([[1.0] * 16, [1.0] * 16], False),
+    ],
+)
+def test_when_a_model_is_clearly_better_off(of_tasks: list[list[float]], better: bool) -> None:
+    assert (_ratio(*ratios(*of_tasks), {}) < 1) == better
+
+
+def test_the_ratio_is_the_geometric_mean_over_the_tasks() -> None:
+    assert _ratio(*ratios([0.5] * 16, [0.8] * 16), {}) == pytest.approx(0.4**0.5)
+
+
+def test_losses_that_are_nearly_nothing_say_nothing() -> None:
+    mine = {"a": torch.full((16,), 1e-3), "b": torch.ones(16)}
+    assert _ratio(mine, {"a": torch.full((16,), 2e-3), "b": torch.full((16,), 0.5)}, {"a": 1.0}) == pytest.approx(0.5)

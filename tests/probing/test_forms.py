@@ -200,7 +200,7 @@ REFUSED: dict[str, tuple[Callable[[nn.Module], Callable[..., Any]], dict[str, An
     "noise": (
         lambda net: Before(net, lambda x: x + 4 / 255 * torch.randn_like(x)),
         {"inputs": "rgb01"},
-        ("deterministic", SEGMENTATION, "take noise out"),
+        ("deterministic", SEGMENTATION, "where noise is a part of the model, random=True says so"),
     ),
     "quantisation": (
         lambda net: Before(net, lambda x: (x * 255).round() / 255),

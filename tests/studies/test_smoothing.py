@@ -92,6 +92,8 @@ def test_the_mean_over_seeds() -> None:
     ]
     found = study(*CELLS, *second)
     assert set(found["seeds"]) == {"0,1"}
+    assert found["ci_low"].min() >= 0
+    assert found["ci_high"].max() <= 1
     assert found.loc[0.4, "attacked_accuracy"] == pytest.approx((0.25 + 0) / 2)
     assert np.isnan(found.loc[0.4, "attacked_undefended"]), "of one training only"
     assert found.loc[0.0, "attacked_undefended"] == pytest.approx((0.75 + 1) / 2)
