@@ -73,6 +73,10 @@ def test_a_network_is_trained_and_its_alignment_measured(tmp_path: Path, call: C
     assert table["seeds"].tolist() == ["0,1", "0,1"]
     assert table["cos_average"].between(0.5, 1).all()
     assert (table["stable_rank_low"] >= 1).all()
+    assert call("report", "study=granular_tasks").status == 0
+    granular = pd.read_csv(tmp_path / "outputs/tables/granular_tasks.csv")
+    assert granular[["tasks", "sharing"]].values.tolist() == [[2, "independent"], [2, "all_shared"]]
+    assert granular["accuracy"].between(0, 1).all()
 
 
 def test_digits_of_a_folder(tmp_path: Path, call: Callable[..., Result]) -> None:
