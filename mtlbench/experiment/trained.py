@@ -257,4 +257,6 @@ def _train_line(config: Config) -> str:
     kept = [
         o for o in config["overrides"] if o.lstrip("+~").split("=")[0].split(".")[0].split("/")[0] not in ONLY_ATTACK
     ]
+    if "sigma" in config["training"] and not any(o.startswith("training.sigma=") for o in kept):
+        kept.append(f"training.sigma={config['training']['sigma']}")  # that of the defence, which a training lacks
     return shlex.join(["mtlbench", "train", *kept])

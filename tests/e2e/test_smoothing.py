@@ -1,6 +1,7 @@
 """Certificates from the command line: computed once, repeated to the bit, never above what attacks leave."""
 
 import csv
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 
@@ -64,6 +65,21 @@ def test_training_with_noise_and_a_certificate_alone(call: Callable, tmp_path: P
     other = call(*command)
     assert other.status == 0, other.err
     assert len(list((tmp_path / "checkpoints").iterdir())) == 2, "by default the noise of the defence"
+
+
+def test_the_command_that_trains_a_missing_model_names_the_noise(call: Callable, tmp_path: Path) -> None:
+    """Images of one's own are not trained on unasked; the command works as it is printed."""
+    made = call("data", *PARTS[:3], "action=make", f"outputs={tmp_path}")
+    assert made.status == 0, made.err
+    (root,) = (tmp_path / "datasets").iterdir()
+    own = ("dataset=folder", "dataset.describe=mvtec_ad", f"dataset.root={root}", "dataset.resolution=32")
+    model = ("model=tiny", "training=noise", "training.iterations=2", f"outputs={tmp_path}")
+    done = call("attack", *own, *model, "attack=none", "defence=smoothing", "defence.sigma=16", *DRAWS)
+    assert done.status != 0
+    (line,) = (line.strip() for line in done.err.splitlines() if "mtlbench train" in line)
+    assert line.endswith("training.sigma=16")
+    again = call(*shlex.split(line)[1:])
+    assert again.status == 0, again.err
 
 
 @pytest.mark.parametrize(
