@@ -36,7 +36,10 @@ OPTIONS = {
         ("attack.step.stepz=3",),
         "attack.step.stepz=3: no such option; did you mean attack.step.steps?",
     ),
-    "unknown choice": (("attack=dbga",), "attack/dbga: no such option; did you mean dgba?; there are bounded, dgba, "),
+    "unknown choice": (
+        ("attack=dbga",),
+        "attack/dbga: no such option; did you mean dgba?; there are auto, average_other, ",
+    ),
     "unknown experiment": (
         ("experiment=quikstart",),
         "experiment/quikstart: no such option; did you mean quickstart?",
@@ -52,7 +55,7 @@ OPTIONS = {
     "experiments": (("experiment=quickstart,transfer",), "experiment=quickstart,transfer: expected one experiment"),
     "metrics": (("dataset.metrics=miou",), "dataset.metrics=miou: expected task: [metric, ...]"),
     "no checkpoint": (("checkpoint=null",), "checkpoint=null: expected auto, a weights file, or its folder"),
-    "no choice": (("model=null",), "model=null: expected the name of an option of model, one of custom, "),
+    "no choice": (("model=null",), "model=null: expected the name of an option of model, one of bilstm, custom, "),
     "deleted": (("~attack",), "~attack: options cannot be deleted"),
     # Grammar
     "no value": (("eps",), "eps: expected key=value such as eps=4"),
@@ -141,7 +144,7 @@ def test_a_wrong_option(call: Callable, tmp_path: Path, small: tuple[str, ...], 
         (("data", "action=check"), "action=check: expected make, verify, info"),
         (
             ("data", "action=make", "dataset=nyuv2", "dataset.root=/data"),
-            "only rooms, rooms5 and parts can be generated",
+            "expected rooms, rooms5, parts or sentences",
         ),
         (("data", "action=[make]"), "action=['make']: expected make, verify, info"),
         (("data", "action=make", "dataset.root=/data"), "dataset.root=/data: action=make writes to its own folder"),
@@ -212,7 +215,7 @@ def test_a_path_is_no_choice(call: Callable, tmp_path: Path, argument: str) -> N
     """Hydra by itself would load the file, wherever it lies."""
     (tmp_path / "evil.yaml").write_text("name: evil\nobjective: {_target_: os.system}\n")
     done = call("attack", "-m", argument.format(folder=tmp_path), "--cfg", "job")
-    expect(done, USAGE, "expected the name of an option of attack, one of bounded, dgba, ")
+    expect(done, USAGE, "expected the name of an option of attack, one of auto, average_other, ")
     assert "evil\n" not in done.out
 
 

@@ -275,7 +275,7 @@ def test_brackets_in_a_folder_are_no_markup(call: Callable, tmp_path: Path) -> N
         (
             ("dataset", "reader", "_target_"),
             "mtlbench.storage.store.Store",
-            "expected a kind of mtlbench.data.base.ImageDat",
+            "expected a kind of mtlbench.data.base.MultiTas",
         ),
         (("dataset", "name"), OUT, f"dataset.name={OUT}: expected a name of letters"),
         (("training", "name"), OUT, f"training.name={OUT}: expected a name of letters"),

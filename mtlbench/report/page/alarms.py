@@ -21,6 +21,8 @@ MEANINGS: dict[str, str] = {
     "is beyond the limit": "More inputs survived than any classifier can keep right at this radius: the attack did "
     "not find what is there. Gradients of a network that has learned single clusters do not point to the others: "
     "start from them as well, attack.starts=[image,nearest_other], or go straight to them, attack=nearest_other.",
+    "each step saw one draw": "The model draws random numbers, and the attack saw one draw of them at each step, "
+    "which the next draw contradicts. Attack with attack.eot=10, which follows the mean of ten.",
     "not in evaluation mode": "Dropout or batch statistics were active: the model was another one for every image.",
     "ARP falls from": "Damage fell although the attacker was allowed more. An attacker of the larger eps can do what "
     "one of the smaller eps does, so the attack at the larger eps is not as strong as it could be.",
