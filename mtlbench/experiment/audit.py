@@ -25,6 +25,7 @@ from mtlbench.experiment.setup import AUTO, Setup, prepare
 from mtlbench.experiment.source import attacks_of
 from mtlbench.experiment.trained import Trained, load_or_train
 from mtlbench.metrics.sketch import sketched
+from mtlbench.models.custom import Custom
 from mtlbench.process.watchdog import ProgressBar
 from mtlbench.scores.frame import metrics_frame
 from mtlbench.storage.outputs import Outputs
@@ -84,7 +85,8 @@ def _audit(config: Config, cell: Cell, progress_bar: ProgressBar) -> Audited:
     setup = prepare(again, progress_bar, Session())
     if "defence" not in cell.identity:  # the clean cell of a training, which has none
         setup = replace(setup, defence=None)
-    if again["checkpoint"] == AUTO and not setup.checkpoint().trained:
+    trained_here = again["checkpoint"] == AUTO and not isinstance(setup.architecture, Custom)
+    if trained_here and not setup.checkpoint().trained:
         return Audited(cell.key, label, "changed", why=f"{setup.checkpoint().weights}: this model no longer exists")
     trained = load_or_train(setup)
     arithmetic = cell.identity.get("precision", "fp32")
