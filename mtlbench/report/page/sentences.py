@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 
 import pandas as pd
 
-from mtlbench.scores.tables import eps_units
+from mtlbench.scores.tables import ALWAYS_SHOWN, eps_units
 from mtlbench.studies.findings import Findings
 
 NAMES = ("dataset", "model", "training", "sharing", "seed", "n_images")
@@ -32,7 +32,7 @@ def run(arp: pd.DataFrame, board: pd.DataFrame) -> list[str]:
     with_step = f" with the step rule {listed(steps, 'or')}" if steps else ""
     return [
         f"{counted(len(board), 'model')} ({what}) "
-        f"{'was' if len(board) == 1 else 'were'} attacked on {images} test images each by "
+        f"{'was' if len(board) == 1 else 'were'} attacked on {images} test {'inputs' if ALWAYS_SHOWN[0] in arp else 'images'} each by "
         f"{counted(len(attacks), 'attack')} ({listed(attacks)})"
         f"{with_step} at eps {epsilons} "
         f"({'; '.join(eps_units(arp))})."
