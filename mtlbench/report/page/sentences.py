@@ -26,13 +26,14 @@ def run(arp: pd.DataFrame, board: pd.DataFrame) -> list[str]:
     attacks = sorted(set(arp["attack"]))
     steps = sorted({step for step in arp["step"] if step not in ("-", "none")})
     epsilons = listed(f"{eps:g}" for eps in sorted(set(arp["eps"])))
+    inputs = "inputs" if ALWAYS_SHOWN[0] in arp else "images"
     images = listed(str(n) for n in sorted(set(board["n_images"])))
     shared = {name: sorted(set(map(str, board[name]))) for name in ("dataset", "model", "training", "sharing", "seed")}
     what = "; ".join(f"{name} {listed(values)}" for name, values in shared.items())
     with_step = f" with the step rule {listed(steps, 'or')}" if steps else ""
     return [
         f"{counted(len(board), 'model')} ({what}) "
-        f"{'was' if len(board) == 1 else 'were'} attacked on {images} test {'inputs' if ALWAYS_SHOWN[0] in arp else 'images'} each by "
+        f"{'was' if len(board) == 1 else 'were'} attacked on {images} test {inputs} each by "
         f"{counted(len(attacks), 'attack')} ({listed(attacks)})"
         f"{with_step} at eps {epsilons} "
         f"({'; '.join(eps_units(arp))})."
