@@ -16,7 +16,7 @@ from tests.robustness.unattended.processes import (
 )
 
 
-@rounds(short=8, long=200)
+@rounds(short=4, long=200)
 def test_killed_at_any_moment(nursery: Nursery, undisturbed: Reference, tmp_path: Path, rounds: int) -> None:
     dice, phases, folders, runs = random.Random(rounds), Counter[str](), 0, 0
     while phases.total() < rounds:

@@ -51,7 +51,7 @@ def check_stopped(run: Run, number: signal.Signals) -> None:
 
 
 @pytest.mark.parametrize("number", STOPS, ids=lambda number: number.name)
-@rounds(short=3, long=50)
+@rounds(short=2, long=50)
 def test_stopped_at_any_moment(
     nursery: Nursery,
     installed: Installed,

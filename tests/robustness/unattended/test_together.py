@@ -19,7 +19,7 @@ def written(outputs: Path) -> Counter[str]:
     return found
 
 
-@rounds(short=3, long=30)
+@rounds(short=2, long=30)
 def test_started_in_the_same_second(nursery: Nursery, undisturbed: Reference, tmp_path: Path, rounds: int) -> None:
     dice, shared, waited = random.Random(rounds), Counter[int](), 0
     for number in range(rounds):
