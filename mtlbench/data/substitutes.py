@@ -1,6 +1,6 @@
 """Which words of a sentence an attack may replace by which."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -44,19 +44,18 @@ class Substitutes:
     @staticmethod
     def stack(of_sentences: Sequence["Substitutes"]) -> "Substitutes":
         """One of several that have no batch dimension, [M], and the same vocabulary."""
-        first = of_sentences[0]
-        return replace(
-            first,
-            words=torch.stack([one.words for one in of_sentences]),
-            groups={rule: torch.stack([one.groups[rule] for one in of_sentences]) for rule in first.groups},
-        )
+        return _together(of_sentences, torch.stack)
 
     @staticmethod
     def join(parts: Sequence["Substitutes"]) -> "Substitutes":
         """Those of several batches of the same vocabulary, whose sentences are equally long."""
-        first = parts[0]
-        return replace(
-            first,
-            words=torch.cat([one.words for one in parts]),
-            groups={rule: torch.cat([one.groups[rule] for one in parts]) for rule in first.groups},
-        )
+        return _together(parts, torch.cat)
+
+
+def _together(several: Sequence[Substitutes], join: Callable[[list[Tensor]], Tensor]) -> Substitutes:
+    first = several[0]
+    return replace(
+        first,
+        words=join([one.words for one in several]),
+        groups={rule: join([one.groups[rule] for one in several]) for rule in first.groups},
+    )
