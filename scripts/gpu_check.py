@@ -67,6 +67,8 @@ FOR_TESTS = {
 }
 """Module -> the package that brings it; the engine's tests import these."""
 PRECISIONS = ("fp32", "tf32", "bf16")
+PROCESSES = max(1, min(12, (os.cpu_count() or 1) - 2))
+"""Of the tests, where pytest-xdist is installed."""
 
 
 @dataclass(frozen=True)
@@ -136,7 +138,9 @@ def engine_tests(device: str, size: Size, clock: Clock, extra: Path) -> tuple[bo
     # Not the project's settings: they ask for plugins that a borrowed machine need not have.
     command = ["-m", "pytest", "-c", os.devnull, "--rootdir", str(ROOT), "--import-mode=importlib"]
     command += ["-q", "-ra", "-W", "error", "-W", "ignore::pytest.PytestUnknownMarkWarning"]
-    command += ["-p", "no:cacheprovider", "-m", "engine", *(size.tests or engine_files())]
+    command += ["-p", "no:cacheprovider", "-p", "no:benchmark", "-m", "engine", *(size.tests or engine_files())]
+    if size is REAL and importlib.util.find_spec("xdist") is not None:
+        command += ["-n", str(PROCESSES)]
     paths = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"), str(extra))))
     environment = os.environ | {"PYTHONPATH": paths, "MTLBENCH_TEST_DEVICE": device}
     seconds = 0.55 * clock.left()
@@ -255,7 +259,9 @@ def say(line: str) -> None:
     print(f"gpu_check: {line}", file=sys.stderr, flush=True)
 
 
-def page(device: str, size: Size, clock: Clock, extra: Path, words: Sequence[str]) -> tuple[bool, list[str]]:
+def page(
+    device: str, size: Size, clock: Clock, extra: Path, words: Sequence[str], commit: str
+) -> tuple[bool, list[str]]:
     """Whether all went well, and the lines of gpu.md."""
     began = time.monotonic()
     passed, tests = engine_tests(device, size, clock, extra)
@@ -266,7 +272,7 @@ def page(device: str, size: Size, clock: Clock, extra: Path, words: Sequence[str
     about = [
         f"    {' '.join(('scripts/gpu_check', *words))}",
         "",
-        f"{date.today().isoformat()}, {provenance.device_name(torch.device(device))}, commit {provenance.commit()}, "
+        f"{date.today().isoformat()}, {provenance.device_name(torch.device(device))}, commit {commit}, "
         + ", ".join(f"{name} {text}" for name, text in versions.items()),
         f"CUDA {torch.version.cuda}. {time.monotonic() - began:.0f} seconds.",
     ]
@@ -289,6 +295,7 @@ def arguments(words: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--dry", action="store_true", help="tiny sizes on a CPU; needs --to")
     parser.add_argument("--to", type=Path, help="folder of gpu.md (default: docs/results)")
+    parser.add_argument("--commit", default=provenance.commit(), help="of a copy without its .git")
     parser.add_argument("--wheels", type=Path, help="folder of wheels to make importable for this run")
     found = parser.parse_args(words)
     if found.dry and found.to is None:
@@ -311,7 +318,7 @@ def main(words: Sequence[str]) -> int:
         if missing():
             say(f"the engine's tests will not run: {', '.join(missing())} cannot be imported; see --wheels")
         device, size = ("cpu", DRY) if given.dry else ("cuda", REAL)
-        passed, lines = page(device, size, clock, Path(extra), words)
+        passed, lines = page(device, size, clock, Path(extra), words, given.commit)
     path = (given.to or ROOT / "docs" / "results") / "gpu.md"
     write_atomically(path, "\n".join(lines) + "\n")
     say(f"wrote {path}")

@@ -92,6 +92,7 @@ def test_tf32_rounds_and_fp32_does_not() -> None:
     assert errors["fp32"] < 1e-5 < errors["tf32"] < 1e-2
 
 
+@pytest.mark.filterwarnings("ignore:Synchronization debug mode:UserWarning")
 def test_no_host_synchronisation_inside_the_attack() -> None:
     dataset = data(8)
     model = for_inference(build(Tiny(), level(3, 5), dataset.tasks, 0, CUDA).eval())
@@ -101,8 +102,8 @@ def test_no_host_synchronisation_inside_the_attack() -> None:
     eps = torch.full((8,), 4 / 255, device=CUDA)
     with frozen(model):
         attack(losses, batch.input, eps, PerImage(0, batch.names))  # what is copied once is copied now
-        torch.cuda.set_sync_debug_mode("error")
         try:
+            torch.cuda.set_sync_debug_mode("error")
             attack(losses, batch.input, eps, PerImage(0, batch.names))
         finally:
             torch.cuda.set_sync_debug_mode("default")
