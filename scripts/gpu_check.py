@@ -17,7 +17,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
 from functools import partial
@@ -37,15 +38,17 @@ from mtlbench.data.generated import make
 from mtlbench.data.loader import in_order
 from mtlbench.data.nyuv2 import NYUv2
 from mtlbench.data.rooms import FORMS
-from mtlbench.engine.evaluate import Pass, evaluate
+from mtlbench.engine.evaluate import Pass, evaluate, frozen
+from mtlbench.engine.losses import TaskLosses
 from mtlbench.engine.plan import Plan
 from mtlbench.engine.precision import computing_in
-from mtlbench.engine.timing import run
+from mtlbench.engine.timing import clocked, run
 from mtlbench.engine.training import Recipe, train
 from mtlbench.experiment import provenance
 from mtlbench.metrics import values
 from mtlbench.models.deeplab_resnet34 import DeepLabResNet34
 from mtlbench.models.inference import for_inference
+from mtlbench.models.model import MultiTaskModel
 from mtlbench.models.sharing import BLOCKS, level
 from mtlbench.models.tiny import Tiny
 from mtlbench.models.tree_model import build
@@ -67,6 +70,10 @@ FOR_TESTS = {
 }
 """Module -> the package that brings it; the engine's tests import these."""
 PRECISIONS = ("fp32", "tf32", "bf16")
+TIMED = (("bf16", False), ("tf32", False), ("fp32", True), ("fp32", False))
+"""Precision, and whether cuDNN searches its kernels: without a search fp32 took 70 times as long as tf32 on an H200."""
+RESERVE = 10.0
+"""Seconds that are kept for the end."""
 PROCESSES = max(1, min(12, (os.cpu_count() or 1) - 2))
 """Of the tests, where pytest-xdist is installed."""
 
@@ -166,24 +173,46 @@ def timings(device: str, size: Size, clock: Clock) -> list[str]:
         tasks = three_tasks() if count == 3 else five_tasks([1.0] * 17)
         model = build(backbone, level(count, BLOCKS), tasks, 0, device).eval()
         batch = random_batch(tasks, images, side).to(torch.device(device))
-        pgd, apgd = (Attack(DGBA(), step, tasks) for step in (PGD(size.steps), APGD(size.steps)))
-        for precision in PRECISIONS:
-            if clock.left() < 0.12 * LIMIT:
-                rows.append([f"{side}x{side}", str(count), str(images), precision, *(["no time left"] + [""] * 5)])
-                continue
-            say(f"{size.model} {side}x{side} {precision}")
-            with computing_in(precision, model):
-                fast, steps = for_inference(model), apgd.step.steps
-                found = run(
-                    model, fast, tasks, batch, {"dgba pgd": pgd}, NaiveDGBA(), size.repeats, silent, steps=steps
-                )
-            at = {row.item: row for row in found}
-            for item in ("floor", "dgba pgd", "dgba apgd, this engine", "dgba apgd, naive form"):
-                row = at[item]
-                cost = f"{1000 * row.per_step:.1f}", f"{row.floors:.2f}", f"{row.peak_mib:.0f}"
-                rows.append([f"{side}x{side}", str(count), str(images), precision, item, *cost])
+        for precision, searched in TIMED:
+            label = f"{precision}, kernels searched" if searched else precision
+            say(f"{size.model} {side}x{side} {label}")
+            with computing_in(precision, model), searching(searched):
+                costs = costs_of(model, tasks, batch, size, clock)
+            rows += [[f"{side}x{side}", str(count), str(images), label, *cost] for cost in costs]
     head = ("size", "tasks", "batch", "precision", "item", "ms a step", "x floor", "peak MiB")
     return table(head, rows)
+
+
+def costs_of(
+    model: MultiTaskModel, tasks: Sequence[Task], batch: Batch, size: Size, clock: Clock
+) -> list[tuple[str, str, str, str]]:
+    """Item, milliseconds a step, floors and peak memory; of the floor alone where the rest would take too long."""
+    fast, objective = for_inference(model), DGBA()
+    pgd, apgd = (Attack(objective, step, tuple(tasks)) for step in (PGD(size.steps), APGD(size.steps)))
+    losses = TaskLosses(fast, tasks, batch.targets, batch.masks)
+    with frozen(fast):
+        seconds = min(clocked(lambda: Total().ascent(losses, batch.input), batch.input.device) for _ in range(3))
+    expected = seconds * (size.repeats + 1) * (2 + size.steps * (3 + len(tasks)))
+    if expected > clock.left() - RESERVE:
+        return [("floor", f"{1000 * seconds:.1f}", "1.00", ""), (f"no time left for {expected:.0f} s", "", "", "")]
+    found = run(model, fast, tasks, batch, {"dgba pgd": pgd}, NaiveDGBA(), size.repeats, silent, steps=apgd.step.steps)
+    at = {row.item: row for row in found}
+    shown = ("floor", "dgba pgd", "dgba apgd, this engine", "dgba apgd, naive form")
+    return [
+        (item, f"{1000 * at[item].per_step:.1f}", f"{at[item].floors:.2f}", f"{at[item].peak_mib:.0f}")
+        for item in shown
+    ]
+
+
+@contextmanager
+def searching(on: bool) -> Iterator[None]:
+    """Whether cuDNN times its kernels for each shape once and takes the fastest, instead of guessing it."""
+    before = torch.backends.cudnn.benchmark
+    torch.backends.cudnn.benchmark = on
+    try:
+        yield
+    finally:
+        torch.backends.cudnn.benchmark = before
 
 
 def random_batch(tasks: Sequence[Task], images: int, side: int) -> Batch:
@@ -259,35 +288,39 @@ def say(line: str) -> None:
     print(f"gpu_check: {line}", file=sys.stderr, flush=True)
 
 
-def page(
-    device: str, size: Size, clock: Clock, extra: Path, words: Sequence[str], commit: str
-) -> tuple[bool, list[str]]:
-    """Whether all went well, and the lines of gpu.md."""
-    began = time.monotonic()
+def sections(device: str, size: Size, clock: Clock, extra: Path) -> Iterator[tuple[str, bool, list[str]]]:
+    """Title, whether all went well, and lines of every part of gpu.md, as soon as it is computed."""
     passed, tests = engine_tests(device, size, clock, extra)
+    yield "The engine's tests", passed, ["passed" if passed else "**not passed**", "", *tests]
     with tempfile.TemporaryDirectory() as folder:
         compared = precisions(device, size, Path(folder))
+    about = "One `tiny`, all-shared, trained on generated rooms in fp32; ARP in percent, standard scores."
+    yield "ARP by precision", True, [about, "", *compared]
     cost = timings(device, size, clock)
+    yield (
+        "Cost of a step",
+        True,
+        [
+            f"{size.model}, all-shared, random weights. The floor is one forward and one backward to the images; APGD",
+            f"takes one forward more in {size.steps} steps. The peak memory of a CPU is that of the process so far.",
+            *("", *cost),
+        ],
+    )
+
+
+def heading(device: str, size: Size, seconds: float, words: Sequence[str], commit: str) -> list[str]:
+    """The lines of gpu.md above its parts."""
     versions = {name: text for name, text in provenance.versions().items() if not text.startswith("not installed")}
     about = [
         f"    {' '.join(('scripts/gpu_check', *words))}",
         "",
         f"{date.today().isoformat()}, {provenance.device_name(torch.device(device))}, commit {commit}, "
         + ", ".join(f"{name} {text}" for name, text in versions.items()),
-        f"CUDA {torch.version.cuda}. {time.monotonic() - began:.0f} seconds.",
+        f"CUDA {torch.version.cuda}. {seconds:.0f} seconds.",
     ]
     if size is DRY:
         about += ["", "A dry run on a CPU with tiny sizes: its numbers mean nothing."]
-    return passed, [
-        *("# On a GPU", "", "Written by `scripts/gpu_check`; do not edit.", "", *about, ""),
-        *("## The engine's tests", "", "passed" if passed else "**not passed**", "", *tests, ""),
-        *("## ARP by precision", ""),
-        "One `tiny`, all-shared, trained on generated rooms in fp32; ARP in percent, standard scores.",
-        *("", *compared, "", "## Cost of a step", ""),
-        f"{size.model}, all-shared, random weights. The floor is one forward and one backward to the images; APGD",
-        f"takes one forward more in {size.steps} steps. The peak memory of a CPU is that of the process so far.",
-        *("", *cost),
-    ]
+    return ["# On a GPU", "", "Written by `scripts/gpu_check`; do not edit.", "", *about, ""]
 
 
 def arguments(words: Sequence[str]) -> argparse.Namespace:
@@ -318,11 +351,14 @@ def main(words: Sequence[str]) -> int:
         if missing():
             say(f"the engine's tests will not run: {', '.join(missing())} cannot be imported; see --wheels")
         device, size = ("cpu", DRY) if given.dry else ("cuda", REAL)
-        passed, lines = page(device, size, clock, Path(extra), words, given.commit)
-    path = (given.to or ROOT / "docs" / "results") / "gpu.md"
-    write_atomically(path, "\n".join(lines) + "\n")
+        path = (given.to or ROOT / "docs" / "results") / "gpu.md"
+        began, body, fine = time.monotonic(), list[str](), True
+        for title, well, lines in sections(device, size, clock, Path(extra)):
+            body, fine = [*body, f"## {title}", "", *lines, ""], fine and well
+            top = heading(device, size, time.monotonic() - began, words, given.commit)
+            write_atomically(path, "\n".join([*top, *body[:-1]]) + "\n")  # what is known stays if the rest breaks
     say(f"wrote {path}")
-    return 0 if passed else 1
+    return 0 if fine else 1
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -47,9 +48,11 @@ def test_a_dry_run_does_everything_and_writes_its_page(tmp_path: Path) -> None:
         assert 0 < float(fp32) == float(tf32), "TF32 is no arithmetic of a CPU"
         assert float(bf16) > 0
     costs = rows(page, "Cost of a step")
-    assert len(costs) == 2 * 3 * 4
+    assert len(costs) == 2 * 4 * 4
     assert {tuple(row[:4]) for row in costs} == {
-        (*shape, precision) for shape in (("24x24", "3", "2"), ("16x16", "5", "2")) for precision in PRECISIONS
+        (*shape, precision)
+        for shape in (("24x24", "3", "2"), ("16x16", "5", "2"))
+        for precision in (*PRECISIONS, "fp32, kernels searched")
     }
     assert all(float(number) > 0 for row in costs for number in row[5:])
 
@@ -103,6 +106,19 @@ def test_tests_that_take_too_long_are_no_success(tmp_path: Path, monkeypatch: py
 
 
 def test_what_no_time_is_left_for_is_told() -> None:
+    """The floor is timed, so that it shows why."""
     table = gpu_check.timings("cpu", gpu_check.DRY, gpu_check.Clock(0))
-    assert len(table) == 2 + 2 * 3
-    assert all("| no time left |" in line for line in table[2:])
+    assert len(table) == 2 + 2 * 4 * 2
+    assert all("| floor |" in line for line in table[2::2])
+    assert all("| no time left for " in line for line in table[3::2])
+
+
+def test_what_is_known_stays_when_the_rest_breaks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def parts(*given: object) -> Iterator[tuple[str, bool, list[str]]]:
+        yield "First", True, ["found"]
+        raise RuntimeError("broken")
+
+    monkeypatch.setattr(gpu_check, "sections", parts)
+    with pytest.raises(RuntimeError, match="broken"):
+        gpu_check.main(["--dry", "--to", str(tmp_path)])
+    assert "\n## First\n\nfound\n" in (tmp_path / "gpu.md").read_text()

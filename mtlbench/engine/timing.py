@@ -89,7 +89,7 @@ def run(
             for item, (_, action) in items.items():
                 if device.type == "cuda":
                     torch.cuda.reset_peak_memory_stats(device)
-                taken = _clock(action, device)
+                taken = clocked(action, device)
                 peaks[item] = max(peaks[item], peak_memory_mib(device))
                 if round_number > 0:
                     seconds[item].append(taken)
@@ -122,13 +122,13 @@ def whole_pass(
         images, images_per_second, loading_share, metrics_share (0..1).
     """
     batches: list[Batch] = []
-    loading = _clock(lambda: batches.extend(loader()), device)
+    loading = clocked(lambda: batches.extend(loader()), device)
     images = sum(map(len, batches))
     work = Pass(model, tasks, [Plan("bench", attack, EPS * GREY_LEVELS)], 0)
-    whole = loading + _clock(lambda: evaluate(work, batches, device, images), device)
+    whole = loading + clocked(lambda: evaluate(work, batches, device, images), device)
     with torch.no_grad():
         ready = [(batch.to(device), model(batch.to(device).input)) for batch in batches]
-    metrics = _clock(lambda: [measure(tasks, p, b.targets, b.masks) for b, p in ready], device)
+    metrics = clocked(lambda: [measure(tasks, p, b.targets, b.masks) for b, p in ready], device)
     return {
         "images": images,
         "images_per_second": images / whole,
@@ -142,6 +142,17 @@ def peak_memory_mib(device: torch.device) -> float:
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device) / 2**20
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10
+
+
+def clocked(action: Callable[[], object], device: torch.device) -> float:
+    """Seconds that `action` takes, until its last kernel on `device` has ended."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    start = time.perf_counter()
+    action()
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    return time.perf_counter() - start
 
 
 def _forward(model: MultiTaskModel, batch: Batch) -> dict[str, Tensor]:
@@ -165,13 +176,3 @@ def _with_parameter_gradients(model: MultiTaskModel, action: Callable[[], object
             model.zero_grad(set_to_none=True)
 
     return run_it
-
-
-def _clock(action: Callable[[], object], device: torch.device) -> float:
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
-    start = time.perf_counter()
-    action()
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
-    return time.perf_counter() - start
