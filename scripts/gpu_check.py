@@ -71,7 +71,7 @@ FOR_TESTS = {
 """Module -> the package that brings it; the engine's tests import these."""
 PRECISIONS = ("fp32", "tf32", "bf16")
 TIMED = (("bf16", False), ("tf32", False), ("fp32", True), ("fp32", False))
-"""Precision, and whether cuDNN searches its kernels: without a search fp32 took 70 times as long as tf32 on an H200."""
+"""Precision, and whether cuDNN searches its kernels; without a search fp32 took 70 times tf32 on an H200."""
 RESERVE = 10.0
 """Seconds that are kept for the end."""
 PROCESSES = max(1, min(12, (os.cpu_count() or 1) - 2))
