@@ -22,16 +22,18 @@ def computing_in(precision: str, model: MultiTaskModel) -> Iterator[None]:
     """Context manager in which `model` computes in `precision`; restores the previous state.
 
     ``fp32`` switches TF32 off, which PyTorch has on for convolutions; ``tf32`` switches it on (no effect on a CPU);
-    ``bf16`` runs the model under autocast.
+    ``bf16`` runs the model under autocast. In ``fp32`` cuDNN times its kernels for each shape once and takes the
+    fastest: what it guesses without a search can be 100 times slower (docs/results/gpu.md).
     """
-    matmul, conv = torch.backends.cuda.matmul, torch.backends.cudnn.conv  # type: ignore[attr-defined]
-    before = matmul.fp32_precision, conv.fp32_precision, model.autocast
-    matmul.fp32_precision = conv.fp32_precision = "tf32" if precision == "tf32" else "ieee"
+    cudnn, matmul = torch.backends.cudnn, torch.backends.cuda.matmul
+    before = matmul.fp32_precision, cudnn.conv.fp32_precision, cudnn.benchmark, model.autocast  # type: ignore[attr-defined]
+    matmul.fp32_precision = cudnn.conv.fp32_precision = "tf32" if precision == "tf32" else "ieee"  # type: ignore[attr-defined]
+    cudnn.benchmark = precision == FP32
     model.autocast = torch.bfloat16 if precision == "bf16" else None
     try:
         yield
     finally:
-        matmul.fp32_precision, conv.fp32_precision, model.autocast = before
+        matmul.fp32_precision, cudnn.conv.fp32_precision, cudnn.benchmark, model.autocast = before  # type: ignore[attr-defined]
 
 
 def in_identity(precision: str) -> dict[str, str]:

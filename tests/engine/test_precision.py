@@ -20,8 +20,8 @@ def model() -> TreeModel:
 
 
 def state(of: TreeModel) -> tuple[object, ...]:
-    backends = torch.backends
-    return backends.cuda.matmul.fp32_precision, backends.cudnn.conv.fp32_precision, of.autocast  # type: ignore[attr-defined]
+    cudnn, matmul = torch.backends.cudnn, torch.backends.cuda.matmul
+    return matmul.fp32_precision, cudnn.conv.fp32_precision, cudnn.benchmark, of.autocast  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize("precision", PRECISIONS)
@@ -32,7 +32,8 @@ def test_inside_it_holds_and_afterwards_all_is_as_before(precision: str, outer: 
     with computing_in(outer, one):
         before = state(one)
         with pytest.raises(KeyError), computing_in(precision, one):
-            inside = (mode[precision], mode[precision], torch.bfloat16 if precision == "bf16" else None)
+            autocast = torch.bfloat16 if precision == "bf16" else None
+            inside = mode[precision], mode[precision], precision == "fp32", autocast
             assert state(one) == inside
             raise KeyError
         assert state(one) == before
