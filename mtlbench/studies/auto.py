@@ -8,7 +8,7 @@ import pandas as pd
 
 from mtlbench.scores import over_seeds
 from mtlbench.scores.wide import block, levels
-from mtlbench.studies.base import DIFFERENCE, MODEL, Evidence, Study, Table, arranged, compared, labels, tidy
+from mtlbench.studies.base import DIFFERENCE, MODEL, Evidence, Study, Table, arranged, compared, labels, rows_of, tidy
 from mtlbench.studies.plot import ARP, Axis, Plot
 from mtlbench.tasks import EVERY_TASK
 
@@ -78,9 +78,7 @@ def _against(
     table: pd.DataFrame, keys: pd.DataFrame, wide: pd.DataFrame, reference: pd.Series, on: tuple[str, ...]
 ) -> pd.DataFrame:
     """The table with the differences of the reference row that agrees in `on`, less each row."""
-    same = [name for name in on if name in keys]
-    others = keys[reference].assign(row=keys.index[reference])
-    base = keys[same].merge(others[[*same, "row"]].drop_duplicates(same, keep=False), how="left", on=same)["row"]
+    base = rows_of(keys, reference, [name for name in on if name in keys])
     known = base.notna().to_numpy()
     return compared(table, known, wide.iloc[base[known].astype(int)], wide[known], DIFFERENCE[0])
 

@@ -156,6 +156,15 @@ def tidy(frame: pd.DataFrame, value: str, **more: pd.Series | Sequence[Any]) -> 
     return table if status is None else table.assign(status=status)
 
 
+def rows_of(keys: pd.DataFrame, chosen: pd.Series, on: Sequence[str]) -> pd.Series:
+    """For each row of `keys`, the number of the one `chosen` row (bool) that agrees in the columns `on`.
+
+    NaN where there is none, or several: then nothing says which is meant.
+    """
+    found = keys.loc[chosen, list(on)].assign(row=np.flatnonzero(chosen))
+    return keys[list(on)].merge(found.drop_duplicates(on, keep=False), how="left", on=list(on))["row"]
+
+
 def compared(
     table: pd.DataFrame, known: np.ndarray, rows: pd.DataFrame, others: pd.DataFrame, name: str
 ) -> pd.DataFrame:

@@ -14,6 +14,7 @@ from mtlbench.studies.base import (
     attack_settings,
     compared,
     labels,
+    rows_of,
     tidy,
 )
 from mtlbench.studies.plot import ARP, Axis, Plot
@@ -34,9 +35,7 @@ def crossing(evidence: Evidence) -> Study:
     arps = evidence.of(target="all").arps
     keys = levels(arps)
     keys["attack_settings"], keys["method"] = attack_settings(keys), labels(keys)
-    total = keys[keys["method"] == TOTAL].assign(row=keys.index[keys["method"] == TOTAL])
-    on = [name for name in (*SAME, "eps") if name in keys]
-    base = keys[on].merge(total[[*on, "row"]].drop_duplicates(on, keep=False), how="left", on=on)["row"]
+    base = rows_of(keys, keys["method"] == TOTAL, [name for name in (*SAME, "eps") if name in keys])
     known = base.notna().to_numpy()
     others = arps.iloc[base[known].astype(int)]
     table = compared(tidy(arps, "arp_percent", method=keys["method"]), known, arps[known], others, "difference")

@@ -20,6 +20,7 @@ from mtlbench.studies.base import (
     attack_settings,
     compared,
     labels,
+    rows_of,
     tidy,
 )
 from mtlbench.studies.plot import Axis, Plot
@@ -96,8 +97,7 @@ def _damages(evidence: Evidence) -> pd.DataFrame:
     keys = levels(wide)
     keys["attack_settings"], keys["label"] = attack_settings(keys), labels(keys)
     on = [*MODEL, "step", "steps", "eps", "attack_settings", "task"]
-    total = keys[keys["label"] == "total"].assign(row=keys.index[keys["label"] == "total"])
-    base = keys[on].merge(total[[*on, "row"]].drop_duplicates(on, keep=False), how="left", on=on)["row"]
+    base = rows_of(keys, keys["label"] == "total", on)
     known = base.notna().to_numpy()
     table = tidy(wide, "damage_percent", label=keys["label"])
     table = compared(table, known, wide[known], wide.iloc[base[known].astype(int)], "difference")

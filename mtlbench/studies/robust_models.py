@@ -16,6 +16,7 @@ from mtlbench.studies.base import (
     attack_settings,
     compared,
     labels,
+    rows_of,
     tidy,
 )
 from mtlbench.studies.clean_models import gain_over_baselines
@@ -53,9 +54,7 @@ def _against_clean(arps: pd.DataFrame, keys: pd.DataFrame) -> pd.DataFrame:
     """ARP of every attack on every model, and the paired difference to the cleanly trained one."""
     images = [name for name in MODEL if name not in ("training", "recipe")]
     on = [*images, "attack", "target", "step", "steps", "eps", "options"]
-    clean = keys[keys["training"] == "clean"]
-    clean = clean.assign(row=clean.index).drop_duplicates(on, keep=False)
-    base = keys[on].merge(clean[[*on, "row"]], how="left", on=on)["row"]
+    base = rows_of(keys, keys["training"] == "clean", on)
     known = base.notna().to_numpy()
     table = tidy(arps, "arp_percent", label=keys["label"])
     table = compared(table, known, arps[known], arps.iloc[base[known].astype(int)], "difference")
