@@ -8,6 +8,7 @@ averaged), and others; those named in `SAME_MODEL` and `SHARING` help to match c
 """
 
 from collections.abc import Callable, Iterable
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -69,10 +70,23 @@ def levels(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def with_status(frame: pd.DataFrame, status: Iterable[str]) -> pd.DataFrame:
-    """The frame with `status` as its last index level."""
-    keys = levels(frame)
-    keys["status"] = pd.Series(list(status), dtype=object)
-    return frame.set_axis(pd.MultiIndex.from_frame(keys))
+    """The frame with `status` as its last index level, in the place of one that it has."""
+    codes, values = pd.factorize(np.array([*status], dtype=object), sort=True)
+    index: Any = frame.index
+    if "status" in index.names:
+        index = index.droplevel("status")
+    every: list[Any] = [*index.levels, pd.Index(values, dtype=object)]
+    # Their thirty levels are kept: to find them again in the rows takes longer than all that is computed.
+    every_code: list[Any] = [*index.codes, codes]
+    found: Any = pd.MultiIndex(levels=every, codes=every_code, names=[*index.names, "status"], verify_integrity=False)
+    return frame.set_axis(found)
+
+
+def _groups(index: Any) -> NDArray[np.intp]:
+    """Number of the group of each row, from 0 in the order in which they appear: rows that agree in all levels."""
+    codes = np.column_stack([np.asarray(codes) for codes in index.codes])
+    _, first, group = np.unique(codes, axis=0, return_index=True, return_inverse=True)
+    return first.argsort().argsort()[group.reshape(-1)]
 
 
 def match(rows: pd.DataFrame, others: pd.DataFrame, on: list[str], value: str) -> tuple[Block, NDArray[np.intp]]:
@@ -91,15 +105,15 @@ def mean_over(level: str, frame: pd.DataFrame, say: Callable[[str, str], str], b
         say: (value of `level`, status) -> what the new status says of a row whose status is not ok.
         between: separator of the texts of several rows, without duplicates.
     """
-    keys = levels(frame)
-    rest = keys.drop(columns=[level, "status"])
-    group = rest.groupby(list(rest), dropna=False, sort=False).ngroup().to_numpy()
+    index: Any = frame.index
+    rest = index.droplevel([level, "status"])
+    group = _groups(rest)
     order = np.argsort(group, kind="stable")
     _, starts, sizes = np.unique(group[order], return_index=True, return_counts=True)
     means = np.add.reduceat(block(frame)[order], starts, axis=0) / sizes[:, None]
     reasons: list[list[str]] = [[] for _ in starts]
-    for row in np.flatnonzero(keys["status"] != OK):
-        reasons[group[row]].append(say(keys[level].iloc[row], keys["status"].iloc[row]))
-    index = pd.MultiIndex.from_frame(rest.iloc[order[starts]])
-    result = pd.DataFrame(means, index=index, columns=frame.columns)
+    for number, name, status in zip(group, *(index.get_level_values(n) for n in (level, "status")), strict=True):
+        if status != OK:
+            reasons[number].append(say(name, status))
+    result = pd.DataFrame(means, index=rest[order[starts]], columns=frame.columns)
     return with_status(result, (between.join(sorted(set(texts))) or OK for texts in reasons))
