@@ -82,18 +82,17 @@ def with_status(frame: pd.DataFrame, status: Iterable[str]) -> pd.DataFrame:
     return frame.set_axis(found)
 
 
-def _groups(index: Any) -> NDArray[np.intp]:
-    """Number of the group of each row, from 0 in the order in which they appear: rows that agree in all levels."""
-    codes = np.column_stack([np.asarray(codes) for codes in index.codes])
+def groups(index: Any, names: Iterable[str] | None = None) -> NDArray[np.intp]:
+    """Number of the group of each row of an index, from 0 in order of appearance: rows that agree in the levels.
+
+    Args:
+        index: of a wide frame.
+        names: the levels; None means all.
+    """
+    places = [index.names.index(name) for name in (index.names if names is None else names)]
+    codes = np.column_stack([np.asarray(index.codes[place]) for place in places])
     _, first, group = np.unique(codes, axis=0, return_index=True, return_inverse=True)
     return first.argsort().argsort()[group.reshape(-1)]
-
-
-def match(rows: pd.DataFrame, others: pd.DataFrame, on: list[str], value: str) -> tuple[Block, NDArray[np.intp]]:
-    """For each of `rows`, the `value` of the first of `others` that agrees in `on`, and the number that agree."""
-    known = others.groupby(on, dropna=False, sort=False)[value].agg(["first", "size"]).reset_index()
-    matched = rows[on].merge(known, how="left", on=on)
-    return matched["first"].to_numpy(np.float64), matched["size"].fillna(0).to_numpy(np.intp)
 
 
 def mean_over(level: str, frame: pd.DataFrame, say: Callable[[str, str], str], between: str) -> pd.DataFrame:
@@ -107,7 +106,7 @@ def mean_over(level: str, frame: pd.DataFrame, say: Callable[[str, str], str], b
     """
     index: Any = frame.index
     rest = index.droplevel([level, "status"])
-    group = _groups(rest)
+    group = groups(rest)
     order = np.argsort(group, kind="stable")
     _, starts, sizes = np.unique(group[order], return_index=True, return_counts=True)
     means = np.add.reduceat(block(frame)[order], starts, axis=0) / sizes[:, None]
