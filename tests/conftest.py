@@ -7,6 +7,7 @@ from collections.abc import Callable, Generator, Iterator
 from copy import deepcopy
 from io import StringIO, TextIOBase
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import settings
@@ -87,7 +88,7 @@ def yaml_parsed_once() -> Iterator[None]:
     parsed: dict[str, object] = {}
     whole = OmegaConf.load
 
-    def load(source: object) -> object:
+    def load(source: Any) -> object:
         if not isinstance(source, TextIOBase):
             return whole(source)
         text = source.read()

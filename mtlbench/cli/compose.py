@@ -27,7 +27,7 @@ def mode_by_flags(arguments: Sequence[str]) -> Iterator[None]:
         yield
         return
     composing = Hydra.get_mode
-    Hydra.get_mode = _no_mode  # type: ignore[method-assign]
+    Hydra.get_mode = _no_mode  # type: ignore[method-assign, assignment]
     try:
         yield
     finally:
