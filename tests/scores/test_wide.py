@@ -1,7 +1,5 @@
 """Wide frames keep the levels of their index; groups and texts are those that pandas finds from the rows."""
 
-from collections.abc import Iterator
-
 import numpy as np
 import pandas as pd
 import pytest
@@ -11,7 +9,7 @@ from mtlbench.scores.wide import groups, levels, with_status
 NAMES = ["cell", "task", "eps"]
 
 
-def frames() -> Iterator[pd.DataFrame]:
+def frames() -> list[pd.DataFrame]:
     """Random rows, some missing, some of which are alike, whole and in parts: parts keep levels that they lack."""
     random = np.random.default_rng(0)
     rows = pd.DataFrame(
@@ -22,7 +20,7 @@ def frames() -> Iterator[pd.DataFrame]:
         }
     )
     whole = pd.DataFrame({0: np.arange(40.0)}, pd.MultiIndex.from_frame(rows))
-    yield from (whole, whole.iloc[::-3], pd.concat([whole.iloc[30:], whole.iloc[:7]]), whole.iloc[:0])
+    return [whole, whole.iloc[::-3], pd.concat([whole.iloc[30:], whole.iloc[:7]]), whole.iloc[:0]]
 
 
 @pytest.mark.parametrize("frame", frames(), ids=len)
