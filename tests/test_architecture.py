@@ -5,6 +5,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -110,9 +111,14 @@ def unit_of(module: str) -> str:
     return module.split(".")[1] if "." in module else ""
 
 
+@cache
+def parsed(file: Path) -> ast.Module:
+    return ast.parse(file.read_text())
+
+
 def imports(file: Path) -> Iterator[str]:
     """Modules that a file imports when it runs, wherever the statement stands; those for type checkers are not."""
-    tree = ast.parse(file.read_text())
+    tree = parsed(file)
     hidden = {id(inner) for node in ast.walk(tree) if _for_types_only(node) for inner in ast.walk(node)}
     for node in ast.walk(tree):
         if id(node) in hidden:
@@ -215,7 +221,7 @@ def test_no_torch_behind_their_back() -> None:
 @pytest.mark.parametrize("file", FILES, ids=name_of)
 def test_a_function_fits_one_screen(file: Path) -> None:
     """Its docstring not counted."""
-    functions = [node for node in ast.walk(ast.parse(file.read_text())) if isinstance(node, ast.FunctionDef)]
+    functions = [node for node in ast.walk(parsed(file)) if isinstance(node, ast.FunctionDef)]
     long = {node.name: length for node in functions if (length := _length(node)) > MOST_LINES}
     assert long == {}
 
@@ -229,7 +235,7 @@ def _length(function: ast.FunctionDef) -> int:
 @pytest.mark.parametrize("file", FILES, ids=name_of)
 def test_no_error_is_swallowed(file: Path) -> None:
     swallowing = []
-    for node in ast.walk(ast.parse(file.read_text())):
+    for node in ast.walk(parsed(file)):
         if isinstance(node, ast.ExceptHandler):
             caught = {name.id for name in ast.walk(node.type) if isinstance(name, ast.Name)} if node.type else {"bare"}
             if caught & {"bare", "Exception", "BaseException"} and not _raises(node):

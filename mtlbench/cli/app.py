@@ -12,6 +12,7 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from mtlbench.cli import commands
+from mtlbench.cli.compose import mode_by_flags
 from mtlbench.cli.hydra_errors import as_message, explained, known_keys, misresolved, say
 from mtlbench.cli.runs import RunFolder, runs_of
 from mtlbench.cli.sweep import Sweep
@@ -51,7 +52,8 @@ def _run(command: str, arguments: Sequence[str]) -> int:
         # argparse accepts -m only before the overrides; users write it anywhere.
         in_front = sorted(arguments, key=lambda argument: argument not in ("-m", "--multirun"))
         sys.argv = [f"mtlbench {command}", *in_front]
-        hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name=command)(sweep.point)()
+        with mode_by_flags(arguments):
+            hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name=command)(sweep.point)()
         if not sweep.points and not elsewhere(arguments):
             raise UsageError(f"{' '.join(arguments)}: these choices leave no point to run")
         sweep.retry_waiting()

@@ -1,15 +1,41 @@
 """Hydra composes every point of a multirun twice: to check it before the first run, and to run it. Here: once.
 
 `conf/common.yaml` names `ComposeOnce` as a callback of Hydra, which calls it before the sweeper and the launcher
-receive the configuration loader that they share.
+receive the configuration loader that they share. Before that, Hydra composes a whole configuration to read its
+`hydra.mode`; `mode_by_flags` saves this where nothing sets one.
 """
 
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
+from hydra._internal.hydra import Hydra
 from hydra.core.config_loader import ConfigLoader
 from hydra.core.global_hydra import GlobalHydra
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf
+
+SET_MODE = ("experiment", "hydra.mode")
+"""Options that may set `hydra.mode`; no other file of conf/ does."""
+
+
+@contextmanager
+def mode_by_flags(arguments: Sequence[str]) -> Iterator[None]:
+    """Inside, -m alone makes a command a multirun, unless one of `SET_MODE` is among its arguments."""
+    keys = {argument.lstrip("+").partition("=")[0] for argument in arguments}
+    if keys & set(SET_MODE):
+        yield
+        return
+    composing = Hydra.get_mode
+    Hydra.get_mode = _no_mode  # type: ignore[method-assign, assignment]
+    try:
+        yield
+    finally:
+        Hydra.get_mode = composing  # type: ignore[method-assign]
+
+
+def _no_mode(hydra: Hydra, config_name: str | None, overrides: list[str]) -> None:
+    """What `Hydra.get_mode` finds in a configuration that sets no mode."""
 
 
 class ComposeOnce(Callback):

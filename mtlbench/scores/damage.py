@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from mtlbench.constants import MIN_CLEAN, NO_ATTACK
 from mtlbench.errors import DataError
 from mtlbench.metrics import METRICS
-from mtlbench.scores.wide import ABOUT_METRIC, OK, SAME_MODEL, Block, block, levels, match, mean_over, with_status
+from mtlbench.scores.wide import ABOUT_METRIC, OK, SAME_MODEL, Block, block, groups, levels, mean_over, with_status
 
 
 def relative_drops(metrics: pd.DataFrame) -> pd.DataFrame:
@@ -53,13 +53,14 @@ def drops_from(
         on: levels, if present, in which a row and its reference agree.
         names: what the reference and the row itself are called in a status.
     """
-    keys = levels(metrics)
-    on = [name for name in on if name in keys]
-    known = keys.assign(row=np.arange(len(keys)))[reference.to_numpy()]
-    row, found = match(keys, known, on, "row")
+    group = groups(metrics.index, [name for name in on if name in metrics.index.names])
+    known = np.flatnonzero(reference.to_numpy())
+    number = group.max(initial=-1) + 1
+    found, row = np.bincount(group[known], minlength=number)[group], np.zeros(number, np.intp)
+    row[group[known]] = known  # of groups with one reference, the others are not used
     a = block(metrics)
-    c = np.where((found == 1)[:, None], a[np.where(found > 0, row, 0).astype(np.intp)], np.nan)
-    sign = np.where(higher_is_better(keys), 1.0, -1.0)[:, None]
+    c = np.where((found == 1)[:, None], a[row[group]], np.nan)
+    sign = np.where(higher_is_better(levels(metrics)), 1.0, -1.0)[:, None]
     usable = np.abs(c) >= MIN_CLEAN
     drops = sign * (c - a) / np.where(usable, np.abs(c), np.nan)
     first, second = names

@@ -8,6 +8,7 @@ averaged), and others; those named in `SAME_MODEL` and `SHARING` help to match c
 """
 
 from collections.abc import Callable, Iterable
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -69,17 +70,29 @@ def levels(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def with_status(frame: pd.DataFrame, status: Iterable[str]) -> pd.DataFrame:
-    """The frame with `status` as its last index level."""
-    keys = levels(frame)
-    keys["status"] = pd.Series(list(status), dtype=object)
-    return frame.set_axis(pd.MultiIndex.from_frame(keys))
+    """The frame with `status` as its last index level, in the place of one that it has."""
+    codes, values = pd.factorize(np.array([*status], dtype=object), sort=True)
+    index: Any = frame.index
+    if "status" in index.names:
+        index = index.droplevel("status")
+    every: list[Any] = [*index.levels, pd.Index(values, dtype=object)]
+    # Their thirty levels are kept: to find them again in the rows takes longer than all that is computed.
+    every_code: list[Any] = [*index.codes, codes]
+    found: Any = pd.MultiIndex(levels=every, codes=every_code, names=[*index.names, "status"], verify_integrity=False)
+    return frame.set_axis(found)
 
 
-def match(rows: pd.DataFrame, others: pd.DataFrame, on: list[str], value: str) -> tuple[Block, NDArray[np.intp]]:
-    """For each of `rows`, the `value` of the first of `others` that agrees in `on`, and the number that agree."""
-    known = others.groupby(on, dropna=False, sort=False)[value].agg(["first", "size"]).reset_index()
-    matched = rows[on].merge(known, how="left", on=on)
-    return matched["first"].to_numpy(np.float64), matched["size"].fillna(0).to_numpy(np.intp)
+def groups(index: Any, names: Iterable[str] | None = None) -> NDArray[np.intp]:
+    """Number of the group of each row of an index, from 0 in order of appearance: rows that agree in the levels.
+
+    Args:
+        index: of a wide frame.
+        names: the levels; None means all.
+    """
+    places = [index.names.index(name) for name in (index.names if names is None else names)]
+    codes = np.column_stack([np.asarray(index.codes[place]) for place in places])
+    _, first, group = np.unique(codes, axis=0, return_index=True, return_inverse=True)
+    return first.argsort().argsort()[group.reshape(-1)]
 
 
 def mean_over(level: str, frame: pd.DataFrame, say: Callable[[str, str], str], between: str) -> pd.DataFrame:
@@ -91,15 +104,15 @@ def mean_over(level: str, frame: pd.DataFrame, say: Callable[[str, str], str], b
         say: (value of `level`, status) -> what the new status says of a row whose status is not ok.
         between: separator of the texts of several rows, without duplicates.
     """
-    keys = levels(frame)
-    rest = keys.drop(columns=[level, "status"])
-    group = rest.groupby(list(rest), dropna=False, sort=False).ngroup().to_numpy()
+    index: Any = frame.index
+    rest = index.droplevel([level, "status"])
+    group = groups(rest)
     order = np.argsort(group, kind="stable")
     _, starts, sizes = np.unique(group[order], return_index=True, return_counts=True)
     means = np.add.reduceat(block(frame)[order], starts, axis=0) / sizes[:, None]
     reasons: list[list[str]] = [[] for _ in starts]
-    for row in np.flatnonzero(keys["status"] != OK):
-        reasons[group[row]].append(say(keys[level].iloc[row], keys["status"].iloc[row]))
-    index = pd.MultiIndex.from_frame(rest.iloc[order[starts]])
-    result = pd.DataFrame(means, index=index, columns=frame.columns)
+    for number, name, status in zip(group, *(index.get_level_values(n) for n in (level, "status")), strict=True):
+        if status != OK:
+            reasons[number].append(say(name, status))
+    result = pd.DataFrame(means, index=rest[order[starts]], columns=frame.columns)
     return with_status(result, (between.join(sorted(set(texts))) or OK for texts in reasons))

@@ -1,4 +1,8 @@
-"""Properties of every objective with every step rule found in conf/: a new option is tested unasked."""
+"""Properties of every objective with every step rule found in conf/: a new option is tested unasked.
+
+Ball, box and rise of the score are tested on the whole grid. The others are properties of an objective by itself and
+of a rule by itself: on a third of the pairs, in which each meets several others, and on the rest in the long form.
+"""
 
 from dataclasses import replace
 from functools import cache, partial
@@ -15,6 +19,7 @@ from tests.fakes import rows
 from tests.grid import (
     BATCH_BOUND,
     CONF,
+    COVERING,
     EPS,
     GRADIENT_FREE,
     NO_ATTACK,
@@ -45,11 +50,16 @@ def attacked(attack, step, norm, ds="precise"):
     return run(attack, step, first_batch(ds), ds=ds, norm=norm)
 
 
-each_pair = pytest.mark.parametrize(("attack", "step"), PAIRS)
-each_norm = pytest.mark.parametrize(("attack", "step", "norm"), NORMED)
-each_batchless_norm = pytest.mark.parametrize(
-    ("attack", "step", "norm"), [one for one in NORMED if one[1] not in BATCH_BOUND]
-)
+def on_covering(*cases):
+    """The cases (attack, step, ..), those whose pair is not one of `COVERING` as the long form."""
+    return [case if case[:2] in COVERING else pytest.param(*case, marks=pytest.mark.robustness) for case in cases]
+
+
+BATCHLESS = [case for case in NORMED if case[1] not in BATCH_BOUND]
+NAMED = ("attack", "step", "norm")
+each_pair = pytest.mark.parametrize(NAMED[:2], on_covering(*PAIRS))
+each_norm = pytest.mark.parametrize(NAMED, on_covering(*NORMED))
+each_batchless_norm = pytest.mark.parametrize(NAMED, on_covering(*BATCHLESS))
 
 
 def test_every_option_is_built():
@@ -66,8 +76,17 @@ def test_every_option_is_built():
     assert {("dgba", "pgd"), ("total", "fgsm"), ("single", "apgd"), ("noise", "fixed")} <= set(PAIRS)
 
 
+def test_the_covering_has_every_attack_and_every_rule_in_every_norm():
+    """And each several times, but for attacks that have but one rule."""
+    covered = [case for case in NORMED if case[:2] in COVERING]
+    for place in (0, 1):
+        assert {(case[place], case[2]) for case in covered} == {(case[place], case[2]) for case in NORMED}
+    partners = {rule: {attack for attack, step in COVERING if step == rule} for _, rule in PAIRS}
+    assert all(len(partners[rule]) >= 3 for rule in partners)
+
+
 @pytest.mark.parametrize("ds", ["nyuv2", "tiny_taxonomy"])
-@each_norm
+@pytest.mark.parametrize(NAMED, NORMED)
 def test_ball_box_and_form(attack, step, norm, ds):
     batch = first_batch(ds)
     found = attacked(attack, step, norm, ds)
@@ -100,8 +119,8 @@ def test_radius_zero_is_exactly_the_image(attack, step, norm):
 @each_batchless_norm
 def test_batch_size_does_not_matter(attack, step, norm):
     batch = first_batch("precise")
-    alone = [precisely(attack, step, norm, rows(batch, [i])) for i in range(len(batch))]
-    same(torch.cat(alone), attacked(attack, step, norm))
+    parts = [precisely(attack, step, norm, rows(batch, index)) for index in ([0], [1, 2])]
+    same(torch.cat(parts), attacked(attack, step, norm))
 
 
 @each_batchless_norm
@@ -118,7 +137,7 @@ def test_a_radius_per_image(attack, step, norm):
     moved = distance(found, batch, norm)
     assert (moved <= torch.tensor(radii, **HERE) + SLACK).all()
     assert moved[0] == 0
-    for i, radius in enumerate(radii):
+    for i, radius in enumerate(radii[1:], start=1):
         same(precisely(attack, step, norm, rows(batch, [i]), eps=radius), found[i : i + 1])
 
 
@@ -173,9 +192,7 @@ def test_same_seed_same_images(attack, step):
     assert torch.equal(torch.get_rng_state(), state), "the global generator must not be used"
 
 
-@pytest.mark.parametrize(
-    ("attack", "step", "norm"), [one for one in NORMED if one[1] not in BATCH_BOUND and one[0] not in STARTED]
-)
+@pytest.mark.parametrize(NAMED, on_covering(*(case for case in BATCHLESS if case[0] not in STARTED)))
 def test_random_starts_and_restarts(attack, step, norm):
     """They keep the ball and the batch's independence, and the best of several starts is no worse than the first."""
     batch = first_batch("precise")
@@ -184,8 +201,9 @@ def test_random_starts_and_restarts(attack, step, norm):
     assert distance(found, batch, norm).max() <= EPS + SLACK
     assert found.min() >= 0
     assert found.max() <= 1
-    assert torch.equal(several(batch, eps=0.0), batch.input)
-    same(torch.cat([several(rows(batch, [i])) for i in range(len(batch))]), found)
+    last = rows(batch, [2])
+    assert torch.equal(several(last, eps=0.0), last.input)
+    same(several(last), found[2:])
     once = precisely(attack, step, norm, batch, random_start=True)
     assert not torch.equal(once, attacked(attack, step, norm)), "the start is really random"
     losses = golden("precise").seen_by(attack_of(attack, step, "precise"), batch)
@@ -194,7 +212,7 @@ def test_random_starts_and_restarts(attack, step, norm):
 
 
 @pytest.mark.parametrize("ds", ["nyuv2", "tiny_taxonomy"])
-@pytest.mark.parametrize(("attack", "step", "norm"), [one for one in NORMED if one[0] != "noise"])
+@pytest.mark.parametrize(NAMED, [case for case in NORMED if case[0] != "noise"])
 def test_attacks_raise_the_score_of_every_image(attack, step, norm, ds):
     batch = first_batch(ds)
     built = attack_of(attack, step, ds)

@@ -11,6 +11,7 @@ from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from omegaconf import DictConfig, OmegaConf
 
 from mtlbench.cli.compose import Composed
+from mtlbench.config.folder import conf_dir
 
 
 class Loader:
@@ -70,3 +71,33 @@ def test_a_multirun_composes_each_point_once(call: Callable, tmp_path: Path, mon
         (1, tasks, ["limit=1", f"tasks={tasks}"]) for tasks in (2, 3)
     ]
     assert [Path(config["run_dir"]).name for config in configs] == ["0", "1"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "times"),
+    [(["tasks=2"], 1), (["-m", "tasks=2,3"], 3), (["hydra.mode=RUN"], 2), (["hydra.mode=MULTIRUN", "tasks=2,3"], 4)],
+)
+def test_the_mode_is_composed_only_where_an_option_may_set_it(
+    call: Callable, monkeypatch: pytest.MonkeyPatch, arguments: list[str], times: int
+) -> None:
+    """A multirun composes its points, and before them what they share."""
+    composed: list[object] = []
+    whole = ConfigLoaderImpl.load_configuration
+
+    def counted(self: Any, *given: Any, **named: Any) -> DictConfig:
+        composed.append(named["overrides"])
+        return whole(self, *given, **named)
+
+    monkeypatch.setattr(ConfigLoaderImpl, "load_configuration", counted)
+    done = call("layouts", "limit=1", *arguments)
+    assert (done.status, done.err) == (0, "")
+    assert len(composed) == times
+
+
+def test_only_experiments_set_the_mode() -> None:
+    setting = {
+        file.parent.name
+        for file in conf_dir().rglob("*.yaml")
+        if "mode" in ((yaml.safe_load(file.read_text()) or {}).get("hydra") or {})
+    }
+    assert setting == {"experiment"}

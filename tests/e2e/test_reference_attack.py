@@ -25,7 +25,7 @@ def attack(call: Callable, outputs: Path) -> Callable[..., str]:
     """Attack it at eps 8; what is printed."""
 
     def start(*arguments: str) -> str:
-        done = call("attack", f"outputs={outputs}", *TRAINED, "eps=8", "limit=5", *arguments)
+        done = call("attack", f"outputs={outputs}", *TRAINED, "eps=8", "limit=4", *arguments)
         assert done.status == 0, done.err
         return done.out
 

@@ -175,8 +175,7 @@ def test_complete(job: Job, whole) -> None:
 # Interrupted
 
 
-@pytest.mark.parametrize("error", [KeyboardInterrupt, Stop])
-@pytest.mark.parametrize("after", [1, 2, 4])
+@pytest.mark.parametrize(("error", "after"), [(Stop, 1), (KeyboardInterrupt, 2), (Stop, 4)])
 def test_an_interrupted_pass_continues_bit_equal(job: Job, whole, error, after: int) -> None:
     with pytest.raises(error):
         complete(change(job, progress_bar=stopping(error, after)))
@@ -234,8 +233,7 @@ def precise(model: TreeModel, tmp_path_factory: pytest.TempPathFactory, one_thre
     return job
 
 
-@pytest.mark.parametrize("first", [2, 3])
-@pytest.mark.parametrize("second", [1, 2, 3, 7])
+@pytest.mark.parametrize(("first", "second"), [(2, 1), (3, 2), (2, 3), (3, 7)])
 def test_another_batch_size_continues(precise: Job, tmp_path: Path, first: int, second: int) -> None:
     job = change(precise, store=Store(tmp_path / "store"))
     with pytest.raises(Stop):

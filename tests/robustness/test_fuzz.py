@@ -169,11 +169,31 @@ def refuses_or_prepares(config: dict[str, Any], place: tuple[str, ...], value: o
         assert str(error)
 
 
-def test_every_option(configs: list[dict[str, Any]]) -> None:
-    for config in configs:
-        for place in places(config):
-            for value in VALUES_OF_OPTIONS:
-                refuses_or_prepares(config, place, value)
+def value_at(config: dict[str, Any], place: tuple[str, ...]) -> object:
+    """What an option is; an absent one is like no value that there is."""
+    node: Any = config
+    for key in place:
+        if not isinstance(node, dict) or key not in node:
+            return NotImplemented
+        node = node[key]
+    return node
+
+
+@pytest.mark.parametrize("again", [False, pytest.param(True, marks=pytest.mark.robustness)])
+def test_every_option(configs: list[dict[str, Any]], again: bool) -> None:
+    """Of each configuration where it differs from the first one; in the long form `again` also where it does not."""
+    first, *others = configs
+    wanted = [(first, place) for place in places(first)]
+    wanted += [
+        (other, place)
+        for other in others
+        for place in places(other)
+        if again or value_at(other, place) != value_at(first, place)
+    ]
+    assert all(sum(one is config for one, _ in wanted) > 5 for config in configs)
+    for config, place in wanted:
+        for value in VALUES_OF_OPTIONS:
+            refuses_or_prepares(config, place, value)
 
 
 @bounded(1000)

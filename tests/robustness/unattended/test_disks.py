@@ -17,6 +17,7 @@ from tests.robustness.unattended.processes import (
     cells,
     check_whole,
     leftovers,
+    size,
     tables,
 )
 
@@ -58,9 +59,10 @@ def check_message(err: str, place: Path) -> None:
     assert "Logging error" not in err
 
 
-@some("leave", [0, 200_000], [20_000, 60_000, 100_000, 150_000, 300_000, 400_000])
-def test_a_full_disk(nursery: Nursery, undisturbed: Reference, small_disk: Path, tmp_path: Path, leave: int) -> None:
+@some("percent", [0, 50], [5, 15, 25, 40, 65, 80])
+def test_a_full_disk(nursery: Nursery, undisturbed: Reference, small_disk: Path, tmp_path: Path, percent: int) -> None:
     """With rooms and models elsewhere, it is full at once, or while cells are written, or at the tables."""
+    leave = percent * sum(size(undisturbed.outputs / name) for name in ("store", "tables", "runs")) // 100
     outputs = small_disk / "outputs"
     outputs.mkdir()
     for name in ("datasets", "checkpoints"):
