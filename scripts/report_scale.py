@@ -16,7 +16,7 @@ import sys
 import time
 import zipfile
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import cache
@@ -24,11 +24,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 
 from mtlbench.metrics.sketch import sketched
 from mtlbench.scores.alarms import numbers_of
 from mtlbench.scores.derived import CELL_LEVELS, Deriving, against
 from mtlbench.scores.frame import details, names
+from mtlbench.storage import store as storage
 from mtlbench.storage.derived import Derived
 from mtlbench.storage.outputs import Outputs
 from mtlbench.storage.store import Cell, content_of
@@ -131,16 +133,30 @@ class Remembering:
         return packed
 
 
+def once(function: Callable[[Mapping[str, np.ndarray]], Any]) -> Callable[[Mapping[str, np.ndarray]], Any]:
+    """The function, called once for the arrays of each drawn cell, which are never changed."""
+    known: dict[int, tuple[Mapping[str, np.ndarray], Any]] = {}
+
+    def found(arrays: Mapping[str, np.ndarray]) -> Any:
+        if id(arrays) not in known:
+            known[id(arrays)] = arrays, function(arrays)
+        return known[id(arrays)][1]
+
+    return found
+
+
 @contextmanager
 def quickly() -> Iterator[None]:
-    """Files are the same, but the disk is not waited for."""
-    before = zipfile._get_compressor, os.fsync  # type: ignore[attr-defined]
-    zipfile._get_compressor = lambda kind, level=None: Remembering() if kind else None  # type: ignore[attr-defined]
-    os.fsync = lambda file: None
+    """The files are the same, but what repeats is computed once, and the disk is not waited for."""
+    patch = pytest.MonkeyPatch()
+    patch.setattr(zipfile, "_get_compressor", lambda kind, level=None: Remembering() if kind else None)
+    patch.setattr(os, "fsync", lambda file: None)
+    patch.setattr(storage, "shortened", once(storage.shortened))
+    patch.setattr(storage, "checksum_of", once(storage.checksum_of))
     try:
         yield
     finally:
-        zipfile._get_compressor, os.fsync = before  # type: ignore[attr-defined]
+        patch.undo()
 
 
 def make(folder: Path, count: int, plain: bool) -> None:
@@ -152,9 +168,10 @@ def make(folder: Path, count: int, plain: bool) -> None:
         made = list(cells(number))
         for place, cell in enumerate(made[: count - number * CELLS_OF_MODEL]):
             if not plain and (number % DRAWN, place) not in drawn:
-                if place:
+                found = store.derived(cell.key) if cell.key in store else None
+                if found is None:
                     deriving(made[0])
-                found = deriving(cell)
+                    found = deriving(cell)
                 assert found is not None
                 drawn[number % DRAWN, place] = found
             if cell.key not in store:

@@ -20,7 +20,7 @@ import pandas as pd
 from mtlbench.constants import NO_ATTACK, SAMPLE_OF
 from mtlbench.errors import DamagedCellError, DataError, OldCellError
 from mtlbench.report.families import renew_transfer
-from mtlbench.report.index import LEVEL_COLUMNS, Index
+from mtlbench.report.index import AGAIN, CHANGING, LEVEL_COLUMNS, Index
 from mtlbench.scores.derived import CELL_LEVELS, ROWS, against, derive, keeps, settings
 from mtlbench.scores.frame import REPLICATES, STRANGE, metrics_frame, names, unscorable
 from mtlbench.scores.wide import SAME_MODEL
@@ -29,9 +29,6 @@ from mtlbench.storage.store import Cell, Store, content_key, content_of
 
 SECONDS_TOO_NEW = 2.0
 """A file may change again without a new time; one as young as this is read again by the next report."""
-
-AGAIN = -1
-"""Size recorded of a file that is read again by the next report."""
 
 log = logging.getLogger(__name__)
 FRAMES_KEPT = 4
@@ -160,7 +157,7 @@ class _Gathering:
                     self._insert(name, content_of(cell), names(cell))
                 except STRANGE as found:
                     raise unscorable(cell, found) from found
-                size = size if keeps(cell) else AGAIN
+                size = size if keeps(cell) else CHANGING
             for error in errors:
                 refused[name] = error
                 problem, message = "old", str(error).removeprefix(str(path))
