@@ -21,7 +21,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -109,7 +109,7 @@ def cells(number: int) -> Iterator[Cell]:
 class Remembering:
     """Compresses as zipfile does, equal data once: the arrays of the drawn models repeat."""
 
-    known: dict[bytes, bytes] = {}
+    known: ClassVar[dict[bytes, bytes]] = {}
     most = 10_000
 
     def __init__(self) -> None:

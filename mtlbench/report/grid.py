@@ -70,9 +70,8 @@ class Grid:
         """The lines of a row; of one with folded cells several."""
         aligned = list(zip(cells, widths, (column.right for column in self.columns), strict=True))
         if all(isinstance(cell, str) and cell_len(cell) <= width for cell, width, _ in aligned):
-            yield Segment(
-                f" {(' ' * GAP).join(_padded(str(cell), width, right) for cell, width, right in aligned)} \n"
-            )
+            line = (" " * GAP).join(_padded(str(cell), width, right) for cell, width, right in aligned)
+            yield Segment(f" {line} \n")
             return
         folded = [_folded(out, cell, width, right) for cell, width, right in aligned]
         height = max(map(len, folded))
