@@ -249,11 +249,10 @@ class _Gathering:
         """Replicates of the damages of a cell: of its file if they are against the same clean cells, else anew."""
         if key in self.replicates:
             return self.replicates[key]
-        kept = self.store.derived(file)
-        if kept is not None and kept.settings == settings(self.paper_batch) and kept.rows["against"] == match:
-            found: Derived = kept
-        else:
-            found = self._derived(self.cells.key.index(key))
+        kept = replicates_kept(self.store, file, match, self.paper_batch)
+        if kept is not None:
+            return kept
+        found = self._derived(self.cells.key.index(key))
         assert found.replicates is not None
         return found.replicates
 
@@ -288,6 +287,13 @@ def clean_of(cells: Cells) -> list[tuple[int, ...]]:
         if clean:
             found[model] = (*found.get(model, ()), row)
     return [found.get(model, ()) for model in cells.model]
+
+
+def replicates_kept(store: Store, file: str, match: str, paper_batch: int) -> np.ndarray | None:
+    """Replicates of the damages of the cell in a file; None where it has none of these settings and clean cells."""
+    kept = store.derived(file)
+    good = kept is not None and kept.settings == settings(paper_batch) and kept.rows["against"] == match
+    return kept.replicates if kept is not None and good else None
 
 
 def load(store: Store, file: str, key: str) -> Cell:
