@@ -77,9 +77,9 @@ class Grid:
         height = max(map(len, folded))
         if bottom:
             folded = [[*[[]] * (height - len(lines)), *lines] for lines in folded]
-        for line in zip_longest(*folded, fillvalue=[]):
+        for parts in zip_longest(*folded, fillvalue=list[Segment]()):
             yield Segment(" ")
-            for number, (segments, width) in enumerate(zip(line, widths, strict=True)):
+            for number, (segments, width) in enumerate(zip(parts, widths, strict=True)):
                 yield Segment(" " * GAP) if number else Segment("")
                 yield from Segment.adjust_line_length(segments, width)
             yield Segment(" \n")

@@ -9,7 +9,7 @@ import json
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from mtlbench import __version__
 from mtlbench.errors import DataError
@@ -55,7 +55,7 @@ class Written:
     def holds(self) -> bool:
         """Whether files of the same stamp were written, and are there as they were written."""
         try:
-            known = read_json(self.note)
+            known: Any = read_json(self.note)
             return known["stamp"] == self.stamp and all(self._is(*file) for file in known["files"].items())
         except (AttributeError, DataError, LookupError, OSError, TypeError, ValueError):  # none, or not what we write
             return False
