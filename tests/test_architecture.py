@@ -88,6 +88,7 @@ MUST_NOT_IMPORT = {
 
 WITHOUT_TORCH = [
     "cli.entry",
+    "cli.app",
     "tasks",
     "metrics",
     "models.sharing",

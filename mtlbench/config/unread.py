@@ -1,15 +1,18 @@
-"""Finds options that are given but have no effect, although the user expects one."""
+"""Finds options that are given but have no effect, although the user expects one.
+
+What knows the attacks is imported where an option of one is given: a report starts without torch.
+"""
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from mtlbench.attacks.objectives import LOSSES, METRICS, Objective
-from mtlbench.config.black_box import can_search
-from mtlbench.config.build import target_of
 from mtlbench.config.doubled import CHECK, has_steps
 from mtlbench.constants import NO_ATTACK, NO_DEFENCE
 from mtlbench.errors import UsageError
+
+if TYPE_CHECKING:
+    from mtlbench.attacks.objectives import Objective
 
 Config = Mapping[str, Any]
 
@@ -24,16 +27,35 @@ def _training(config: Config) -> Config:
     return found
 
 
-def _objective(config: Config) -> type[Objective] | None:
+def _objective(config: Config) -> "type[Objective] | None":
     """The class of the attack's objective; None where there is none."""
+    from mtlbench.attacks.objectives import Objective
+    from mtlbench.config.build import target_of
+
     objective = _attack(config).get("objective")
     return None if objective is None else target_of(objective, config.get("plugins") or (), Objective)
 
 
-def _climbs(config: Config) -> str | None:
-    """What the objective of the attack climbs; None where there is none."""
+def _climbs_losses(config: Config) -> bool:
+    """Whether the attack has an objective, and that climbs losses."""
+    from mtlbench.attacks.objectives import LOSSES
+
     kind = _objective(config)
-    return None if kind is None else kind.climbs
+    return kind is not None and kind.climbs == LOSSES
+
+
+def _climbs_metrics(config: Config) -> bool:
+    """Whether the attack has an objective, and that climbs metrics."""
+    from mtlbench.attacks.objectives import METRICS
+
+    kind = _objective(config)
+    return kind is not None and kind.climbs == METRICS
+
+
+def _can_search(config: Config) -> bool:
+    from mtlbench.config.black_box import can_search
+
+    return can_search(config)
 
 
 def _recipe(config: Config) -> str | None:
@@ -128,7 +150,7 @@ RULES: tuple[tuple[str, Callable[[Config], bool], str], ...] = (
 ONLY_IN_A_SWEEP: tuple[tuple[str, Callable[[Config], bool], str], ...] = (
     (
         r"attack\.(metrics|clean_values)(\..+)?",
-        lambda c: _climbs(c) == LOSSES,
+        _climbs_losses,
         "attack={attack} climbs losses, not metrics",
     ),
     (
@@ -138,7 +160,7 @@ ONLY_IN_A_SWEEP: tuple[tuple[str, Callable[[Config], bool], str], ...] = (
     ),
     (
         r"attack\.black_box",
-        lambda c: _attack(c).get("black_box") == CHECK and not can_search(c),
+        lambda c: _attack(c).get("black_box") == CHECK and not _can_search(c),
         "random search has nothing to climb, no images, or another norm than linf",
     ),
     (
@@ -146,7 +168,7 @@ ONLY_IN_A_SWEEP: tuple[tuple[str, Callable[[Config], bool], str], ...] = (
         lambda c: (c.get("defence") or {}).get("name") == NO_DEFENCE,
         "defence=none adds no noise; give defence=smoothing as well",
     ),
-    (r"attack\.loss(\..+)?", lambda c: _climbs(c) == METRICS, "attack={attack} climbs metrics, not losses"),
+    (r"attack\.loss(\..+)?", _climbs_metrics, "attack={attack} climbs metrics, not losses"),
     (
         r"attack\.step\..+",
         lambda c: "fixed_step" in _attack(c),

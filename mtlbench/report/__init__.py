@@ -28,6 +28,7 @@ from mtlbench.report.tables import may_fail, remove_prints, write_pieces, write_
 from mtlbench.report.terminal import MOST_REMARKS, console, show_remarks
 from mtlbench.report.text import show
 from mtlbench.report.tidy import Tidy
+from mtlbench.report.written import Written, stamp_of
 from mtlbench.scores import accuracy_lost
 from mtlbench.scores.alarms import alarms
 from mtlbench.scores.converged import of_all_images, with_gains
@@ -130,34 +131,47 @@ class Report:
             console().print(NOTHING, soft_wrap=True)
 
     def write(self, scores: str, layout: Layout | None = None) -> None:
-        """Write the result tables, and those of one score set as papers print them."""
+        """Write the result tables, and those of one score set as papers print them, unless they are there."""
         layout = layout or Layout()
+        made = self._written("tables", scores, layout.text)
+        if made.holds():
+            return
         checks = self.checks.drop(columns=[name for name in HIDDEN if name in self.checks])
         long, frames = self._long(layout), self._frames(layout)
         laid = laid_out(frames, scores, layout, self.shared_paths)
         pivots = [pivot for name, pivot in laid.items() if KINDS[name].frame not in long]
         folder = self.outputs.tables
         for name in long:
-            write_pieces(name, self.tables.pieces(name), folder)
+            write_pieces(name, self.tables.pieces(name), folder, made.write)
         whole = {name: frame for name, frame in frames.items() if name not in long}
         if len(checks) > MOST_ROWS:
-            write_pieces("checks", [checks], folder)
+            write_pieces("checks", [checks], folder, made.write)
             remove_prints(["checks"], folder)
         else:
             whole["checks"] = checks
             pivots.append(study_pivot(Table("checks", CHECKS_TITLE, checks), scores))
-        write_tables(whole, pivots, folder, layout.caption)
+        write_tables(whole, pivots, folder, layout.caption, made.write)
         remove_prints((name for name, kind in KINDS.items() if kind.frame in long), folder)
+        made.keep()
+
+    def _written(self, what: str, *options: str) -> Written:
+        return Written(self.outputs.path, self.outputs.tables / f".{what}.json", self._stamp, options)
+
+    @cached_property
+    def _stamp(self) -> str:
+        return stamp_of(self)
 
     def write_page(self, scores: str, unwritten: list[OSError] | None = None) -> None:
         """Write ``outputs/report.html`` and the leaderboard that it shows; see `study` for `unwritten`."""
         if unwritten:
             return
-        from mtlbench.report.page.write import write_page  # it draws
-
+        made = self._written("page", scores)
         with may_fail(unwritten):
-            path = write_page(self, scores)
-            text = f"\n{path}: all of this as a page, with plots, leaderboard and provenance"
+            if not made.holds():
+                from mtlbench.report.page.write import write_page  # it draws
+
+                write_page(self, scores, made)
+            text = f"\n{self.outputs.page}: all of this as a page, with plots, leaderboard and provenance"
             console().print(text, soft_wrap=True, markup=False)
 
     def study(

@@ -4,18 +4,18 @@ import json
 import sqlite3
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from functools import cached_property
-from itertools import groupby, islice
+from itertools import groupby, product
 
 import numpy as np
 import pandas as pd
 
 from mtlbench.constants import NO_ATTACK, SAMPLE_OF
-from mtlbench.report.gathering import clean_of, load, read_cells
+from mtlbench.report.gathering import Cells, clean_of, load, read_cells, replicates_kept
 from mtlbench.scores import arp, damage, over_seeds, relative_drops
 from mtlbench.scores.alarms import checks_frame
 from mtlbench.scores.converged import of_all_images
-from mtlbench.scores.derived import CELL_LEVELS
-from mtlbench.scores.frame import metrics_frame, shared_path
+from mtlbench.scores.derived import CELL_LEVELS, SINGLE
+from mtlbench.scores.frame import LEVELS, SCORE_SETS, metrics_frame, shared_path
 from mtlbench.storage.store import Cell, Store
 from mtlbench.studies import Evidence
 from mtlbench.studies.base import POINT
@@ -127,6 +127,27 @@ class StoredEvidence(Evidence):
         return found.astype({"damage_percent": float})
 
     @cached_property
+    def clean_points(self) -> pd.DataFrame:
+        """See `Evidence.clean_points`; read from the index."""
+        columns = ", ".join(f'chosen."{name}"' for name in CELL_LEVELS)
+        values: dict[int, dict[tuple[str, str, str], float | None]] = {}
+        query = (
+            "SELECT chosen.id, scores, task, metric, attacked FROM chosen JOIN metric ON metric.cell = chosen.id "
+            "JOIN kind ON kind.id = metric.kind WHERE attack = ?"
+        )
+        for number, *name, value in self.db.execute(query, (NO_ATTACK,)):
+            values.setdefault(number, {})[tuple(name)] = value
+        rows = []
+        query = f"SELECT chosen.id, description, {columns} FROM chosen WHERE attack = ? {ORDER}"
+        for number, description, *cell in self.db.execute(query, (NO_ATTACK,)):
+            own = values.get(number, {})
+            for scores, (task, metrics) in product(SCORE_SETS, json.loads(description)[2].items()):
+                known = [metric for metric in metrics if (scores, task, metric) in own]
+                rows += [(*cell, scores, task, metric, own[scores, task, metric]) for metric in known[:1]]
+        found = pd.DataFrame(rows, columns=[*CELL_LEVELS, "scores", "task", "metric", "value"])
+        return found.astype({"value": float})
+
+    @cached_property
     def metrics(self) -> pd.DataFrame:
         """See `Evidence.metrics`. Takes 200 kB a cell."""
         index = read_cells(self.db)
@@ -170,11 +191,35 @@ class StoredEvidence(Evidence):
         index = read_cells(self.db)
         clean = clean_of(index)
         rows = sorted(self._attacked, key=lambda row: (clean[row], row))
-        for match, group in groupby(rows, key=lambda row: clean[row]):
-            reference = self._frame([(index.file[row], index.key[row]) for row in match])
-            while some := list(islice(group, CELLS_AT_ONCE)):
-                own = self._frame([(index.file[row], index.key[row]) for row in some])
+        for match, some in groupby(rows, key=lambda row: clean[row]):
+            kept, left = self._kept(index, list(some))
+            if kept is not None:
+                yield kept
+            reference = self._frame([(index.file[row], index.key[row]) for row in match if left])
+            for start in range(0, len(left), CELLS_AT_ONCE):
+                own = self._frame([(index.file[row], index.key[row]) for row in left[start : start + CELLS_AT_ONCE]])
                 yield damage(relative_drops(pd.concat([reference, own])))
+
+    def _kept(self, index: Cells, rows: Sequence[int]) -> tuple[pd.DataFrame | None, list[int]]:
+        """Damages that the files of some cells hold, if any, and the rows of those whose files do not."""
+        names = [name for name in LEVELS if name != SAMPLE_OF]
+        columns = ", ".join(f'"{name}"' for name in names if name != "scores")
+        query = f"SELECT attack, file, against, damages, {columns} FROM cell WHERE id = ?"
+        place = names.index("scores")
+        found, data, left = [], [], []
+        for row in rows:
+            attack, file, match, damages, *own = self.db.execute(query, (index.id[row],)).fetchone()
+            kept = replicates_kept(self.store, file, match, self.paper_batch) if attack == SINGLE else None
+            if kept is None:
+                left.append(row)
+                continue
+            data.append(kept)
+            for scores, task, status in json.loads(damages):
+                found.append((*own[:place], scores, *own[place:], task, status))
+        if not data:
+            return None, left
+        levels = pd.MultiIndex.from_tuples(found, names=(*names, "task", "status"))
+        return pd.DataFrame(np.concatenate(data), levels), left
 
     def _frame(self, cells: Sequence[tuple[str, str]]) -> pd.DataFrame:
         loaded = (load(self.store, file, key) for file, key in cells)

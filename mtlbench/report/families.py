@@ -7,7 +7,7 @@ until one of its cells, or a clean cell of these, changes.
 import hashlib
 import json
 import sqlite3
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,7 +15,6 @@ import pandas as pd
 
 from mtlbench.report.index import LEVEL_COLUMNS
 from mtlbench.scores.derived import CELL_LEVELS, SINGLE
-from mtlbench.scores.frame import LEVELS
 from mtlbench.scores.transferability import COLUMNS, transferability
 from mtlbench.scores.wide import SHARING
 
@@ -23,6 +22,9 @@ CELLS_AT_ONCE = 300
 """Families are evaluated together up to so many cells: 100 MB of replicates and what is made of them."""
 
 OF_FAMILY = [place for place, name in enumerate(CELL_LEVELS) if name not in (*SHARING, "target")]
+NETWORK = tuple(name for name in SHARING if name != "cell")
+"""What tells the networks of a family apart."""
+
 Replicates = Callable[[str, str, str], np.ndarray]
 """Key, file, and clean cells (see `scores.derived.against`) of a cell -> its replicates."""
 
@@ -69,17 +71,13 @@ def _batches(families: dict[str, list[Member]]) -> Iterator[list[str]]:
 
 
 def _evaluate(db: sqlite3.Connection, families: dict[str, list[Member]], replicates_of: Replicates) -> None:
-    members = [row for family in families.values() for row in family]
-    table = transferability(_damages(db, members, replicates_of))
-    family_of: dict[str, Any] = {}
-    number_of: dict[str, int] = {}
-    key = 4 + CELL_LEVELS.index("cell")
+    table = transferability(_damages(db, families.values(), replicates_of))
+    family_of: dict[int, Any] = {}
     for digest, family in families.items():
         number = db.execute("INSERT INTO family (digest) VALUES (?)", (digest,)).lastrowid
-        family_of |= {row[key]: number for row in family}
-        number_of |= {row[key]: row[0] for row in family}
-    numbers = [[family_of[cell] for cell in table["cell"]], [number_of[cell] for cell in table["cell"]]]
-    columns = [*numbers, *(_values(table[name]) for name in ("scores", *COLUMNS))]
+        family_of |= {row[0]: number for row in family}
+    cells = table["cell"].tolist()
+    columns = [[family_of[cell] for cell in cells], cells, *(_values(table[name]) for name in ("scores", *COLUMNS))]
     marks = ", ".join("?" * len(columns))
     db.executemany(f"INSERT INTO transfer VALUES ({marks})", zip(*columns, strict=True))
 
@@ -88,14 +86,18 @@ def _values(column: pd.Series) -> list[Any]:
     return [None if value != value else value for value in column.tolist()]
 
 
-def _damages(db: sqlite3.Connection, members: Sequence[Member], replicates_of: Replicates) -> pd.DataFrame:
-    """The wide frame of the damages of some cells."""
+def _damages(db: sqlite3.Connection, families: Iterable[list[Member]], replicates_of: Replicates) -> pd.DataFrame:
+    """The wide frame of the damages of some cells; numbers stand for what is the same in a family or a network."""
     rows, data = [], []
-    for number, file, _, match, *values in members:
-        named = dict(zip(CELL_LEVELS, values, strict=True))
-        (text,) = db.execute("SELECT damages FROM cell WHERE id = ?", (number,)).fetchone()
-        for scores, task, status in json.loads(text):
-            rows.append((*(scores if name == "scores" else named[name] for name in LEVELS), task, status))
-        data.append(replicates_of(named["cell"], file, match))
-    keys = pd.DataFrame(rows, columns=[*LEVELS, "task", "status"])
+    networks: dict[tuple[Any, ...], int] = {}
+    for at, family in enumerate(families):
+        for number, file, _, match, *values in family:
+            named = dict(zip(CELL_LEVELS, values, strict=True))
+            network = networks.setdefault(tuple(named[name] for name in NETWORK), len(networks))
+            (text,) = db.execute("SELECT damages FROM cell WHERE id = ?", (number,)).fetchone()
+            for scores, task, status in json.loads(text):
+                rows.append((at, SINGLE, named["sharing"], network, number, named["target"], scores, task, status))
+            data.append(replicates_of(named["cell"], file, match))
+    names = ("family", "attack", "sharing", "weights", "cell", "target", "scores", "task", "status")
+    keys = pd.DataFrame(rows, columns=names)
     return pd.DataFrame(np.concatenate(data), index=pd.MultiIndex.from_frame(keys))

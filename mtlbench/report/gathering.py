@@ -20,7 +20,7 @@ import pandas as pd
 from mtlbench.constants import NO_ATTACK, SAMPLE_OF
 from mtlbench.errors import DamagedCellError, DataError, OldCellError
 from mtlbench.report.families import renew_transfer
-from mtlbench.report.index import LEVEL_COLUMNS, Index
+from mtlbench.report.index import AGAIN, CHANGING, LEVEL_COLUMNS, Index
 from mtlbench.scores.derived import CELL_LEVELS, ROWS, against, derive, keeps, settings
 from mtlbench.scores.frame import REPLICATES, STRANGE, metrics_frame, names, unscorable
 from mtlbench.scores.wide import SAME_MODEL
@@ -29,9 +29,6 @@ from mtlbench.storage.store import Cell, Store, content_key, content_of
 
 SECONDS_TOO_NEW = 2.0
 """A file may change again without a new time; one as young as this is read again by the next report."""
-
-AGAIN = -1
-"""Size recorded of a file that is read again by the next report."""
 
 log = logging.getLogger(__name__)
 FRAMES_KEPT = 4
@@ -160,7 +157,7 @@ class _Gathering:
                     self._insert(name, content_of(cell), names(cell))
                 except STRANGE as found:
                     raise unscorable(cell, found) from found
-                size = size if keeps(cell) else AGAIN
+                size = size if keeps(cell) else CHANGING
             for error in errors:
                 refused[name] = error
                 problem, message = "old", str(error).removeprefix(str(path))
@@ -252,11 +249,10 @@ class _Gathering:
         """Replicates of the damages of a cell: of its file if they are against the same clean cells, else anew."""
         if key in self.replicates:
             return self.replicates[key]
-        kept = self.store.derived(file)
-        if kept is not None and kept.settings == settings(self.paper_batch) and kept.rows["against"] == match:
-            found: Derived = kept
-        else:
-            found = self._derived(self.cells.key.index(key))
+        kept = replicates_kept(self.store, file, match, self.paper_batch)
+        if kept is not None:
+            return kept
+        found = self._derived(self.cells.key.index(key))
         assert found.replicates is not None
         return found.replicates
 
@@ -291,6 +287,13 @@ def clean_of(cells: Cells) -> list[tuple[int, ...]]:
         if clean:
             found[model] = (*found.get(model, ()), row)
     return [found.get(model, ()) for model in cells.model]
+
+
+def replicates_kept(store: Store, file: str, match: str, paper_batch: int) -> np.ndarray | None:
+    """Replicates of the damages of the cell in a file; None where it has none of these settings and clean cells."""
+    kept = store.derived(file)
+    good = kept is not None and kept.settings == settings(paper_batch) and kept.rows["against"] == match
+    return kept.replicates if kept is not None and good else None
 
 
 def load(store: Store, file: str, key: str) -> Cell:

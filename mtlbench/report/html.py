@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 from itertools import groupby
 
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from mtlbench.report.pivot import BEST, SECOND, Entry, Labels, Pivot
 
-PLACES = {BEST: Markup("<strong>{}</strong>"), SECOND: Markup("<u>{}</u>")}
+PLACES = {BEST: "<strong>%s</strong>", SECOND: "<u>%s</u>"}
 
 
 def html(pivot: Pivot) -> str:
@@ -50,17 +50,17 @@ def spans(columns: Sequence[Labels], level: int) -> list[tuple[str, int]]:
 
 
 def _row(labels: Labels, entries: Sequence[Entry | None]) -> Markup:
-    heads = [Markup('<th scope="row">{}</th>').format(text) for text in labels]
-    return Markup("<tr>{}</tr>").format(Markup("").join([*heads, *map(_cell, entries)]))
+    heads = (f'<th scope="row">{escape(text)}</th>' for text in labels)
+    return Markup(f"<tr>{''.join([*heads, *map(_cell, entries)])}</tr>")
 
 
-def _cell(entry: Entry | None) -> Markup:
-    """With the full value for sorting, and with the reason where it is undefined or doubtful."""
+def _cell(entry: Entry | None) -> str:
+    """HTML, with the full value for sorting, and with the reason where it is undefined or doubtful."""
     if entry is None:
-        return Markup("<td></td>")
-    reason = Markup(' title="{}"').format(entry.status) if entry.status != "ok" else ""
-    number = Markup(' data-value="{}"').format(repr(entry.value))
-    return Markup("<td{}{}>{}</td>").format(number, reason, PLACES.get(entry.place, Markup("{}")).format(entry.plain))
+        return "<td></td>"
+    reason = f' title="{escape(entry.status)}"' if entry.status != "ok" else ""
+    text = PLACES.get(entry.place, "%s") % escape(entry.plain)
+    return f'<td data-value="{entry.value!r}"{reason}>{text}</td>'
 
 
 def _foot(pivot: Pivot) -> Markup:

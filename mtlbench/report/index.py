@@ -46,6 +46,10 @@ CREATE TABLE transfer (family INTEGER, cell INTEGER, scores, {", ".join(COLUMNS)
 CREATE INDEX transfer_of_cell ON transfer (cell);
 CREATE INDEX transfer_of_family ON transfer (family);
 """
+AGAIN, CHANGING = -1, -2
+"""Sizes recorded of files that the next report reads again: the second of cells whose numbers may change with the code
+of a plugin."""
+
 CHUNK = 2**20
 log = logging.getLogger(__name__)
 

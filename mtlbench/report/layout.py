@@ -1,5 +1,6 @@
 """What a user asks of the printed tables: ``mtlbench report report.rows=[...] report.where="..."``."""
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -60,6 +61,12 @@ class Layout:
             options["interval"],
             flag(options["caption"], "report.caption"),
         )
+
+    @property
+    def text(self) -> str:
+        """All of it as text."""
+        where = self.where.text if self.where else None
+        return json.dumps([self.rows, self.columns, where, self.tables, self.interval, self.caption])
 
     @property
     def placed(self) -> set[str]:

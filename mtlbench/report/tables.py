@@ -1,7 +1,7 @@
 """The files of tables: tidy ones as CSV (their columns: `scores.tables`), pivots as Markdown, LaTeX and HTML."""
 
 import errno
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -32,8 +32,16 @@ def may_fail(unwritten: list[OSError] | None) -> Iterator[None]:
         unwritten.append(error)
 
 
+Write = Callable[[Path, str | Iterable[bytes]], None]
+"""Writes a file."""
+
+
 def write_tables(
-    frames: Mapping[str, pd.DataFrame], pivots: Iterable[Pivot], folder: Path, caption: bool = True
+    frames: Mapping[str, pd.DataFrame],
+    pivots: Iterable[Pivot],
+    folder: Path,
+    caption: bool = True,
+    write: Write = write_atomically,
 ) -> None:
     """Write ``<name>.csv`` for each frame (full precision), and ``.md``, ``.tex`` and ``.html`` for each pivot.
 
@@ -42,18 +50,19 @@ def write_tables(
         pivots: the same as papers print it.
         folder: of the files.
         caption: whether a LaTeX file is a table with caption and label, or the tabular alone.
+        write: called with each path and content.
     """
     for name, frame in frames.items():
-        write_atomically(folder / f"{name}.csv", csv_text(frame))
+        write(folder / f"{name}.csv", csv_text(frame))
     for pivot in pivots:
         for suffix, text in zip(PRINTS, (markdown(pivot), latex(pivot, caption), html(pivot)), strict=True):
-            write_atomically(folder / f"{pivot.name}.{suffix}", text)
+            write(folder / f"{pivot.name}.{suffix}", text)
 
 
-def write_pieces(name: str, pieces: Iterable[pd.DataFrame], folder: Path) -> None:
+def write_pieces(name: str, pieces: Iterable[pd.DataFrame], folder: Path, write: Write = write_atomically) -> None:
     """Write the ``<name>.csv`` of a table that is too long for the memory."""
     texts = (csv_text(piece, header=number == 0) for number, piece in enumerate(pieces))
-    write_atomically(folder / f"{name}.csv", (text.encode() for text in texts))
+    write(folder / f"{name}.csv", (text.encode() for text in texts))
 
 
 def remove_prints(names: Iterable[str], folder: Path) -> None:

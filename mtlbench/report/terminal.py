@@ -35,9 +35,15 @@ class _Console(Console):
     """Replaces characters that the stream's encoding lacks before a table's layout, so that columns stay aligned."""
 
     def render_str(self, text: str, **options: Any) -> Text:
-        treated = getattr(self.file, "errors", None) or "backslashreplace"
-        shown = text.encode(self.encoding, treated).decode(self.encoding, "surrogateescape")
-        return super().render_str(shown, **options)
+        return super().render_str(encodable(self, text), **options)
+
+
+def encodable(out: Console, text: str) -> str:
+    """The text with what the stream's encoding lacks replaced as the stream would."""
+    if text.isascii():
+        return text
+    treated = getattr(out.file, "errors", None) or "backslashreplace"
+    return text.encode(out.encoding, treated).decode(out.encoding, "surrogateescape")
 
 
 @contextmanager

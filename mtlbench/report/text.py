@@ -4,19 +4,15 @@ Columns that do not fit beside each other follow below, with the names of the ro
 that is not enough, all names of a row share one column.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
-from rich.box import SIMPLE
 from rich.cells import cell_len
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
+from mtlbench.report.grid import EDGES, GAP, Column, Grid
 from mtlbench.report.pivot import BEST, SECOND, Entry, Pivot
-from mtlbench.report.terminal import show_remarks
-
-EDGES, GAP = 2, 3
-"""Characters around a table, and between its columns."""
+from mtlbench.report.terminal import encodable, show_remarks
 
 NARROWEST = 8
 """Characters that a name is never folded below."""
@@ -34,20 +30,20 @@ def show(out: Console, pivot: Pivot) -> None:
         out.print("nothing to show: some of the cells that it compares are missing")
         return
     heads = ["\n".join(labels) for labels in pivot.columns]
-    texts = [[_plain(row[number]) for row in pivot.entries] for number in range(len(heads))]
+    columns = [[_cell(out, row[number]) for row in pivot.entries] for number in range(len(heads))]
     most = out.width - EDGES - GAP - NARROWEST
-    widths = [min(_widest(out, [*head.split("\n"), *column]), most) for head, column in zip(heads, texts, strict=True)]
+    widths = [
+        min(_widest(out, [*head.split("\n"), *column]), most) for head, column in zip(heads, columns, strict=True)
+    ]
     names = _Names(out, pivot, out.width - EDGES - GAP - max(widths, default=0))
     room = out.width - EDGES - sum(names.widths) - GAP * (len(names.widths) - 1)
+    labels = [list(column) for column in zip(*names.rows, strict=True)]
     for block in _blocks(widths, room):
-        table = Table(box=SIMPLE, pad_edge=False)
-        for name, width in zip(names.heads, names.widths, strict=True):
-            table.add_column(name, justify="right" if name in NUMBERS else "left", overflow="fold", max_width=width)
-        for number in block:
-            table.add_column(heads[number], justify="right", overflow="fold", max_width=widths[number])
-        for labels, entries in zip(names.rows, pivot.entries, strict=True):
-            table.add_row(*labels, *(_rendered(out, entries[number]) for number in block))
-        out.print(table)
+        own = [
+            *map(Column, names.heads, labels, names.widths, [name in NUMBERS for name in names.heads]),
+            *(Column(heads[number], columns[number], widths[number], True) for number in block),
+        ]
+        out.print(Grid(own), soft_wrap=True)
     if pivot.constants:
         out.print(pivot.shared, markup=False)
     show_remarks(out, pivot.remarks)
@@ -91,17 +87,15 @@ def _blocks(widths: Sequence[int], room: int) -> Iterator[list[int]]:
     yield block
 
 
-def _widest(out: Console, texts: Sequence[str]) -> int:
+def _widest(out: Console, texts: Iterable[str | Text]) -> int:
     """Characters of the longest text, as the console shows it."""
-    return max((cell_len(out.render_str(text).plain) for text in texts), default=0)
+    return max((cell_len(encodable(out, str(text))) for text in texts), default=0)
 
 
-def _plain(entry: Entry | None) -> str:
-    return "" if entry is None else entry.plain
-
-
-def _rendered(out: Console, entry: Entry | None) -> Text:
-    text = out.render_str(_plain(entry))
-    if entry is not None and entry.place in STYLES:
-        text.stylize(STYLES[entry.place], 0, len(entry.text))
+def _cell(out: Console, entry: Entry | None) -> str | Text:
+    """What stands in a cell; a text with styles only where there are some."""
+    if entry is None or entry.place not in STYLES:
+        return "" if entry is None else entry.plain
+    text = Text(encodable(out, entry.plain))
+    text.stylize(STYLES[entry.place], 0, len(entry.text))
     return text

@@ -8,7 +8,7 @@ import pandas as pd
 
 from mtlbench.scores.spread import NO_TEST, spread
 from mtlbench.scores.student import SMALLEST_P, two_sided_normal
-from mtlbench.scores.wide import Block, block, replicates
+from mtlbench.scores.wide import Block, block, of_trainings, replicates
 
 
 def bootstrap_weights(n_images: int, replicates: int, seed: int) -> Block:
@@ -26,14 +26,15 @@ def interval(frame: pd.DataFrame) -> pd.DataFrame:
     Of one training the 2.5 and 97.5 percentiles of its replicates; of several the interval of `spread`. NaN without
     replicates, and where the value itself or a replicate is undefined.
     """
-    drawn, found = replicates(frame), spread(frame)
+    drawn = replicates(frame)
     bounds = np.full((2, len(frame)), np.nan)
     if drawn.size:
         bounds = np.percentile(drawn, [2.5, 97.5], axis=1)
-        several = found.trainings > 1
-        half = found.half()
-        bounds[:, several] = np.array([found.value - half, found.value + half])[:, several]
-        bounds[:, np.isnan(found.value)] = np.nan
+        if of_trainings(frame).shape[1]:
+            found = spread(frame)
+            several, half = found.trainings > 1, found.half()
+            bounds[:, several] = np.array([found.value - half, found.value + half])[:, several]
+        bounds[:, np.isnan(block(frame)[:, 0])] = np.nan
     return pd.DataFrame({"ci_low": bounds[0], "ci_high": bounds[1]}, index=frame.index)
 
 

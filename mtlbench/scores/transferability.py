@@ -84,9 +84,11 @@ def pairs(damages: pd.DataFrame, normalised: bool = False) -> pd.DataFrame:
     setting = [name for name in cell if name not in ("source", "cell")]
     position, found = _row_of(keys, itself, [*setting, "destination"] if normalised else cell)
     own = np.where((found == 1)[:, None], values[position], np.nan) if len(keys) else values
-    own_status = [keys["status"].iloc[at] for at in position]
-    attacked = keys["destination"] if normalised else keys["source"]
-    inputs = (attacked, found, own[:, 0], own_status, keys["destination"], values[:, 0], keys["status"])
+    known = keys["status"].tolist()
+    own_status = [known[at] for at in position]
+    destination = keys["destination"].tolist()
+    attacked = destination if normalised else keys["source"].tolist()
+    inputs = (attacked, found, own[:, 0], own_status, destination, values[:, 0], known)
     status = [_status(normalised, *row) for row in zip(*inputs, strict=True)]
     keys["status"] = pd.Series(status, index=keys.index, dtype=object)
     defined = (keys["status"] == OK).to_numpy()[:, None] & (own >= MIN_DAMAGE)

@@ -42,7 +42,8 @@ OK = "ok"
 def block(frame: pd.DataFrame) -> Block:
     """The float columns [rows, 1 + R]; NaN instead of infinity."""
     values = frame.to_numpy(np.float64)
-    return np.where(np.isinf(values), np.nan, values)
+    infinite = np.isinf(values)
+    return np.where(infinite, np.nan, values) if infinite.any() else values
 
 
 def replicates(frame: pd.DataFrame) -> Block:

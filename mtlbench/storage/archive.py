@@ -9,6 +9,7 @@ import tokenize
 import zipfile
 import zlib
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,9 @@ DERIVED, REPLICATES = "derived", "derived_replicates"
 
 MAX_UNPACKED = 2**30
 """Bytes of all arrays of a cell; the largest known test split needs a twentieth of it."""
+
+PREFIX = 10
+"""Bytes of a .npy file before the description of its array, the last two the length of that."""
 
 UNREADABLE = (
     AttributeError,
@@ -61,16 +65,24 @@ def parse(content: bytes) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
 
 def array_of(data: bytes) -> np.ndarray:
     """The array of a .npy file; NumPy alone would allocate whatever size the header claims."""
+    start = PREFIX + int.from_bytes(data[PREFIX - 2 : PREFIX], "little")
+    shape, fortran, dtype = _header(data[:start])
+    needed = start + math.prod(shape) * dtype.itemsize
+    if needed != len(data):
+        raise ValueError(f"{len(data)} bytes for an array that takes {needed}")
+    return np.ndarray(shape, dtype, data, start, order="F" if fortran else "C").copy(order="K")
+
+
+@lru_cache(1024)
+def _header(data: bytes) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
+    """Shape, whether columns come first, and type; of most arrays the same for every cell."""
     file = io.BytesIO(data)
     if np.lib.format.read_magic(file) != (1, 0):
         raise ValueError("array of an unexpected version")
-    shape, _, dtype = np.lib.format.read_array_header_1_0(file)
-    needed = file.tell() + math.prod(shape) * dtype.itemsize
-    if needed != len(data):
-        raise ValueError(f"{len(data)} bytes for an array that takes {needed}")
-    file.seek(0)
-    array: np.ndarray = np.lib.format.read_array(file, allow_pickle=False)
-    return array
+    shape, fortran, dtype = np.lib.format.read_array_header_1_0(file)
+    if dtype.hasobject:
+        raise ValueError("an array of Python objects")
+    return shape, fortran, dtype
 
 
 def checksum_of(arrays: Mapping[str, np.ndarray]) -> str:

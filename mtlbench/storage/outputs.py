@@ -60,6 +60,11 @@ class Outputs:
         return self.datasets / "fingerprints.json"
 
     @property
+    def page(self) -> Path:
+        """All results as a page."""
+        return self.path / "report.html"
+
+    @property
     def tables(self) -> Path:
         """Tables: tidy as .csv, as papers print them as .tex, .md and .html."""
         return self.path / "tables"

@@ -80,6 +80,13 @@ class Evidence:
         wide = self.some(keys).damages
         return levels(wide)[["cell", "scores", "task"]].assign(damage_percent=block(wide)[:, 0])
 
+    @cached_property
+    def clean_points(self) -> pd.DataFrame:
+        """The first metric of each task of every clean cell without replicates: levels, task, metric and value."""
+        wide = self.of(attack=NO_ATTACK).metrics
+        keys = levels(wide).reset_index(drop=True).assign(value=block(wide)[:, 0])
+        return keys[keys["attack"] == NO_ATTACK].drop_duplicates(["cell", "scores", "task"])
+
     @property
     def metrics(self) -> pd.DataFrame:
         """Wide frame of all metrics, see `scores.frame.metrics_frame`."""

@@ -10,11 +10,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from mtlbench.constants import NO_ATTACK
 from mtlbench.options import is_whole
 from mtlbench.scores import arp
 from mtlbench.scores.frame import HASH_DIGITS
-from mtlbench.scores.wide import OK, block, levels, replicates
+from mtlbench.scores.wide import OK, replicates
 from mtlbench.storage.store import Cell
 from mtlbench.studies.base import Evidence, Study, Table, labels
 
@@ -168,9 +167,7 @@ def _numbers(column: pd.Series, text: str) -> list[str]:
 
 def _clean(evidence: Evidence) -> pd.DataFrame:
     """For each trained model, its images and score set the clean value of the first metric of each task."""
-    metrics = evidence.of(attack=NO_ATTACK).metrics
-    keys = levels(metrics).reset_index(drop=True).assign(value=block(metrics)[:, 0])
-    first = keys[keys["attack"] == NO_ATTACK].drop_duplicates(["cell", "scores", "task"])
+    first = evidence.clean_points
     named = first.assign(column="clean_" + first["task"] + "_" + first["metric"]).drop_duplicates([*TRAINED, "column"])
     return named.pivot(index=list(TRAINED), columns="column", values="value")[list(dict.fromkeys(named["column"]))]
 

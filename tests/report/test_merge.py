@@ -12,8 +12,10 @@ from mtlbench.errors import DataError, UsageError
 from mtlbench.report.merge import merge
 from mtlbench.storage import store as stores
 from mtlbench.storage.claims import claimed
+from mtlbench.storage.derived import Derived
 from mtlbench.storage.outputs import Outputs
 from mtlbench.storage.store import Cell
+from tests.report import stores as stored
 from tests.report.page import cells
 
 
@@ -185,3 +187,36 @@ def test_it_never_writes_to_the_other_store(ours: Outputs, theirs: Outputs) -> N
 def test_wrong_options(call: Callable[..., Any], theirs: Outputs, arguments: tuple[str, ...], says: str) -> None:
     found = call("report", *arguments)
     assert (found.status != 0, says in found.err) == (True, True)
+
+
+# What is derived from them
+
+NETWORK = list(stored.network(2.0))
+
+
+@pytest.fixture(scope="module")
+def derived(tmp_path_factory: pytest.TempPathFactory) -> Outputs:
+    """A store of others whose files hold derived rows."""
+    outputs = Outputs(tmp_path_factory.mktemp("derived"))
+    stored.save(outputs.store, NETWORK)
+    return outputs
+
+
+@pytest.mark.parametrize("here", [0, 1])
+def test_rows_are_derived_once(ours: Outputs, derived: Outputs, here: int) -> None:
+    """Also of those whose clean cell, the first one, was here before."""
+    stored.save(ours.store, NETWORK[:here])
+    merge(ours, derived.path)
+    for one in NETWORK:
+        own, other = (outputs.store.derived(one.key) for outputs in (ours, derived))
+        assert (own.rows["metrics"], own.rows["arp"]) == (other.rows["metrics"], other.rows["arp"])
+        np.testing.assert_array_equal(own.replicates, other.replicates)
+
+
+def test_rows_of_others_are_not_believed(ours: Outputs, derived: Outputs, tmp_path: Path) -> None:
+    liar, one = Outputs(tmp_path / "liar"), NETWORK[0]
+    kept = derived.store.derived(one.key)
+    forged = {**kept.rows, "metrics": [[*row[:-3], 0.5, 0.5, 0.0] for row in kept.rows["metrics"]]}
+    liar.store.save(one, Derived(kept.settings, forged, kept.replicates))
+    merge(ours, liar.path)
+    assert ours.store.derived(one.key).rows["metrics"] == kept.rows["metrics"]

@@ -15,7 +15,10 @@ from mtlbench.report.figures.html import html
 from mtlbench.storage.files import write_atomically
 from mtlbench.studies import Matrix, Plot
 
-__all__ = ["Figure", "figure", "figures", "study_figures"]
+__all__ = ["SUFFIXES", "Figure", "figure", "figures", "study_figures"]
+
+SUFFIXES = (".pdf", ".png", ".svg")
+"""Of the files of a figure. The SVG is the last, since it tells that the others are there."""
 
 
 @dataclass(frozen=True)
@@ -64,14 +67,13 @@ class Figure:
 
     def draw(self, folder: Path) -> str:
         """Write ``<name>.svg``, ``.pdf`` and ``.png`` unless they are there already; returns the SVG."""
-        paths = {suffix: folder / f"{self.name}{suffix}" for suffix in (".svg", ".pdf", ".png")}
+        paths = {suffix: folder / f"{self.name}{suffix}" for suffix in SUFFIXES}
         if all(path.is_file() for path in paths.values()):
             there = paths[".svg"].read_text(encoding="utf-8", errors="replace")
             if drawing.is_of(there, self.spec):
                 return there
-        # The SVG is the last, since it tells that the others are there.
-        for suffix in (".pdf", ".png", ".svg"):
-            self.save(paths[suffix])
+        for path in paths.values():
+            self.save(path)
         return paths[".svg"].read_text(encoding="utf-8")
 
     def _repr_mimebundle_(self, *_: Any, **__: Any) -> dict[str, str]:

@@ -6,6 +6,7 @@ description is its ``title``, ids begin with the name of the figure, and nothing
 
 import json
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
 from hashlib import sha256
 from importlib.metadata import version
 from typing import Any
@@ -43,7 +44,8 @@ def svg(spec: Mapping[str, Any], name: str, label: str) -> str:
         name: of the figure: letters, digits, ``_`` and ``-``.
         label: read to those who do not see it.
     """
-    root = ET.fromstring(vl_convert.vegalite_to_svg({**spec, "background": None}))
+    root = ET.fromstring(_on_white(json.dumps(spec)))
+    root.remove(root[0])  # the background
     for attribute in ("class", "version"):
         root.attrib.pop(attribute, None)
     _name_ids(root, name)
@@ -56,15 +58,22 @@ def svg(spec: Mapping[str, Any], name: str, label: str) -> str:
     return ET.tostring(root, encoding="unicode")
 
 
+@lru_cache(1)
+def _on_white(spec: str) -> str:
+    """The SVG of a specification, as JSON; its three files are made of one drawing."""
+    found: str = vl_convert.vegalite_to_svg({**json.loads(spec), "background": "white"})
+    return found
+
+
 def pdf(spec: Mapping[str, Any]) -> bytes:
     """PDF, with its fonts."""
-    found: bytes = vl_convert.vegalite_to_pdf({**spec, "background": "white"})
+    found: bytes = vl_convert.svg_to_pdf(_on_white(json.dumps(spec)))
     return found
 
 
 def png(spec: Mapping[str, Any]) -> bytes:
     """PNG on white."""
-    found: bytes = vl_convert.vegalite_to_png({**spec, "background": "white"}, scale=PIXELS)
+    found: bytes = vl_convert.svg_to_png(_on_white(json.dumps(spec)), scale=PIXELS)
     return found
 
 

@@ -34,7 +34,6 @@ class Contents:
         findings: the comparisons that sentences are made of.
         alarms: cell -> text of its alarms.
         provenance: names and values.
-        stamp: see `Page`.
         left_out: sentences: what is stored but in no table.
         figures: plots, as HTML that was escaped where it was made.
         panels: attacked images, likewise.
@@ -49,7 +48,6 @@ class Contents:
     findings: Findings
     alarms: Mapping[str, str]
     provenance: Sequence[tuple[str, str]]
-    stamp: str
     left_out: Sequence[str] = ()
     figures: Sequence[Block] = ()
     panels: list[Block] = field(default_factory=list)
@@ -72,7 +70,7 @@ def page(contents: Contents) -> Page:
         Section("results", "All results", tuple(_results(contents))),
         Section("provenance", "Where the numbers come from", (Block(pairs=tuple(contents.provenance)),)),
     ]
-    return Page(_title(contents), tuple(section for section in sections if section.blocks), contents.stamp)
+    return Page(_title(contents), tuple(section for section in sections if section.blocks))
 
 
 def _title(contents: Contents) -> str:

@@ -20,10 +20,6 @@ HERE = Path(__file__).parent
 STYLES = ("page.css", "charts.css", "panels.css")
 SCRIPTS = ("page.js", "charts.js", "panels.js")
 
-MADE_BY = ("report", "scores", "studies")
-STAMP_WITHIN = 2000
-"""Characters from the start of a page."""
-
 MOST_BYTES = 10_000_000
 """A page is to be sent by mail, and opened on a phone."""
 
@@ -75,12 +71,10 @@ class Page:
     Attributes:
         title: of the page.
         sections: in order.
-        stamp: names everything that the page is made of; see `stamped`.
     """
 
     title: str
     sections: tuple[Section, ...] = field(default=())
-    stamp: str = ""
 
 
 def render(page: Page) -> str:
@@ -99,26 +93,6 @@ def render(page: Page) -> str:
     return _template().render(
         page=page, policy=Markup(policy), style=Markup(style), script=Markup(script), version=__version__
     )
-
-
-@cache
-def source() -> str:
-    """A checksum of the code that gives a page its numbers and its look."""
-    digest = hashlib.sha256(__version__.encode())
-    for folder in MADE_BY:
-        for path in sorted((HERE.parents[1] / folder).rglob("*.*")):
-            if path.suffix in (".py", ".css", ".js", ".html"):
-                digest.update(path.read_bytes())
-    return digest.hexdigest()
-
-
-def stamped(path: Path, stamp: str) -> bool:
-    """Whether the page that is there was made of the same things."""
-    try:
-        with path.open(encoding="utf-8") as file:
-            return f'content="{stamp}"' in file.read(STAMP_WITHIN)
-    except (OSError, UnicodeDecodeError):
-        return False
 
 
 @cache

@@ -1,9 +1,6 @@
-"""Writes outputs/report.html from a report, unless the one that is there was made of the same."""
+"""Writes outputs/report.html from a report."""
 
-import hashlib
-import json
 from collections.abc import Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pandas as pd
@@ -11,9 +8,9 @@ from markupsafe import Markup
 
 from mtlbench.errors import OldCellError
 from mtlbench.report.evidence import each_cell
-from mtlbench.report.figures import figures, study_figures
+from mtlbench.report.figures import SUFFIXES, figures, study_figures
 from mtlbench.report.page.content import COMMAND, Contents, page
-from mtlbench.report.page.page import MOST_BYTES, Block, render, source, stamped
+from mtlbench.report.page.page import MOST_BYTES, Block, render
 from mtlbench.report.page.pictures import ROOM, panel_blocks
 from mtlbench.report.page.provenance import provenance
 from mtlbench.report.page.sentences import counted
@@ -21,7 +18,7 @@ from mtlbench.report.panels import panels
 from mtlbench.report.pivots import pivots
 from mtlbench.report.sharing import sharing_frame
 from mtlbench.report.tables import write_tables
-from mtlbench.storage.files import write_atomically
+from mtlbench.report.written import Written
 from mtlbench.studies.findings import findings
 from mtlbench.studies.leaderboard import leaderboard
 from mtlbench.studies.smoothing import smoothing
@@ -29,7 +26,6 @@ from mtlbench.studies.smoothing import smoothing
 if TYPE_CHECKING:
     from mtlbench.report import Report
 
-PAGE = "report.html"
 MOST_ROWS = 20_000
 """Of a longer table the page is made of the first rows only, so that memory stays bounded."""
 
@@ -37,19 +33,17 @@ MOST_IDENTITIES = 5000
 """Of a larger store only the cells with saved images are asked for panels."""
 
 
-def write_page(report: "Report", scores: str) -> Path:
-    """Write the page of a report that has cells, leaderboard.csv and sharing.csv; returns the path of the page.
+def write_page(report: "Report", scores: str, made: Written) -> None:
+    """Write the page of a report that has cells, leaderboard.csv and sharing.csv.
 
     Args:
         report: the results.
         scores: the score set that is shown.
+        made: takes down what is written.
     """
-    path, stamp = report.outputs.path / PAGE, _stamp(report, scores)
-    if stamped(path, stamp) and (report.outputs.tables / "leaderboard.csv").is_file():
-        return path
     board = leaderboard(report.evidence).tables[0].frame
     shared = sharing_frame(each_cell(report.gathered.index.db))
-    write_tables({"leaderboard": board, "sharing": shared}, [], report.outputs.tables)
+    write_tables({"leaderboard": board, "sharing": shared}, [], report.outputs.tables, write=made.write)
     tables = _shown(report)
     contents = Contents(
         scores=scores,
@@ -61,29 +55,13 @@ def write_page(report: "Report", scores: str) -> Path:
         findings=findings(report.evidence),
         alarms=report.alarms,
         provenance=provenance(each_cell(report.gathered.index.db)),
-        stamp=stamp,
         left_out=_left_out(report, tables),
-        figures=_figures(report, tables, scores),
+        figures=_figures(report, tables, scores, made),
     )
     room = MOST_BYTES - ROOM - len(render(page(contents)).encode())
     contents.panels.extend(_panels(report, room))
-    write_atomically(path, render(page(contents)))
-    return path
-
-
-def _stamp(report: "Report", scores: str) -> str:
-    """A checksum of all that the page is made of."""
-    digest = hashlib.sha256(source().encode())
-    images = sorted((name, *sorted(keys)) for name, keys in report.outputs.images.sets().items())
-    digest.update(json.dumps([scores, report.paper_batch, report.alarms, images, len(report.failures)]).encode())
-    db = report.gathered.index.db
-    for query in (
-        'SELECT "cell", content, description FROM cell ORDER BY "cell", file',
-        "SELECT name, problem FROM file WHERE problem IS NOT NULL ORDER BY name",
-    ):
-        for row in db.execute(query):
-            digest.update(json.dumps(row).encode())
-    return digest.hexdigest()
+    made.write(report.outputs.page, render(page(contents)))
+    made.keep()
 
 
 def _shown(report: "Report") -> dict[str, pd.DataFrame]:
@@ -110,13 +88,14 @@ def _left_out(report: "Report", tables: Mapping[str, pd.DataFrame]) -> list[str]
     return said
 
 
-def _figures(report: "Report", tables: Mapping[str, pd.DataFrame], scores: str) -> list[Block]:
+def _figures(report: "Report", tables: Mapping[str, pd.DataFrame], scores: str, made: Written) -> list[Block]:
     """The general figures, and certificates where there are some; files are drawn where they are not there yet."""
     folder = report.outputs.plots
     shown = [(COMMAND, figure) for figure in figures(tables, scores)]
     if report.certified:
         certified = study_figures(smoothing(report.evidence).plots, scores)
         shown += [(f"{COMMAND} study=smoothing", figure) for figure in certified]
+    made.there(folder / f"{figure.name}{suffix}" for _, figure in shown for suffix in SUFFIXES)
     return [
         Block(
             html=Markup(figure.html(figure.draw(folder))),
