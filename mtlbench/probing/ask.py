@@ -16,6 +16,7 @@ from mtlbench.probing.finding import SEVERITIES, Finding, Probe
 from mtlbench.probing.gradients import gradients
 from mtlbench.probing.logits import logits
 from mtlbench.probing.outputs import outputs
+from mtlbench.probing.paths import paths
 from mtlbench.probing.steady import State, batch_independent, deterministic, mode, own_input, was_training
 from mtlbench.probing.subject import Subject
 from mtlbench.tasks import Task
@@ -104,8 +105,12 @@ def _of_predictions(subject: Subject, half: bool) -> tuple[list[Finding], list[s
         found += batch_independent(subject, half)
     found += logits(subject)
     found += gradients(subject, steady=not shaky)
+    alone = not any(
+        one.severity == "refuse" and one.question in ("deterministic", "batch", "gradient") for one in found
+    )
+    found += paths(subject) if alone else []
     best = best_constants(subject)
     found += (otherwise := conventions(subject, best))
     found += constant(subject, best, explained=bool(otherwise))
-    steady = [] if shaky else ["batch", "difference", "rise"]
+    steady = [*([] if shaky else ["batch", "difference", "rise"]), *(["sharing"] if alone else [])]
     return found, ["deterministic", *steady, "logits", "saturation", "gradient", "inputs", "constant", "targets"]

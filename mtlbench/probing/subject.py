@@ -21,6 +21,8 @@ HINTS = {
     "Half": "it computes in half precision, model.float() helps",
     "BFloat16": "it computes in half precision, model.float() helps",
     "same device": "a part of it is on another device; give all of them in modules=[...], or device=",
+    "by an inplace operation": "something overwrites what a gradient needs: leave out inplace=True, x.add_() and such",
+    "implement either the backward": "write its backward, or let gradients pass it: mtlbench.straight_through(...)",
     "argument": "it is called as model(images); wrap it: model=lambda images: net(images, ...), modules=[net]",
     "in-place": "it writes into its images; give it a copy: model=lambda images: net(images.clone()), modules=[net]",
     "Inference tensors": "it computes under torch.inference_mode, take that out",
