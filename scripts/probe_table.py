@@ -39,7 +39,7 @@ def rooms(seed: int) -> Scenes:
         make(root, FORMS["nyuv2"], ROOMS, SIDE, seed)
         train, test = (
             OwnImages(in_order(NYUv2(root, split, [SIDE, SIDE], CLASSES, "decoded"), 16, 0), tasks).first(images)
-            for split, images in (("train", ROOMS), ("test", 16))
+            for split, images in (("train", ROOMS), ("test", 64))
         )
     return Scenes(train, test, tasks)
 

@@ -34,11 +34,20 @@ HINTS = {
 
 @dataclass(frozen=True)
 class Subject:
-    """A frozen model and what to ask it with, all on one device."""
+    """A frozen model and what to ask it with, all on one device.
+
+    Attributes:
+        model: who is asked.
+        tasks: all of its tasks.
+        batch: images with targets.
+        more: gives more images, those of `batch` first, to look at where a question stays in doubt; None if there are
+            none.
+    """
 
     model: MultiTaskModel
     tasks: tuple[Task, ...]
     batch: Batch
+    more: Callable[[], Batch] | None = None
 
     @property
     def names(self) -> list[str]:
@@ -59,6 +68,12 @@ class Subject:
     def losses(self, *tasks: Task) -> TaskLosses:
         """Of some tasks, as an attack climbs them."""
         return TaskLosses(self.predict, tasks, self.batch.targets, self.batch.masks)
+
+    @cached_property
+    def wider(self) -> "Subject | None":
+        """The same with more images; None where there are no more."""
+        batch = self.batch if self.more is None else self.more()
+        return replace(self, batch=batch, more=None) if len(batch) > len(self.batch) else None
 
     @cached_property
     def predictions(self) -> dict[str, Tensor]:

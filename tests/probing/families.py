@@ -57,7 +57,7 @@ def pictures(images: int, seed: int) -> tuple[Tensor, dict[str, Tensor]]:
 
 def blobs(seed: int = 0) -> Scenes:
     """The pictures above; other ones with another seed."""
-    train, test = (OwnImages(pictures(n, first + seed), TASKS).first(n) for n, first in ((256, 1000), (16, 7)))
+    train, test = (OwnImages(pictures(n, first + seed), TASKS).first(n) for n, first in ((256, 1000), (64, 7)))
     return Scenes(train, test, TASKS)
 
 
