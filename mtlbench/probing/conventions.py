@@ -21,11 +21,15 @@ LOWER = 0.9
 """Every task's loss must fall below so much of what it is, ..."""
 
 AGREED = 0.95
-"""... or, if no task's rises and the images agree, their geometric mean below so much."""
+"""... or, if no task's rises for more than chance and the images agree, their geometric mean below so much."""
 
 SURE, FEWEST = 4.0, 8
 """The images agree if the mean of their log ratios is so many standard errors below 0, p < .001 of 16 images; of fewer
 than eight they never do."""
+
+CHANCE = 2.0
+"""A task's loss rises for more than chance if the mean of its log ratios is so many standard errors above 0: of a task
+that hardly needs colours the loss goes up as often as down."""
 
 TINY = 1e-12
 NEGLIGIBLE = 0.02
@@ -52,7 +56,7 @@ def conventions(subject: Subject, constant: Mapping[str, float]) -> list[Finding
             pairs = ", ".join(f"{task} {_mean(found[task]):.3g} instead of {_mean(mine[task]):.3g}" for task in mine)
     if not name:
         return []
-    seen = f"every loss is lower if it sees {name} instead of {given.name}: {pairs}"
+    seen = f"its losses are lower if it sees {name} instead of {given.name}: {pairs}"
     return [Finding(QUESTION, None, "refuse", seen, typed)]
 
 
@@ -123,8 +127,8 @@ def _compared(
 def _ratio(mine: Mapping[str, Tensor], other: Mapping[str, Tensor], constant: Mapping[str, float]) -> float:
     """Geometric mean over the tasks of the other loss over mine; 1 unless the model is clearly better off.
 
-    It is if every task is, or if no task is worse off, their mean is better, and the images agree: of three tasks one
-    may hardly need colours.
+    It is if every task is, or if no task is worse off but by chance, their mean is better, and the images agree: of
+    three tasks one may hardly need colours.
     """
     found, every, logs = _means(mine, other, constant)
     return found if every or (found <= AGREED and _agree(logs)) else 1.0
@@ -148,14 +152,21 @@ def _means(
         before, after = _mean(losses), _mean(other[task])
         if before <= floor and after <= floor:
             continue
-        if not after <= before:
+        least = max(floor, TINY)
+        log = other[task].clamp_min(least).log() - losses.clamp_min(least).log()
+        if not after <= before and not _by_chance(log):
             return 1.0, False, losses.new_zeros(1, len(losses))
         ratios.append((after / before, max(after, floor) / max(before, floor)))
-        least = max(floor, TINY)
-        logs.append(other[task].clamp_min(least).log() - losses.clamp_min(least).log())
+        logs.append(log)
     found = prod(bounded for _, bounded in ratios) ** (1 / len(ratios)) if ratios else 1.0
     every = all(ratio <= LOWER for ratio, _ in ratios)
     return found, every, torch.stack(logs) if logs else torch.zeros(1, 1)
+
+
+def _by_chance(log: Tensor) -> bool:
+    """Whether log ratios [B] are above 0 for no more than chance; those of a loss that is no number never are."""
+    known = log[~log.isnan()]
+    return bool(known.isfinite().all() and known.mean() <= CHANCE * known.std() / len(known) ** 0.5)
 
 
 def _agree(logs: Tensor) -> bool:

@@ -186,7 +186,7 @@ RIGHT: dict[str, Case] = {
 MISTAKES: dict[str, Case] = {
     "softmax inside": Case(of_classes(lambda z: z.softmax(1)), frozenset({"logits"}), ("softmax", ".log()")),
     "sigmoid inside": Case(of_classes(torch.sigmoid), frozenset({"logits"}), ("sigmoid", "torch.logit")),
-    "BGR model fed RGB": Case(blue_first, INPUTS, ("every loss is lower",)),
+    "BGR model fed RGB": Case(blue_first, INPUTS, ("its losses are lower",)),
     "normalised twice, once by inputs=": Case(twice, INPUTS, ("inputs='rgb01'",)),
     "normalised twice in the model": Case(twice_inside, frozenset({"inputs", "constant"})),
     "wants 0..255": Case(before(lambda x: x / 255), INPUTS, ("inputs='rgb255'",)),

@@ -53,6 +53,9 @@ EVEN = [1.01, 0.99] * 8
         ([[0.6, 0.9] * 8, [0.99] * 16], True),  # one hardly needs it, but the images agree
         ([[0.6, 0.9] * 8, EVEN], True),
         ([[0.6, 0.9] * 8, [1.001] * 16], False),  # one is worse off
+        ([[0.6, 0.9] * 8, [1.12, 0.92] * 8], True),  # or by chance
+        ([[0.6, 0.9] * 8, [1.16, 0.98] * 8], False),  # or for more than chance
+        ([[0.8] * 4, [1.02, 0.99] * 2], False),  # of four images nobody can tell
         ([[0.93] * 16, [0.98] * 16], False),  # too little on average
         ([[0.1, 0.1, 0.2, *[1.3] * 13], [0.99] * 16], False),  # a few images decide
         ([[0.6, 0.9] * 3, [0.99] * 6], False),  # too few images to agree
