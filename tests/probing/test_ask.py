@@ -263,7 +263,8 @@ def test_tasks_of_an_image_are_asked_too() -> None:
         return {"label": sure * found, "many": sure * (found - 0.5), "number": found[:, 0] + 0.01}
 
     cases: list[tuple[str | None, float, set[str]]]
-    cases = [("dlr", 1e4, {"many"}), (None, 1e4, {"label", "many"}), (None, 50, set())]
+    cases = [(loss, 1e4, {"many"}) for loss in ("class_margin", "dlr")]
+    cases += [(None, 1e4, {"label", "many"}), (None, 50, set())]
     for attack_loss, sure, saturated in cases:
         tasks = {"label": classification(3, attack_loss=attack_loss), "many": many, "number": regression()}
         probe = mtlbench.probe(partial(model, sure=sure), (seen, targets), tasks)
