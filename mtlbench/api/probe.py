@@ -9,7 +9,7 @@ from torch import nn
 from mtlbench.api.running import Model, Tasks, adapt, as_tasks, device_of
 from mtlbench.data.own import OwnImages
 from mtlbench.models.outputs import Outputs
-from mtlbench.probing.ask import IMAGES, ask
+from mtlbench.probing.ask import ask
 from mtlbench.probing.finding import Probe
 
 
@@ -24,7 +24,7 @@ def probe(
     random: bool = False,
     device: torch.device | str | None = None,
 ) -> Probe:
-    """Ask a model what would make its tables wrong without any error, on the first 16 images.
+    """Ask a model what would make its tables wrong without any error, on the first images of a loader.
 
     Args:
         model: see `attack`.
@@ -43,4 +43,5 @@ def probe(
     chosen = as_tasks(tasks)
     where = device_of(model, modules, device)
     adapted = adapt(model, chosen, inputs, outputs, modules, random=random).to(where)
-    return ask(adapted, chosen, OwnImages(loader, chosen).first(IMAGES).to(where))
+    images = OwnImages(loader, chosen)
+    return ask(adapted, chosen, lambda number: images.first(number).to(where))

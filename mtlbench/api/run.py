@@ -67,7 +67,7 @@ class Run:
         wanted = plans_of(self.attacks, self.epsilons)
         head = images.first(IMAGES).to(self.device)
         sample = None if self.converged is None else images.first(self.converged)
-        asked = before(model, self.tasks, head, self.probe)
+        asked = before(model, self.tasks, lambda number: images.first(number).to(self.device), self.probe)
         measured = record_of(model, lambda: head.input[:1])
         size = head.input.shape[2:]
         at_once = cpu_block((size[0], size[1])) if self.device.type == "cpu" else self.batch_size

@@ -12,7 +12,7 @@ from torch import nn
 from mtlbench.config import Config
 from mtlbench.config.build import identity_of
 from mtlbench.config.dataset import comes_by_itself, open_dataset
-from mtlbench.data.batch import collate
+from mtlbench.data.batch import Batch, collate
 from mtlbench.engine.training import train
 from mtlbench.errors import BusyError, CheckpointError, UsageError
 from mtlbench.experiment.setup import AUTO, Setup, given, say, say_left_out, weights_file
@@ -22,7 +22,7 @@ from mtlbench.models.custom import Custom
 from mtlbench.models.model import MultiTaskModel
 from mtlbench.models.tree_model import TreeModel
 from mtlbench.options import one_of
-from mtlbench.probing.ask import IMAGES, STRICT, WARN, ask
+from mtlbench.probing.ask import STRICT, WARN, ask
 from mtlbench.probing.finding import Probe
 from mtlbench.storage.checkpoints import CLEAN_METRICS, CURVE, RECIPE, WEIGHTS, Checkpoint, read_recipe
 from mtlbench.storage.claims import claimed
@@ -147,14 +147,18 @@ def _probed(setup: Setup, model: Adapted) -> Probe | None:
     # The same weights may come with other inputs, or see other images, at the next point of a sweep.
     key, known = str((model.identity(), setup.test.name, setup.test.settings())), setup.session.probes
     if key not in known:
-        first = collate([setup.test.sample(index) for index in range(min(IMAGES, len(setup.test)))])
-        known[key] = ask(model, setup.test.tasks, first.to(setup.device))
+        known[key] = ask(model, setup.test.tasks, partial(_first, setup))
     found = known[key]
     if how == STRICT:
         found.require("model.probe=warn goes on anyway, model.probe=null does not ask")
     if found.of("refuse") or found.of("warn"):
         say(str(found), setup.session)
     return found
+
+
+def _first(setup: Setup, number: int) -> Batch:
+    """So many of the first images of the split."""
+    return collate([setup.test.sample(index) for index in range(min(number, len(setup.test)))]).to(setup.device)
 
 
 def _new(setup: Setup) -> TreeModel:

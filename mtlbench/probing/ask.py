@@ -1,7 +1,8 @@
 """All questions to one model, cheap ones first; what a failed one makes pointless is left out."""
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 
 import torch
 
@@ -16,12 +17,16 @@ from mtlbench.probing.finding import SEVERITIES, Finding, Probe
 from mtlbench.probing.gradients import gradients
 from mtlbench.probing.logits import logits
 from mtlbench.probing.outputs import outputs
+from mtlbench.probing.paths import paths
 from mtlbench.probing.steady import State, batch_independent, deterministic, mode, own_input, was_training
 from mtlbench.probing.subject import Subject
 from mtlbench.tasks import Task
 
 IMAGES = 16
-"""More are not looked at."""
+"""More are looked at only where these leave a question in doubt."""
+
+DOUBTED = 4
+"""So many times the images, then."""
 
 FEW = 4
 """Of large images on a CPU."""
@@ -30,13 +35,17 @@ PIXELS = IMAGES * 64 * 64
 STRICT, WARN = "strict", "warn"
 
 
-def before(model: MultiTaskModel, tasks: Sequence[Task], batch: Batch, how: str | None) -> Probe | None:
+First = Callable[[int], Batch]
+"""Number -> so many of the first images, or all where there are fewer, on the device of the model."""
+
+
+def before(model: MultiTaskModel, tasks: Sequence[Task], first: First, how: str | None) -> Probe | None:
     """Ask before an attack: ``strict`` refuses a model that failed, ``warn`` prints it to stderr, None does not ask.
 
     Args:
-        model: on the device of `batch`.
+        model: who is asked.
         tasks: all its tasks.
-        batch: at most `IMAGES` images.
+        first: gives images.
         how: what to do with what was found.
 
     Raises:
@@ -46,7 +55,7 @@ def before(model: MultiTaskModel, tasks: Sequence[Task], batch: Batch, how: str 
     if how is None:
         return None
     one_of(how, "probe", (STRICT, WARN))
-    found = ask(model, tasks, batch)
+    found = ask(model, tasks, first)
     if how == STRICT:
         found.require()
     if any(finding.severity != "info" for finding in found.findings):
@@ -54,19 +63,20 @@ def before(model: MultiTaskModel, tasks: Sequence[Task], batch: Batch, how: str 
     return found
 
 
-def ask(model: MultiTaskModel, tasks: Sequence[Task], batch: Batch) -> Probe:
+def ask(model: MultiTaskModel, tasks: Sequence[Task], first: First) -> Probe:
     """Put all questions; the model is afterwards as it was.
 
     Args:
-        model: on the device of `batch`.
+        model: who is asked.
         tasks: its tasks, all of them.
-        batch: images with targets; a CPU looks at fewer of them where they are large.
+        first: gives images with targets; a CPU looks at fewer of them where they are large.
     """
+    batch = first(IMAGES)
     training, part = was_training(model), batch[: _images(tasks, batch)]
     with computing_in(FP32, model), frozen(model):
         while True:
             try:
-                found, asked = _all(Subject(model, tuple(tasks), part))
+                found, asked = _all(Subject(model, tuple(tasks), part, partial(first, DOUBTED * len(part))))
                 break
             except torch.OutOfMemoryError:
                 if len(part) == 1:
@@ -104,8 +114,12 @@ def _of_predictions(subject: Subject, half: bool) -> tuple[list[Finding], list[s
         found += batch_independent(subject, half)
     found += logits(subject)
     found += gradients(subject, steady=not shaky)
+    alone = not any(
+        one.severity == "refuse" and one.question in ("deterministic", "batch", "gradient") for one in found
+    )
+    found += paths(subject) if alone else []
     best = best_constants(subject)
     found += (otherwise := conventions(subject, best))
     found += constant(subject, best, explained=bool(otherwise))
-    steady = [] if shaky else ["batch", "difference", "rise"]
+    steady = [*([] if shaky else ["batch", "difference", "rise"]), *(["sharing"] if alone else [])]
     return found, ["deterministic", *steady, "logits", "saturation", "gradient", "inputs", "constant", "targets"]

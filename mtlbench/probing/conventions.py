@@ -21,11 +21,15 @@ LOWER = 0.9
 """Every task's loss must fall below so much of what it is, ..."""
 
 AGREED = 0.95
-"""... or, if no task's rises and the images agree, their geometric mean below so much."""
+"""... or, if no task's rises for more than chance and the images agree, their geometric mean below so much."""
 
 SURE, FEWEST = 4.0, 8
 """The images agree if the mean of their log ratios is so many standard errors below 0, p < .001 of 16 images; of fewer
 than eight they never do."""
+
+CHANCE = 2.0
+"""A task's loss rises for more than chance if the mean of its log ratios is so many standard errors above 0: of a task
+that hardly needs colours the loss goes up as often as down."""
 
 TINY = 1e-12
 NEGLIGIBLE = 0.02
@@ -40,23 +44,19 @@ def conventions(subject: Subject, constant: Mapping[str, float]) -> list[Finding
         constant: task name -> quality of the best constant, where it is known.
     """
     given = given_to(subject.model)
-    mine = _qualities(subject, subject.predictions)
-    best, name, lower = 1.0, "", mine
-    typed = ""
+    best, name, pairs, typed = 1.0, "", "", ""
     for other, remedy in alternatives(given):
         try:
-            with torch.no_grad():
-                predictions = subject.predict(translated(subject.batch.input, given, other))
+            mine, found = _compared(subject, given, other, constant)
         except ModelError:  # it checks what it is given: those it does not want
             continue
-        found = _qualities(subject, predictions)
         ratio = _ratio(mine, found, constant)
         if ratio < best:
-            best, name, lower, typed = ratio, other.name, found, remedy
+            best, name, typed = ratio, other.name, remedy
+            pairs = ", ".join(f"{task} {_mean(found[task]):.3g} instead of {_mean(mine[task]):.3g}" for task in mine)
     if not name:
         return []
-    pairs = ", ".join(f"{task} {_mean(lower[task]):.3g} instead of {_mean(mine[task]):.3g}" for task in mine)
-    seen = f"every loss is lower if it sees {name} instead of {given.name}: {pairs}"
+    seen = f"its losses are lower if it sees {name} instead of {given.name}: {pairs}"
     return [Finding(QUESTION, None, "refuse", seen, typed)]
 
 
@@ -107,11 +107,44 @@ def _qualities(subject: Subject, predictions: Mapping[str, Tensor]) -> dict[str,
     }
 
 
+def _compared(
+    subject: Subject, given: Convention, other: Convention, constant: Mapping[str, float]
+) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    """Task -> the losses of each image, as the model sees it and as `other` would show it.
+
+    Of more images where those at hand leave a doubt: what sixteen cannot tell from chance, or four of large images at
+    all, more of them can.
+    """
+    mine = _qualities(subject, subject.predictions)
+    with torch.no_grad():
+        predictions = subject.predict(translated(subject.batch.input, given, other))
+    found = _qualities(subject, predictions)
+    if not _in_doubt(mine, found, constant) or subject.wider is None:
+        return mine, found
+    return _compared(subject.wider, given, other, constant)
+
+
 def _ratio(mine: Mapping[str, Tensor], other: Mapping[str, Tensor], constant: Mapping[str, float]) -> float:
     """Geometric mean over the tasks of the other loss over mine; 1 unless the model is clearly better off.
 
-    It is if every task is, or if no task is worse off, their mean is better, and the images agree: of three tasks one
-    may hardly need colours.
+    It is if every task is, or if no task is worse off but by chance, their mean is better, and the images agree: of
+    three tasks one may hardly need colours.
+    """
+    found, every, logs = _means(mine, other, constant)
+    return found if every or (found <= AGREED and _agree(logs)) else 1.0
+
+
+def _in_doubt(mine: Mapping[str, Tensor], other: Mapping[str, Tensor], constant: Mapping[str, float]) -> bool:
+    """Whether nothing but the agreement of the images is missing."""
+    found, every, logs = _means(mine, other, constant)
+    return found <= AGREED and not every and not _agree(logs)
+
+
+def _means(
+    mine: Mapping[str, Tensor], other: Mapping[str, Tensor], constant: Mapping[str, float]
+) -> tuple[float, bool, Tensor]:
+    """Geometric mean over the tasks of the ratio of mean losses, 1 where a task is worse off; whether every task is
+    clearly better off; log ratios [T, B] of the images.
     """
     ratios, logs = [], []
     for task, losses in mine.items():
@@ -119,14 +152,21 @@ def _ratio(mine: Mapping[str, Tensor], other: Mapping[str, Tensor], constant: Ma
         before, after = _mean(losses), _mean(other[task])
         if before <= floor and after <= floor:
             continue
-        if not after <= before:
-            return 1.0
-        ratios.append((after / before, max(after, floor) / max(before, floor)))
         least = max(floor, TINY)
-        logs.append(other[task].clamp_min(least).log() - losses.clamp_min(least).log())
+        log = other[task].clamp_min(least).log() - losses.clamp_min(least).log()
+        if not after <= before and not _by_chance(log):
+            return 1.0, False, losses.new_zeros(1, len(losses))
+        ratios.append((after / before, max(after, floor) / max(before, floor)))
+        logs.append(log)
     found = prod(bounded for _, bounded in ratios) ** (1 / len(ratios)) if ratios else 1.0
     every = all(ratio <= LOWER for ratio, _ in ratios)
-    return found if every or (found <= AGREED and _agree(torch.stack(logs))) else 1.0
+    return found, every, torch.stack(logs) if logs else torch.zeros(1, 1)
+
+
+def _by_chance(log: Tensor) -> bool:
+    """Whether log ratios [B] are above 0 for no more than chance; those of a loss that is no number never are."""
+    known = log[~log.isnan()]
+    return bool(known.isfinite().all() and known.mean() <= CHANCE * known.std() / len(known) ** 0.5)
 
 
 def _agree(logs: Tensor) -> bool:

@@ -8,7 +8,7 @@ from torch import Tensor
 from mtlbench.constants import GREY_LEVELS
 from mtlbench.errors import ModelError
 from mtlbench.probing.finding import Finding, each
-from mtlbench.probing.subject import Subject
+from mtlbench.probing.subject import Subject, guarded
 from mtlbench.tasks import Task
 
 HALF = 0.5 / GREY_LEVELS
@@ -73,7 +73,7 @@ def gradients(subject: Subject, steady: bool = True) -> list[Finding]:
             slope = _slope(part, task)
         except ModelError as error:
             seen, _, remedy = str(error).rpartition("; ")
-            found.append(Finding("gradient", task.name, "refuse", f"with a gradient {seen}", remedy))
+            found.append(Finding("gradient", task.name, "refuse", f"with a gradient, {seen}", remedy))
             continue
         if slope is None:
             missing[task.name] = "has no gradient: it is cut off from the images"
@@ -89,7 +89,9 @@ def _slope(subject: Subject, task: Task) -> _Slope | None:
     if not predictions[task.name].requires_grad:
         return None
     losses = subject.losses(task).of(predictions)[0]
-    (gradient,) = torch.autograd.grad(losses.sum(), x, allow_unused=True)
+    (gradient,) = guarded(
+        lambda: torch.autograd.grad(losses.sum(), x, allow_unused=True), f"the backward pass of {task.name}"
+    )
     return None if gradient is None else _Slope(losses.detach(), gradient)
 
 

@@ -3,6 +3,7 @@
 from torch import Tensor
 
 from mtlbench.engine.losses import at_size
+from mtlbench.engine.scale_free import SCALE_FREE
 from mtlbench.probing.finding import Finding
 from mtlbench.probing.subject import Subject
 from mtlbench.tasks import Task
@@ -18,7 +19,6 @@ SATURATED = 0.1
 COMFORTABLE = 10.0
 """The gap that the median pixel should have."""
 
-SCALE_FREE = ("dlr", "label_margin")
 ROUNDING = 1e-3
 
 
@@ -73,5 +73,6 @@ def _saturation(subject: Subject, task: Task, prediction: Tensor) -> list[Findin
     seen = f"{share:.0%} of its logits are over {GAP:g} apart (half of them {middle:.3g}): their loss is 0 in float32"
     typed = f"out[{task.name!r}] / {max(2, round(middle / COMFORTABLE))}"
     divide = f"outputs=lambda out: {{**out, {task.name!r}: {typed}}}"
-    remedy = f"{divide} decides the same; attack.logits=normalised or attack_loss='dlr' are free of scale"
+    free = "label_margin" if task.holds == "attributes" else "class_margin"
+    remedy = f"{divide} decides the same; attack.logits=normalised or attack_loss='{free}' are free of scale"
     return [Finding(SATURATION, task.name, "warn", seen, remedy)]

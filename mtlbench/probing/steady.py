@@ -28,7 +28,7 @@ def deterministic(subject: Subject) -> list[Finding]:
     """Whether a second run says the same, to rounding; of a random model, with the same draws."""
     with torch.no_grad():
         again = subject.predict(subject.batch.input)
-    far = _far(subject.predictions, again, SAME)
+    far = differing(subject.predictions, again, SAME)
     if subject.model.random and not far:
         return _other_draws(subject)
     text = {task: f"differs by {value:.2g} of its largest value between two runs" for task, value in far.items()}
@@ -43,7 +43,7 @@ def _other_draws(subject: Subject) -> list[Finding]:
     """A warning where a model that says that it is random says the same with other draws."""
     other = drawn(subject.model, 0, subject.batch.names, ATTACK)
     with torch.no_grad():
-        if _far(subject.predictions, other(subject.batch.input), SAME):
+        if differing(subject.predictions, other(subject.batch.input), SAME):
             return []
     return [Finding("deterministic", None, "warn", "random=True, and two draws say the same", "leave out random")]
 
@@ -67,7 +67,7 @@ def batch_independent(subject: Subject, half: bool = False) -> list[Finding]:
             seen, _, _ = str(error).rpartition("; ")
             return [Finding("batch", None, "refuse", f"of one image {seen}", f"try {_remedy(subject.model)}")]
         among = {task: prediction[at : at + 1] for task, prediction in subject.predictions.items()}
-        worst |= {k: max(v, worst.get(k, 0)) for k, v in _far(among, alone, bound).items()}
+        worst |= {k: max(v, worst.get(k, 0)) for k, v in differing(among, alone, bound).items()}
     text = {task: f"of an image alone differs by {value:.2g} from that in a batch" for task, value in worst.items()}
     remedy = f"batch normalisation in training mode? {_remedy(subject.model)}"
     return each("batch", "refuse", text, subject.names, remedy)
@@ -155,7 +155,7 @@ def _remedy(model: MultiTaskModel) -> str:
     return f"{calls}, modules=[{', '.join(names)}]" if names else f"{calls}, or modules=[...] of a callable"
 
 
-def _far(one: Mapping[str, Tensor], other: Mapping[str, Tensor], bound: float) -> dict[str, float]:
+def differing(one: Mapping[str, Tensor], other: Mapping[str, Tensor], bound: float = SAME) -> dict[str, float]:
     """Tasks whose predictions differ by more than `bound` of their largest value, and by how much of it."""
     found = {}
     for task, prediction in one.items():

@@ -21,6 +21,8 @@ HINTS = {
     "Half": "it computes in half precision, model.float() helps",
     "BFloat16": "it computes in half precision, model.float() helps",
     "same device": "a part of it is on another device; give all of them in modules=[...], or device=",
+    "by an inplace operation": "something overwrites what a gradient needs: leave out inplace=True, x.add_() and such",
+    "implement either the backward": "write its backward, or let gradients pass it: mtlbench.straight_through(...)",
     "argument": "it is called as model(images); wrap it: model=lambda images: net(images, ...), modules=[net]",
     "in-place": "it writes into its images; give it a copy: model=lambda images: net(images.clone()), modules=[net]",
     "Inference tensors": "it computes under torch.inference_mode, take that out",
@@ -32,11 +34,20 @@ HINTS = {
 
 @dataclass(frozen=True)
 class Subject:
-    """A frozen model and what to ask it with, all on one device."""
+    """A frozen model and what to ask it with, all on one device.
+
+    Attributes:
+        model: who is asked.
+        tasks: all of its tasks.
+        batch: images with targets.
+        more: gives more images, those of `batch` first, to look at where a question stays in doubt; None if there are
+            none.
+    """
 
     model: MultiTaskModel
     tasks: tuple[Task, ...]
     batch: Batch
+    more: Callable[[], Batch] | None = None
 
     @property
     def names(self) -> list[str]:
@@ -57,6 +68,12 @@ class Subject:
     def losses(self, *tasks: Task) -> TaskLosses:
         """Of some tasks, as an attack climbs them."""
         return TaskLosses(self.predict, tasks, self.batch.targets, self.batch.masks)
+
+    @cached_property
+    def wider(self) -> "Subject | None":
+        """The same with more images; None where there are no more."""
+        batch = self.batch if self.more is None else self.more()
+        return replace(self, batch=batch, more=None) if len(batch) > len(self.batch) else None
 
     @cached_property
     def predictions(self) -> dict[str, Tensor]:

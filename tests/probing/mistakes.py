@@ -55,6 +55,17 @@ class NoGrad(Given):
         return super().forward(images)
 
 
+class Shortcut(Given):
+    """A frozen trunk, and a shortcut around it through which alone gradients pass."""
+
+    def forward(self, images: Tensor) -> Predictions:
+        with torch.no_grad():
+            found = super().forward(images)
+        size = (found[DEPTH].shape[2], found[DEPTH].shape[3])
+        beside = 0.1 * F.adaptive_avg_pool2d(images.mean(1, keepdim=True), size)
+        return {task: prediction + beside for task, prediction in found.items()}
+
+
 @dataclass(frozen=True)
 class Asked:
     """What is handed to the probe."""
@@ -175,7 +186,7 @@ RIGHT: dict[str, Case] = {
 MISTAKES: dict[str, Case] = {
     "softmax inside": Case(of_classes(lambda z: z.softmax(1)), frozenset({"logits"}), ("softmax", ".log()")),
     "sigmoid inside": Case(of_classes(torch.sigmoid), frozenset({"logits"}), ("sigmoid", "torch.logit")),
-    "BGR model fed RGB": Case(blue_first, INPUTS, ("every loss is lower",)),
+    "BGR model fed RGB": Case(blue_first, INPUTS, ("its losses are lower",)),
     "normalised twice, once by inputs=": Case(twice, INPUTS, ("inputs='rgb01'",)),
     "normalised twice in the model": Case(twice_inside, frozenset({"inputs", "constant"})),
     "wants 0..255": Case(before(lambda x: x / 255), INPUTS, ("inputs='rgb255'",)),
@@ -187,6 +198,9 @@ MISTAKES: dict[str, Case] = {
     "quantised input": Case(before(lambda x: (x * 255).round() / 255), GRADIENT, ("100 %", "round")),
     "one task detached": Case(behind(detached), GRADIENT, (DEPTH, "detach")),
     "no_grad": Case(without_gradient, GRADIENT, ("no_grad",)),
+    "no_grad, but for a shortcut": Case(
+        lambda net, inputs: Asked(Shortcut(net), inputs), frozenset({"sharing"}), ("no_grad", "100%"), "warn"
+    ),
     "logits x 100": Case(of_classes(lambda z: 100 * z), frozenset({"saturation"}), (" / ",), "warn"),
 }
 

@@ -182,6 +182,46 @@ def test_images_that_are_sorted_by_their_label_are_no_reproach() -> None:
     assert told.seen == "all targets of the first 15 images are the same"
 
 
+class Beside(Red):
+    """With a second parameter, used or not."""
+
+    def __init__(self, used: Callable[[Tensor], Tensor] | None) -> None:
+        super().__init__()
+        self.more, self.used = nn.Parameter(torch.ones(9)), used
+
+    def forward(self, x: Tensor) -> dict[str, Tensor]:
+        found = super().forward(x)
+        return (
+            found if self.used is None else {"depth": found["depth"] + 0 * x[:, :1] + self.used(self.more).mean() - 1}
+        )
+
+
+@pytest.mark.parametrize(
+    ("used", "severity", "seen"),
+    [
+        (None, "info", "90% of its parameters serve no task: more"),
+        (
+            torch.detach,
+            "warn",
+            "predictions depend on some of the parameters that no gradient leads to, 90% of all: more",
+        ),
+        (torch.clone, "", ""),
+    ],
+    ids=["idle", "detached", "used"],
+)
+def test_parameters_that_no_gradient_leads_to(
+    used: Callable[[Tensor], Tensor] | None, severity: str, seen: str
+) -> None:
+    """They are put back to the bit."""
+    model = Beside(used).eval()
+    model.more.data.mul_(torch.rand(9) + 1).div_(model.more.data.mean())
+    before = model.more.detach().clone()
+    assert [(one.question, one.severity, one.seen) for one in asked(model).findings] == (
+        [("sharing", severity, seen)] if severity else []
+    )
+    assert torch.equal(model.more, before)
+
+
 def test_training_mode_matters_only_where_a_module_has_it() -> None:
     assert [one.severity for one in of(asked(nn.Sequential(Red(), nn.Identity())), "mode")] == ["info"]
     assert of(asked(nn.Sequential(Red()).eval()), "mode") == []
@@ -223,7 +263,8 @@ def test_tasks_of_an_image_are_asked_too() -> None:
         return {"label": sure * found, "many": sure * (found - 0.5), "number": found[:, 0] + 0.01}
 
     cases: list[tuple[str | None, float, set[str]]]
-    cases = [("dlr", 1e4, {"many"}), (None, 1e4, {"label", "many"}), (None, 50, set())]
+    cases = [(loss, 1e4, {"many"}) for loss in ("class_margin", "dlr")]
+    cases += [(None, 1e4, {"label", "many"}), (None, 50, set())]
     for attack_loss, sure, saturated in cases:
         tasks = {"label": classification(3, attack_loss=attack_loss), "many": many, "number": regression()}
         probe = mtlbench.probe(partial(model, sure=sure), (seen, targets), tasks)
@@ -242,12 +283,12 @@ def test_asking_leaves_no_trace() -> None:
     before = [(part.training, [p.requires_grad for p in part.parameters()]) for part in model.modules()]
     state = {name: value.clone() for name, value in model.state_dict().items()}
     seen, generator = batch.input.clone(), torch.get_rng_state()
-    first = ask(adapted, adapted.tasks, batch)
+    first = ask(adapted, adapted.tasks, lambda number: batch[:number])
     assert [(part.training, [p.requires_grad for p in part.parameters()]) for part in model.modules()] == before
     assert all(torch.equal(value, state[name]) for name, value in model.state_dict().items())
     assert torch.equal(batch.input, seen)
     assert torch.equal(torch.get_rng_state(), generator)
-    assert ask(adapted, adapted.tasks, batch) == first
+    assert ask(adapted, adapted.tasks, lambda number: batch[:number]) == first
 
 
 def test_the_loader_gives_the_probed_images_again() -> None:

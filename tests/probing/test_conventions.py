@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+import mtlbench
 from mtlbench.models.inputs import CONVENTIONS, Convention, Inputs, convention
 from mtlbench.probing.conventions import _ratio, alternatives, translated
 
@@ -52,6 +53,9 @@ EVEN = [1.01, 0.99] * 8
         ([[0.6, 0.9] * 8, [0.99] * 16], True),  # one hardly needs it, but the images agree
         ([[0.6, 0.9] * 8, EVEN], True),
         ([[0.6, 0.9] * 8, [1.001] * 16], False),  # one is worse off
+        ([[0.6, 0.9] * 8, [1.12, 0.92] * 8], True),  # or by chance
+        ([[0.6, 0.9] * 8, [1.16, 0.98] * 8], False),  # or for more than chance
+        ([[0.8] * 4, [1.02, 0.99] * 2], False),  # of four images nobody can tell
         ([[0.93] * 16, [0.98] * 16], False),  # too little on average
         ([[0.1, 0.1, 0.2, *[1.3] * 13], [0.99] * 16], False),  # a few images decide
         ([[0.6, 0.9] * 3, [0.99] * 6], False),  # too few images to agree
@@ -62,6 +66,27 @@ EVEN = [1.01, 0.99] * 8
 )
 def test_when_a_model_is_clearly_better_off(of_tasks: list[list[float]], better: bool) -> None:
     assert (_ratio(*ratios(*of_tasks), {}) < 1) == better
+
+
+@pytest.mark.parametrize(("images", "size", "named"), [(16, 8, False), (64, 8, True), (16, 320, True)])
+def test_where_the_first_images_leave_a_doubt_more_are_looked_at(images: int, size: int, named: bool) -> None:
+    """Half of the images do a little worse with red and blue exchanged, half of them much better.
+
+    Sixteen are too few to tell that from chance. Of large images four are looked at first, then sixteen: here they
+    agree a little more.
+    """
+    better = torch.tensor([0.1 if size == 8 else -0.1, -0.7]).repeat(images // 2)
+    seen = torch.full((images, 3, size, size), 0.5)
+    seen[:, 2] = 0.4 + 0.1 * better.exp()[:, None, None]
+    target = torch.full((images, 1, size, size), 1.9)
+
+    def model(x: torch.Tensor) -> dict[str, torch.Tensor]:
+        return {"near": 1.5 + x[:, :1], "far": 1.5 + x[:, 1:2]}
+
+    tasks = {"near": mtlbench.depth(), "far": mtlbench.depth()}
+    found = mtlbench.probe(model, (seen, {"near": target, "far": target}), tasks).findings
+    remedies = [one.remedy for one in found if one.question == "inputs"]
+    assert remedies == (["attack(..., inputs='bgr01')"] if named else [])
 
 
 def test_the_ratio_is_the_geometric_mean_over_the_tasks() -> None:

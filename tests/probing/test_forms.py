@@ -134,6 +134,22 @@ class Before(Wrapped):
         return cast(dict[str, Tensor], self.net(self.change(x) * 2 - 1))
 
 
+class Forward(torch.autograd.Function):
+    """Half of a function."""
+
+    @staticmethod
+    def forward(ctx: object, x: Tensor) -> Tensor:
+        return x.clone()
+
+
+def overwritten(x: Tensor) -> Tensor:
+    """The images, by way of a value that is changed after it was used."""
+    one = (x + 1).sqrt()
+    square = one.square()
+    one.zero_()
+    return square - 1
+
+
 def classes(net: nn.Module, change: Callable[[Tensor], Any]) -> nn.Module:
     return Changed(net, SEGMENTATION, change)
 
@@ -182,6 +198,16 @@ REFUSED: dict[str, tuple[Callable[[nn.Module], Callable[..., Any]], dict[str, An
         lambda net: Changed(net, DEPTH, lambda found: found.detach()),
         {},
         ("gradient of depth", ".detach()"),
+    ),
+    "no backward pass": (
+        lambda net: Before(net, Forward.apply),
+        {"inputs": "rgb01"},
+        ("gradient of depth", "the backward pass of depth raises", "write its backward", "mtlbench.straight_through"),
+    ),
+    "overwrites what its gradient needs": (
+        lambda net: Before(net, overwritten),
+        {"inputs": "rgb01"},
+        ("gradient of normals", "the backward pass of normals raises", "leave out inplace=True"),
     ),
     "not finite": (
         lambda net: Changed(net, DEPTH, lambda found: found / 0),
