@@ -33,7 +33,7 @@ SECONDS_TOO_NEW = 2.0
 log = logging.getLogger(__name__)
 FRAMES_KEPT = 4
 REPLICATES_KEPT = 2000
-"""Cells whose replicates, derived here, wait in memory for the transfer ratios; 50 kB each."""
+"""Cells whose replicates wait in memory for the transfer ratios; 50 kB each. Those of the others are read again."""
 
 OF_CELL = (("metric", "cell"), ("damage", "cell"), ("arp", "cell"), ("cell", "id"))
 """Tables with rows of a cell, and where its number is."""
@@ -179,6 +179,7 @@ class _Gathering:
             number = self._insert(name, kept.content, rows["names"])
             if not rows["names"][SAMPLE_OF]:
                 self._fill(number, kept)
+                self._remember(name, kept)
             return True
         except (LookupError, TypeError, ValueError, sqlite3.Error):  # not what we write
             for table, column in OF_CELL:
@@ -221,8 +222,13 @@ class _Gathering:
         for row in sorted(todo, key=lambda row: (self.clean[row], cells.file[row])):
             found = self._derived(row)
             self._fill(cells.id[row], found)
-            if found.replicates is not None and len(self.replicates) < REPLICATES_KEPT:
-                self.replicates[cells.key[row]] = found.replicates
+            self._remember(cells.key[row], found)
+
+    def _remember(self, key: str, found: Derived) -> None:
+        """Keep the replicates for the transfer ratios, in place of those of other clean cells."""
+        self.replicates.pop(key, None)
+        if found.replicates is not None and len(self.replicates) < REPLICATES_KEPT:
+            self.replicates[key] = found.replicates
 
     def _derived(self, row: int) -> Derived:
         """What a cell says, from its arrays."""

@@ -62,7 +62,7 @@ class Tidy(Mapping[str, pd.DataFrame]):
 
     def none(self, name: str) -> pd.DataFrame:
         """A table without its rows."""
-        return self._piece(name, self._cells_of(name), 0, 0)
+        return self._piece(name, self.cells.iloc[:0].assign(group=np.zeros(0, np.intp)), 0, 0)
 
     def __iter__(self) -> Iterator[str]:
         return iter(VALUES)
