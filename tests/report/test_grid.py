@@ -15,14 +15,14 @@ CELLS = (("plain", "two words", "x" * 30), ("1.0", "-22.5 ±3", "漢字 and more
 
 
 def grid(widths: tuple[int, ...]) -> Grid:
-    cells = [list(texts) for texts in CELLS]
-    return Grid([Column(*of, right) for *of, right in zip(HEADS, cells, widths, (False, True, True), strict=True)])
+    named = enumerate(zip(HEADS, CELLS, widths, strict=True))
+    return Grid([Column(head, list(texts), width, number > 0) for number, (head, texts, width) in named])
 
 
 def table(widths: tuple[int, ...]) -> Table:
     made = Table(box=SIMPLE, pad_edge=False)
-    for head, width, justify in zip(HEADS, widths, ("left", "right", "right"), strict=True):
-        made.add_column(head, justify=justify, overflow="fold", max_width=width)
+    for number, (head, width) in enumerate(zip(HEADS, widths, strict=True)):
+        made.add_column(head, justify="right" if number else "left", overflow="fold", max_width=width)
     for row in zip(*CELLS, strict=True):
         made.add_row(*row)
     return made

@@ -57,10 +57,10 @@ def test_a_note_that_we_did_not_write(outputs: Outputs, note: str) -> None:
     assert states(outputs)["arp.csv"][0] != before[0]
 
 
-@pytest.mark.parametrize("options", [{"scores": "paper"}, {"layout": Layout(caption=False)}])
-def test_other_options(outputs: Outputs, options: dict[str, object]) -> None:
+@pytest.mark.parametrize(("scores", "layout"), [("paper", Layout()), ("standard", Layout(caption=False))])
+def test_other_options(outputs: Outputs, scores: str, layout: Layout) -> None:
     before = (outputs.tables / "arp.tex").read_bytes()
-    report.rebuild(outputs, PAPER_BATCH, **options)
+    report.rebuild(outputs, PAPER_BATCH, scores=scores, layout=layout)
     assert (outputs.tables / "arp.tex").read_bytes() != before
 
 
