@@ -2,7 +2,7 @@
 
     PYTHONPATH=. python scripts/probe_table.py               # coloured blobs, as in the tests; a minute
     PYTHONPATH=. python scripts/probe_table.py --rooms       # generated rooms of 48x48, some minutes
-    PYTHONPATH=. python scripts/probe_table.py --seeds 7 8 --images-seed 7    # two other networks of each family, on other images
+    PYTHONPATH=. python scripts/probe_table.py --seeds 7 8 --images-seed 7    # two other networks each, other images
 
 Each family is trained from scratch on one thread. The probe was written with seed 0 at hand: docs/probe.md has what
 it says of other seeds.
