@@ -154,7 +154,7 @@ def _means(
             continue
         least = max(floor, TINY)
         log = other[task].clamp_min(least).log() - losses.clamp_min(least).log()
-        if not after <= before and not _by_chance(log):
+        if not after <= before and (before <= floor or not _by_chance(log)):
             return 1.0, False, losses.new_zeros(1, len(losses))
         ratios.append((after / before, max(after, floor) / max(before, floor)))
         logs.append(log)
