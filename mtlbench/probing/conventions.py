@@ -154,7 +154,7 @@ def _means(
             continue
         least = max(floor, TINY)
         log = other[task].clamp_min(least).log() - losses.clamp_min(least).log()
-        if not after <= before and not _by_chance(log):
+        if not after <= before and (before <= floor or not _by_chance(log)):
             return 1.0, False, losses.new_zeros(1, len(losses))
         ratios.append((after / before, max(after, floor) / max(before, floor)))
         logs.append(log)
@@ -164,8 +164,10 @@ def _means(
 
 
 def _by_chance(log: Tensor) -> bool:
-    """Whether log ratios [B] are above 0 for no more than chance; those of a loss that is no number never are."""
+    """Whether log ratios [B] are above 0 for no more than chance; a single one and infinite ones never are."""
     known = log[~log.isnan()]
+    if len(known) < 2:
+        return False
     return bool(known.isfinite().all() and known.mean() <= CHANCE * known.std() / len(known) ** 0.5)
 
 

@@ -96,3 +96,8 @@ def test_the_ratio_is_the_geometric_mean_over_the_tasks() -> None:
 def test_losses_that_are_nearly_nothing_say_nothing() -> None:
     mine = {"a": torch.full((16,), 1e-3), "b": torch.ones(16)}
     assert _ratio(mine, {"a": torch.full((16,), 2e-3), "b": torch.full((16,), 0.5)}, {"a": 1.0}) == pytest.approx(0.5)
+
+
+def test_a_loss_of_nothing_is_not_worse_by_chance() -> None:
+    mine, few = {"a": torch.zeros(16), "b": torch.ones(16)}, torch.tensor([1.0, *[0.0] * 15])
+    assert _ratio(mine, {"a": few, "b": torch.full((16,), 0.5)}, {}) == 1
