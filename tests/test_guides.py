@@ -58,6 +58,8 @@ def test_frameworks(folder: Path, call: Callable[..., Result]) -> None:
     found = run("frameworks.md", folder, call)
     assert found["result"].arp["sharing"].tolist() == ["custom"]  # type: ignore[attr-defined]
     assert found["libmtl"].metrics["task"].nunique() == 3  # type: ignore[attr-defined]
+    assert set(found["mtl_pytorch"].metrics["task"]) == {"semseg", "depth"}  # type: ignore[attr-defined]
+    assert set(found["transformers"].metrics["task"]) == {"segmentation", "depth"}  # type: ignore[attr-defined]
 
 
 def test_models_by_name(folder: Path, call: Callable[..., Result]) -> None:
