@@ -3,7 +3,7 @@
 import errno
 import os
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -74,14 +74,15 @@ def test_only_the_store_may_not_be_written(own_outputs: Path) -> None:
 
 
 @pytest.fixture
-def refused(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
-    """Let every table meet an error of the disk."""
+def refused(own_outputs: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
+    """Let every table meet an error of the disk; one is gone, so that they have to be written."""
 
     def refuse(number: int) -> None:
-        def write(path: Path, content: str) -> None:
+        def write(path: Path, content: Iterable[bytes] | str) -> None:
             raise OSError(number, os.strerror(number), str(path))
 
-        monkeypatch.setattr(import_module("mtlbench.report.tables"), "write_atomically", write)
+        (own_outputs / "tables" / "metrics.csv").unlink()
+        monkeypatch.setattr(import_module("mtlbench.report.written"), "write_atomically", write)
 
     return refuse
 
