@@ -17,14 +17,14 @@ import time
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any, ClassVar
+from unittest import mock
 
 import numpy as np
-import pytest
 
 from mtlbench.metrics.sketch import sketched
 from mtlbench.scores.alarms import numbers_of
@@ -148,15 +148,16 @@ def once(function: Callable[[Mapping[str, np.ndarray]], Any]) -> Callable[[Mappi
 @contextmanager
 def quickly() -> Iterator[None]:
     """The files are the same, but what repeats is computed once, and the disk is not waited for."""
-    patch = pytest.MonkeyPatch()
-    patch.setattr(zipfile, "_get_compressor", lambda kind, level=None: Remembering() if kind else None)
-    patch.setattr(os, "fsync", lambda file: None)
-    patch.setattr(storage, "shortened", once(storage.shortened))
-    patch.setattr(storage, "checksum_of", once(storage.checksum_of))
-    try:
+    instead: tuple[tuple[object, str, Callable[..., Any]], ...] = (
+        (zipfile, "_get_compressor", lambda kind, level=None: Remembering() if kind else None),
+        (os, "fsync", lambda file: None),
+        (storage, "shortened", once(storage.shortened)),
+        (storage, "checksum_of", once(storage.checksum_of)),
+    )
+    with ExitStack() as stack:
+        for owner, name, function in instead:
+            stack.enter_context(mock.patch.object(owner, name, function))
         yield
-    finally:
-        patch.undo()
 
 
 def make(folder: Path, count: int, plain: bool) -> None:

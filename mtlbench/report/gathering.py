@@ -298,8 +298,9 @@ def clean_of(cells: Cells) -> list[tuple[int, ...]]:
 def replicates_kept(store: Store, file: str, match: str, paper_batch: int) -> np.ndarray | None:
     """Replicates of the damages of the cell in a file; None where it has none of these settings and clean cells."""
     kept = store.derived(file)
-    good = kept is not None and kept.settings == settings(paper_batch) and kept.rows["against"] == match
-    return kept.replicates if kept is not None and good else None
+    if kept is None or kept.settings != settings(paper_batch) or kept.rows["against"] != match:
+        return None
+    return kept.replicates
 
 
 def load(store: Store, file: str, key: str) -> Cell:
