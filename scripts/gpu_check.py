@@ -71,7 +71,7 @@ FOR_TESTS = {
 """Module -> the package that brings it; the engine's tests import these."""
 PRECISIONS = ("fp32", "tf32", "bf16")
 TIMED = (("bf16", False), ("tf32", False), ("fp32", True), ("fp32", False))
-"""Precision, and whether cuDNN searches its kernels; without a search fp32 took 70 times tf32 on an H200."""
+"""Precision, and whether cuDNN searches its kernels; without a search fp32 took 65 times tf32 on an H200."""
 RESERVE = 10.0
 """Seconds that are kept for the end."""
 PROCESSES = max(1, min(12, (os.cpu_count() or 1) - 2))
@@ -187,15 +187,14 @@ def costs_of(
     model: MultiTaskModel, tasks: Sequence[Task], batch: Batch, size: Size, clock: Clock
 ) -> list[tuple[str, str, str, str]]:
     """Item, milliseconds a step, floors and peak memory; of the floor alone where the rest would take too long."""
-    fast, objective = for_inference(model), DGBA()
-    pgd, apgd = (Attack(objective, step, tuple(tasks)) for step in (PGD(size.steps), APGD(size.steps)))
+    fast, pgd = for_inference(model), Attack(DGBA(), PGD(size.steps), tuple(tasks))
     losses = TaskLosses(fast, tasks, batch.targets, batch.masks)
     with frozen(fast):
         seconds = min(clocked(lambda: Total().ascent(losses, batch.input), batch.input.device) for _ in range(3))
     expected = seconds * (size.repeats + 1) * (2 + size.steps * (3 + len(tasks)))
     if expected > clock.left() - RESERVE:
         return [("floor", f"{1000 * seconds:.1f}", "1.00", ""), (f"no time left for {expected:.0f} s", "", "", "")]
-    found = run(model, fast, tasks, batch, {"dgba pgd": pgd}, NaiveDGBA(), size.repeats, silent, steps=apgd.step.steps)
+    found = run(model, fast, tasks, batch, {"dgba pgd": pgd}, NaiveDGBA(), size.repeats, silent, steps=size.steps)
     at = {row.item: row for row in found}
     shown = ("floor", "dgba pgd", "dgba apgd, this engine", "dgba apgd, naive form")
     return [
