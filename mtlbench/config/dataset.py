@@ -89,6 +89,11 @@ def _scored(own: Sequence[Task], config: Config) -> tuple[Task, ...]:
     return tuple(own) if metrics is None else scored_by(own, metrics)
 
 
+def with_own_metrics(config: Config) -> Config:
+    """The same configuration, with tasks scored by the dataset's own metrics."""
+    return {**config, "dataset": {**config["dataset"], "metrics": None}}
+
+
 def augmentation(config: Config) -> Augment:
     """The augmentation of the training images."""
     given = config["dataset"].get(AUGMENT, {})

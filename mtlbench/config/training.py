@@ -9,9 +9,10 @@ from mtlbench.config import Config
 from mtlbench.config.build import named
 from mtlbench.constants import NO_ATTACK
 from mtlbench.engine.adversarial import Adversary
+from mtlbench.engine.consistency import Consistency
 from mtlbench.engine.noisy import Noisy
 from mtlbench.engine.precision import FP32
-from mtlbench.engine.training import ADAM, Recipe
+from mtlbench.engine.training import ADAM, EQUAL, Recipe
 from mtlbench.errors import UsageError
 from mtlbench.options import one_of, whole
 
@@ -33,6 +34,7 @@ def training_recipe(config: Config) -> Recipe:
         seed=config["seed"],
         precision=training.get("precision", FP32),
         optimiser=training.get("optimiser", ADAM),
+        weighting=training.get("weighting", EQUAL),
     )
 
 
@@ -62,4 +64,5 @@ def build_adversary(config: Config) -> Adversary | None:
         ratio=training["ratio"],
         warmup=training["warmup"],
         seed=config["seed"],
+        consistency=None if training.get("consistency") is None else Consistency(training["consistency"]),
     )

@@ -15,6 +15,7 @@ from mtlbench.constants import NO_ATTACK
 from mtlbench.data.batch import Batch
 from mtlbench.engine.around import around
 from mtlbench.engine.clean_values import CleanValues
+from mtlbench.engine.consistency import Consistency
 from mtlbench.engine.evaluate import frozen
 from mtlbench.engine.losses import TaskLosses
 from mtlbench.errors import UsageError
@@ -36,6 +37,7 @@ class Adversary:
         ratio: share of the iterations that take an adversarial step, in (0, 1].
         warmup: iterations before the first adversarial step.
         seed: of the training.
+        consistency: what the adversarial step descends; None for the losses of the attacked images.
     """
 
     objective: Objective | None
@@ -44,6 +46,7 @@ class Adversary:
     ratio: float
     warmup: int
     seed: int
+    consistency: Consistency | None = None
 
     def __post_init__(self) -> None:
         if self.objective and self.objective.alternatives(2):
@@ -61,7 +64,9 @@ class Adversary:
 
     def identity(self) -> dict[str, object]:
         """Everything that affects the attacked images, without unread options; the seed is in the recipe."""
-        when = {"ratio": float(self.ratio), "warmup": self.warmup}
+        when: dict[str, object] = {"ratio": float(self.ratio), "warmup": self.warmup}
+        if self.consistency is not None:
+            when["consistency"] = float(self.consistency.weight)
         if self.objective is None:
             return {"attack": NO_ATTACK, **when}
         parts = {"attack": self.objective, "step": self.step}

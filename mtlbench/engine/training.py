@@ -10,6 +10,7 @@ import math
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from io import BytesIO
 from pathlib import Path
 
@@ -17,6 +18,7 @@ import torch
 from torch import Tensor
 from torch.nn import Parameter
 
+from mtlbench.constants import SMALLEST_LOSS
 from mtlbench.data.base import MultiTaskDataset
 from mtlbench.data.batch import Batch
 from mtlbench.data.loader import shuffled
@@ -28,10 +30,10 @@ from mtlbench.models.tree_model import TreeModel
 from mtlbench.options import is_number, number, one_of, positive, whole
 from mtlbench.process.progress import Progress, silent
 from mtlbench.storage.files import write_atomically
-from mtlbench.tasks import Task
 
 STATE_VERSION = 3
 ADAM, SGD = "adam", "sgd"
+EQUAL, LOG = "equal", "log"
 SECONDS_BETWEEN_SAVES = 60.0
 log = logging.getLogger(__name__)
 
@@ -52,6 +54,8 @@ class Recipe:
         seed: of the initial weights, the order of images and their augmentation.
         precision: of the arithmetic, see `mtlbench.engine.precision`.
         optimiser: ``adam``, or ``sgd`` without momentum.
+        weighting: of the task losses: ``equal`` descends their sum, ``log`` the sum of their logarithms, which does
+            not depend on the scale of a loss: dgba's balance on the side of training.
     """
 
     iterations: int
@@ -64,6 +68,7 @@ class Recipe:
     seed: int = 0
     precision: str = FP32
     optimiser: str = ADAM
+    weighting: str = EQUAL
 
     def __post_init__(self) -> None:
         check(self.precision, "training.precision")
@@ -71,6 +76,7 @@ class Recipe:
             whole(getattr(self, name), f"training.{name}")
         one_of(self.optimiser, "training.optimiser", (ADAM, SGD))
         one_of(self.schedule, "training.schedule", ("one_cycle", "halve"))
+        one_of(self.weighting, "training.weighting", (EQUAL, LOG))
         positive(self.lr, "training.lr")
         number(self.weight_decay, "training.weight_decay", "a number of at least 0", least=0)
         if len(self.betas) != 2 or not all(is_number(beta, 0) and beta < 1 for beta in self.betas):
@@ -82,6 +88,7 @@ class Recipe:
         found = asdict(self) | floats | {"betas": [float(beta) for beta in self.betas]}
         idle = {"precision"} | (set() if self.schedule == "halve" else {"halve_every"})
         idle |= {"optimiser"} if self.optimiser == ADAM else {"betas"}  # Adam was there before the option
+        idle |= {"weighting"} if self.weighting == EQUAL else set()  # and so was the sum
         return {name: value for name, value in found.items() if name not in idle} | in_identity(self.precision)
 
     def rate(self, iteration: int) -> float:
@@ -92,6 +99,10 @@ class Recipe:
         if share < 0.3:
             return self.lr * (0.04 + 0.96 * (1 - math.cos(math.pi * share / 0.3)) / 2)
         return self.lr * (1 + math.cos(math.pi * (share - 0.3) / 0.7)) / 2
+
+    def descended(self, losses: Tensor) -> Tensor:
+        """The number that a step descends, of task losses [T]."""
+        return losses.sum() if self.weighting == EQUAL else losses.clamp_min(SMALLEST_LOSS).log().sum()
 
     def optimiser_of(self, parameters: Iterable[Parameter]) -> torch.optim.Optimizer:
         """The optimiser of these parameters."""
@@ -105,6 +116,9 @@ Perturb = Callable[[TreeModel, Batch, int], Tensor | None]
 
 Change = Callable[[Batch, int], Tensor]
 """(batch, iteration) -> the inputs that a clean step sees."""
+
+Rows = Callable[[TreeModel, TaskLosses, Batch, Tensor], Tensor]
+"""(model, training losses, batch, attacked images) -> rows [T, B] that the second step descends."""
 
 
 @dataclass
@@ -145,6 +159,7 @@ def train(
     progress: Progress = silent,
     perturb: Perturb | None = None,
     change: Change | None = None,
+    rows: Rows | None = None,
 ) -> Curve:
     """Train `model` in place and return its curve.
 
@@ -160,6 +175,7 @@ def train(
         progress: callback, called after every iteration.
         perturb: makes adversarial images; each iteration then takes a clean and an adversarial step.
         change: makes the inputs of the clean step, such as noisy ones; None takes those of the dataset.
+        rows: what the second step descends; None for the losses of the attacked images.
     """
     optimiser = recipe.optimiser_of(model.parameters())
     curve = Curve(model.order, [])
@@ -173,12 +189,14 @@ def train(
             for group in optimiser.param_groups:
                 group["lr"] = recipe.rate(iteration)
             inputs = batch.input if change is None else change(batch, iteration)
-            losses = _step(model, optimiser, dataset.tasks, batch, inputs, recipe.seed, iteration)
+            of_batch = TaskLosses(model, dataset.tasks, batch.targets, batch.masks, training=True)
+            losses = _step(model, optimiser, recipe, iteration, partial(of_batch, inputs))
             curve.rows.append(_finite(losses.tolist(), model.order, iteration))
             clock = _spent(curve, 0, clock)
             attacked = None if perturb is None else perturb(model, batch, iteration)
             if attacked is not None:
-                _step(model, optimiser, dataset.tasks, batch, attacked, recipe.seed, iteration).tolist()
+                second = partial(rows, model, of_batch, batch) if rows else of_batch
+                _step(model, optimiser, recipe, iteration, partial(second, attacked)).tolist()
                 clock = _spent(curve, 1, clock)
             due = (iteration + 1) % save_every == 0 or time.monotonic() - saved > SECONDS_BETWEEN_SAVES
             if due and iteration + 1 < recipe.iterations:
@@ -191,19 +209,17 @@ def train(
 def _step(
     model: TreeModel,
     optimiser: torch.optim.Optimizer,
-    tasks: Sequence[Task],
-    batch: Batch,
-    images: Tensor,
-    seed: int,
+    recipe: Recipe,
     iteration: int,
+    rows: Callable[[], Tensor],
 ) -> Tensor:
-    """One optimiser step; returns the task losses [T] before it."""
+    """One optimiser step on rows [T, B]; returns the task losses [T] before it."""
     # Dropout draws from the global generator: it is seeded per step so that a resumed training is bit-equal.
-    torch.manual_seed(seed * 1_000_003 + iteration)
+    torch.manual_seed(recipe.seed * 1_000_003 + iteration)
     model.train()
-    losses = TaskLosses(model, tasks, batch.targets, batch.masks, training=True)(images).mean(1)
+    losses = rows().mean(1)
     optimiser.zero_grad(set_to_none=True)
-    losses.sum().backward()
+    recipe.descended(losses).backward()
     optimiser.step()
     return losses.detach()
 
@@ -257,8 +273,9 @@ def _resume(
         log.warning("%s; the training starts from the beginning", error)
         return 0
     described = state.get("identity") if isinstance(state, dict) and state.get("version") == STATE_VERSION else None
-    # Older recipes without a precision or an optimiser used these.
-    if not isinstance(described, dict) or {"precision": FP32, "optimiser": ADAM, **described} != identity:
+    # Older recipes without these options used these.
+    older = {"precision": FP32, "optimiser": ADAM, "weighting": EQUAL}
+    if not isinstance(described, dict) or older | described != identity:
         log.warning("%s: of another model, recipe or version; the training starts from the beginning", path)
         return 0
     try:

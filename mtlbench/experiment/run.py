@@ -9,7 +9,7 @@ from mtlbench.attacks.objectives import Objective
 from mtlbench.attacks.steps import Step
 from mtlbench.config import Config
 from mtlbench.config.attack import build_attacks, build_objective_and_step, epsilon_list, starting_options
-from mtlbench.config.dataset import known_tasks, open_dataset, size_of, space_of, starts_of
+from mtlbench.config.dataset import known_tasks, open_dataset, size_of, space_of, starts_of, with_own_metrics
 from mtlbench.data import left_out
 from mtlbench.data.base import MultiTaskDataset
 from mtlbench.data.batch import Batch
@@ -82,8 +82,7 @@ def record_clean(setup: Setup, trained: Trained) -> str:
     use these weights too.
     """
     assert trained.checkpoint is not None
-    config = {**setup.config, "dataset": {**setup.config["dataset"], "metrics": None}}
-    setup = replace(setup, config=config, defence=None)
+    setup = replace(setup, config=with_own_metrics(setup.config), defence=None)
     whole = open_dataset(setup.config, "test", setup.root)
     plan = clean_plan(model_identity(setup, trained, whole))
     with computing_in(FP32, trained.model):

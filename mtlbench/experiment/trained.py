@@ -11,7 +11,7 @@ from torch import nn
 
 from mtlbench.config import Config
 from mtlbench.config.build import identity_of
-from mtlbench.config.dataset import comes_by_itself, open_dataset
+from mtlbench.config.dataset import comes_by_itself, open_dataset, with_own_metrics
 from mtlbench.data.batch import Batch, collate
 from mtlbench.engine.training import train
 from mtlbench.errors import BusyError, CheckpointError, UsageError
@@ -182,7 +182,8 @@ def _train(setup: Setup, model: TreeModel, checkpoint: Checkpoint, again: bool) 
         _load(model, checkpoint)
         return
     remove_leftovers(checkpoint.folder)
-    data = open_dataset(config, "train", setup.root, augmented=True)
+    # The metrics that score are not in the recipe: an adversary that climbs metrics climbs the dataset's own.
+    data = open_dataset(with_own_metrics(config), "train", setup.root, augmented=True)
     say_left_out(data, setup.session)
     checkpoint.write_recipe()
     with setup.progress_bar(f"train {checkpoint.folder.name}") as progress:
@@ -197,6 +198,7 @@ def _train(setup: Setup, model: TreeModel, checkpoint: Checkpoint, again: bool) 
             progress=progress,
             perturb=partial(setup.adversary, data.tasks) if setup.adversary else None,
             change=setup.noise,
+            rows=setup.adversary.consistency if setup.adversary else None,
         )
     write_atomically(checkpoint.folder / CURVE, curve.csv())
     checkpoint.write_cost(curve.cost)

@@ -10,6 +10,7 @@ from mtlbench.studies.base import Analysis, Evidence, Study, Table
 from mtlbench.studies.clean_models import clean_models
 from mtlbench.studies.cost import cost
 from mtlbench.studies.crossing import crossing
+from mtlbench.studies.defences import defences
 from mtlbench.studies.dominance import dominance
 from mtlbench.studies.granular_tasks import granular_tasks
 from mtlbench.studies.implicit_bias import implicit_bias
@@ -29,6 +30,7 @@ STUDIES: dict[str, Analysis] = {
     "clean_models": clean_models,
     "cost": cost,
     "crossing": crossing,
+    "defences": defences,
     "dominance": dominance,
     "granular_tasks": granular_tasks,
     "implicit_bias": implicit_bias,

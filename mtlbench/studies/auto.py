@@ -7,8 +7,21 @@ from typing import Any
 import pandas as pd
 
 from mtlbench.scores import over_seeds
-from mtlbench.scores.wide import block, levels
-from mtlbench.studies.base import DIFFERENCE, MODEL, Evidence, Study, Table, arranged, compared, labels, rows_of, tidy
+from mtlbench.scores.wide import levels
+from mtlbench.studies.base import (
+    DIFFERENCE,
+    LEAST_AND_MOST,
+    MODEL,
+    Evidence,
+    Study,
+    Table,
+    arranged,
+    compared,
+    labels,
+    least_and_most,
+    rows_of,
+    tidy,
+)
 from mtlbench.studies.plot import ARP, Axis, Plot
 from mtlbench.tasks import EVERY_TASK
 
@@ -19,7 +32,6 @@ SHORTER = ("smooth_arp", "mim_linear")
 SAME = (*MODEL, "eps", "norm", "target")
 ONCE = {"restarts": 1}
 NAMES = ("dataset", "model", "training", "sharing", "attack", "step", "steps", "eps", "seeds", "n_images", "scores")
-LEAST_AND_MOST = ("least_task", "least_damage", "most_task", "most_damage")
 
 
 def auto(evidence: Evidence) -> Study:
@@ -31,7 +43,7 @@ def auto(evidence: Evidence) -> Study:
     wide = over_seeds(evidence.damages)
     arps = evidence.arps[evidence.arps.index.get_level_values("target") == EVERY_TASK]
     keys = _named(levels(arps))
-    table = tidy(arps, "arp_percent", label=_labels(keys)).join(_least_and_most(keys, wide))
+    table = tidy(arps, "arp_percent", label=_labels(keys)).join(least_and_most(keys, wide))
     by_name = keys["attack"] == REFERENCE
     recipe = by_name | ((keys["attack"] == SHORTER[0]) & (keys["step"] == SHORTER[1]) & (keys["plain"]))
     values = ["arp_percent", "ci_low", "ci_high", *LEAST_AND_MOST, *DIFFERENCE]
@@ -81,18 +93,6 @@ def _against(
     base = rows_of(keys, reference, [name for name in on if name in keys])
     known = base.notna().to_numpy()
     return compared(table, known, wide.iloc[base[known].astype(int)], wide[known], DIFFERENCE[0])
-
-
-def _least_and_most(keys: pd.DataFrame, damages: pd.DataFrame) -> pd.DataFrame:
-    """Columns `LEAST_AND_MOST` of each row: by the mean damage over the seeds."""
-    tasks = levels(damages).reset_index(drop=True).assign(damage=block(damages)[:, 0]).sort_values("damage")
-    on = [name for name in keys if name in tasks and name != "status"]
-    found = pd.DataFrame(index=keys.index)
-    for name, order in (("least", tasks), ("most", tasks[::-1])):
-        ends = order.drop_duplicates(on)[[*on, "task", "damage"]]
-        met = keys[on].merge(ends, how="left", on=on)
-        found[f"{name}_task"], found[f"{name}_damage"] = met["task"], met["damage"]
-    return found
 
 
 def _one_task(damages: pd.DataFrame) -> pd.DataFrame:

@@ -36,6 +36,9 @@ DIFFERENCE = ("difference", "difference_low", "difference_high", "p_value")
 """The columns of `compared` that stand beside the value."""
 
 
+LEAST_AND_MOST = ("least_task", "least_damage", "most_task", "most_damage")
+"""The columns of `least_and_most`."""
+
 POINT = ("arp_percent", "ci_low", "ci_high", "status")
 
 
@@ -170,6 +173,32 @@ def rows_of(keys: pd.DataFrame, chosen: pd.Series, on: Sequence[str]) -> pd.Seri
     """
     found = keys.loc[chosen, list(on)].assign(row=np.flatnonzero(chosen))
     return keys[list(on)].merge(found.drop_duplicates(on, keep=False), how="left", on=list(on))["row"]
+
+
+def least_and_most(keys: pd.DataFrame, damages: pd.DataFrame) -> pd.DataFrame:
+    """Columns `LEAST_AND_MOST` of each row of `keys`: the task that is hurt least and most in the mean of the seeds.
+
+    Args:
+        keys: levels, one row per ARP.
+        damages: wide, one row per task, over the same seeds.
+    """
+    tasks = levels(damages).reset_index(drop=True).assign(damage=block(damages)[:, 0]).sort_values("damage")
+    on = [name for name in keys if name in tasks and name != "status"]
+    found = pd.DataFrame(index=keys.index)
+    for name, order in (("least", tasks), ("most", tasks[::-1])):
+        ends = order.drop_duplicates(on)[[*on, "task", "damage"]]
+        met = keys[on].merge(ends, how="left", on=on)
+        found[f"{name}_task"], found[f"{name}_damage"] = met["task"], met["damage"]
+    return found
+
+
+def pareto(points: np.ndarray) -> np.ndarray:
+    """Mask of the Pareto-optimal points of [n, k], lower being better in each of the k; NaN never is."""
+    if not len(points):
+        return np.zeros(0, bool)
+    no_worse = (points[:, None] <= points[None]).all(2)
+    better = (points[:, None] < points[None]).any(2)
+    return ~(no_worse & better).any(0) & ~np.isnan(points).any(1)
 
 
 def compared(

@@ -7,7 +7,7 @@ from mtlbench.constants import NO_ATTACK
 from mtlbench.scores import accuracy_lost, over_seeds
 from mtlbench.scores.ranks import permutation_p, rank_interval, spearman
 from mtlbench.scores.wide import OK, block, levels
-from mtlbench.studies.base import MODEL, Evidence, Study, Table, arranged, labels, tidy
+from mtlbench.studies.base import MODEL, Evidence, Study, Table, arranged, labels, pareto, tidy
 from mtlbench.studies.plot import ARP, Axis, Plot
 
 FEWEST_TREES = 3
@@ -32,7 +32,7 @@ def tradeoff(evidence: Evidence) -> Study:
     together = [name for name in together if name not in ("sharing", "shared_blocks", "tree")]
     table["pareto"] = False
     for _, group in table.groupby(together, dropna=False):
-        table.loc[group.index, "pareto"] = _pareto(group[["clean_lost_percent", "arp_percent"]].to_numpy())
+        table.loc[group.index, "pareto"] = pareto(group[["clean_lost_percent", "arp_percent"]].to_numpy())
     ranks = _rank_correlations(evidence.arps, lost_wide, attacked["attack"], together)
     table = arranged(
         table, [*NAMES, "seeds", "n_images", "scores"], [*values, "arp_percent", "ci_low", "ci_high", "pareto"]
@@ -86,12 +86,3 @@ def _rank_correlations(
     shown += ["trees", "seeds", "n_images", "scores", "with"]
     values = ["rho", "ci_low", "ci_high", "p_value"]
     return arranged(pd.DataFrame(rows, columns=[*shown, "over", *values]), shown, values)
-
-
-def _pareto(points: np.ndarray) -> np.ndarray:
-    """Mask of the Pareto-optimal points of [n, 2], lower being better; NaN never is."""
-    if not len(points):
-        return np.zeros(0, bool)
-    no_worse = (points[:, None] <= points[None]).all(2)
-    better = (points[:, None] < points[None]).any(2)
-    return ~(no_worse & better).any(0) & ~np.isnan(points).any(1)

@@ -6,6 +6,7 @@ from pathlib import Path
 import hydra
 import pandas as pd
 import pytest
+from safetensors import safe_open
 
 from mtlbench.config.folder import conf_dir
 
@@ -111,6 +112,18 @@ def test_loss_scale_moves_total_and_not_dgba(call: Callable, tmp_path: Path) -> 
     wrong = call("attack", "attack.loss_scale={dept:10}", *same)
     assert wrong.status == 2
     assert "attack.loss_scale.dept: no such task" in wrong.err
+
+
+def test_training_against_metrics_does_not_depend_on_what_scores(call: Callable, tmp_path: Path) -> None:
+    """The weights of smooth_arp training are found under any dataset.metrics: so these must not have made them."""
+    found = []
+    for name, other in (("own", ()), ("other", ("dataset.metrics={segmentation:[pixel_accuracy]}",))):
+        made = call("train", "training=adversarial_smooth_arp", f"outputs={tmp_path / name}", *FAST, *other)
+        assert made.status == 0, made.err
+        (weights,) = (tmp_path / name / "checkpoints").rglob("*.safetensors")
+        with safe_open(weights, "pt") as file:
+            found.append((weights.parent.name, file.metadata()["sha256"]))
+    assert found[0] == found[1]
 
 
 def test_other_metrics_score_the_same_model(call: Callable, tmp_path: Path) -> None:

@@ -124,6 +124,7 @@ WHEN = {"eps": 8.0, "ratio": 1.0, "warmup": 0}
         ({"attack": "single", "step": "pgd"}, {"attack": "single", "step": "pgd", "steps": 3, **WHEN}),
         ({"attack": "none"}, {"attack": "none", "ratio": 1.0, "warmup": 0}),
         ({"attack": "power", "step": "mim"}, {"attack": "power", "step": "mim", "steps": 3, **WHEN}),
+        ({"consistency": 6}, {"attack": "dgba", "step": "fgsm", **WHEN, "consistency": 6.0}),
     ],
 )
 def test_the_identity_of_a_recipe(options: dict[str, object], identity: dict[str, object]) -> None:

@@ -113,6 +113,7 @@ def test_dropout_is_really_on():
         {"weight_decay": 0.1},
         {"betas": (0.9, 0.999)},
         {"schedule": "halve"},
+        {"weighting": "log"},
     ],
     ids=str,
 )
@@ -141,6 +142,37 @@ def test_sgd_steps_along_the_gradient(tmp_path):
     losses.mean(1).sum().backward()
     for found, before in zip(model.parameters(), expected.parameters(), strict=True):
         torch.testing.assert_close(found, before - recipe.lr * before.grad)
+
+
+def test_equal_weighting_is_not_in_the_identity_of_a_recipe() -> None:
+    """It was there before the option: its checkpoints keep their names."""
+    assert "weighting" not in RECIPE.identity()
+    assert replace(RECIPE, weighting="log").identity()["weighting"] == "log"
+
+
+def test_log_weighting_does_not_see_the_scale_of_a_loss() -> None:
+    recipe = replace(RECIPE, weighting="log")
+    losses = torch.tensor([2.0, 0.5, 8.0], requires_grad=True)
+    assert recipe.descended(losses).item() == pytest.approx(math.log(8))
+    (relative,) = torch.autograd.grad(recipe.descended(losses), losses)
+    torch.testing.assert_close(relative * losses.detach(), torch.ones(3))
+    assert RECIPE.descended(losses).item() == pytest.approx(10.5)
+    assert math.isfinite(recipe.descended(torch.zeros(3)).item()), "a task without a valid pixel"
+
+
+def test_the_second_step_descends_the_rows_given(tmp_path: Path, whole) -> None:
+    """The losses of the attacked images unless something else is: the same numbers by either way, others by others."""
+
+    def trained(**options) -> str:
+        model = fresh()
+        state = tmp_path / f"{len(list(tmp_path.iterdir()))}.pt"
+        run(model, state, perturb=lambda model, batch, iteration: 1 - batch.input, **options)
+        return weights_hash(model)
+
+    plain = trained()
+    assert trained(rows=lambda model, losses, batch, attacked: losses(attacked)) == plain
+    assert trained(rows=lambda model, losses, batch, attacked: losses(batch.input)) != plain
+    assert plain != whole["tiny"][1]
 
 
 def test_the_mode_that_the_model_comes_in_does_not_matter(tmp_path, whole):

@@ -375,6 +375,42 @@ def test_what_adversarial_training_loses_to_its_control() -> None:
     assert not any(str(name).startswith("twice") for name in alone)
 
 
+def test_defences_by_hand() -> None:
+    """Damage of three trainings; clean metrics 1.1 for the control, 0.99 and 1.045 for the others."""
+    hurt = {"clean-twice": (80, 90, 100), "adversarial-dgba": (10, 30, 50), "adversarial-smooth_log": (20, 24, 28)}
+    accuracy = {"clean-twice": 1.1, "adversarial-dgba": 0.99, "adversarial-smooth_log": 1.045}
+    parts = []
+    for training, values in hurt.items():
+        for seed in (0, 1):
+            parts.append(cell(dict(zip(TASKS, values, strict=True)), attack="dgba", training=training, seed=seed))
+            for row in parts[-1]:
+                row["values"] = row["values"] * accuracy[training]
+    alone = cell(99, attack="single", target="depth", training="adversarial-dgba")
+    one_task = [row for row in alone if row["attack"] == "single"]
+    found: Any = table(run("defences", *parts, one_task), "defences").set_index("training")
+    assert len(found) == 3, "attacks on one task say nothing about evenness"
+    assert found["arp_percent"].to_dict() == pytest.approx(
+        {"clean-twice": 90, "adversarial-dgba": 30, "adversarial-smooth_log": 24}, abs=0.05
+    )
+    assert found["difference"].to_dict() == pytest.approx(
+        {"clean-twice": 60, "adversarial-dgba": 0, "adversarial-smooth_log": -6}, abs=0.05
+    )
+    assert found["clean_lost_percent"].to_dict() == pytest.approx(
+        {"clean-twice": 0, "adversarial-dgba": 10, "adversarial-smooth_log": 5}
+    )
+    assert found.loc["adversarial-dgba", ["least_task", "most_task"]].tolist() == ["segmentation", "depth"]
+    assert found.loc["adversarial-dgba", ["least_damage", "most_damage"]].tolist() == pytest.approx([10, 50], abs=0.1)
+    assert found["pareto"].to_dict() == {
+        "clean-twice": True, "adversarial-dgba": False, "adversarial-smooth_log": True,
+    }  # fmt: skip
+
+
+def test_defences_without_a_control_say_so() -> None:
+    found = table(run("defences", cell(30, attack="dgba", training="adversarial-dgba")), "defences")
+    assert found["clean_lost_percent"].isna().all()
+    assert "no clean-twice result" in found["status"].item()
+
+
 def clean_cell(gradient: list[list[float]], losses: list[list[float]], seed: int = 0) -> Cell:
     identity: dict[str, Any] = {
         "dataset": "rooms",
