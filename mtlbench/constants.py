@@ -15,6 +15,9 @@ NO_ATTACK = "none"
 NO_DEFENCE = "none"
 """The defence of a model that is attacked as it is, as in conf/defence."""
 
+LINF = "linf"
+"""The norm of attacks unless another is chosen, and of results from before there was a choice; identities omit it."""
+
 FIRST_GROUP = 0.6
 """Share of the clusters that are of class 1 of the first task, unless ``dataset.K1`` says how many."""
 

@@ -13,7 +13,7 @@ from mtlbench.api.run import Run
 from mtlbench.attacks.objectives import Objective
 from mtlbench.attacks.random import PerImage
 from mtlbench.attacks.steps import Step
-from mtlbench.constants import GREY_LEVELS
+from mtlbench.constants import GREY_LEVELS, LINF
 from mtlbench.data.own import OwnImages
 from mtlbench.engine.clean_values import CleanValues
 from mtlbench.engine.draws import ATTACK, drawn
@@ -45,7 +45,7 @@ def attack(
     eps: float | Iterable[float] = (1, 2, 4, 8),
     *,
     steps: int | None = None,
-    norm: str = "linf",
+    norm: str = LINF,
     inputs: object = "rgb01",
     outputs: Outputs = None,
     modules: Sequence[nn.Module] = (),
@@ -156,7 +156,7 @@ def perturb(
     step: str | Step = "mim_linear",
     *,
     steps: int | None = None,
-    norm: str = "linf",
+    norm: str = LINF,
     inputs: object = "rgb01",
     outputs: Outputs = None,
     modules: Sequence[nn.Module] = (),

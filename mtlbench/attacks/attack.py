@@ -11,7 +11,7 @@ from mtlbench.attacks.ball import BALLS, Ball, per_image
 from mtlbench.attacks.objectives.base import METRICS, Losses, Objective
 from mtlbench.attacks.random import PerImage
 from mtlbench.attacks.steps.base import Step
-from mtlbench.constants import AVERAGE_OTHER, INPUT, NEAREST_OTHER
+from mtlbench.constants import AVERAGE_OTHER, INPUT, LINF, NEAREST_OTHER
 from mtlbench.errors import UsageError
 from mtlbench.options import flag, one_of, whole
 from mtlbench.space import Space
@@ -56,7 +56,7 @@ class Attack:
     random_start: bool = False
     restarts: int = 1
     starts: tuple[str, ...] = (INPUT,)
-    norm: str = "linf"
+    norm: str = LINF
     logits: str = RAW
     loss_scale: Mapping[str, float] = field(default_factory=dict)
     loss: Mapping[str, str | Loss] = field(default_factory=dict)

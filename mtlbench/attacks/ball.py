@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from mtlbench.attacks.random import PerImage
+from mtlbench.constants import LINF
 from mtlbench.space import IMAGES, Space
 
 
@@ -184,7 +185,7 @@ class L2(Ball):
         return self._apart(self._grouped(free).sum(-1).clamp_min(1).double())
 
 
-BALLS: dict[str, type[Ball]] = {"linf": Linf, "l2": L2}
+BALLS: dict[str, type[Ball]] = {LINF: Linf, "l2": L2}
 """Norm -> its ball."""
 
 

@@ -14,7 +14,7 @@ from mtlbench.config.build import build, target_of
 from mtlbench.config.dataset import space_of
 from mtlbench.config.doubled import doubled, step_group
 from mtlbench.config.tasks import loss_named
-from mtlbench.constants import INPUT, NEAREST_OTHER
+from mtlbench.constants import INPUT, LINF, NEAREST_OTHER
 from mtlbench.engine.losses import LOSSES
 from mtlbench.errors import UsageError
 from mtlbench.options import is_number
@@ -45,7 +45,7 @@ def starting_options(chosen: Mapping[str, Any]) -> dict[str, Any]:
         raise UsageError(f"attack.starts={starts}: expected a list, for example [{INPUT},{NEAREST_OTHER}]")
     return {name: chosen[name] for name in ("random_start", "restarts")} | {
         "starts": tuple(starts),
-        "norm": chosen.get("norm", "linf"),
+        "norm": chosen.get("norm", LINF),
         "logits": chosen.get("logits", RAW),
         "eot": chosen.get("eot", 1),
         "clean_values": chosen.get("clean_values", TEST),

@@ -7,6 +7,7 @@ from mtlbench.attacks.steps import Square
 from mtlbench.config import Config
 from mtlbench.config.dataset import space_of
 from mtlbench.config.doubled import CHECK, step_group
+from mtlbench.constants import LINF
 from mtlbench.errors import UsageError
 
 QUERIES = 1000
@@ -18,7 +19,7 @@ def can_search(config: Config) -> bool:
     attack = config["attack"]
     if space_of(config).form not in Square.forms:
         return False
-    return attack.get("objective") is not None and attack["name"] != "noise" and attack.get("norm", "linf") == "linf"
+    return attack.get("objective") is not None and attack["name"] != "noise" and attack.get("norm", LINF) == LINF
 
 
 def searched(config: Config) -> Config | None:

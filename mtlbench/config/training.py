@@ -7,7 +7,7 @@ from mtlbench.attacks.objectives import Objective
 from mtlbench.attacks.steps import Step
 from mtlbench.config import Config
 from mtlbench.config.build import named
-from mtlbench.constants import NO_ATTACK
+from mtlbench.constants import LINF, NO_ATTACK
 from mtlbench.engine.adversarial import Adversary
 from mtlbench.engine.consistency import Consistency
 from mtlbench.engine.noisy import Noisy
@@ -65,4 +65,5 @@ def build_adversary(config: Config) -> Adversary | None:
         warmup=training["warmup"],
         seed=config["seed"],
         consistency=None if training.get("consistency") is None else Consistency(training["consistency"]),
+        norm=training.get("norm", LINF),
     )

@@ -8,10 +8,11 @@ import torch
 from torch import Tensor
 
 from mtlbench.attacks.attack import Attack
+from mtlbench.attacks.ball import BALLS
 from mtlbench.attacks.objectives import Objective, Single
 from mtlbench.attacks.random import PerImage
 from mtlbench.attacks.steps import Step
-from mtlbench.constants import NO_ATTACK
+from mtlbench.constants import LINF, NO_ATTACK
 from mtlbench.data.batch import Batch
 from mtlbench.engine.around import around
 from mtlbench.engine.clean_values import CleanValues
@@ -21,7 +22,7 @@ from mtlbench.engine.losses import TaskLosses
 from mtlbench.errors import UsageError
 from mtlbench.identity import public_name
 from mtlbench.models.model import MultiTaskModel
-from mtlbench.options import number, whole
+from mtlbench.options import number, one_of, whole
 from mtlbench.tasks import Task
 
 
@@ -34,6 +35,7 @@ class Adversary:
             is the control for the effect of the second step alone.
         step: its step rule.
         eps: radius in the unit of the inputs' space, grey levels of 255 for images.
+        norm: of the ball, ``linf`` or ``l2``.
         ratio: share of the iterations that take an adversarial step, in (0, 1].
         warmup: iterations before the first adversarial step.
         seed: of the training.
@@ -47,6 +49,7 @@ class Adversary:
     warmup: int
     seed: int
     consistency: Consistency | None = None
+    norm: str = LINF
 
     def __post_init__(self) -> None:
         if self.objective and self.objective.alternatives(2):
@@ -61,6 +64,9 @@ class Adversary:
         number(self.eps, "training.eps", "a radius, for images grey levels of 255: 8 for 8/255", above=0, most=255)
         number(self.ratio, "training.ratio", "a number above 0, at most 1", above=0, most=1)
         whole(self.warmup, "training.warmup", 0)
+        if one_of(self.norm, "training.norm", BALLS) not in self.step.norms:
+            known = " or ".join(self.step.norms)
+            raise UsageError(f"training.norm={self.norm}: expected {known}, which {self.step.name} steps in")
 
     def identity(self) -> dict[str, object]:
         """Everything that affects the attacked images, without unread options; the seed is in the recipe."""
@@ -69,6 +75,8 @@ class Adversary:
             when["consistency"] = float(self.consistency.weight)
         if self.objective is None:
             return {"attack": NO_ATTACK, **when}
+        if self.norm != LINF:
+            when["norm"] = self.norm
         parts = {"attack": self.objective, "step": self.step}
         names = {part: public_name(type(found)) for part, found in parts.items()}
         versions = {f"{part}_version": found.version for part, found in parts.items() if found.version > 1}
@@ -92,7 +100,7 @@ class Adversary:
         if self.objective is None:
             return batch.input
         seen = self.attacked(tasks, iteration)
-        attack = Attack(self.objective, self.step, seen)
+        attack = Attack(self.objective, self.step, seen, norm=self.norm)
         eps = torch.full((len(batch),), self.eps / batch.space.scale, device=batch.input.device)
         random = PerImage(self.seed + iteration, batch.names)
         with frozen(model):

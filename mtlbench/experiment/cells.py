@@ -10,7 +10,7 @@ from mtlbench.attacks.objectives import METRICS
 from mtlbench.config import Config
 from mtlbench.config.build import identity_of
 from mtlbench.config.dataset import size_of
-from mtlbench.constants import INPUT, NO_ATTACK
+from mtlbench.constants import INPUT, LINF, NO_ATTACK
 from mtlbench.data.base import MultiTaskDataset
 from mtlbench.data.fingerprint import fingerprint
 from mtlbench.engine.plan import Plan
@@ -24,9 +24,6 @@ from mtlbench.models.model import MultiTaskModel
 from mtlbench.space import IMAGES
 from mtlbench.storage.store import content_key
 from mtlbench.tasks import EVERY_TASK, named
-
-LINF = "linf"
-"""The norm of results from before the option existed; identities omit it."""
 
 
 def model_identity(

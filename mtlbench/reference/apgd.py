@@ -9,6 +9,7 @@ from mtlbench.attacks.ball import Ball
 from mtlbench.attacks.objectives.base import Losses, Objective
 from mtlbench.attacks.steps.apgd import MOMENTUM, RISES_NEEDED, checkpoints
 from mtlbench.attacks.steps.base import Step, step_count
+from mtlbench.constants import LINF
 
 
 class ReferenceAPGD(Step):
@@ -23,7 +24,7 @@ class ReferenceAPGD(Step):
             for dgba. None gives sum_i mean_b L_i, its score for every other objective.
     """
 
-    name, norms = "apgd_reference", ("linf",)
+    name, norms = "apgd_reference", (LINF,)
 
     def __init__(self, steps: int = 10, clean: Sequence[float] | None = None) -> None:
         self.steps, self.clean = step_count(steps), clean

@@ -7,7 +7,7 @@ from mtlbench.attacks.ball import Ball
 from mtlbench.attacks.objectives.base import Losses, Objective
 from mtlbench.attacks.objectives.total import Total
 from mtlbench.attacks.steps.base import Step, step_count
-from mtlbench.constants import GREY_LEVELS
+from mtlbench.constants import GREY_LEVELS, LINF
 
 
 class ReferenceSAGA(Step):
@@ -17,7 +17,7 @@ class ReferenceSAGA(Step):
         steps: number of steps of eps / steps.
     """
 
-    name, norms = "saga_reference", ("linf",)
+    name, norms = "saga_reference", (LINF,)
     rate, fit, losses = 10.0, 50.0, Total()
 
     def __init__(self, steps: int = 10) -> None:

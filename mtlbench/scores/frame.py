@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from mtlbench.constants import SAMPLE_OF
+from mtlbench.constants import LINF, SAMPLE_OF
 from mtlbench.errors import DataError
 from mtlbench.metrics import PAPER_BATCH, Scores, metrics_of, values
 from mtlbench.metrics.formulas import rebuilt
@@ -106,7 +106,7 @@ def names(cell: Cell) -> dict[str, Any]:
     ``recipe`` holds the options of the training; empty if the weights were given. Both are canonical JSON.
     """
     # Identities omit default values.
-    defaults = {"precision": "fp32", "model_version": 1, "norm": "linf", SAMPLE_OF: ""}
+    defaults = {"precision": "fp32", "model_version": 1, "norm": LINF, SAMPLE_OF: ""}
     identity = {**defaults, **cell.identity, "cell": cell.key}
     attack = {name: cell.identity[name] for name in OPTIONS if cell.identity.get(name)}
     attacked = identity.get("tasks") or ()
@@ -164,7 +164,7 @@ def spelled_out(attack: Mapping[str, Any], recipe: Mapping[str, Any]) -> dict[st
     found = {prefix + name: _words(value) for prefix, options in groups.items() for name, value in options.items()}
     source = attack.get("made_on", {})
     made_on = f"{source.get('sharing')}:{str(source.get('weights'))[:HASH_DIGITS]}" if source else ""
-    named = {"norm": attack.get("norm", "linf"), "logits": attack.get("logits", "raw"), "made_on": made_on}
+    named = {"norm": attack.get("norm", LINF), "logits": attack.get("logits", "raw"), "made_on": made_on}
     named |= {"eot": _words(attack["eot"])} if "eot" in attack else {}
     return named | found
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import pandas as pd
 
+from mtlbench.constants import LINF
 from mtlbench.scores import over_seeds
 from mtlbench.scores.wide import levels
 from mtlbench.studies.base import (
@@ -68,7 +69,7 @@ def auto(evidence: Evidence) -> Study:
 def _named(keys: pd.DataFrame) -> pd.DataFrame:
     """The levels, with those that old results lack, and whether an attack is made as its files say."""
     keys = keys.reset_index(drop=True)
-    keys["norm"] = keys.get("norm", "linf")
+    keys["norm"] = keys.get("norm", LINF)
     keys["plain"] = [_plain(json.loads(text)) for text in keys["options"]]
     return keys
 

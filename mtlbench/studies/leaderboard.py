@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from mtlbench.constants import LINF
 from mtlbench.options import is_whole
 from mtlbench.scores import arp
 from mtlbench.scores.frame import HASH_DIGITS
@@ -29,7 +30,6 @@ IMAGES = ("split", "fingerprint", "n_images")
 BOARD = ("dataset", "scores", "norm", "eps")
 """Models that agree in these are ranked against each other."""
 
-LINF = "linf"
 MOST_READ = 100
 """Of more results the replicates are not read: ranks then go by intervals alone."""
 

@@ -51,6 +51,16 @@ def test_images_stay_in_the_ball_and_the_model_as_it_was(model: TreeModel, attac
     assert not found.requires_grad
 
 
+def test_the_ball_may_be_of_l2(model: TreeModel) -> None:
+    found = adversary(norm="l2", step="pgd")(DATASET.tasks, model, BATCH, 0)
+    assert found is not None
+    change = found - BATCH.input
+    assert change.square().mean((1, 2, 3)).sqrt().max() <= 8 / 255 + 1e-6
+    assert change.abs().max() > 9 / 255, "no ball of linf"
+    with pytest.raises(UsageError, match=r"training.norm=l2: expected linf, which square steps in"):
+        adversary(norm="l2", step="square")
+
+
 def test_none_is_a_second_clean_step(model: TreeModel) -> None:
     found = adversary(attack="none")(DATASET.tasks, model, BATCH, 0)
     assert found is not None
@@ -101,6 +111,7 @@ def test_ratio_and_warmup() -> None:
         ("ratio", 1.5),
         ("warmup", -1),
         ("steps", 0),
+        ("norm", "l3"),
     ],
 )
 def test_bad_options(option: str, value: object) -> None:
@@ -124,6 +135,9 @@ WHEN = {"eps": 8.0, "ratio": 1.0, "warmup": 0}
         ({"attack": "single", "step": "pgd"}, {"attack": "single", "step": "pgd", "steps": 3, **WHEN}),
         ({"attack": "none"}, {"attack": "none", "ratio": 1.0, "warmup": 0}),
         ({"attack": "power", "step": "mim"}, {"attack": "power", "step": "mim", "steps": 3, **WHEN}),
+        ({"attack": "none", "norm": "l2"}, {"attack": "none", "ratio": 1.0, "warmup": 0}),
+        ({"norm": "linf"}, {"attack": "dgba", "step": "fgsm", **WHEN}),
+        ({"norm": "l2"}, {"attack": "dgba", "step": "fgsm", **WHEN, "norm": "l2"}),
         ({"consistency": 6}, {"attack": "dgba", "step": "fgsm", **WHEN, "consistency": 6.0}),
     ],
 )
