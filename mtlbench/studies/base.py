@@ -201,6 +201,25 @@ def pareto(points: np.ndarray) -> np.ndarray:
     return ~(no_worse & better).any(0) & ~np.isnan(points).any(1)
 
 
+def of_other_seeds(keys: pd.DataFrame, setting: Sequence[str], name: str) -> np.ndarray:
+    """For each row, what is there in its setting with other seeds only, as a status; empty where nothing is.
+
+    The best of several is one only if all of them are of the same trainings: after half a sweep, the strongest one may
+    be there with other seeds.
+
+    Args:
+        keys: one row per mean over seeds, with the level ``seeds``.
+        setting: levels in which rows are compared; ``seeds`` is ignored.
+        name: of the column that says what a row is.
+    """
+    found = pd.Series("", keys.index, dtype=object)
+    for _, group in keys.groupby([level for level in setting if level != "seeds"], dropna=False, sort=False):
+        for _, own in group.groupby("seeds"):
+            lacking = sorted(set(group[name]) - set(own[name]))
+            found[own.index] = f"not compared: with other seeds only: {', '.join(lacking)}" if lacking else ""
+    return found.to_numpy()
+
+
 def compared(
     table: pd.DataFrame, known: np.ndarray, rows: pd.DataFrame, others: pd.DataFrame, name: str
 ) -> pd.DataFrame:

@@ -4,8 +4,19 @@ import numpy as np
 import pandas as pd
 
 from mtlbench.scores import paired_difference
-from mtlbench.scores.wide import SEARCH, WEIGHTING, block, levels
-from mtlbench.studies.base import MODEL, Evidence, Study, Table, arranged, attack_settings, labels, tidy, units
+from mtlbench.scores.wide import OK, SEARCH, WEIGHTING, block, levels
+from mtlbench.studies.base import (
+    MODEL,
+    Evidence,
+    Study,
+    Table,
+    arranged,
+    attack_settings,
+    labels,
+    of_other_seeds,
+    tidy,
+    units,
+)
 from mtlbench.studies.plot import ARP, Axis, Plot
 
 BASELINES = ("single", "total", SEARCH, WEIGHTING, "sign_sum")
@@ -46,16 +57,23 @@ def clean_models(evidence: Evidence) -> Study:
 
 
 def gain_over_baselines(arps: pd.DataFrame, keys: pd.DataFrame) -> pd.DataFrame:
-    """One row for each dgba row of `arps` that has baselines: the best of them and the paired difference."""
+    """One row for each dgba row of `arps` that has baselines: the best of them and the paired difference.
+
+    Where a baseline is there with other seeds only, nothing says which is the best: the status names it.
+    """
+    same = keys.assign(units=units(keys), row=range(len(keys)))
+    same = same[(same["attack"] == "dgba") | (same["attack"].isin(BASELINES) & same["arp_percent"].notna())]
+    setting = [*SETTING, "attack_settings", "units"]
+    same = same.assign(why=of_other_seeds(same, setting, "label"))
     own: list[int] = []
     best: list[int] = []
-    same = keys.assign(units=units(keys))
-    for _, group in same.groupby([*SETTING, "attack_settings", "units"], dropna=False, sort=False):
-        rivals = group[group["attack"].isin(BASELINES) & group["arp_percent"].notna()]
-        for row in group.index[group["attack"] == "dgba"].tolist():
-            if len(rivals):
-                own.append(int(row))
-                best.append(int(rivals.index.to_numpy()[rivals["arp_percent"].to_numpy().argmax()]))
+    for _, group in same.groupby(setting, dropna=False, sort=False):
+        rivals = group[group["attack"] != "dgba"].sort_values("arp_percent", ascending=False, kind="stable")
+        for _, row in group[group["attack"] == "dgba"].iterrows():
+            if len(rivals) or row["why"]:
+                own.append(row["row"])
+                best.append(row["row"] if row["why"] else rivals["row"].iloc[0])
+    why = same.set_index("row")["why"].reindex(own).to_numpy()
     found = paired_difference(arps.iloc[own], arps.iloc[best]).reset_index(drop=True)
     values = block(arps)[:, 0]
     table = keys.iloc[own].reset_index(drop=True)
@@ -64,8 +82,11 @@ def gain_over_baselines(arps: pd.DataFrame, keys: pd.DataFrame) -> pd.DataFrame:
     table["baseline"] = values[best]
     table = table.join(found.rename(columns={"diff": "difference"}))
     table["gain_percent"] = 100 * table["difference"] / np.where(table["baseline"] > 0, table["baseline"], np.nan)
+    missing = why != ""
+    table.loc[missing, ["baseline", "difference", "ci_low", "ci_high", "p_value", "gain_percent"]] = np.nan
+    table.loc[missing, ["best_baseline", "seeds_needed"]] = ""
     return arranged(
-        table.drop(columns="status"),
+        table.assign(status=np.where(missing, why, OK)),
         ["dataset", "model", "training", "sharing", "attack", "step", "steps", "eps", "seeds", "n_images", "scores"],
         ["dgba", "best_baseline", "baseline", "difference", "ci_low", "ci_high", "p_value", "gain_percent"],
     )

@@ -11,7 +11,7 @@ import pandas as pd
 from mtlbench.scores import paired_difference
 from mtlbench.scores.transferability import INDEPENDENT
 from mtlbench.scores.wide import block, levels
-from mtlbench.studies.base import Evidence, attack_settings, labels, units
+from mtlbench.studies.base import Evidence, attack_settings, labels, of_other_seeds, units
 from mtlbench.studies.clean_models import BASELINES, SETTING
 from mtlbench.studies.transfer import transfer
 
@@ -68,8 +68,8 @@ def _against_each(evidence: Evidence) -> pd.DataFrame:
     arps = evidence.arps
     keys = levels(arps).assign(label=labels(levels(arps)), row=range(len(arps)), arp=block(arps)[:, 0])
     keys = keys.assign(attack_settings=attack_settings(keys), units=units(keys))
-    keys = keys[keys["arp"].notna()]
-    own = keys[keys["attack"] == "dgba"]
+    keys = keys[keys["arp"].notna() & keys["attack"].isin(("dgba", *BASELINES))]
+    own = keys[(keys["attack"] == "dgba") & (of_other_seeds(keys, SAME, "label") == "")]
     others = keys[keys["attack"].isin(BASELINES)][[*SAME, "label", "row"]]
     pairs = own.merge(others, on=list(SAME), suffixes=("", "_other"))
     found = paired_difference(arps.iloc[pairs["row"]], arps.iloc[pairs["row_other"]]).reset_index(drop=True)

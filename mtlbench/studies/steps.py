@@ -3,7 +3,7 @@
 import pandas as pd
 
 from mtlbench.scores.wide import block, levels
-from mtlbench.studies.base import MODEL, Evidence, Study, Table, arranged, labels, tidy
+from mtlbench.studies.base import MODEL, Evidence, Study, Table, arranged, labels, of_other_seeds, tidy
 from mtlbench.studies.plot import ARP, Axis, Plot
 
 SAME = (*MODEL, "method", "eps")
@@ -21,7 +21,10 @@ def steps(evidence: Evidence) -> Study:
     keys["method"] = labels(keys)
     same = [name for name in SAME if name in keys]
     best = keys.groupby(same, dropna=False)["arp_percent"].transform("max")
-    table = tidy(arps, "arp_percent", method=keys["method"], short_percent=100 * (1 - keys["arp_percent"] / best))
+    why = of_other_seeds(keys.assign(what=keys["step"] + " " + keys["steps"].astype(str)), same, "what")
+    short = (100 * (1 - keys["arp_percent"] / best)).where(why == "")
+    table = tidy(arps, "arp_percent", method=keys["method"], short_percent=short)
+    table["status"] = table["status"].where(why == "", why)
     table["twice_gains_percent"] = _gain_of_twice(keys, [*same, "step"])
     columns = [
         *("dataset", "model", "training", "sharing", "method", "eps", "step", "steps", "seeds", "n_images", "scores")

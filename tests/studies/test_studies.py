@@ -14,6 +14,7 @@ from mtlbench.report.text import show
 from mtlbench.storage.store import Cell
 from mtlbench.studies import STUDIES, Axis, Evidence, Plot, Study
 from mtlbench.studies.base import arranged
+from mtlbench.studies.findings import findings
 from tests.frames import damages, wide
 
 TASKS = ("segmentation", "normals", "depth")
@@ -45,8 +46,12 @@ def cell(damage: dict[str, float] | float, **identity: Any) -> list[dict[str, An
 
 
 def run(name: str, *parts: list[dict[str, Any]], cells: list[Cell] | None = None) -> Study:
+    return STUDIES[name](evidence(*parts, cells=cells))
+
+
+def evidence(*parts: list[dict[str, Any]], cells: list[Cell] | None = None) -> Evidence:
     frame = wide(*parts)
-    return STUDIES[name](Evidence(frame[~frame.index.duplicated()], cells or []))
+    return Evidence(frame[~frame.index.duplicated()], cells or [])
 
 
 def table(study: Study, name: str) -> pd.DataFrame:
@@ -80,6 +85,37 @@ def test_the_best_baseline_is_found_among_targets_and_weightings() -> None:
 def test_attacks_of_other_step_sizes_are_not_compared() -> None:
     study = run("clean_models", cell(50, attack="dgba", steps=10), cell(30, attack="total", steps=20))
     assert table(study, "clean_models_gain").empty
+
+
+def test_the_best_baseline_is_unknown_while_one_is_there_with_other_seeds_only() -> None:
+    """Half a sweep: of total a training more is done than of dgba. The weaker baseline is not called the best one."""
+    half = [
+        cell(value, attack=attack, seed=seed)
+        for attack, value, seeds in (("dgba", 50, (0, 1)), ("sign_sum", 20, (0, 1)), ("total", 60, (0, 1, 2)))
+        for seed in seeds
+    ]
+    gain = table(run("clean_models", *half), "clean_models_gain").iloc[0]
+    assert gain["status"] == "not compared: with other seeds only: total"
+    assert gain["best_baseline"] == ""
+    assert gain[["baseline", "difference", "ci_low", "ci_high", "p_value", "gain_percent"]].isna().all()
+    assert gain["dgba"] == pytest.approx(50)
+    whole = [*half, cell(50, attack="dgba", seed=2), cell(20, attack="sign_sum", seed=2)]
+    gain = table(run("clean_models", *whole), "clean_models_gain").iloc[0]
+    assert gain["best_baseline"] == "total"
+    assert gain["difference"] == pytest.approx(-10, abs=0.05)
+    assert findings(evidence(*half)).baselines.empty
+    assert set(findings(evidence(*whole)).baselines["baseline"]) == {"total", "sign_sum"}
+
+
+def test_no_rule_is_the_strongest_while_one_is_there_with_other_seeds_only() -> None:
+    parts = [cell(value, attack="dgba", step=step, seed=s) for step, value, seeds in
+             (("apgd", 40, (0,)), ("mim_linear", 50, (0, 1))) for s in seeds]  # fmt: skip
+    found = table(run("steps", *parts), "steps")
+    assert found["short_percent"].isna().all()
+    assert found["status"].str.startswith("not compared: with other seeds only: ").all()
+    parts.append(cell(40, attack="dgba", step="apgd", seed=1))
+    found = table(run("steps", *parts), "steps").set_index("step")
+    assert found["short_percent"].to_dict() == pytest.approx({"apgd": 20, "mim_linear": 0}, abs=0.05)
 
 
 def test_transfer_by_hand_over_two_seeds() -> None:
