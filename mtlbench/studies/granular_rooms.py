@@ -6,6 +6,8 @@ compared with the model of the same seed that learns the task alone, its accurac
 """
 
 import json
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -68,19 +70,25 @@ def granular_rooms(evidence: Evidence) -> Study:
 
 
 def _told(evidence: Evidence) -> pd.DataFrame:
-    """Of each cell the name and the options of its dataset, both without its tasks, and the number of these."""
+    """Of each cell the name and the settings of its dataset, both without its tasks, and the number of these."""
     told = levels(evidence.metrics).groupby("cell", as_index=False).agg({"dataset": "first", "task": "nunique"})
     told = told.set_index("cell").rename(columns={"task": TASKS})
-    known = {cell.key: found for cell in evidence.cells if (found := _data(cell))}
-    told[DATA] = [json.dumps(known.get(str(key), {}), sort_keys=True) for key in told.index]
-    told["dataset"] = [known.get(str(key), {}).get("name", name) for key, name in told["dataset"].items()]
-    return told
+    data = {cell.key: _data(cell) for cell in evidence.cells}
+    known = [data.get(str(key), {}) for key in told.index]
+    names = [found.get("name", name) for found, name in zip(known, told["dataset"], strict=True)]
+    return told.assign(dataset=names, **{DATA: [json.dumps(found, sort_keys=True) for found in known]})
 
 
-def _data(cell: Cell) -> dict[str, object]:
-    """The options of its dataset but for the tasks; none where its configuration is not recorded."""
-    given = (cell.provenance.get("config") or {}).get("dataset", {})
-    return {name: value for name, value in given.items() if name not in (TASKS, "reader")}
+def _data(cell: Cell) -> Any:
+    """Name and settings of what the model was trained on, but for the tasks; nothing where that is not recorded."""
+    recipe = cell.provenance.get("recipe")
+    return _without_tasks(recipe["dataset"]) if isinstance(recipe, Mapping) else {}
+
+
+def _without_tasks(value: Any) -> Any:
+    if not isinstance(value, Mapping):
+        return value
+    return {name: _without_tasks(inner) for name, inner in value.items() if name != TASKS}
 
 
 def _mean(frame: pd.DataFrame, told: pd.DataFrame) -> pd.DataFrame:

@@ -174,7 +174,7 @@ def test_instance_edges_by_hand() -> None:
 def test_some_of_the_tasks(root: Path, tasks: Any, name: str, found: tuple[str, ...]) -> None:
     """In the order of the description, under another name; their targets are the same, and no other file is read."""
     dataset, every = opened(root, tasks), opened(root)
-    assert dataset.name == name
+    assert dataset.name + dataset.chosen == name
     assert tuple(task.name for task in dataset.tasks) == found
     one, whole = dataset.sample(2), every.sample(2)
     assert tuple(one.targets) == found

@@ -12,7 +12,8 @@ from mtlbench.studies import STUDIES, Evidence, Study
 
 TASKS = ("side", "size", "tone")
 BOUNDS = ("difference_low", "difference_high")
-DATA = {"name": "rooms", "images": 14, "seed": 0}
+DATA = {"name": "rooms", "generated": "rooms-14-s0"}
+RECIPE: dict[str, Any] = {"training": {"iterations": 9}}
 KNOWN = {
     "split": "test",
     "n_images": 4,
@@ -37,7 +38,7 @@ def cell(right: list[int], tasks: int, sharing: str, seed: int, eps: float, data
         f"{task}/class_counts": np.array([[one, 0, 1, 0, one, 1 - one] for one in found], np.int64)
         for task, found in answers.items()
     }
-    origin = {} if data is None else {"config": {"dataset": data | {"tasks": tasks, "reader": {"tasks": tasks}}}}
+    origin = {} if data is None else {"recipe": RECIPE | {"dataset": data | {"settings": {"tasks": tasks}}}}
     return Cell(about, origin, {task: ["accuracy"] for task in answers}, arrays | {"losses": np.ones((4, tasks))})
 
 
@@ -101,7 +102,7 @@ def test_one_training_is_over_images_and_several_are_over_both() -> None:
     assert 0.49 < p <= holm
 
 
-@pytest.mark.parametrize("other", [DATA | {"images": 26}, None], ids=["other images", "data not recorded"])
+@pytest.mark.parametrize("other", [DATA | {"generated": "rooms-14-s1"}, None], ids=["other images", "not recorded"])
 def test_a_model_of_other_data_is_none_to_compare_with(other: dict[str, Any] | None) -> None:
     found = study(model([1, 1, 1, 1], [0, 0, 0, 0], 1, data=other), model([1, 1, 1, 0], [1, 0, 0, 0], 3))
     assert rows(found, "granular_rooms", "difference") == [[1, 0], [3, None]]

@@ -54,7 +54,7 @@ class FolderDataset(ListedDataset):
         name: as in conf/dataset; ``folder`` is replaced by the name of the description's file, to distinguish
             datasets.
         follow_links: symbolic links may lead out of the root.
-        tasks: names of the described tasks that it has; None for all. The name says which: ``-t3`` is the first three,
+        tasks: names of the described tasks that it has; None for all. `chosen` says which: ``-t3`` is the first three,
             ``-only_depth`` any others.
 
     Raises:
@@ -78,8 +78,8 @@ class FolderDataset(ListedDataset):
         described = read_description(describe)
         self.description = _with(described, tasks)
         self.tasks = _tasks(self.description)
+        self.chosen = _suffix(described.targets, self.description.targets)
         name = described.name if name == UNNAMED else name
-        name += _suffix(described.targets, self.description.targets)
         folder = existing_root(root, name)
         listing = list_images(self.description, split, folder, follow_links)
         self._maps = tuple(target for target in self.description.targets if not target.per_image)

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from mtlbench.data.files import Array
 from mtlbench.data.generated import Entries, Form
 from mtlbench.data.rooms.derived import edge_texture, instance_edges, keypoints2d
 from mtlbench.data.rooms.picture import Picture, class_weights, render
@@ -99,7 +100,7 @@ class EightTasksForm(RoomsForm):
 
     def write(self, root: Path, split: str, index: int, picture: Picture) -> list[str]:
         """The entry is the picture's id."""
-        images = {
+        images: dict[str, Array] = {
             "rgb": picture.rgb,
             "segmentation": picture.label,
             "normals": _normal(picture),
@@ -107,8 +108,8 @@ class EightTasksForm(RoomsForm):
             "keypoints2d": _stretched(keypoints2d(picture.rgb), KEYPOINTS_TOP),
             "edge_texture": _stretched(edge_texture(picture.rgb), EDGES_TOP),
             "instance_edges": np.where(instance_edges(picture.surface), np.uint8(255), np.uint8(0)),
-            "albedo": _byte(np.sqrt(picture.albedo)),
-            "shading": _byte(np.sqrt(picture.light) / BRIGHTEST),
+            "albedo": _root(picture.albedo, 1),
+            "shading": _root(picture.light, BRIGHTEST),
         }
         name = f"{split}_{index:05d}"
         for task, image in images.items():
@@ -138,9 +139,9 @@ def _stretched(stored: NDArray[np.uint16], top: float) -> NDArray[np.uint16]:
     return np.rint(65535 * np.minimum(stored / 65536, top) / top).astype(np.uint16)
 
 
-def _byte(values: NDArray[np.float32]) -> NDArray[np.uint8]:
-    """0..1 as 0..255; [3, H, W] to [H, W, 3]."""
-    return np.rint(255 * values).clip(0, 255).astype(np.uint8).transpose(1, 2, 0)
+def _root(values: NDArray[np.float32], top: float) -> NDArray[np.uint8]:
+    """The square root, 0..top as 0..255; [3, H, W] to [H, W, 3]."""
+    return np.rint(255 / top * np.sqrt(values)).clip(0, 255).astype(np.uint8).transpose(1, 2, 0)
 
 
 def _json(path: Path, value: object) -> None:
