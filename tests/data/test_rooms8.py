@@ -16,6 +16,7 @@ from mtlbench.data.folder.dataset import FolderDataset
 from mtlbench.data.rooms import CLASSES, FORMS
 from mtlbench.data.rooms.derived import instance_edges
 from mtlbench.data.rooms.picture import NOISE
+from mtlbench.data.spread import Spread
 from mtlbench.data.tiny_taxonomy import TinyTaxonomy
 from mtlbench.errors import UsageError
 from mtlbench.tasks import EDGE_TEXTURE, KEYPOINTS2D
@@ -181,6 +182,7 @@ def test_some_of_the_tasks(root: Path, tasks: Any, name: str, found: tuple[str, 
     assert torch.equal(one.input, whole.input)
     assert all(torch.equal(one.targets[task], whole.targets[task]) for task in found)
     assert [path.parent.name for path in dataset.files(2)] == ["rgb", *found]
+    assert Spread(dataset, 2).chosen == dataset.chosen
 
 
 def test_other_tasks_are_other_data(root: Path) -> None:
