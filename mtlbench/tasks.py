@@ -11,7 +11,7 @@ A task *per image* is treated as a map of one pixel: its prediction is [B, C, 1,
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, TypeVar
 
 from mtlbench.errors import DataError, UsageError
 from mtlbench.identity import dotted
@@ -34,6 +34,17 @@ class Scored(Protocol):
 
     def described(self) -> dict[str, Any]:
         """Its definition, as JSON values."""
+
+
+class HasName(Protocol):
+    """A task, or what describes one."""
+
+    @property
+    def name(self) -> str:
+        """Of the task."""
+
+
+Named = TypeVar("Named", bound=HasName)
 
 
 @dataclass(frozen=True)
@@ -153,6 +164,7 @@ KINDS: Mapping[str, Kind] = {
 
 ANGLES = ("angle_mean", "angle_median", "within_11.25", "within_22.5", "within_30")
 DEPTH_METRICS = ("abs_err", "rel_err", "delta_1.25", "delta_1.25^2", "delta_1.25^3")
+REGRESSION_METRICS = ("mae", "rmse", "r2")
 
 WITHOUT_UNIT: Mapping[tuple[Kind, bool], tuple[str, ...]] = {
     ("classes", False): ("miou", "pixel_accuracy", "cross_entropy"),
@@ -250,7 +262,7 @@ def regression(
     per_image: bool = True,
     loss: str | Loss = "l1",
     attack_loss: str | Loss | None = None,
-    metrics: Sequence[str | Scored] = ("mae", "rmse", "r2"),
+    metrics: Sequence[str | Scored] = REGRESSION_METRICS,
 ) -> Task:
     """Numbers of each image, or of each pixel.
 
@@ -397,8 +409,8 @@ def scoring(own: Sequence[Task], scored: Sequence[Task]) -> str:
     return f"({','.join(other)})" if other else ""
 
 
-def select(tasks: Sequence[Task], names: Sequence[str] | None, option: str) -> tuple[Task, ...]:
-    """The tasks called `names`, in the order of `tasks`; all of them where `names` is None.
+def select(tasks: Sequence[Named], names: Sequence[str] | None, option: str) -> tuple[Named, ...]:
+    """The tasks, or what describes them, called `names`, in the order of `tasks`; all of them where `names` is None.
 
     Raises:
         UsageError: a name is unknown; the message names `option` and lists what exists.

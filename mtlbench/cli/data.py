@@ -27,7 +27,7 @@ def make(config: Mapping[str, Any]) -> None:
     """Generate rooms or parts; nothing happens if they exist."""
     if config["dataset"]["make"] is None:
         raise UsageError(
-            f"action=make dataset={config['dataset']['name']}: expected rooms, rooms5, parts or sentences"
+            f"action=make dataset={config['dataset']['name']}: expected rooms, rooms5, rooms8, parts or sentences"
         )
     if config["dataset"]["root"] is not None:
         raise UsageError(

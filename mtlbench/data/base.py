@@ -22,6 +22,7 @@ class MultiTaskDataset(Dataset[Sample], ABC):
         split: ``train`` or ``test``.
         root: the folder that every file must lie in.
         tasks: the tasks it has targets for.
+        chosen: suffix for tasks that are fewer than the data has; part of the names of results, as `scoring` is.
         scoring: suffix for metrics that differ from those of the published tables, see `tasks.scoring`.
         skipped: (input, reason) for each missing input of the split, see `data.left_out`.
         starts: where an attack may start beside the input, `constants.NEAREST_OTHER` and others; samples that are not
@@ -34,6 +35,7 @@ class MultiTaskDataset(Dataset[Sample], ABC):
     split: str
     root: Path
     tasks: tuple[Task, ...]
+    chosen: str = ""
     scoring: str = ""
     skipped: Sequence[tuple[str, str]] = ()
     starts: tuple[str, ...] = ()

@@ -23,7 +23,8 @@ class Spread(MultiTaskDataset):
         self.split = (
             f"{whole.split} sample"  # results of all images and of a sample of them, even if it is all, differ
         )
-        self.scoring, self.skipped, self.depth_stored_in = whole.scoring, whole.skipped, whole.depth_stored_in
+        self.chosen, self.scoring = whole.chosen, whole.scoring
+        self.skipped, self.depth_stored_in = whole.skipped, whole.depth_stored_in
 
     def __len__(self) -> int:
         return len(self.positions)

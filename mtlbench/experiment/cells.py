@@ -36,7 +36,7 @@ def model_identity(
         found |= {"model": f"{found['model']}+{defence.label}"}
         found |= {"defence": {**defence.identity(), "model": trained.model.identity()["model"]}}
     return {
-        "dataset": dataset.name + dataset.scoring,
+        "dataset": dataset.name + dataset.chosen + dataset.scoring,
         "split": dataset.split,
         "fingerprint": fingerprint(dataset, setup.outputs.fingerprints),
         "n_images": len(dataset),

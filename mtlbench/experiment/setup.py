@@ -96,7 +96,8 @@ class Setup:
             "training": self.training,
         }
         training, tree = config["training"]["name"], self.own.tree.name
-        name = f"{self.test.name}-{self.own.backbone.name}-{tree}-{training}-s{config['seed']}"
+        of_data = self.test.name + self.test.chosen
+        name = f"{of_data}-{self.own.backbone.name}-{tree}-{training}-s{config['seed']}"
 
         def known(found: Any) -> Any:
             return {**found, "model": identity_of(found["model"], plugins)} if "model" in found else found

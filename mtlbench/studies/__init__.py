@@ -12,6 +12,7 @@ from mtlbench.studies.cost import cost
 from mtlbench.studies.crossing import crossing
 from mtlbench.studies.defences import defences
 from mtlbench.studies.dominance import dominance
+from mtlbench.studies.granular_rooms import granular_rooms
 from mtlbench.studies.granular_tasks import granular_tasks
 from mtlbench.studies.implicit_bias import implicit_bias
 from mtlbench.studies.leaderboard import leaderboard
@@ -32,6 +33,7 @@ STUDIES: dict[str, Analysis] = {
     "crossing": crossing,
     "defences": defences,
     "dominance": dominance,
+    "granular_rooms": granular_rooms,
     "granular_tasks": granular_tasks,
     "implicit_bias": implicit_bias,
     "leaderboard": leaderboard,

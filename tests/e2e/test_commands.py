@@ -277,7 +277,7 @@ def test_layouts_shows_all_51_trees_of_three_tasks(call: Callable) -> None:
     assert "independent" in done.out.splitlines()[0]
 
 
-@pytest.mark.parametrize("dataset", ["rooms", "rooms5", "parts"])
+@pytest.mark.parametrize("dataset", ["rooms", "rooms5", "rooms8", "parts"])
 def test_data_make_verify_info(call: Callable, dataset: str) -> None:
     options = ("data", f"dataset={dataset}", "dataset.images=14", "dataset.resolution=32")
     made = call(*options, "action=make")

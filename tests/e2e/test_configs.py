@@ -76,12 +76,17 @@ def test_an_option_composes_and_builds(option: str) -> None:
 EXPERIMENTS = sorted(file.stem for file in (CONF / "experiment").glob("*.yaml"))
 IMAGES, SENTENCES = ("rooms", "rooms5", "nyuv2", "tiny_taxonomy"), ("sentences", "slu")
 OF_SENTENCES = {"text", "text_words"}
-OF_VECTORS = {"implicit_bias": ("clusters", "digits"), "granular_tasks": ("clusters",)}
+OWN_TASKS = {
+    "implicit_bias": ("clusters", "digits"),
+    "granular_tasks": ("clusters",),
+    "granular_rooms": ("rooms8",),
+}
+"""Experiment -> the datasets whose tasks it is about."""
 
 
 def _datasets(experiment: str) -> tuple[str, ...]:
-    if experiment in OF_VECTORS:
-        return OF_VECTORS[experiment]
+    if experiment in OWN_TASKS:
+        return OWN_TASKS[experiment]
     return SENTENCES if experiment in OF_SENTENCES else IMAGES
 
 
@@ -94,7 +99,7 @@ def test_every_value_of_an_experiment_and_every_dataset_compose(experiment: str)
     for i in range(max(map(len, choices))):
         point = [values[i % len(values)] for values in choices]
         config = compose("attack", f"experiment={experiment}", *point)
-        tasks = known_tasks(config) if experiment in OF_VECTORS else three_tasks()
+        tasks = known_tasks(config) if experiment in OWN_TASKS else three_tasks()
         assert tasks
         assert bool(build_attacks(config, build_objective_and_step(config), tasks)) == (
             config["attack"]["name"] != "none"
@@ -106,7 +111,7 @@ def test_every_value_of_an_experiment_and_every_dataset_compose(experiment: str)
 def _choices(key: str, values: str) -> list[str]:
     if values.startswith("${choose:"):
         return [f"{key}={value}" for value in (7, "independent", "share2", "all_shared")]
-    return [f"{key}={value}" for value in re.split(r",(?![^{]*})", values)]
+    return [f"{key}={value}" for value in re.split(r",(?![^{\[]*[}\]])", values)]
 
 
 def test_a_study_belongs_to_every_experiment_but_those_for_a_start() -> None:

@@ -126,6 +126,28 @@ def test_training_against_metrics_does_not_depend_on_what_scores(call: Callable,
     assert found[0] == found[1]
 
 
+def test_a_task_beside_others_is_compared_with_the_task_alone(call: Callable, tmp_path: Path) -> None:
+    """The models have other names; that they are of the same rooms shows in the difference."""
+    beside = ("dataset.tasks=[segmentation],null", "sharing=independent,all_shared", "seed=0", "attack.step.steps=1")
+    same = (f"outputs={tmp_path}", *FAST, "dataset.images=26", "training.iterations=1", "limit=2", "eps=8")
+    made = call("attack", "experiment=granular_rooms", *beside, *same)
+    assert made.status == 0, made.err
+    table = pd.read_csv(tmp_path / "tables" / "granular_rooms.csv")
+    table = table[table["scores"] == "standard"].sort_values(["tasks", "sharing"])
+    assert table[["dataset", "tasks", "sharing", "task"]].to_numpy().tolist() == [
+        ["rooms8", 1, "all_shared", "segmentation"],  # which is independent as well
+        ["rooms8", 8, "all_shared", "segmentation"],
+        ["rooms8", 8, "independent", "segmentation"],
+    ]
+    assert table["difference"].notna().all()
+    folders = {folder.name.rpartition("-")[0] for folder in (tmp_path / "checkpoints").iterdir()}
+    stems = ("rooms8-t1-tiny-all_shared-clean", "rooms8-tiny-all_shared-clean", "rooms8-tiny-independent-clean")
+    assert folders == set(stems)
+    assert set(pd.read_csv(tmp_path / "tables" / "metrics.csv")["dataset"]) == {"rooms8", "rooms8-t1"}
+    again = call("report", "study=granular_rooms", f"outputs={tmp_path}")
+    assert "Its metrics without an attack" in again.out
+
+
 def test_other_metrics_score_the_same_model(call: Callable, tmp_path: Path) -> None:
     same = ("attack", "dataset=rooms5", "attack/step=fgsm", f"outputs={tmp_path}", *FAST, "limit=4", "eps=8")
     other = ("dataset.metrics={segmentation:[miou,pixel_accuracy]}",)

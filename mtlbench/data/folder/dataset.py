@@ -1,7 +1,8 @@
 """A folder of files in any layout, given by a description."""
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -13,13 +14,23 @@ from mtlbench.data.augment import Augment, View
 from mtlbench.data.batch import Sample
 from mtlbench.data.files import Array
 from mtlbench.data.folder.decode import IGNORE, absent, read_image, read_target
-from mtlbench.data.folder.description import ATTRIBUTES, CLASSES, DEPTH, NORMALS, UNNAMED, Target, read_description
+from mtlbench.data.folder.description import (
+    ATTRIBUTES,
+    CLASSES,
+    DEPTH,
+    NORMALS,
+    UNNAMED,
+    Description,
+    Target,
+    read_description,
+)
 from mtlbench.data.folder.labels import Labels, from_folders, from_table
 from mtlbench.data.folder.listing import Listing, list_images
 from mtlbench.data.folder.places import Place
 from mtlbench.data.folder.tasks import task_of
 from mtlbench.data.listed import IMAGE, ListedDataset, channels_first, existing_root
 from mtlbench.errors import UsageError
+from mtlbench.tasks import Task, select
 
 
 class FolderDataset(ListedDataset):
@@ -43,6 +54,8 @@ class FolderDataset(ListedDataset):
         name: as in conf/dataset; ``folder`` is replaced by the name of the description's file, to distinguish
             datasets.
         follow_links: symbolic links may lead out of the root.
+        tasks: names of the described tasks that it has; None for all. `chosen` says which: ``-t3`` is the first three,
+            ``-only_depth`` any others.
 
     Raises:
         UsageError: the description or another option is wrong.
@@ -60,10 +73,13 @@ class FolderDataset(ListedDataset):
         limit: int | None = None,
         name: str = UNNAMED,
         follow_links: bool = False,
+        tasks: Sequence[str] | None = None,
     ) -> None:
-        self.description = read_description(describe)
-        self.tasks = tuple(task_of(target, self.description.source) for target in self.description.targets)
-        name = self.description.name if name == UNNAMED else name
+        described = read_description(describe)
+        self.description = _with(described, tasks)
+        self.tasks = _tasks(self.description)
+        self.chosen = _suffix(described.targets, self.description.targets)
+        name = described.name if name == UNNAMED else name
         folder = existing_root(root, name)
         listing = list_images(self.description, split, folder, follow_links)
         self._maps = tuple(target for target in self.description.targets if not target.per_image)
@@ -88,6 +104,11 @@ class FolderDataset(ListedDataset):
         self._labels = {t.name: self._whole(t) for t in self.description.targets if t.per_image}
         if any(target.kind == DEPTH and (target.unit or target.inverse) for target in self._maps):
             self.depth_stored_in = ""
+
+    @classmethod
+    def tasks_of(cls, options: Mapping[str, Any]) -> tuple[Task, ...]:
+        """See `MultiTaskDataset.tasks_of`."""
+        return _tasks(_with(read_description(options["describe"]), options.get("tasks")))
 
     @property
     def kinds(self) -> tuple[str, ...]:
@@ -162,6 +183,24 @@ def described_root(describe: Any) -> Path:
             f"dataset.root=null, and {description.source} names no root: expected one of them, the folder of the data"
         )
     return description.root
+
+
+def _with(description: Description, tasks: Sequence[str] | None) -> Description:
+    """The description with these tasks alone."""
+    names = [tasks] if isinstance(tasks, str) else tasks
+    return replace(description, targets=select(description.targets, names, "dataset.tasks"))
+
+
+def _tasks(description: Description) -> tuple[Task, ...]:
+    return tuple(task_of(target, description.source) for target in description.targets)
+
+
+def _suffix(described: Sequence[Target], chosen: Sequence[Target]) -> str:
+    """What tells a dataset with some of the described tasks from the one with all."""
+    if len(chosen) == len(described):
+        return ""
+    first = tuple(described[: len(chosen)]) == tuple(chosen)
+    return f"-t{len(chosen)}" if first else f"-only_{'+'.join(target.name for target in chosen)}"
 
 
 def _entries(maps: Sequence[Target], image: Place, listing: Listing, root: Path) -> list[tuple[str, ...]]:

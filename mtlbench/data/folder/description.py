@@ -34,7 +34,7 @@ KINDS: dict[str, tuple[str, ...]] = {
     CLASSES: (*PLACE, *TABLE, "from", "classes", "map", "offset", "ignore", "layout", "channel", "bits", "palette"),
     NORMALS: (*PLACE, *ENCODING, "mirror"),
     DEPTH: (*PLACE, *ENCODING, "unit", "inverse", "metrics"),
-    REGRESSION: (*PLACE, *TABLE, *ENCODING, "columns", "channels", "unit", "mirror"),
+    REGRESSION: (*PLACE, *TABLE, *ENCODING, "columns", "channels", "unit", "mirror", "metrics"),
     ATTRIBUTES: (*TABLE, "columns"),
 }
 """Kind of a task -> its keys, beside `kind` and `missing`."""

@@ -2,7 +2,17 @@
 
 from mtlbench.data.folder.description import ATTRIBUTES, CLASSES, DEPTH, NORMALS, NOT_OF_INVERSE, Target
 from mtlbench.errors import UsageError
-from mtlbench.tasks import DEPTH_METRICS, Task, classification, depth, multilabel, normals, regression, segmentation
+from mtlbench.tasks import (
+    DEPTH_METRICS,
+    REGRESSION_METRICS,
+    Task,
+    classification,
+    depth,
+    multilabel,
+    normals,
+    regression,
+    segmentation,
+)
 
 
 def task_of(target: Target, source: str) -> Task:
@@ -26,16 +36,21 @@ def task_of(target: Target, source: str) -> Task:
         name=target.name,
         outputs=target.channels,
         per_image=target.per_image,
+        metrics=_metrics(target, source, REGRESSION_METRICS),
     )
 
 
 def _depth(target: Target, source: str) -> Task:
-    fitting = DEPTH_METRICS[:1] if target.inverse else DEPTH_METRICS
-    wrong = [metric for metric in target.metrics if metric not in fitting]
-    if wrong:
+    unit = target.unit or ("1/m" if target.inverse else "m")
+    metrics = _metrics(target, source, DEPTH_METRICS[:1] if target.inverse else DEPTH_METRICS)
+    return depth(unit, name=target.name, inverse=target.inverse, metrics=metrics)
+
+
+def _metrics(target: Target, source: str, fitting: tuple[str, ...]) -> tuple[str, ...]:
+    """Those that the description names, or all that fit."""
+    if set(target.metrics) - set(fitting):
         why = f"; {NOT_OF_INVERSE}" if target.inverse else ""
         raise UsageError(
             f"{source}: tasks.{target.name}.metrics={list(target.metrics)}: expected {', '.join(fitting)}{why}"
         )
-    unit = target.unit or ("1/m" if target.inverse else "m")
-    return depth(unit, name=target.name, inverse=target.inverse, metrics=target.metrics or None)
+    return target.metrics or fitting

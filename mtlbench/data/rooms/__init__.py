@@ -2,7 +2,7 @@
 
 A box-shaped room with furniture, a camera and a light is drawn at random (`layout`), described (`scene`),
 ray-cast (`raycast`, `solids`, `textures`) and written in the format of NYUv2 or Tiny-Taxonomy
-(`write`), so the readers of those two serve rooms as well.
+(`write`), so the readers of those two serve rooms as well; or in a folder of eight tasks, which a description reads.
 """
 
 from mtlbench.data.rooms.picture import Picture, class_weights, render

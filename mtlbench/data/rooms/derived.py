@@ -1,4 +1,4 @@
-"""keypoints2d and edge_texture: Taskonomy's two targets that are functions of the image alone.
+"""Targets that are functions of others: keypoints2d and edge_texture of the image, instance edges of the surfaces.
 
 Zamir et al., Taskonomy (CVPR 2018): 2-D keypoints are the response of the SURF detector (Bay et al. 2006),
 texture edges the gradient of Canny's detector before thinning. Both work on the grey image in [0, 1].
@@ -53,6 +53,17 @@ def edge_texture(rgb: NDArray[np.uint8]) -> NDArray[np.uint16]:
     image = grey(rgb)
     inside = gaussian(np.ones_like(image), sigma=EDGE_SIGMA, mode="constant")
     return _encode(sobel(gaussian(image, sigma=EDGE_SIGMA, mode="constant") / inside))
+
+
+def instance_edges(surface: NDArray[np.uint8]) -> NDArray[np.bool_]:
+    """Where one of a pixel's four neighbours shows another surface; [H, W]. Both sides of an edge are edge."""
+    edge = np.zeros(surface.shape, np.bool_)
+    across, down = surface[:, 1:] != surface[:, :-1], surface[1:] != surface[:-1]
+    edge[:, 1:] |= across
+    edge[:, :-1] |= across
+    edge[1:] |= down
+    edge[:-1] |= down
+    return edge
 
 
 def _encode(values: NDArray[np.float64]) -> NDArray[np.uint16]:

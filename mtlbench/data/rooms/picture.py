@@ -23,12 +23,19 @@ class Picture:
         label: [H, W] uint8, positions in `CLASSES`.
         normal: [3, H, W] float32 unit vectors: x right, y down, z away from the camera.
         depth: [H, W] float32, distance along the optical axis in metres.
+        surface: [H, W] uint8, which face of the room, patch or solid is seen, see `raycast.Hits`.
+        albedo: [3, H, W] float32 in 0..1, the share of the light that the surface reflects.
+        light: [3, H, W] float32, what falls on the surface, and its glow: `rgb` shows the square root of
+            albedo * light, at most 1, under noise.
     """
 
     rgb: NDArray[np.uint8]
     label: NDArray[np.uint8]
     normal: NDArray[np.float32]
     depth: NDArray[np.float32]
+    surface: NDArray[np.uint8]
+    albedo: NDArray[np.float32]
+    light: NDArray[np.float32]
 
 
 def render(seed: int, split: str, index: int, height: int, width: int) -> Picture:
@@ -38,11 +45,13 @@ def render(seed: int, split: str, index: int, height: int, width: int) -> Pictur
     scene = draw(rng)
     view = View(scene.camera, height, width)
     hits = trace(scene, view)
+    albedo, light = shade(scene, view, hits)
     # The square root is the display's gamma; unlike other powers it rounds the same on every machine.
-    bright = np.sqrt(np.clip(shade(scene, view, hits), 0, 1))
+    bright = np.sqrt(np.clip(albedo * light, 0, 1))
     bright += np.float32(NOISE) * (2 * rng.random(bright.shape, dtype=np.float32) - 1)
     rgb = np.rint(255 * np.clip(bright, 0, 1)).astype(np.uint8).transpose(1, 2, 0)
-    return Picture(np.ascontiguousarray(rgb), hits.label, camera_normals(hits, view), hits.depth)
+    normal = camera_normals(hits, view)
+    return Picture(np.ascontiguousarray(rgb), hits.label, normal, hits.depth, hits.surface, albedo, light)
 
 
 def class_weights(scenes: int = 128, side: int = 32) -> NDArray[np.float64]:

@@ -143,8 +143,11 @@ def camera_normals(hits: Hits, view: View) -> Array:
     return np.stack(turned)
 
 
-def shade(scene: Scene, view: View, hits: Hits) -> Array:
-    """Linear light [3, H, W] that reaches the camera: ambient, one point light with shadows, glow."""
+def shade(scene: Scene, view: View, hits: Hits) -> tuple[Array, Array]:
+    """Albedo and light, whose product reaches the camera; both linear [3, H, W].
+
+    The light is ambient, one point light with shadows, glow.
+    """
     lamp = np.array(scene.light.position, np.float32)[:, None, None]
     to_light = lamp - hits.point
     squared = (to_light * to_light)[0] + (to_light * to_light)[1] + (to_light * to_light)[2]
@@ -154,7 +157,7 @@ def shade(scene: Scene, view: View, hits: Hits) -> Array:
     albedo, glow = _paint(scene, view, hits)
     colour = np.array(scene.light.colour, np.float32)[:, None, None]
     light = np.float32(scene.light.ambient) + np.float32(scene.light.strength) * colour * direct
-    return albedo * (light + glow)
+    return albedo, light + glow
 
 
 def _shadow(scene: Scene, hits: Hits, to_light: Array) -> NDArray[np.bool_]:
