@@ -167,8 +167,13 @@ def _add_values(table: pd.DataFrame, frame: pd.DataFrame, name: str, prefix: str
 def _sorted(table: pd.DataFrame, keys: Sequence[str], values: Sequence[str]) -> pd.DataFrame:
     """The columns of a table in order; rows sorted by cell identity (including omitted columns), then by `keys`."""
     hidden = [str(name) for name in table if name not in (*IDENTITY, *keys, *values, "status")]
-    ordered = table.sort_values([*IDENTITY, *hidden, *keys], key=rank, kind="stable", ignore_index=True)
+    by = [name for name in (*IDENTITY, *hidden, *keys) if _varies(table[name])]  # most do not, and take as long
+    ordered = table.sort_values(by, key=rank, kind="stable", ignore_index=True) if by else table
     return ordered[[*IDENTITY, *keys, *values, "cell"]]
+
+
+def _varies(column: pd.Series) -> bool:
+    return len(column) > 1 and (column.iloc[0] != column.iloc[-1] or column.nunique(dropna=False) > 1)
 
 
 def rank(column: pd.Series) -> pd.Series:

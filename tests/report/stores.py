@@ -1,14 +1,18 @@
 """Small stores: two networks, clean and under four attacks, whose cells were made up."""
 
 import os
+import pickle
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from mtlbench.constants import NO_ATTACK
 from mtlbench.scores.derived import Deriving
+from mtlbench.storage.derived import Derived
 from mtlbench.storage.store import Cell, Store, content_key
 
 IMAGES = 9
@@ -83,10 +87,26 @@ def networks() -> list[Cell]:
 
 def save(store: Store, cells: list[Cell], plain: bool = False) -> None:
     """Store cells as an attack does, with their derived rows, or without if `plain`."""
-    deriving: dict[str, Deriving] = {}
+    clean: dict[str, bytes] = {}
     for one in cells:
-        own = deriving.setdefault(str(one.identity["weights"]), Deriving(store, []))
-        store.save(one, None if plain else own(one))
+        model, content = str(one.identity["weights"]), pickle.dumps(one)
+        if one.identity["attack"] == NO_ATTACK:
+            clean[model] = content
+        store.save(one, None if plain else _derived(clean.get(model), content))
+
+
+@cache
+def _derived(clean: bytes | None, content: bytes) -> Derived | None:
+    """The rows of a cell after its clean one, if that came before; of equal cells they are derived once."""
+    return _deriving(clean)(pickle.loads(content))
+
+
+@cache
+def _deriving(clean: bytes | None) -> Deriving:
+    deriving = Deriving(Store(Path("nowhere")), [])
+    if clean is not None:
+        deriving(pickle.loads(clean))
+    return deriving
 
 
 def age(folder: Path) -> None:

@@ -335,23 +335,29 @@ def test_rows_that_we_did_not_write_are_not_believed(outputs: Outputs, expected:
 # Studies
 
 
+@pytest.fixture(scope="module")
+def whole(made: Outputs) -> Evidence:
+    """All arrays at once."""
+    stored = [made.store.load(one.key) for one in CELLS]
+    return Evidence(of_all_images(metrics_frame(stored)), stored)
+
+
 @pytest.mark.parametrize("name", STUDIES)
-def test_a_study_reads_what_it_compares_and_says_the_same(outputs: Outputs, name: str) -> None:
-    stored = [outputs.store.load(one.key) for one in CELLS]
-    plain = STUDIES[name](Evidence(of_all_images(metrics_frame(stored)), stored))
-    lazy = STUDIES[name](report.collect(outputs, PAPER_BATCH).evidence)
+def test_a_study_reads_what_it_compares_and_says_the_same(made: Outputs, whole: Evidence, name: str) -> None:
+    plain = STUDIES[name](whole)
+    lazy = STUDIES[name](report.collect(made, PAPER_BATCH).evidence)
     for table, other in zip(lazy.tables, plain.tables, strict=True):
         pd.testing.assert_frame_equal(table.frame, other.frame, check_exact=True)
 
 
-def test_a_study_of_one_attack_reads_no_other(outputs: Outputs, monkeypatch: pytest.MonkeyPatch) -> None:
-    evidence = report.collect(outputs, PAPER_BATCH).evidence.of(attack="single")
+def test_a_study_of_one_attack_reads_no_other(made: Outputs, monkeypatch: pytest.MonkeyPatch) -> None:
+    evidence = report.collect(made, PAPER_BATCH).evidence.of(attack="single")
     opened: list[str] = []
     readable, derived = Store.readable, Store.derived
     monkeypatch.setattr(Store, "readable", lambda self, f, keys: opened.extend(keys) or readable(self, f, keys))
     monkeypatch.setattr(Store, "derived", lambda self, key: opened.append(key) or derived(self, key))
     assert len(evidence.damages)
-    assert {outputs.store.load(key).identity["attack"] for key in opened} == {"single"}
+    assert {made.store.load(key).identity["attack"] for key in opened} == {"single"}
 
 
 # CSV
