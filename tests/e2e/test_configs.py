@@ -1,6 +1,8 @@
 """Whatever lies in conf/ composes, resolves and builds: a new yaml is tested unasked."""
 
 import re
+from copy import deepcopy
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +39,11 @@ GIVEN = {
 
 
 def compose(command: str, *overrides: str) -> dict[str, Any]:
+    return deepcopy(_composed(command, *overrides))
+
+
+@cache
+def _composed(command: str, *overrides: str) -> dict[str, Any]:
     with hydra.initialize_config_dir(str(CONF), version_base="1.3"):
         config = hydra.compose(command, overrides=["+dataset.root=/data", *overrides])
     plain: Any = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)

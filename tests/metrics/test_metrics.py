@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from torchmetrics import JaccardIndex
 
 from mtlbench.metrics import METRICS, statistics_of, values
 from mtlbench.metrics.layout import (
@@ -106,6 +105,8 @@ def pixels(task, parts):
 
 
 def test_miou_equals_torchmetrics_over_the_classes_in_the_truth():
+    from torchmetrics import JaccardIndex  # seconds, which only who runs this test should wait for
+
     parts = scene(THREE)
     p, t = pixels("segmentation", parts)
     per_class = JaccardIndex("multiclass", num_classes=CLASSES, average="none")(p.argmax(1), t[:, 0].long())

@@ -1,6 +1,8 @@
 """The fast copy of a frozen model: the same numbers in float64, the original untouched, and what is left as it is."""
 
 from collections.abc import Callable
+from copy import deepcopy
+from functools import cache
 from typing import Any
 
 import pytest
@@ -44,9 +46,15 @@ def narrow(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(deeplab_resnet34, "WIDTHS", (64, 8, 16, 16))
 
 
+@cache
+def untrained(kind: type[Backbone], shared: int) -> TreeModel:
+    """Built once: drawing the weights takes longer than what is tested."""
+    return build(kind(), level(len(TASKS), shared), TASKS, 0, DEVICE)
+
+
 def trained(backbone: Backbone, shared: int, dtype: torch.dtype = torch.float64) -> TreeModel:
     """A model whose normalisations have statistics and factors as after a training, on the tests' device."""
-    model = build(backbone, level(len(TASKS), shared), TASKS, 0, DEVICE).to(dtype)
+    model = deepcopy(untrained(type(backbone), shared)).to(dtype)
     random = torch.Generator().manual_seed(1)
     with torch.no_grad():
         for norm in (module for module in model.modules() if isinstance(module, nn.BatchNorm2d)):

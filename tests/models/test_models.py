@@ -13,7 +13,7 @@ from mtlbench.models.backbone import Backbone
 from mtlbench.models.deeplab_resnet34 import DeepLabResNet34
 from mtlbench.models.inputs import BGR_MEAN
 from mtlbench.models.mobilenet_v2 import MobileNetV2, TreeMTLMobileNetV2
-from mtlbench.models.sharing import BLOCKS, all_trees, level, parse
+from mtlbench.models.sharing import BLOCKS, Tree, all_trees, level, parse
 from mtlbench.models.tiny import Tiny
 from mtlbench.models.tree_model import TreeModel, build
 from mtlbench.tasks import five_tasks, three_tasks
@@ -27,10 +27,13 @@ BACKBONES = [(Tiny(), 4), (Tiny(0.7), 4), (DeepLabResNet34(), 8), (MobileNetV2()
 each_backbone = pytest.mark.parametrize(("backbone", "stride"), BACKBONES, ids=[b.name for b, _ in BACKBONES])
 
 
-def on_meta(backbone: Backbone, shared: int, tasks=TASKS) -> TreeModel:
-    """A model without memory: enough for shapes, names and counts."""
-    with torch.device("meta"):
-        return TreeModel(backbone, level(len(tasks), shared), tasks)
+def on_meta(backbone: Backbone, shared: int | Tree, tasks=TASKS) -> TreeModel:
+    """A model without memory: enough for shapes, names and counts. Nothing is drawn, which takes half of the time."""
+    tree = shared if isinstance(shared, Tree) else level(len(tasks), shared)
+    with pytest.MonkeyPatch.context() as patch, torch.device("meta"):
+        for draw in ("kaiming_normal_", "kaiming_uniform_", "uniform_", "normal_"):
+            patch.setattr(nn.init, draw, lambda tensor, *_, **options: tensor)
+        return TreeModel(backbone, tree, tasks)
 
 
 def shapes(predictions: dict[str, Tensor]) -> dict[str, tuple[int, ...]]:
@@ -178,11 +181,10 @@ def test_build_leaves_the_global_generator_alone():
 
 @each_backbone
 def test_parameter_count_follows_the_copies(backbone, stride):
-    blocks = [size(module) for module in (on_meta(backbone, BLOCKS).blocks.values())]
-    heads = size(on_meta(backbone, BLOCKS).heads)
+    one = on_meta(backbone, BLOCKS)
+    blocks, heads = [size(module) for module in one.blocks.values()], size(one.heads)
     for tree in (level(3, 0), level(3, 2), parse("012|0,12|0,12|0,1,2|0,1,2", 3), level(3, 5)):
-        with torch.device("meta"):
-            model = TreeModel(backbone, tree, TASKS)
+        model = on_meta(backbone, tree)
         assert len(model.blocks) == tree.copies
         expected = heads + sum(n * len(partition) for n, partition in zip(blocks, tree.partitions, strict=True))
         assert size(model) == expected
