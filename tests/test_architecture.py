@@ -236,7 +236,7 @@ def _length(function: ast.FunctionDef) -> int:
 
 def test_no_error_is_swallowed() -> None:
     swallowing = []
-    for file, node in ((file, node) for file in FILES for node in ast.walk(parsed(file))):
+    for file, node in ((one, node) for one in FILES for node in ast.walk(parsed(one))):
         if isinstance(node, ast.ExceptHandler):
             caught = {name.id for name in ast.walk(node.type) if isinstance(name, ast.Name)} if node.type else {"bare"}
             if caught & {"bare", "Exception", "BaseException"} and not _raises(node):
