@@ -104,6 +104,7 @@ def yaml_parsed_once() -> Iterator[None]:
     Likewise the interpolations in them, whose syntax trees nobody changes.
     """
     from omegaconf import OmegaConf, base
+    from omegaconf.grammar_parser import parse
 
     parsed: dict[str, bytes] = {}
     whole = OmegaConf.load
@@ -118,7 +119,7 @@ def yaml_parsed_once() -> Iterator[None]:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(OmegaConf, "load", load)
-        patch.setattr(base, "parse", cache(base.parse))
+        patch.setattr(base, "parse", cache(parse))
         yield
 
 
