@@ -182,4 +182,4 @@ def rank(column: pd.Series) -> pd.Series:
         return column
     known = METRICS if column.name == "metric" else TASK_ORDER
     rank = {name: f"{i:03}" for i, name in enumerate(known)} | {"mean": "~"}
-    return column.map(lambda name: rank.get(name, f"999{name}"))
+    return column.map({name: rank.get(name, f"999{name}") for name in column.unique()})

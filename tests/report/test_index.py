@@ -368,7 +368,8 @@ NASTY = pd.DataFrame(
         "text, quoted": ["a,b", 'say "x"', "two\nlines", "", "plain"],
         "mixed": pd.Series([1, 1.0, True, None, "x"], dtype=object),
         "float": [0.1 + 0.2, float("nan"), 1e-320, 1e22, -0.0],
-        "int": [1, 2, 3, 4, 5],
+        "zeros": [0.0, -0.0, 0.0, -0.0, float("nan")],
+        "int": [1, 2, 1, 4, 5],
         "bool": [True, False, True, False, True],
     }
 )
