@@ -2,7 +2,7 @@
 
 import shlex
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
 
@@ -11,13 +11,13 @@ import pandas as pd
 from mtlbench.constants import NO_ATTACK
 from mtlbench.errors import DamagedCellError, DataError, OldCellError
 from mtlbench.report.evidence import (
+    StoredCells,
     StoredEvidence,
     arp_of,
     checks_of,
     compared,
     sample_cells,
     shared_paths_of,
-    stored_cells,
 )
 from mtlbench.report.gathering import Gathered, gather
 from mtlbench.report.layout import Layout
@@ -36,7 +36,7 @@ from mtlbench.scores.frame import metrics_frame
 from mtlbench.scores.gradient_free import with_gradient_free
 from mtlbench.scores.wide import OK
 from mtlbench.storage.outputs import Outputs
-from mtlbench.storage.store import Cell, Store
+from mtlbench.storage.store import Store
 from mtlbench.studies import STUDIES, Evidence, Table
 
 HIDDEN = ("split", "fingerprint", "tree", "weights", "options", "climbs_raw")
@@ -84,10 +84,10 @@ class Report:
         """The four result tables."""
         return Tidy(self.gathered.index.db, self.alarms, self.shared_paths)
 
-    @cached_property
-    def cells(self) -> list[Cell]:
+    @property
+    def cells(self) -> StoredCells:
         """The cells without their arrays, and without what is long in their provenance."""
-        return stored_cells(self.gathered.index.db)
+        return StoredCells(self.gathered.index.db)
 
     @cached_property
     def evidence(self) -> Evidence:
@@ -107,7 +107,7 @@ class Report:
     @property
     def certified(self) -> bool:
         """Whether some of the models are smoothed, so that there are certificates to show."""
-        return any("defence" in cell.identity for cell in self.cells)
+        return any("defence" in cell.identity for cell in replace(self.cells, naming="defence"))
 
     def _long(self, layout: Layout) -> list[str]:
         """The tables that are not printed: too many rows, and no condition says which ones are wanted."""

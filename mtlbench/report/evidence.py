@@ -2,7 +2,8 @@
 
 import json
 import sqlite3
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from itertools import groupby, product
 
@@ -10,11 +11,12 @@ import numpy as np
 import pandas as pd
 
 from mtlbench.constants import NO_ATTACK, SAMPLE_OF
-from mtlbench.report.gathering import Cells, clean_of, load, read_cells, replicates_kept
+from mtlbench.report.gathering import Cells, clean_of, load, read_cells
+from mtlbench.report.index import rows_of
 from mtlbench.scores import arp, damage, over_seeds, relative_drops
 from mtlbench.scores.alarms import checks_frame
 from mtlbench.scores.converged import of_all_images
-from mtlbench.scores.derived import CELL_LEVELS, SINGLE
+from mtlbench.scores.derived import CELL_LEVELS
 from mtlbench.scores.frame import LEVELS, SCORE_SETS, metrics_frame, shared_path
 from mtlbench.storage.store import Cell, Store
 from mtlbench.studies import Evidence
@@ -27,21 +29,34 @@ ORDER = "ORDER BY length(file) DESC, file, id"
 """Of the cells in frames: as they lie in the store."""
 
 
-def stored_cells(db: sqlite3.Connection) -> list[Cell]:
-    """The cells without their arrays."""
-    return list(each_cell(db))
+@dataclass(frozen=True)
+class StoredCells:
+    """The cells of an index without their arrays, made anew each time: all of a large store do not fit into memory.
 
+    Attributes:
+        db: of the index.
+        keys: of the attacked cells, beside all clean ones; None for all.
+        naming: only cells in whose identity, provenance or tasks this text stands.
+        clean: only clean ones.
+    """
 
-def each_cell(db: sqlite3.Connection) -> Iterator[Cell]:
-    """The same, one at a time."""
-    for (text,) in db.execute(f"SELECT description FROM chosen {ORDER}"):
-        identity, provenance, tasks = json.loads(text)
-        yield Cell(identity, provenance, tasks, {})
+    db: sqlite3.Connection
+    keys: Collection[str] | None = None
+    naming: str = ""
+    clean: bool = False
+
+    def __iter__(self) -> Iterator[Cell]:
+        query = f'SELECT description, "cell", attack FROM chosen WHERE instr(description, ?) {ORDER}'
+        for text, key, attack in self.db.execute(query, (self.naming,)):
+            if attack == NO_ATTACK or not (self.clean or (self.keys is not None and key not in self.keys)):
+                identity, provenance, tasks = json.loads(text)
+                yield Cell(identity, provenance, tasks, {})
 
 
 def shared_paths_of(db: sqlite3.Connection) -> dict[str, float]:
     """Cell -> shared part of a task's path, where it was measured."""
-    return {cell.key: path for cell in each_cell(db) if (path := shared_path(cell)) is not None}
+    cells = StoredCells(db, naming="sharing_measured")
+    return {cell.key: path for cell in cells if (path := shared_path(cell)) is not None}
 
 
 def sample_cells(store: Store, db: sqlite3.Connection) -> Iterator[Cell]:
@@ -113,7 +128,7 @@ class StoredEvidence(Evidence):
             f"SELECT {columns}, scores, {', '.join(POINT)} FROM chosen JOIN arp ON arp.cell = chosen.id "
             f"{ORDER}, scores DESC"
         )
-        found = pd.DataFrame(self.db.execute(query).fetchall(), columns=[*CELL_LEVELS, "scores", *POINT])
+        found = pd.DataFrame(rows_of(self.db, query), columns=[*CELL_LEVELS, "scores", *POINT])
         return found.astype(dict.fromkeys(POINT[:3], float))
 
     def task_points(self, keys: Collection[str]) -> pd.DataFrame:
@@ -154,11 +169,10 @@ class StoredEvidence(Evidence):
         rows = [row for row, clean in enumerate(index.is_clean) if clean] + self._attacked
         return self._frame([(index.file[row], index.key[row]) for row in sorted(rows)])
 
-    @cached_property
-    def cells(self) -> list[Cell]:
+    @property
+    def cells(self) -> Iterable[Cell]:
         """See `Evidence.cells`."""
-        known = ((cell, cell.identity["attack"]) for cell in each_cell(self.db))
-        return [cell for cell, attack in known if self.keys is None or attack == NO_ATTACK or cell.key in self.keys]
+        return StoredCells(self.db, self.keys)
 
     @cached_property
     def clean_cells(self) -> list[Cell]:
@@ -204,12 +218,12 @@ class StoredEvidence(Evidence):
         """Damages that the files of some cells hold, if any, and the rows of those whose files do not."""
         names = [name for name in LEVELS if name != SAMPLE_OF]
         columns = ", ".join(f'"{name}"' for name in names if name != "scores")
-        query = f"SELECT attack, file, against, damages, {columns} FROM cell WHERE id = ?"
+        query = f"SELECT file, replicates, damages, {columns} FROM cell WHERE id = ?"
         place = names.index("scores")
         found, data, left = [], [], []
         for row in rows:
-            attack, file, match, damages, *own = self.db.execute(query, (index.id[row],)).fetchone()
-            kept = replicates_kept(self.store, file, match, self.paper_batch) if attack == SINGLE else None
+            file, checksum, damages, *own = self.db.execute(query, (index.id[row],)).fetchone()
+            kept = self.store.replicates(file, checksum) if checksum else None
             if kept is None:
                 left.append(row)
                 continue

@@ -18,15 +18,15 @@ from mtlbench.scores.derived import CELL_LEVELS, SINGLE
 from mtlbench.scores.transferability import COLUMNS, transferability
 from mtlbench.scores.wide import SHARING
 
-CELLS_AT_ONCE = 300
-"""Families are evaluated together up to so many cells: 100 MB of replicates and what is made of them."""
+CELLS_AT_ONCE = 600
+"""Families are evaluated together up to so many cells: 200 MB of replicates and what is made of them."""
 
 OF_FAMILY = [place for place, name in enumerate(CELL_LEVELS) if name not in (*SHARING, "target")]
 NETWORK = tuple(name for name in SHARING if name != "cell")
 """What tells the networks of a family apart."""
 
-Replicates = Callable[[str, str, str], np.ndarray]
-"""Key, file, and clean cells (see `scores.derived.against`) of a cell -> its replicates."""
+Replicates = Callable[[str, str, str | None], np.ndarray]
+"""Key and file of a cell, and the checksum of the replicates in that, if it holds any -> the replicates."""
 
 Member = tuple[Any, ...]
 """id, file, content, against, and `CELL_LEVELS` of a cell."""
@@ -91,13 +91,14 @@ def _damages(db: sqlite3.Connection, families: Iterable[list[Member]], replicate
     rows, data = [], []
     networks: dict[tuple[Any, ...], int] = {}
     for at, family in enumerate(families):
-        for number, file, _, match, *values in family:
+        for number, file, _, _, *values in family:
             named = dict(zip(CELL_LEVELS, values, strict=True))
             network = networks.setdefault(tuple(named[name] for name in NETWORK), len(networks))
-            (text,) = db.execute("SELECT damages FROM cell WHERE id = ?", (number,)).fetchone()
+            query = "SELECT damages, replicates FROM cell WHERE id = ?"
+            text, checksum = db.execute(query, (number,)).fetchone()
             for scores, task, status in json.loads(text):
                 rows.append((at, SINGLE, named["sharing"], network, number, named["target"], scores, task, status))
-            data.append(replicates_of(named["cell"], file, match))
+            data.append(replicates_of(named["cell"], file, checksum))
     names = ("family", "attack", "sharing", "weights", "cell", "target", "scores", "task", "status")
     keys = pd.DataFrame(rows, columns=names)
     return pd.DataFrame(np.concatenate(data), index=pd.MultiIndex.from_frame(keys))

@@ -20,7 +20,7 @@ import pandas as pd
 from mtlbench.constants import NO_ATTACK, SAMPLE_OF
 from mtlbench.errors import DamagedCellError, DataError, OldCellError
 from mtlbench.report.families import renew_transfer
-from mtlbench.report.index import AGAIN, CHANGING, LEVEL_COLUMNS, Index
+from mtlbench.report.index import AGAIN, CHANGING, LEVEL_COLUMNS, Index, rows_of
 from mtlbench.scores.derived import CELL_LEVELS, ROWS, against, derive, keeps, settings
 from mtlbench.scores.frame import REPLICATES, STRANGE, metrics_frame, names, unscorable
 from mtlbench.scores.wide import SAME_MODEL
@@ -178,7 +178,7 @@ class _Gathering:
                 raise ValueError("replicates of other rows")
             number = self._insert(name, kept.content, rows["names"])
             if not rows["names"][SAMPLE_OF]:
-                self._fill(number, kept)
+                self._fill(number, kept.rows, kept.checksum)
                 self._remember(name, kept)
             return True
         except (LookupError, TypeError, ValueError, sqlite3.Error):  # not what we write
@@ -193,13 +193,14 @@ class _Gathering:
         assert number is not None
         return number
 
-    def _fill(self, cell: int, derived: Derived) -> None:
-        """Write the rows of a cell in place of those that it has."""
-        db, rows = self.index.db, derived.rows
+    def _fill(self, cell: int, rows: Mapping[str, Any], replicates: str | None = None) -> None:
+        """Write the rows of a cell in place of those that it has; `replicates`: checksum of those in its file."""
+        db = self.index.db
         for table, column in OF_CELL[:-1]:
             db.execute(f"DELETE FROM {table} WHERE {column} = ?", (cell,))
-        query = "UPDATE cell SET against = ?, description = ?, checks = ?, details = ?, damages = ? WHERE id = ?"
-        db.execute(query, (*(rows[name] for name in TEXTS), json.dumps(rows["damages"]), cell))
+        names = "against = ?, description = ?, checks = ?, details = ?, damages = ?, replicates = ?"
+        values = (*(rows[name] for name in TEXTS), json.dumps(rows["damages"]), replicates, cell)
+        db.execute(f"UPDATE cell SET {names} WHERE id = ?", values)
         metrics = [(cell, self._kind(tuple(row[:5])), *row[5:]) for row in rows["metrics"]]
         db.executemany("INSERT INTO metric VALUES (?, ?, ?, ?, ?)", metrics)
         for table in ("damage", "arp"):
@@ -221,7 +222,7 @@ class _Gathering:
         todo = [row for row, match in enumerate(self.clean) if cells.against[row] != wanted[match]]
         for row in sorted(todo, key=lambda row: (self.clean[row], cells.file[row])):
             found = self._derived(row)
-            self._fill(cells.id[row], found)
+            self._fill(cells.id[row], found.rows)
             self._remember(cells.key[row], found)
 
     def _remember(self, key: str, found: Derived) -> None:
@@ -251,11 +252,11 @@ class _Gathering:
                 self.frames.popitem(last=False)
         return made
 
-    def _replicates_of(self, key: str, file: str, match: str) -> np.ndarray:
-        """Replicates of the damages of a cell: of its file if they are against the same clean cells, else anew."""
-        if key in self.replicates:
-            return self.replicates[key]
-        kept = replicates_kept(self.store, file, match, self.paper_batch)
+    def _replicates_of(self, key: str, file: str, checksum: str | None) -> np.ndarray:
+        """Replicates of the damages of a cell: of its file if the index took over what that says, else anew."""
+        kept = self.replicates.pop(key, None)
+        if kept is None and checksum:
+            kept = self.store.replicates(file, checksum)
         if kept is not None:
             return kept
         found = self._derived(self.cells.key.index(key))
@@ -280,7 +281,7 @@ def read_cells(db: sqlite3.Connection) -> Cells:
     """The cells of an index."""
     shown = ", ".join(f'"{name}"' for name in ("id", "cell", "file", "content", "against", "attack", "eps", *OF_MODEL))
     query = f"SELECT {shown} FROM chosen ORDER BY length(file) DESC, file, id"
-    rows = db.execute(query).fetchall()
+    rows = rows_of(db, query)
     number, key, file, content, match = ([row[at] for row in rows] for at in range(5))
     clean = [row[5] == NO_ATTACK and row[6] == 0 for row in rows]
     return Cells(number, key, file, content, match, [row[7:] for row in rows], clean)
@@ -293,14 +294,6 @@ def clean_of(cells: Cells) -> list[tuple[int, ...]]:
         if clean:
             found[model] = (*found.get(model, ()), row)
     return [found.get(model, ()) for model in cells.model]
-
-
-def replicates_kept(store: Store, file: str, match: str, paper_batch: int) -> np.ndarray | None:
-    """Replicates of the damages of the cell in a file; None where it has none of these settings and clean cells."""
-    kept = store.derived(file)
-    if kept is None or kept.settings != settings(paper_batch) or kept.rows["against"] != match:
-        return None
-    return kept.replicates
 
 
 def load(store: Store, file: str, key: str) -> Cell:

@@ -12,9 +12,10 @@ import logging
 import os
 import shutil
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
+from sys import intern
 from typing import Any
 
 from mtlbench.constants import SAMPLE_OF
@@ -23,7 +24,7 @@ from mtlbench.scores.transferability import COLUMNS
 from mtlbench.storage import store
 from mtlbench.storage.files import remove_leftovers, temporary, write_atomically
 
-FORMAT = 2
+FORMAT = 3
 """Increment it whenever `TABLES` or what they hold changes; an index of another format is made anew."""
 
 LEVEL_COLUMNS = ", ".join(f'"{name}"' for name in CELL_LEVELS)
@@ -31,7 +32,7 @@ TABLES = f"""
 CREATE TABLE about (settings TEXT);
 CREATE TABLE file (name TEXT PRIMARY KEY, size INTEGER, mtime INTEGER, problem TEXT, message TEXT);
 CREATE TABLE cell (id INTEGER PRIMARY KEY, file TEXT, content TEXT, against TEXT,
-    description TEXT, checks TEXT, details TEXT, damages TEXT, {LEVEL_COLUMNS});
+    description TEXT, checks TEXT, details TEXT, damages TEXT, replicates TEXT, {LEVEL_COLUMNS});
 CREATE INDEX cell_of_file ON cell (file);
 CREATE INDEX cell_of_key ON cell ("cell");
 CREATE VIEW chosen AS SELECT * FROM cell AS one WHERE "{SAMPLE_OF}" = '' AND NOT EXISTS (SELECT 1 FROM cell AS other
@@ -138,6 +139,11 @@ class Index:
         if self._own is not None:
             with suppress(OSError):
                 self._own.unlink()
+
+
+def rows_of(db: sqlite3.Connection, query: str, values: Sequence[object] = ()) -> list[tuple[Any, ...]]:
+    """All rows of a query; equal texts are kept once, as most columns repeat few values."""
+    return [tuple([intern(v) if type(v) is str else v for v in row]) for row in db.execute(query, values)]
 
 
 def checksum_file(path: Path) -> Path:

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from mtlbench.constants import NO_ATTACK
-from mtlbench.report.index import LEVEL_COLUMNS
+from mtlbench.report.index import LEVEL_COLUMNS, rows_of
 from mtlbench.scores.derived import CELL_LEVELS, SINGLE
 from mtlbench.scores.tables import ALARMED, ARP_VALUES, DAMAGE_VALUES, METRIC_VALUES, by_sharing, differing, rank
 from mtlbench.scores.tables import TEXTS as TEXT_VALUES
@@ -34,6 +34,9 @@ KEYS = {"metrics": ("task", "metric"), "damage": ("task",), "arp": (), "transfer
 
 ROWS = {"metrics": "metric", "damage": "damage", "arp": "arp", "transferability": "transfer"}
 """Table -> where its rows are in the index."""
+
+OF_KIND = ("task", "metric", "unit", "higher_is_better")
+"""Columns of metrics that the index holds once for all cells."""
 
 TEXTS = frozenset({*TEXT_VALUES, "scores", "task", "metric", *COLUMNS[:2], "status", "normalised_status"})
 OBJECTS = frozenset(name for name in TEXTS if name.endswith("status"))
@@ -92,7 +95,7 @@ class Tidy(Mapping[str, pd.DataFrame]):
     def cells(self) -> pd.DataFrame:
         """The cells in the order of the tables: identifying columns, those that distinguish them, id and group."""
         query = f"SELECT id, {LEVEL_COLUMNS} FROM chosen ORDER BY length(file) DESC, file, id"
-        rows = self.db.execute(query).fetchall()
+        rows = rows_of(self.db, query)
         keys = pd.MultiIndex.from_tuples([row[1:] for row in rows], names=CELL_LEVELS).to_frame(index=False)
         names = [name for name in IDENTITY if name != "scores"]
         hidden = [name for name in CELL_LEVELS if name not in names]
@@ -130,17 +133,22 @@ class Tidy(Mapping[str, pd.DataFrame]):
         self.db.execute("CREATE TEMP TABLE IF NOT EXISTS piece (at INTEGER PRIMARY KEY, cell INTEGER)")
         self.db.execute("DELETE FROM piece")
         self.db.executemany("INSERT INTO piece VALUES (?, ?)", enumerate(cells["id"].tolist()))
-        kind = "JOIN kind ON kind.id = own.kind" if name == "metrics" else ""
-        shown = ", ".join(("at", "scores", *columns))
-        rows = self.db.execute(f"SELECT {shown} FROM piece JOIN {ROWS[name]} AS own ON own.cell = piece.cell {kind}")
-        values = dict(
-            zip(("at", "scores", *columns), list(zip(*rows, strict=True)) or [()] * (2 + len(columns)), strict=False)
-        )
-        found = pd.DataFrame({column: _column(column, values[column]) for column in values})
+        if name == "metrics":
+            numbers = [column for column in columns if column not in OF_KIND]
+            found = self._query(f"piece JOIN {ROWS[name]} AS own ON own.cell = piece.cell", ["at", "kind", *numbers])
+            kinds = self._query("kind", ["id", "scores", *OF_KIND]).set_index("id")
+            found = found.join(kinds, on="kind")
+        else:
+            found = self._query(f"piece JOIN {ROWS[name]} AS own ON own.cell = piece.cell", ["at", "scores", *columns])
         place = found["at"].to_numpy()
         by = [rank(found[key]) for key in KEYS[name]]
         order = _order([cells["group"].to_numpy()[place], found["scores"], place, *by])
         return self._arranged(cells, found.iloc[order], columns)
+
+    def _query(self, source: str, columns: Sequence[str]) -> pd.DataFrame:
+        rows = self.db.execute(f"SELECT {', '.join(columns)} FROM {source}")
+        values = list(zip(*rows, strict=True)) or [()] * len(columns)
+        return pd.DataFrame({name: _column(name, found) for name, found in zip(columns, values, strict=True)})
 
     def _arranged(self, cells: pd.DataFrame, found: pd.DataFrame, columns: tuple[str, ...]) -> pd.DataFrame:
         own = cells.iloc[found["at"].to_numpy()].reset_index(drop=True)
@@ -158,7 +166,7 @@ class Tidy(Mapping[str, pd.DataFrame]):
 def _column(name: str, values: Any) -> Any:
     if name in TEXTS:
         return pd.Series(values, dtype=object) if name in OBJECTS else _texts(values)
-    kinds = {"at": np.intp, "higher_is_better": bool}
+    kinds = {"at": np.intp, "id": np.intp, "kind": np.intp, "higher_is_better": bool}
     return np.array(values, dtype=kinds.get(name, np.float64))
 
 

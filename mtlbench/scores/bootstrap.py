@@ -8,7 +8,7 @@ import pandas as pd
 
 from mtlbench.scores.spread import NO_TEST, spread
 from mtlbench.scores.student import SMALLEST_P, two_sided_normal
-from mtlbench.scores.wide import Block, block, of_trainings, replicates
+from mtlbench.scores.wide import Block, block, of_trainings, point, replicates
 
 
 def bootstrap_weights(n_images: int, replicates: int, seed: int) -> Block:
@@ -34,7 +34,7 @@ def interval(frame: pd.DataFrame) -> pd.DataFrame:
             found = spread(frame)
             several, half = found.trainings > 1, found.half()
             bounds[:, several] = np.array([found.value - half, found.value + half])[:, several]
-        bounds[:, np.isnan(block(frame)[:, 0])] = np.nan
+        bounds[:, np.isnan(point(frame))] = np.nan
     return pd.DataFrame({"ci_low": bounds[0], "ci_high": bounds[1]}, index=frame.index)
 
 
@@ -70,7 +70,7 @@ def paired_difference(a: pd.DataFrame, b: pd.DataFrame) -> pd.DataFrame:
 
 def _over_images(difference: pd.DataFrame) -> Block:
     """The p-value of each row from its replicates alone."""
-    values, drawn = block(difference)[:, 0], replicates(difference)
+    values, drawn = point(difference), replicates(difference)
     if not drawn.size:
         return np.full(len(difference), np.nan)
     sides = np.minimum((drawn <= 0).sum(1), (drawn >= 0).sum(1))

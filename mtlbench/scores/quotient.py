@@ -51,6 +51,8 @@ def _edge(outside: Callable[[Block], Block], start: Block, sign: int) -> Block:
     far = start + sign * step
     for _ in range(DOUBLINGS):
         inside = ~(outside(far) > 0)
+        if not inside.any():
+            break
         near, step = np.where(inside, far, near), np.where(inside, 2 * step, step)
         far = np.where(inside, far + sign * step, far)
     for _ in range(HALVINGS):

@@ -15,7 +15,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from mtlbench.scores.student import SMALLEST_P, beyond, quantile
-from mtlbench.scores.wide import Block, block, of_trainings, replicates
+from mtlbench.scores.wide import Block, of_trainings, point, replicates
 
 LEVEL = 0.05
 POWER = 0.8
@@ -89,8 +89,9 @@ def spread(frame: pd.DataFrame) -> Spread:
     each = of_trainings(frame)
     counts = np.maximum((~np.isnan(each[:, :, 0])).sum(1), 1)
     between = np.zeros(len(frame))
-    sampled = replicates(frame).shape[1] > 0
-    images = replicates(frame).var(1) if sampled else np.full(len(frame), np.nan)
+    drawn = replicates(frame)
+    sampled = drawn.shape[1] > 0
+    images = drawn.var(1) if sampled else np.full(len(frame), np.nan)
     for count in set(counts.tolist()) - {1}:
         rows = counts == count
         own = each[rows, :count]
@@ -98,4 +99,4 @@ def spread(frame: pd.DataFrame) -> Spread:
         if sampled:
             mean, single = own[:, :, 1:].mean(1).var(1), own[:, :, 1:].var(2).mean(1)
             images[rows] = (count * mean - single) / (count - 1)
-    return Spread(block(frame)[:, 0], counts, between, images)
+    return Spread(point(frame), counts, between, images)

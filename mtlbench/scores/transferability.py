@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from mtlbench.scores.bootstrap import interval
 from mtlbench.scores.quotient import quotient
-from mtlbench.scores.wide import OK, SHARING, Block, block, levels, mean_over, replicates
+from mtlbench.scores.wide import OK, SHARING, Block, block, levels, mean_over, point, replicates
 
 MIN_DAMAGE = 1.0
 """Percent. Transferability is undefined if an attack damages its own task by less."""
@@ -38,14 +38,14 @@ def transferability(damages: pd.DataFrame) -> pd.DataFrame:
         normalised_status.
     """
     wide, other = ratios(damages), normalised_ratios(damages)
-    table = levels(wide).assign(ratio=block(wide)[:, 0])
+    table = levels(wide).assign(ratio=point(wide))
     gained = gains(wide, independent(levels(wide)))
     table["gain_vs_independent"] = gained["gain"]
     table["status"] = table["status"].where(table["status"] != OK, gained["status"])
     table["target"] = table["source"]
     table[["ratio_low", "ratio_high"]] = interval(wide).to_numpy()
     table[["gain_low", "gain_high"]] = gained[["gain_low", "gain_high"]].to_numpy()
-    table["normalised_ratio"] = block(other)[:, 0]
+    table["normalised_ratio"] = point(other)
     table[["normalised_low", "normalised_high"]] = interval(other).to_numpy()
     table["normalised_status"] = levels(other)["status"]
     first = [str(name) for name in damages.index.names if name not in ("task", "status")]
@@ -83,7 +83,8 @@ def pairs(damages: pd.DataFrame, normalised: bool = False) -> pd.DataFrame:
     values, itself = block(single), (keys["source"] == keys["destination"]).to_numpy()
     setting = [name for name in cell if name not in ("source", "cell")]
     position, found = _row_of(keys, itself, [*setting, "destination"] if normalised else cell)
-    own = np.where((found == 1)[:, None], values[position], np.nan) if len(keys) else values
+    own = values[position]
+    own[found != 1] = np.nan
     known = keys["status"].tolist()
     own_status = [known[at] for at in position]
     destination = keys["destination"].tolist()
@@ -91,9 +92,10 @@ def pairs(damages: pd.DataFrame, normalised: bool = False) -> pd.DataFrame:
     inputs = (attacked, found, own[:, 0], own_status, destination, values[:, 0], known)
     status = [_status(normalised, *row) for row in zip(*inputs, strict=True)]
     keys["status"] = pd.Series(status, index=keys.index, dtype=object)
-    defined = (keys["status"] == OK).to_numpy()[:, None] & (own >= MIN_DAMAGE)
+    own[(keys["status"] != OK).to_numpy()] = np.nan
+    own[own < MIN_DAMAGE] = np.nan
     index = pd.MultiIndex.from_frame(keys[[*cell, "destination", "status"]])
-    return pd.DataFrame(values / np.where(defined, own, np.nan), index, damages.columns)
+    return pd.DataFrame(np.divide(values, own, out=own), index, damages.columns)
 
 
 def _row_of(keys: pd.DataFrame, which: NDArray[np.bool_], on: list[str]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
@@ -159,7 +161,7 @@ def gains(wide: pd.DataFrame, base: NDArray[np.intp]) -> pd.DataFrame:
         every rounding.
     """
     rows = wide.iloc[np.maximum(base, 0)]
-    below: Block = np.where(base >= 0, block(rows)[:, 0], np.nan)
+    below: Block = np.where(base >= 0, point(rows), np.nan)
     found = quotient(wide, rows)
     usable = below >= MIN_RATIO
     numbers = np.where(usable[:, None], found[["value", "ci_low", "ci_high"]].to_numpy(), np.nan)

@@ -46,9 +46,19 @@ def block(frame: pd.DataFrame) -> Block:
     return np.where(infinite, np.nan, values) if infinite.any() else values
 
 
+def point(frame: pd.DataFrame) -> Block:
+    """The value of each row [rows]."""
+    return block(frame.iloc[:, :1])[:, 0]
+
+
 def replicates(frame: pd.DataFrame) -> Block:
     """The bootstrap replicates [rows, R] of a wide frame."""
-    return block(frame)[:, 1 : sum(not isinstance(name, str) for name in frame)]
+    return block(frame.iloc[:, 1 : _own(frame)])
+
+
+def _own(frame: pd.DataFrame) -> int:
+    """The number of columns of the mean, before those of single trainings."""
+    return sum(not isinstance(name, str) for name in frame)
 
 
 def of_trainings(frame: pd.DataFrame) -> Block:
@@ -56,8 +66,8 @@ def of_trainings(frame: pd.DataFrame) -> Block:
 
     That is so of rows that stand for one training.
     """
-    own = sum(not isinstance(name, str) for name in frame)
-    return block(frame)[:, own:].reshape(len(frame), frame.shape[1] // own - 1, own)
+    own = _own(frame)
+    return block(frame.iloc[:, own:]).reshape(len(frame), frame.shape[1] // own - 1, own)
 
 
 def columns(replicates: int, trainings: int) -> list[int | str]:

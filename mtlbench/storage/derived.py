@@ -48,11 +48,13 @@ class Kept(Derived):
         key: of the cell.
         result_version: of the cell.
         content: checksum of the cell's arrays.
+        checksum: of the replicates, see `replicates_in`; None without any.
     """
 
     key: str = ""
     result_version: int = 0
     content: str = ""
+    checksum: str | None = None
 
 
 def appended(archive: bytes, about: Mapping[str, Any], derived: Derived) -> bytes:
@@ -112,8 +114,19 @@ def _kept_in(content: bytes) -> Kept | None:
     digest = hashlib.sha256(content[: own[0].header_offset])
     digest.update(content[start : start + directory])
     intact = digest.hexdigest() == body.pop("archive")
-    intact &= (None if replicates is None else _checksum(replicates)) == body.pop("replicates")
-    return Kept(replicates=replicates, **body) if intact else None
+    checksum = body.pop("replicates")
+    intact &= (None if replicates is None else _checksum(replicates)) == checksum
+    return Kept(replicates=replicates, checksum=checksum, **body) if intact else None
+
+
+def replicates_in(content: bytes, checksum: str) -> np.ndarray | None:
+    """The replicates that `appended` added to an archive, and nothing else of it; None if it holds others, or none."""
+    try:
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            found = array_of(archive.read(f"{REPLICATES}.npy"))
+    except UNREADABLE:
+        return None
+    return found if _checksum(found) == checksum else None
 
 
 def _checksum(replicates: np.ndarray) -> str:

@@ -24,7 +24,7 @@ from mtlbench.storage import legacy
 from mtlbench.storage.archive import HEADER, MAX_UNPACKED, UNREADABLE, checksum_of, parse
 from mtlbench.storage.bounded import read_bytes, read_json
 from mtlbench.storage.claims import others_at_work, remove_dead_claims
-from mtlbench.storage.derived import Derived, Kept, appended, kept_in
+from mtlbench.storage.derived import Derived, Kept, appended, kept_in, replicates_in
 from mtlbench.storage.failures import failure_path, write_failure
 from mtlbench.storage.files import remove_leftovers, write_atomically
 from mtlbench.storage.sparse import restored, shortened
@@ -155,6 +155,14 @@ class Store:
         found = kept_in(read_bytes(self.path(key), MAX_UNPACKED))
         current = found is not None and (found.key, found.result_version) == (key, RESULT_VERSION)
         return found if current else None
+
+    def replicates(self, key: str, checksum: str) -> np.ndarray | None:
+        """The replicates of the damages of a cell, of which `derived` said the checksum; None if they are not there.
+
+        Raises:
+            DataError: the file is missing or cannot be read.
+        """
+        return replicates_in(read_bytes(self.path(key), MAX_UNPACKED), checksum)
 
     def keys(self) -> list[str]:
         """Keys of all finished cells, sorted."""

@@ -1,7 +1,7 @@
 """Input and output of studies: from wide frames to tidy tables and plot descriptions."""
 
 import json
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -51,7 +51,7 @@ class Evidence:
         alarms: cell -> text of its alarms.
     """
 
-    def __init__(self, metrics: pd.DataFrame, cells: Sequence[Cell], alarms: Mapping[str, str] | None = None) -> None:
+    def __init__(self, metrics: pd.DataFrame, cells: Iterable[Cell], alarms: Mapping[str, str] | None = None) -> None:
         self._metrics, self._cells, self.alarms = metrics, cells, alarms or {}
 
     def of(self, **levels: str) -> "Evidence":
@@ -96,8 +96,8 @@ class Evidence:
         return self._metrics
 
     @property
-    def cells(self) -> Sequence[Cell]:
-        """The stored cells; their arrays need not be there."""
+    def cells(self) -> Iterable[Cell]:
+        """The stored cells, as often as is asked; their arrays need not be there."""
         return self._cells
 
     @property

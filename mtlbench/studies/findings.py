@@ -13,7 +13,7 @@ from mtlbench.scores.transferability import INDEPENDENT
 from mtlbench.scores.wide import block, levels
 from mtlbench.studies.base import Evidence, attack_settings, labels, of_other_seeds, units
 from mtlbench.studies.clean_models import BASELINES, SETTING
-from mtlbench.studies.transfer import transfer
+from mtlbench.studies.transfer import mean_ratios
 
 SAME = (*SETTING, "attack_settings", "units")
 """In these an attack and the baseline that it is compared with agree."""
@@ -45,7 +45,7 @@ def findings(evidence: Evidence) -> Findings:
     points = evidence.points
     strong, strong_left = _some(points, ("dgba", *BASELINES))
     sent, sent_left = _some(points, ("single",))
-    means = transfer(evidence.some(sent)).tables[0].frame
+    means = mean_ratios(evidence.some(sent))
     grows = means[means["increase"].notna() & (means["sharing"] != INDEPENDENT)]
     return Findings(_against_each(evidence.some(strong)), grows, strong_left + sent_left)
 

@@ -4,7 +4,7 @@ A model's rank is one more than the number of models that are told apart from it
 the images cannot tell apart share a rank (the rule of Chatbot Arena, arXiv 2403.04132, with bootstrap intervals).
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 import pandas as pd
@@ -172,7 +172,7 @@ def _clean(evidence: Evidence) -> pd.DataFrame:
     return named.pivot(index=list(TRAINED), columns="column", values="value")[list(dict.fromkeys(named["column"]))]
 
 
-def _about(cells: Sequence[Cell]) -> dict[str, dict[str, str | int]]:
+def _about(cells: Iterable[Cell]) -> dict[str, dict[str, str | int]]:
     """What the provenance says of each model, by the hash of its weights."""
     found: dict[str, dict[str, str | int]] = {"parameters": {}, "computed_by": {}}
     for cell in cells:

@@ -42,12 +42,8 @@ def _of(
     evidence: Evidence, score: Callable[[pd.DataFrame], pd.DataFrame], value: str, name: str, title: str, matrix: str
 ) -> tuple[tuple[Table, Table], tuple[Plot, Matrix]]:
     """The two tables and the two plots of a ratio, which `score` makes of damages."""
-    table = _compared(evidence, over_seeds(score(evidence.damages)), value)
-    measured = bool(table["shared_path"].notna().all())
-    mean = table["destination"] == "mean"
-    values = [value, "ci_low", "ci_high", "increase", "increase_low", "increase_high", "p_value", *GAIN]
-    means = arranged(table[mean], [*NAMES, "source"], values)
-    pairs = arranged(table[~mean], [*NAMES, "source", "destination"], values)
+    means, pairs = _frames(evidence, score, value)
+    measured = bool(means["shared_path"].notna().all())
     x, label = ("shared_path", PATH_LABEL) if measured else ("shared_blocks", BLOCKS_LABEL)
     shown = Axis(value, value.replace("_", " "), "", "ci_low", "ci_high")
     plot = Plot(
@@ -63,6 +59,22 @@ def _of(
         Table(name, f"{title} by sharing level", means),
         Table(f"{name}_matrix", f"{matrix} from source to destination", pairs),
     ), (plot, heat)
+
+
+def mean_ratios(evidence: Evidence) -> pd.DataFrame:
+    """The first table of `transfer`."""
+    return _frames(evidence.of(attack="single"), ratios, "ratio")[0]
+
+
+def _frames(
+    evidence: Evidence, score: Callable[[pd.DataFrame], pd.DataFrame], value: str
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Means over the destinations, and pairs of source and destination."""
+    table = _compared(evidence, over_seeds(score(evidence.damages)), value)
+    mean = table["destination"] == "mean"
+    values = [value, "ci_low", "ci_high", "increase", "increase_low", "increase_high", "p_value", *GAIN]
+    means = arranged(table[mean], [*NAMES, "source"], values)
+    return means, arranged(table[~mean], [*NAMES, "source", "destination"], values)
 
 
 def _compared(evidence: Evidence, wide: pd.DataFrame, value: str) -> pd.DataFrame:

@@ -18,8 +18,10 @@ from mtlbench.metrics import PAPER_BATCH
 from mtlbench.report import gathering
 from mtlbench.report import index as indexing
 from mtlbench.report.csv_text import csv_text
+from mtlbench.report.evidence import StoredCells
 from mtlbench.report.families import renew_transfer
 from mtlbench.report.gathering import gather
+from mtlbench.report.index import rows_of
 from mtlbench.scores import tables
 from mtlbench.scores.alarms import alarms, arp_of_cells, checks_frame, numbers_of
 from mtlbench.scores.converged import of_all_images, with_gains
@@ -184,6 +186,85 @@ def test_a_new_cell_has_only_its_family_evaluated(outputs: Outputs, monkeypatch:
     family = [one for one in family if one.identity["seed"] == 0]
     assert set(asked) >= {one.key for one in family}
     assert not {one.key for one in CELLS if one.identity["seed"] == 1} & set(asked)
+
+
+def _add(store: Store) -> None:
+    save(store, [one for one in network(8.0, sharing="independent") if one.identity["target"] != "depth"])
+
+
+def _remove(store: Store) -> None:
+    store.path(next(one.key for one in CELLS if one.identity["attack"] == "single")).unlink()
+
+
+def _change(store: Store) -> None:
+    one = next(one for one in CELLS if one.identity["target"] == "depth")
+    clean = next(two for two in CELLS if two.identity["weights"] == one.identity["weights"])
+    save(store, [clean, replace(one, arrays=cell(harm=0.6).arrays)])
+
+
+@pytest.mark.parametrize("change", [_add, _remove, _change])
+def test_tables_of_an_index_brought_up_to_date_are_those_of_a_new_one(
+    outputs: Outputs, change: Callable[[Store], None]
+) -> None:
+    change(outputs.store)
+    report.rebuild(outputs, PAPER_BATCH)
+    files = {path.name: path.read_bytes() for path in outputs.tables.glob("[!.]*")}
+    outputs.index.unlink()
+    shutil.rmtree(outputs.tables)
+    report.rebuild(outputs, PAPER_BATCH)
+    assert {path.name: path.read_bytes() for path in outputs.tables.glob("[!.]*")} == files
+
+
+def test_replicates_that_do_not_wait_in_memory_are_read_from_the_files(
+    tmp_path: Path, expected: Frames, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+    replicates = Store.replicates
+
+    def counting(self: Store, key: str, checksum: str) -> np.ndarray | None:
+        asked.append(key)
+        return replicates(self, key, checksum)
+
+    monkeypatch.setattr(Store, "replicates", counting)
+    monkeypatch.setattr(gathering, "REPLICATES_KEPT", 0)
+    save(Outputs(tmp_path).store, networks())
+    same(found(Outputs(tmp_path)), expected)
+    assert {*asked} == {one.key for one in CELLS if one.identity["attack"] == "single"}
+
+
+def test_other_replicates_than_those_that_were_checked_are_not_believed(outputs: Outputs) -> None:
+    single = next(one for one in CELLS if one.identity["attack"] == "single")
+    kept = outputs.store.derived(single.key)
+    assert kept is not None
+    assert kept.replicates is not None
+    assert kept.checksum is not None
+    again = outputs.store.replicates(single.key, kept.checksum)
+    np.testing.assert_array_equal(again, kept.replicates, strict=True)
+    assert outputs.store.replicates(single.key, "0" * 64) is None
+    path = outputs.store.path(single.key)
+    data = bytearray(path.read_bytes())
+    data[data.index(kept.replicates.tobytes("A")) + 100] ^= 1
+    path.write_bytes(data)
+    assert outputs.store.replicates(single.key, kept.checksum) is None
+    outputs.store.save(single)
+    assert outputs.store.replicates(single.key, kept.checksum) is None
+
+
+def test_cells_without_arrays_are_chosen_by_key_kind_and_what_is_named(outputs: Outputs) -> None:
+    every = StoredCells(gather(outputs.store, outputs.index, PAPER_BATCH).index.db)
+    clean = {one.key for one in CELLS if one.identity["attack"] == "none"}
+    some = sorted({one.key for one in CELLS} - clean)[:2]
+    assert [one.key for one in every] == [one.key for one in every] == [one.key for one in CELLS]
+    assert {one.key for one in replace(every, keys=some)} == clean | {*some}
+    assert {one.key for one in replace(every, clean=True)} == clean
+    assert {one.identity["sharing"] for one in replace(every, naming="independent")} == {"independent"}
+
+
+def test_equal_texts_of_rows_are_kept_once(outputs: Outputs) -> None:
+    db = gather(outputs.store, outputs.index, PAPER_BATCH).index.db
+    rows = rows_of(db, "SELECT file, split || '!', eps FROM cell WHERE eps = ?", (2.0,))
+    assert sorted(rows) == sorted(db.execute("SELECT file, split || '!', eps FROM cell WHERE eps = 2"))
+    assert len({id(row[1]) for row in rows}) == 1 < len(rows)
 
 
 # Whatever becomes of the file
@@ -353,9 +434,9 @@ def test_a_study_reads_what_it_compares_and_says_the_same(made: Outputs, whole: 
 def test_a_study_of_one_attack_reads_no_other(made: Outputs, monkeypatch: pytest.MonkeyPatch) -> None:
     evidence = report.collect(made, PAPER_BATCH).evidence.of(attack="single")
     opened: list[str] = []
-    readable, derived = Store.readable, Store.derived
+    readable, replicates = Store.readable, Store.replicates
     monkeypatch.setattr(Store, "readable", lambda self, f, keys: opened.extend(keys) or readable(self, f, keys))
-    monkeypatch.setattr(Store, "derived", lambda self, key: opened.append(key) or derived(self, key))
+    monkeypatch.setattr(Store, "replicates", lambda self, key, sha: opened.append(key) or replicates(self, key, sha))
     assert len(evidence.damages)
     assert {made.store.load(key).identity["attack"] for key in opened} == {"single"}
 

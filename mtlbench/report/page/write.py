@@ -1,13 +1,13 @@
 """Writes outputs/report.html from a report."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pandas as pd
 from markupsafe import Markup
 
 from mtlbench.errors import OldCellError
-from mtlbench.report.evidence import each_cell
 from mtlbench.report.figures import SUFFIXES, figures, study_figures
 from mtlbench.report.page.content import COMMAND, Contents, page
 from mtlbench.report.page.page import MOST_BYTES, Block, render
@@ -19,6 +19,7 @@ from mtlbench.report.pivots import pivots
 from mtlbench.report.sharing import sharing_frame
 from mtlbench.report.tables import write_tables
 from mtlbench.report.written import Written
+from mtlbench.storage.store import Cell
 from mtlbench.studies.findings import findings
 from mtlbench.studies.leaderboard import leaderboard
 from mtlbench.studies.smoothing import smoothing
@@ -42,7 +43,7 @@ def write_page(report: "Report", scores: str, made: Written) -> None:
         made: takes down what is written.
     """
     board = leaderboard(report.evidence).tables[0].frame
-    shared = sharing_frame(each_cell(report.gathered.index.db))
+    shared = sharing_frame(replace(report.cells, clean=True))
     write_tables({"leaderboard": board, "sharing": shared}, [], report.outputs.tables, write=made.write)
     tables = _shown(report)
     contents = Contents(
@@ -54,13 +55,15 @@ def write_page(report: "Report", scores: str, made: Written) -> None:
         shared=shared,
         findings=findings(report.evidence),
         alarms=report.alarms,
-        provenance=provenance(each_cell(report.gathered.index.db)),
+        provenance=provenance(report.cells),
         left_out=_left_out(report, tables),
         figures=_figures(report, tables, scores, made),
     )
-    room = MOST_BYTES - ROOM - len(render(page(contents)).encode())
-    contents.panels.extend(_panels(report, room))
-    made.write(report.outputs.page, render(page(contents)))
+    text = render(page(contents))
+    if found := _panels(report, MOST_BYTES - ROOM - len(text.encode())):
+        contents.panels.extend(found)
+        text = render(page(contents))
+    made.write(report.outputs.page, text)
     made.keep()
 
 
@@ -110,6 +113,6 @@ def _panels(report: "Report", room: int) -> list[Block]:
     """The panels that fit into so many bytes, with what must be said of them."""
     saved = set().union(*report.outputs.images.sets().values())
     every = len(report.checks) <= MOST_IDENTITIES
-    cells = each_cell(report.gathered.index.db) if saved else ()
+    cells: Iterable[Cell] = report.cells if saved else ()
     wanted = {cell.key: cell.identity for cell in cells if every or cell.key in saved}
     return panel_blocks(panels(report.outputs.images, wanted), room)
