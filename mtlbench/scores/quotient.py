@@ -26,7 +26,8 @@ def quotient(above: pd.DataFrame, below: pd.DataFrame) -> pd.DataFrame:
     Returns:
         Columns value, ci_low, ci_high; and below_low, the lower end of the interval of the denominator.
     """
-    a, b, both = spread(above), spread(below), spread(above + below.to_numpy())
+    added = pd.DataFrame(above.to_numpy() + below.to_numpy(), above.index, above.columns)
+    a, b, both = spread(above), spread(below), spread(added)
     t = np.array([quantile(0.05, freedom(count)) for count in a.trainings]).reshape(a.value.shape)
     z = quantile(0.05, None)
 

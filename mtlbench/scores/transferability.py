@@ -83,7 +83,7 @@ def pairs(damages: pd.DataFrame, normalised: bool = False) -> pd.DataFrame:
     values, itself = block(single), (keys["source"] == keys["destination"]).to_numpy()
     setting = [name for name in cell if name not in ("source", "cell")]
     position, found = _row_of(keys, itself, [*setting, "destination"] if normalised else cell)
-    own = values[position]
+    own = np.take(values.T, position, axis=1).T  # as a frame lies in memory
     own[found != 1] = np.nan
     known = keys["status"].tolist()
     own_status = [known[at] for at in position]

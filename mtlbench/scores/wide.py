@@ -120,7 +120,7 @@ def mean_over(level: str, frame: pd.DataFrame, say: Callable[[str, str], str], b
     group = groups(rest)
     order = np.argsort(group, kind="stable")
     _, starts, sizes = np.unique(group[order], return_index=True, return_counts=True)
-    means = np.add.reduceat(block(frame)[order], starts, axis=0) / sizes[:, None]
+    means = (np.add.reduceat(np.take(block(frame).T, order, axis=1), starts, axis=1) / sizes).T
     reasons: list[list[str]] = [[] for _ in starts]
     for number, name, status in zip(group, *(index.get_level_values(n) for n in (level, "status")), strict=True):
         if status != OK:
