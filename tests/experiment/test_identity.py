@@ -478,7 +478,7 @@ def options(**more: Any) -> dict[str, Any]:
 
 def old_training(recipe: Recipe, adversary: Mapping[str, Any]) -> dict[str, Any]:
     """As it was written before schema 3."""
-    old = {k: v for k, v in asdict(recipe).items() if k not in ("precision", "optimiser")}
+    old = {k: v for k, v in asdict(recipe).items() if k not in ("precision", "optimiser", "weighting")}
     return {"name": "x", **old, **adversary}
 
 
