@@ -163,7 +163,7 @@ def test_a_wrong_option(call: Callable, tmp_path: Path, small: tuple[str, ...], 
         (("layouts", "tasks=9"), "tasks=9: expected a whole number from 1 to 5"),
         (("layouts", "limit=few"), "limit=few: expected a whole number of at least 1, or null"),
         (("train", "eps=4"), "eps=4: no such option"),
-        (("train", "training=fierce"), "training/fierce: no such option; there are adversarial, adversarial_consistent"),
+        (("train", "training=fierce"), "training/fierce: no such option; there are adversarial, adversarial_c"),
     ],
 )
 def test_a_wrong_option_of_another_command(call: Callable, arguments: tuple[str, ...], message: str) -> None:
