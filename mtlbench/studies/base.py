@@ -12,7 +12,7 @@ import pandas as pd
 from mtlbench.constants import NO_ATTACK
 from mtlbench.scores import arp, damage, holm, interval, over_seeds, paired_difference, relative_drops
 from mtlbench.scores.frame import HASH_DIGITS, shared_path, spelled_out
-from mtlbench.scores.wide import SEARCH, WEIGHTING, block, levels
+from mtlbench.scores.wide import OK, SEARCH, WEIGHTING, block, levels
 from mtlbench.storage.store import Cell
 from mtlbench.studies.plot import Matrix, Plot
 
@@ -190,6 +190,20 @@ def least_and_most(keys: pd.DataFrame, damages: pd.DataFrame) -> pd.DataFrame:
         met = keys[on].merge(ends, how="left", on=on)
         found[f"{name}_task"], found[f"{name}_damage"] = met["task"], met["damage"]
     return found
+
+
+def with_accuracy_lost(table: pd.DataFrame, lost: pd.DataFrame) -> pd.DataFrame:
+    """The table with the clean accuracy that each row's model has lost: clean_lost_percent, lost_low, lost_high.
+
+    Args:
+        table: one row per attacked model, with its status.
+        lost: wide, one row per model, of `scores.accuracy_lost` over the seeds.
+    """
+    columns = {"ci_low": "lost_low", "ci_high": "lost_high", "status": "lost_status"}
+    found = tidy(lost, "clean_lost_percent").rename(columns=columns)
+    table = table.merge(found[[*MODEL, "clean_lost_percent", *columns.values()]], how="left", on=list(MODEL))
+    why = table.pop("lost_status").fillna("no clean result")
+    return table.assign(status=table["status"].where(table["status"] != OK, why))
 
 
 def pareto(points: np.ndarray) -> np.ndarray:

@@ -36,7 +36,7 @@ def granular_rooms(evidence: Evidence) -> Study:
     attack takes off a metric, in its unit; it is positive where the metric gets worse.
     """
     evidence = evidence.of(attack="single")
-    told = _told(evidence)
+    about = _about(evidence)
     drops, clean = drops_and_clean(evidence.metrics)
     keys, metrics = levels(drops), evidence.metrics.set_axis(drops.index)
     own = (keys["target"] == keys["task"]).to_numpy()
@@ -45,10 +45,10 @@ def granular_rooms(evidence: Evidence) -> Study:
     lost = pd.DataFrame(sign * (clean - block(metrics)), metrics.index, metrics.columns)
     of_tasks = levels(evidence.damages)
     damaged = evidence.damages[(of_tasks["target"] == of_tasks["task"]).to_numpy()]
-    damage = _against_alone(_mean(damaged, told), "damage_percent")
-    attacked = _against_alone(_mean(metrics[own], told), "attacked")
-    attacked["lost"] = block(_mean(lost[own], told))[:, 0]
-    before = _against_alone(_mean(metrics[unattacked], told), "clean")
+    damage = _against_alone(_mean(damaged, about), "damage_percent")
+    attacked = _against_alone(_mean(metrics[own], about), "attacked")
+    attacked["lost"] = block(_mean(lost[own], about))[:, 0]
+    before = _against_alone(_mean(metrics[unattacked], about), "clean")
     attacked, before = (table.assign(unit=about_metric(table, "unit")) for table in (attacked, before))
     measured = ("metric", "unit")
     damage = arranged(damage, ATTACKED, ["damage_percent", *INTERVAL, *DIFFERENCE])
@@ -69,14 +69,14 @@ def granular_rooms(evidence: Evidence) -> Study:
     )
 
 
-def _told(evidence: Evidence) -> pd.DataFrame:
+def _about(evidence: Evidence) -> pd.DataFrame:
     """Of each cell the name and the settings of its dataset, both without its tasks, and the number of these."""
-    told = levels(evidence.metrics).groupby("cell", as_index=False).agg({"dataset": "first", "task": "nunique"})
-    told = told.set_index("cell").rename(columns={"task": TASKS})
+    about = levels(evidence.metrics).groupby("cell", as_index=False).agg({"dataset": "first", "task": "nunique"})
+    about = about.set_index("cell").rename(columns={"task": TASKS})
     data = {cell.key: _data(cell) for cell in evidence.cells}
-    known = [data.get(str(key), {}) for key in told.index]
-    names = [found.get("name", name) for found, name in zip(known, told["dataset"], strict=True)]
-    return told.assign(dataset=names, **{DATA: [json.dumps(found, sort_keys=True) for found in known]})
+    known = [data.get(str(key), {}) for key in about.index]
+    names = [found.get("name", name) for found, name in zip(known, about["dataset"], strict=True)]
+    return about.assign(dataset=names, **{DATA: [json.dumps(found, sort_keys=True) for found in known]})
 
 
 def _data(cell: Cell) -> Any:
@@ -91,9 +91,9 @@ def _without_tasks(value: Any) -> Any:
     return {name: _without_tasks(inner) for name, inner in value.items() if name != TASKS}
 
 
-def _mean(frame: pd.DataFrame, told: pd.DataFrame) -> pd.DataFrame:
-    """The mean over seeds, with the levels `told` of each cell."""
-    keys = levels(frame).drop(columns="dataset").join(told, on="cell")
+def _mean(frame: pd.DataFrame, about: pd.DataFrame) -> pd.DataFrame:
+    """The mean over seeds, with the levels `about` of each cell."""
+    keys = levels(frame).drop(columns="dataset").join(about, on="cell")
     return over_seeds(frame.set_axis(pd.MultiIndex.from_frame(keys)))
 
 

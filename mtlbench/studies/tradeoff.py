@@ -6,8 +6,8 @@ import pandas as pd
 from mtlbench.constants import NO_ATTACK
 from mtlbench.scores import accuracy_lost, over_seeds
 from mtlbench.scores.ranks import permutation_p, rank_interval, spearman
-from mtlbench.scores.wide import OK, block, levels
-from mtlbench.studies.base import MODEL, Evidence, Study, Table, arranged, labels, pareto, tidy
+from mtlbench.scores.wide import block, levels
+from mtlbench.studies.base import MODEL, Evidence, Study, Table, arranged, labels, pareto, tidy, with_accuracy_lost
 from mtlbench.studies.plot import ARP, Axis, Plot
 
 FEWEST_TREES = 3
@@ -21,13 +21,10 @@ def tradeoff(evidence: Evidence) -> Study:
     ARP, by accuracy lost and by size, and correlates the ranks (Spearman).
     """
     lost_wide = over_seeds(accuracy_lost(evidence.of(attack=NO_ATTACK).metrics, "independent"))
-    lost = tidy(lost_wide, "clean_lost_percent")
-    lost = lost.rename(columns={"ci_low": "lost_low", "ci_high": "lost_high", "status": "lost_status"})
     attacked = tidy(evidence.arps, "arp_percent", label=labels(levels(evidence.arps)))
     attacked = attacked.drop(columns="attack").rename(columns={"label": "attack"})
     values = ["clean_lost_percent", "lost_low", "lost_high"]
-    table = attacked.merge(lost[[*MODEL, *values, "lost_status"]], how="left", on=list(MODEL))
-    table["status"] = table["status"].where(table["status"] != OK, table.pop("lost_status").fillna("no clean result"))
+    table = with_accuracy_lost(attacked, lost_wide)
     together = [name for name in table if name in (*MODEL, *NAMES, "target", "options")]
     together = [name for name in together if name not in ("sharing", "shared_blocks", "tree")]
     table["pareto"] = False

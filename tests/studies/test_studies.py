@@ -441,6 +441,18 @@ def test_defences_by_hand() -> None:
     }  # fmt: skip
 
 
+def test_a_training_of_other_seeds_is_compared_with_none() -> None:
+    parts = [
+        cell(value, attack="dgba", training=training, seed=seed)
+        for training, value, seeds in (("adversarial-dgba", 30, (0, 1)), ("adversarial-total", 20, (0,)))
+        for seed in seeds
+    ]
+    found: Any = table(run("defences", *parts), "defences").set_index("training")
+    assert np.isnan(found.loc["adversarial-total", "difference"])
+    assert not found["pareto"].any()
+    assert found.loc["adversarial-dgba", "status"] == "not compared: with other seeds only: adversarial-total"
+
+
 def test_defences_without_a_control_say_so() -> None:
     found = table(run("defences", cell(30, attack="dgba", training="adversarial-dgba")), "defences")
     assert found["clean_lost_percent"].isna().all()
