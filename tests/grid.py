@@ -108,6 +108,18 @@ def _covering() -> set[tuple[str, str]]:
 
 
 COVERING = _covering()
+
+
+def _each_once() -> set[tuple[str, str]]:
+    """Of `COVERING`, pairs in which every attack and every rule comes once at least."""
+    found: set[tuple[str, str]] = set()
+    for pair in sorted(COVERING):
+        if not all(any(pair[place] == other[place] for other in found) for place in (0, 1)):
+            found.add(pair)
+    return found
+
+
+EACH_ONCE = _each_once()
 """What one of attack and rule must have by itself is tested on these; with every other pair in the long form."""
 OBJECTIVES = sorted({attack for attack, _ in PAIRS})
 

@@ -21,8 +21,8 @@ from mtlbench.constants import NO_ATTACK, SAMPLE_OF
 from mtlbench.errors import DamagedCellError, DataError, OldCellError
 from mtlbench.report.families import renew_transfer
 from mtlbench.report.index import AGAIN, CHANGING, LEVEL_COLUMNS, Index, rows_of
-from mtlbench.scores.derived import CELL_LEVELS, ROWS, against, derive, keeps, settings
-from mtlbench.scores.frame import REPLICATES, STRANGE, metrics_frame, names, unscorable
+from mtlbench.scores.derived import CELL_LEVELS, ROWS, against, derive, frame_of, keeps, settings
+from mtlbench.scores.frame import REPLICATES, STRANGE, names, unscorable
 from mtlbench.scores.wide import SAME_MODEL
 from mtlbench.storage.derived import Derived, Kept
 from mtlbench.storage.store import Cell, Store, content_key, content_of
@@ -245,7 +245,7 @@ class _Gathering:
         if key in self.frames:
             return self.frames[key]
         cell = load(self.store, self.cells.file[row], key)
-        made = cell, metrics_frame([cell], paper_batch=self.paper_batch, weights=self.weights)
+        made = cell, frame_of(cell, self.weights, self.paper_batch)
         if keep:
             self.frames[key] = made
             if len(self.frames) > FRAMES_KEPT:

@@ -12,7 +12,7 @@ and divided by it ARP would change even where nothing is capped. docs/scores.md 
 import numpy as np
 import pandas as pd
 
-from mtlbench.scores.damage import arp, damage
+from mtlbench.scores.damage import damage
 from mtlbench.scores.wide import block, levels
 
 LIMIT = 1.0
@@ -21,17 +21,12 @@ LIMIT = 1.0
 
 def capped(drops: pd.DataFrame) -> pd.DataFrame:
     """Relative drops, each at most `LIMIT`, in every replicate; undefined ones stay so."""
-    return drops.clip(upper=LIMIT)
+    return pd.DataFrame(np.minimum(block(drops), LIMIT), drops.index, drops.columns)
 
 
 def capped_damage(drops: pd.DataFrame) -> pd.DataFrame:
-    """`damage` of capped drops: at most 100 %."""
+    """`damage` of capped drops, at most 100 %. Its `arp` is the capped ARP: that of the drops if none is above 100 %."""
     return damage(capped(drops))
-
-
-def capped_arp(drops: pd.DataFrame) -> pd.DataFrame:
-    """`arp` of capped drops: at most 100 %, and equal to ARP where no drop is above 100 %."""
-    return arp(capped_damage(drops))
 
 
 def capped_metrics(drops: pd.DataFrame) -> pd.DataFrame:

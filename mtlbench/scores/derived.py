@@ -18,10 +18,11 @@ from mtlbench.errors import DataError
 from mtlbench.metrics import PAPER_BATCH
 from mtlbench.metrics.base import RATIO
 from mtlbench.scores.alarms import numbers_of
+from mtlbench.scores.capped import capped_damage
 from mtlbench.scores.damage import damage, relative_drops
 from mtlbench.scores.frame import LEVELS, REPLICATES, details, metrics_frame, names
 from mtlbench.scores.tables import ARP_VALUES, DAMAGE_VALUES, METRIC_VALUES, arp_table, damage_table, metrics_table
-from mtlbench.scores.wide import block, levels
+from mtlbench.scores.wide import SAME_MODEL, block, levels
 from mtlbench.storage.derived import Derived
 from mtlbench.storage.store import Cell, Store, content_of
 
@@ -40,6 +41,9 @@ ROWS = {
     "arp": ("scores", *ARP_VALUES),
 }
 """Result table -> its columns in derived rows."""
+
+SHOWN = ("attack", "eps", "scores", "cell")
+"""Levels that tell a cell and its clean cell apart."""
 
 CELL_LEVELS = tuple(name for name in LEVELS if name != "scores")
 UNSCORABLE = (DataError, ArithmeticError, LookupError, MemoryError, TypeError, ValueError)
@@ -62,7 +66,7 @@ def derive(cell: Cell, clean: Iterable[Cell], frame: pd.DataFrame, paper_batch: 
     Args:
         cell: the cell.
         clean: the clean cells that it is compared with, itself if it is one.
-        frame: `metrics_frame` of all of them, with `REPLICATES`.
+        frame: `frame_of` each of them.
         paper_batch: of the frame.
 
     Returns:
@@ -70,8 +74,13 @@ def derive(cell: Cell, clean: Iterable[Cell], frame: pd.DataFrame, paper_batch: 
         ``checks`` and ``details``, which are JSON texts; ``metrics``, ``damage`` and ``arp``, the rows of the result
         tables with the columns `ROWS`; ``damages``: scores, task and status of the replicates.
         ``replicates``: of the damages, for an attack on a single task.
+
+    Raises:
+        ValueError: a clean cell is of another model or other images.
     """
-    identity = names(cell)
+    identity, clean = names(cell), [*clean]
+    if any(_model(names(one)) != _model(identity) for one in clean):
+        raise ValueError(f"{cell.key} is compared with a cell of another model")
     about = {name: value for name, value in cell.provenance.items() if name not in LONG_PROVENANCE}
     points = metrics_table(frame.iloc[:, :1])
     rows: dict[str, Any] = {
@@ -89,13 +98,23 @@ def derive(cell: Cell, clean: Iterable[Cell], frame: pd.DataFrame, paper_batch: 
     if cell.identity["attack"] != NO_ATTACK:
         drops = relative_drops(frame)
         drops = drops[drops.index.get_level_values("cell") == cell.key]
-        damages = damage(drops)
-        rows["damage"] = _rows(damage_table(drops, damages), ROWS["damage"])
-        rows["arp"] = _rows(arp_table(drops, damages), ROWS["arp"])
+        damages, capped = damage(drops), capped_damage(drops)
+        rows["damage"] = _rows(damage_table(drops, damages, capped), ROWS["damage"])
+        rows["arp"] = _rows(arp_table(damages, capped), ROWS["arp"])
         if cell.identity["attack"] == SINGLE:
             replicates = block(damages)
             rows["damages"] = _rows(levels(damages), ("scores", "task", "status"))
     return Derived(settings(paper_batch), rows, replicates)
+
+
+def frame_of(cell: Cell, weights: dict[int, np.ndarray], paper_batch: int = PAPER_BATCH) -> pd.DataFrame:
+    """`metrics_frame` of a cell with few levels: to carry along all of them takes longer than what is computed."""
+    return metrics_frame([cell], paper_batch=paper_batch, weights=weights, shown=SHOWN)
+
+
+def _model(identity: Mapping[str, Any]) -> list[Any]:
+    """What a cell and its clean cell have in common."""
+    return [identity[name] for name in SAME_MODEL if name != "scores"]
 
 
 def against(clean: Mapping[str, str]) -> str:
@@ -121,7 +140,7 @@ class Deriving:
         if not keeps(cell) or SAMPLE_OF in cell.identity:  # a sample is in no table
             return None
         try:
-            own = metrics_frame([cell], weights=self._weights)
+            own = frame_of(cell, self._weights)
             if cell.identity["attack"] == NO_ATTACK:
                 self._known = cell, own
                 return derive(cell, [cell], own)
@@ -135,7 +154,7 @@ class Deriving:
         for key in self.clean:
             if key in self.store:
                 cell = self.store.load(key)
-                self._known = cell, metrics_frame([cell], weights=self._weights)
+                self._known = cell, frame_of(cell, self._weights)
         return self._known
 
 

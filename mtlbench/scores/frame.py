@@ -1,7 +1,7 @@
 """From stored cells to the wide frame of metrics: a row per cell, task, metric and score set."""
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -34,6 +34,7 @@ def metrics_frame(
     paper_batch: int = PAPER_BATCH,
     seed: int = 0,
     weights: dict[int, np.ndarray] | None = None,
+    shown: Sequence[str] = LEVELS,
 ) -> pd.DataFrame:
     """Every metric of every cell in both score sets.
 
@@ -44,9 +45,10 @@ def metrics_frame(
         paper_batch: images per batch of the paper's batch means.
         seed: of the bootstrap.
         weights: number of images -> `bootstrap_weights`, kept between calls with the same replicates and seed.
+        shown: the index levels wanted, of `LEVELS`.
 
     Returns:
-        A wide frame: index levels `LEVELS` and `METRIC`; columns 0 (the value) to `replicates`.
+        A wide frame: index levels `shown` and `METRIC`; columns 0 (the value) to `replicates`.
 
     Raises:
         DataError: a cell is intact but its content is not what mtlbench computes.
@@ -61,12 +63,15 @@ def metrics_frame(
             if images not in weights:
                 weights[images] = bootstrap_weights(images, replicates, seed)
             for scores in SCORE_SETS:
-                for level, value in _values(cell, scores, weights[images], paper_batch):
-                    index.append(level)
+                identity = names(cell) | {"scores": scores}
+                called = tuple(identity[name] for name in shown)
+                for metric, value in _values(cell, scores, weights[images], paper_batch):
+                    index.append((*called, *metric))
                     rows.append(value)
         except STRANGE as error:
             raise unscorable(cell, error) from error
-    levels = pd.MultiIndex.from_tuples(index, names=(*LEVELS, *METRIC)) if index else _nothing()
+    every = (*shown, *METRIC)
+    levels = pd.MultiIndex.from_tuples(index, names=every) if index else _nothing(every)
     return pd.DataFrame(np.array(rows).reshape(len(rows), 1 + replicates), index=levels)
 
 
@@ -81,13 +86,12 @@ def unscorable(cell: Cell, error: Exception) -> DataError:
 def _values(
     cell: Cell, scores: Scores, weights: np.ndarray, paper_batch: int
 ) -> Iterator[tuple[tuple[Any, ...], np.ndarray]]:
-    """Index levels and values of every metric of a cell."""
+    """What is called a metric (`METRIC`), and its values, of every metric of a cell."""
     tasks = _tasks(cell)
     known = {(task.name, metric.name): metric for task in tasks for metric in metrics_of(task)}
-    identity = names(cell) | {"scores": scores}
     for (task, metric), value in values(tasks, cell.arrays, weights, scores, paper_batch).items():
         about = known[task, metric]
-        yield (*(identity[level] for level in LEVELS), task, metric, about.unit, about.higher_is_better), value
+        yield (task, metric, about.unit, about.higher_is_better), value
 
 
 def _tasks(cell: Cell) -> list[Task]:
@@ -180,6 +184,5 @@ def _words(value: object) -> str:
     return f"{value:g}" if isinstance(value, (int, float)) else str(value)
 
 
-def _nothing() -> pd.MultiIndex:
-    names = (*LEVELS, *METRIC)
+def _nothing(names: tuple[str, ...]) -> pd.MultiIndex:
     return pd.MultiIndex.from_arrays([[] for _ in names], names=names)

@@ -6,7 +6,7 @@ import pandas as pd
 
 from mtlbench.metrics import METRICS
 from mtlbench.scores.bootstrap import interval
-from mtlbench.scores.capped import capped_arp, capped_damage, capped_metrics
+from mtlbench.scores.capped import capped_damage, capped_metrics
 from mtlbench.scores.damage import about_metric, arp, damage, drops_and_clean, relative_drops
 from mtlbench.scores.transferability import COLUMNS, transferability
 from mtlbench.scores.wide import ABOUT_METRIC, IDENTITY, OK, block, levels, with_status
@@ -41,11 +41,11 @@ def tables(
             it is known of all cells, else by `shared_blocks`.
     """
     drops = relative_drops(metrics)
-    damages = damage(drops)
+    damages, capped = damage(drops), capped_damage(drops)
     frames = {
         "metrics": metrics_table(metrics.iloc[:, :1]),
-        "damage": damage_table(drops, damages),
-        "arp": arp_table(drops, damages, alarms),
+        "damage": damage_table(drops, damages, capped),
+        "arp": arp_table(damages, capped, alarms),
         "transferability": _sorted(
             transferability(damages),
             keys=COLUMNS[:2],
@@ -85,22 +85,22 @@ ALARMED = ("status", "capped_status")
 """Columns of the ARP table that say alarms where the value is defined."""
 
 
-def damage_table(drops: pd.DataFrame, damages: pd.DataFrame) -> pd.DataFrame:
-    """Damage of each task, from the relative drops of its metrics."""
+def damage_table(drops: pd.DataFrame, damages: pd.DataFrame, capped: pd.DataFrame) -> pd.DataFrame:
+    """Damage of each task, from the relative drops of its metrics and the damages of these, not capped and capped."""
     table = levels(damages)
     _add_values(table, damages, "damage_percent")
-    _add_values(table, capped_damage(drops), "damage_capped", "capped")
+    _add_values(table, capped, "damage_capped", "capped")
     table = table.merge(capped_metrics(drops), how="left", on=["cell", "scores", "task"])
     return _sorted(table, ["task"], DAMAGE_VALUES)
 
 
-def arp_table(drops: pd.DataFrame, damages: pd.DataFrame, alarms: Mapping[str, str] | None = None) -> pd.DataFrame:
-    """ARP of each cell."""
-    arps, capped = (_with_alarms(frame, alarms or {}) for frame in (arp(damages), capped_arp(drops)))
+def arp_table(damages: pd.DataFrame, capped: pd.DataFrame, alarms: Mapping[str, str] | None = None) -> pd.DataFrame:
+    """ARP of each cell, from the damages of its tasks, not capped and capped."""
+    arps, capped_arps = (_with_alarms(arp(frame), alarms or {}) for frame in (damages, capped))
     table = levels(arps)
     _add_values(table, arps, "arp_percent")
-    _add_values(table, capped, "arp_capped", "capped")
-    table["capped_status"] = levels(capped)["status"]
+    _add_values(table, capped_arps, "arp_capped", "capped")
+    table["capped_status"] = levels(capped_arps)["status"]
     return _sorted(table, [], ARP_VALUES)
 
 
@@ -166,10 +166,11 @@ def _add_values(table: pd.DataFrame, frame: pd.DataFrame, name: str, prefix: str
 
 def _sorted(table: pd.DataFrame, keys: Sequence[str], values: Sequence[str]) -> pd.DataFrame:
     """The columns of a table in order; rows sorted by cell identity (including omitted columns), then by `keys`."""
-    hidden = [str(name) for name in table if name not in (*IDENTITY, *keys, *values, "status")]
-    by = [name for name in (*IDENTITY, *hidden, *keys) if _varies(table[name])]  # most do not, and take as long
+    identity = [name for name in IDENTITY if name in table]  # derived rows have few of them
+    hidden = [str(name) for name in table if name not in (*identity, *keys, *values, "status")]
+    by = [name for name in (*identity, *hidden, *keys) if _varies(table[name])]  # most do not, and take as long
     ordered = table.sort_values(by, key=rank, kind="stable", ignore_index=True) if by else table
-    return ordered[[*IDENTITY, *keys, *values, "cell"]]
+    return ordered[[*identity, *keys, *values, "cell"]]
 
 
 def _varies(column: pd.Series) -> bool:

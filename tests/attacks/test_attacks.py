@@ -20,6 +20,7 @@ from tests.grid import (
     BATCH_BOUND,
     CONF,
     COVERING,
+    EACH_ONCE,
     EPS,
     GRADIENT_FREE,
     NO_ATTACK,
@@ -50,9 +51,19 @@ def attacked(attack, step, norm, ds="precise"):
     return run(attack, step, first_batch(ds), ds=ds, norm=norm)
 
 
+def marked(cases, *marks):
+    """The cases (attack, step, ..), those whose pair is not one of each of the sets with its mark."""
+    return [pytest.param(*case, marks=[mark for pairs, mark in marks if case[:2] not in pairs]) for case in cases]
+
+
 def on_covering(*cases):
-    """The cases (attack, step, ..), those whose pair is not one of `COVERING` as the long form."""
-    return [case if case[:2] in COVERING else pytest.param(*case, marks=pytest.mark.robustness) for case in cases]
+    """The cases, those whose pair is not one of `COVERING` as the long form."""
+    return marked(cases, (COVERING, pytest.mark.robustness), (EACH_ONCE, pytest.mark.grid))
+
+
+def on_all(*cases):
+    """The cases; a quick run takes those of `EACH_ONCE`."""
+    return marked(cases, (EACH_ONCE, pytest.mark.grid))
 
 
 BATCHLESS = [case for case in NORMED if case[1] not in BATCH_BOUND]
@@ -81,12 +92,14 @@ def test_the_covering_has_every_attack_and_every_rule_in_every_norm():
     covered = [case for case in NORMED if case[:2] in COVERING]
     for place in (0, 1):
         assert {(case[place], case[2]) for case in covered} == {(case[place], case[2]) for case in NORMED}
+        assert {case[place] for case in EACH_ONCE} == {case[place] for case in PAIRS}
+    assert EACH_ONCE <= COVERING
     partners = {rule: {attack for attack, step in COVERING if step == rule} for _, rule in PAIRS}
     assert all(len(partners[rule]) >= 3 for rule in partners)
 
 
 @pytest.mark.parametrize("ds", ["nyuv2", "tiny_taxonomy"])
-@pytest.mark.parametrize(NAMED, NORMED)
+@pytest.mark.parametrize(NAMED, on_all(*NORMED))
 def test_ball_box_and_form(attack, step, norm, ds):
     batch = first_batch(ds)
     found = attacked(attack, step, norm, ds)
@@ -193,7 +206,7 @@ def test_random_starts_and_restarts(attack, step, norm):
 
 
 @pytest.mark.parametrize("ds", ["nyuv2", "tiny_taxonomy"])
-@pytest.mark.parametrize(NAMED, [case for case in NORMED if case[0] != "noise"])
+@pytest.mark.parametrize(NAMED, on_all(*(case for case in NORMED if case[0] != "noise")))
 def test_attacks_raise_the_score_of_every_image(attack, step, norm, ds):
     batch = first_batch(ds)
     built = attack_of(attack, step, ds)

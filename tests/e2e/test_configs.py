@@ -97,6 +97,7 @@ def _datasets(experiment: str) -> tuple[str, ...]:
     return SENTENCES if experiment in OF_SENTENCES else IMAGES
 
 
+@pytest.mark.grid
 @pytest.mark.parametrize("experiment", EXPERIMENTS)
 def test_every_value_of_an_experiment_and_every_dataset_compose(experiment: str) -> None:
     params = yaml.safe_load((CONF / "experiment" / f"{experiment}.yaml").read_text())["hydra"]["sweeper"]["params"]

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from mtlbench.metrics import METRICS
 from mtlbench.scores import arp, damage, relative_drops, tables
-from mtlbench.scores.capped import capped_arp, capped_damage
+from mtlbench.scores.capped import capped_damage
 from mtlbench.scores.wide import block
 from tests.frames import CLEAN, NONE, by, rows, wide
 
@@ -31,7 +31,7 @@ def drops(clean: Mapping[tuple[str, str], Any], attacked: Mapping[tuple[str, str
 def test_by_hand() -> None:
     found = drops(CLEAN_TWICE, WORSE)
     assert by(capped_damage(found), "task") == pytest.approx({"segmentation": 37.5, "depth": 100, "normals": -10})
-    assert block(capped_arp(found))[0] == pytest.approx([(37.5 + 100 - 10) / 3, (32.5 + 50 + 0) / 3])
+    assert block(arp(capped_damage(found)))[0] == pytest.approx([(37.5 + 100 - 10) / 3, (32.5 + 50 + 0) / 3])
 
 
 def test_in_the_tables_beside_what_it_caps() -> None:
@@ -69,11 +69,11 @@ def test_never_above_100_nor_above_arp_and_no_unit_changes_it(
     clean = {("t" + name[0], name): value for name, value in named.items()}
     attacked = changed(clean, changes)
     found = drops(clean, attacked)
-    score = block(capped_arp(found)).item()
+    score = block(arp(capped_damage(found))).item()
     assert score <= min(100, block(arp(damage(found))).item())
     key = list(clean)[chosen % len(clean)]  # one metric in another unit
     other = drops(clean | {key: clean[key] * unit}, attacked | {key: attacked[key] * unit})
-    assert block(capped_arp(other)).item() == pytest.approx(score, rel=1e-9, abs=1e-9)
+    assert block(arp(capped_damage(other))).item() == pytest.approx(score, rel=1e-9, abs=1e-9)
 
 
 @settings(max_examples=10, deadline=None)
@@ -81,7 +81,7 @@ def test_never_above_100_nor_above_arp_and_no_unit_changes_it(
 def test_equals_arp_where_nothing_is_capped(named: dict[str, float], changes: list[float]) -> None:
     clean = {("t" + name[0], name): value for name, value in named.items()}
     found = drops(clean, changed(clean, changes))
-    pd.testing.assert_frame_equal(capped_arp(found), arp(damage(found)))
+    pd.testing.assert_frame_equal(arp(capped_damage(found)), arp(damage(found)))
 
 
 def test_crushing_one_task_does_not_win() -> None:
@@ -91,4 +91,6 @@ def test_crushing_one_task_does_not_win() -> None:
     everything = {key: v * (0.5 if key[0] == "normals" else 1.5) for key, v in clean.items()}
     one, every = drops(clean, crushed), drops(clean, everything)
     assert (block(arp(damage(one))).item(), block(arp(damage(every))).item()) == pytest.approx((300, 50))
-    assert (block(capped_arp(one)).item(), block(capped_arp(every)).item()) == pytest.approx((100 / 3, 50))
+    assert (block(arp(capped_damage(one))).item(), block(arp(capped_damage(every))).item()) == pytest.approx(
+        (100 / 3, 50)
+    )
