@@ -25,7 +25,7 @@ def capped(drops: pd.DataFrame) -> pd.DataFrame:
 
 
 def capped_damage(drops: pd.DataFrame) -> pd.DataFrame:
-    """`damage` of capped drops, at most 100 %. Its `arp` is the capped ARP: that of the drops if none is above 100 %."""
+    """`damage` of capped drops, at most 100 %. Its `arp` is the capped ARP, equal to ARP if none is above that."""
     return damage(capped(drops))
 
 
