@@ -178,7 +178,15 @@ class _Run:
         labels = {key: plan.label for key, plan in self.plans.items()}
         watchdog.cells(job.store.folder, labels, go_on=not (self.session.force or self.session.fail_fast))
 
+        seen = 0
+
+        def on_cell(key: str) -> None:
+            watchdog.at(key)
+            progress(seen, job.images, f"images, {_doing(self.plans[key])}")
+
         def on_batch(images: int, total: int, note: str) -> None:
+            nonlocal seen
+            seen = images
             watchdog.at(None)
             if time.monotonic() - self.saved > SECONDS_BETWEEN_SAVES:
                 self._keep()
@@ -188,7 +196,7 @@ class _Run:
         self.measured = without_neutral({"sharing_measured": record_of(job.model, first)})
         if size := sum(parameter.numel() for parameter in job.model.parameters()):
             self.measured["parameters"] = size
-        evaluate(work, loader, job.device, job.images, on_batch, self.records, self._failed, watchdog.at)
+        evaluate(work, loader, job.device, job.images, on_batch, self.records, self._failed, on_cell)
 
     def _failed(self, key: str, error: BaseException) -> None:
         self._fail(key, error, shown=True)
@@ -242,6 +250,14 @@ class _Run:
         formulas = formulas_of(job.dataset.tasks)
         origin = {**job.origin, **self.measured, **about}
         return Cell(plan.identity, origin, tasks, self.records[key].arrays(), formulas)
+
+
+def _doing(plan: Plan) -> str:
+    """What is computed, for a progress bar whose title names the model."""
+    if plan.attack is None:
+        return "no attack"
+    step = plan.attack.step
+    return f"{plan.identity['attack']} with {step.name}, {step.steps} steps, eps {plan.eps:g}"
 
 
 def _image(job: Job) -> Tensor:

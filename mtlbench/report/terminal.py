@@ -105,8 +105,9 @@ def _lines(title: str) -> Iterator[Progress]:
         clock = time.strftime("%H:%M:%S")
         words = f"{clock} {title}: {done}"
         if total:
-            left = (total - done) * (now - start[0]) / max(done - start[1], 1)
-            words += f"/{total} ({100 * done // total} %), {left:.0f} s left"
+            words += f"/{total} ({100 * done // total} %)"
+            if done > start[1]:
+                words += f", {(total - done) * (now - start[0]) / (done - start[1]):.0f} s left"
         print(f"{words}  {note}".rstrip(), file=sys.stderr, flush=True)
 
     yield progress

@@ -142,12 +142,11 @@ def stopping(error: type[BaseException], after: int):
 
     @contextmanager
     def progress_bar(title: str) -> Iterator[Progress]:
-        told = 0
+        batches = {0}
 
         def progress(done: int, total: int, note: str) -> None:
-            nonlocal told
-            told += 1
-            if told == after:
+            batches.add(done)
+            if len(batches) > after:
                 raise error
 
         yield progress
@@ -300,18 +299,37 @@ def test_a_search_that_was_interrupted_between_its_cells(job: Job, whole, monkey
 
 def test_a_long_pass_is_kept_now_and_then(job: Job, monkeypatch) -> None:
     monkeypatch.setattr(compute, "SECONDS_BETWEEN_SAVES", -1.0)
-    counts = []
+    counts = {}
 
     @contextmanager
     def progress_bar(title: str) -> Iterator[Progress]:
-        yield lambda done, total, note: counts.append([part and part[1] for part in map(look, PLANS)])
+        def progress(done: int, total: int, note: str) -> None:
+            counts[done] = [part and part[1] for part in map(look, PLANS)]
+
+        yield progress
 
     def look(one: Plan):
         return job.store.kept(one.key)
 
     complete(change(job, progress_bar=progress_bar))
-    assert counts == [[2] * 4, [4] * 4, [6] * 4, [7] * 4]
+    assert counts == {0: [None] * 4, 2: [2] * 4, 4: [4] * 4, 6: [6] * 4, 7: [7] * 4}
     assert files(job) == set()
+
+
+def test_progress_says_what_is_computed(job: Job) -> None:
+    """A batch may take minutes: every cell of it is announced before it starts, with the images that are done."""
+    seen = []
+
+    @contextmanager
+    def progress_bar(title: str) -> Iterator[Progress]:
+        yield lambda done, total, note: seen.append((done, total, note))
+
+    complete(change(job, progress_bar=progress_bar))
+    labels = [note for done, _, note in seen if done == 2]
+    assert labels[0] == "images, 4 cells at once"
+    assert labels[1] == "images, no attack"
+    assert "images, pgd with pgd, 2 steps, eps 8" in labels
+    assert all(total == 7 for _, total, _ in seen)
 
 
 def test_a_damaged_part_is_computed_again(job: Job, whole) -> None:
