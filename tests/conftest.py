@@ -16,7 +16,7 @@ import pytest
 from hypothesis import settings
 
 gc.disable()  # until everything is imported, see below
-# As without the extra parquet; on tables of a few rows twice as fast as pyarrow, which commands in processes use.
+# As the commands do, and as it is without pyarrow.
 pd.set_option("mode.string_storage", "python")
 settings.register_profile("mtlbench", deadline=None)  # how long an example takes says nothing about what it shows
 settings.load_profile("mtlbench")

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Sequence
 
 import hydra
+import pandas as pd
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
 from omegaconf import OmegaConf
@@ -34,6 +35,8 @@ def run(command: str, arguments: Sequence[str]) -> int:
     # Otherwise Hydra prints its own traceback and exits with 1 for every error.
     os.environ["HYDRA_FULL_ERROR"] = "1"
     logging.raiseExceptions = False  # on a full disk only the log is lost
+    # Where pyarrow is installed, pandas keeps texts in its arrays: slower on small tables, and each cell has dozens.
+    pd.options.mode.string_storage = "python"
     OmegaConf.register_new_resolver("process_id", os.getpid, replace=True, use_cache=True)
     folder = RunFolder(only_reads=command in commands.READING)
     OmegaConf.register_new_resolver("run_folder", folder.choose, replace=True, use_cache=True)
