@@ -44,7 +44,7 @@ def auto(evidence: Evidence) -> Study:
     wide = over_seeds(evidence.damages)
     arps = evidence.arps[evidence.arps.index.get_level_values("target") == EVERY_TASK]
     keys = _named(levels(arps))
-    table = tidy(arps, "arp_percent", label=_labels(keys)).join(least_and_most(keys, wide))
+    table = tidy(arps, "arp_percent", label=labels(keys)).join(least_and_most(keys, wide))
     by_name = keys["attack"] == REFERENCE
     recipe = by_name | ((keys["attack"] == SHORTER[0]) & (keys["step"] == SHORTER[1]) & (keys["plain"]))
     values = ["arp_percent", "ci_low", "ci_high", *LEAST_AND_MOST, *DIFFERENCE]
@@ -79,14 +79,6 @@ def _plain(options: Mapping[str, Any]) -> bool:
     return options.get("starts", ONCE) == ONCE and not {"logits", "made_on", "eot"} & options.keys()
 
 
-def _labels(keys: pd.DataFrame) -> list[str]:
-    """As `labels`, without the metrics that an attack climbs: columns behind say them where they differ."""
-    parsed = [json.loads(text) for text in keys["options"]]
-    for options in parsed:
-        options.get("objective", {}).pop("metrics", None)
-    return labels(keys.assign(options=[json.dumps(options) for options in parsed]))
-
-
 def _against(
     table: pd.DataFrame, keys: pd.DataFrame, wide: pd.DataFrame, reference: pd.Series, on: tuple[str, ...]
 ) -> pd.DataFrame:
@@ -101,7 +93,7 @@ def _one_task(damages: pd.DataFrame) -> pd.DataFrame:
     where = damages.index
     aimed = damages[where.get_level_values("target") == where.get_level_values("task")]
     keys = _named(levels(aimed))
-    table = tidy(aimed, "damage_percent", label=_labels(keys.assign(target=EVERY_TASK)))
+    table = tidy(aimed, "damage_percent", label=labels(keys.assign(target=EVERY_TASK)))
     found = _against(table, keys, aimed, keys["attack"] == REFERENCE, SAME)
     return _arranged(found, ["damage_percent", "ci_low", "ci_high", *DIFFERENCE], "task")
 

@@ -202,7 +202,7 @@ def with_accuracy_lost(table: pd.DataFrame, lost: pd.DataFrame) -> pd.DataFrame:
     columns = {"ci_low": "lost_low", "ci_high": "lost_high", "status": "lost_status"}
     found = tidy(lost, "clean_lost_percent").rename(columns=columns)
     table = table.merge(found[[*MODEL, "clean_lost_percent", *columns.values()]], how="left", on=list(MODEL))
-    why = table.pop("lost_status").fillna("no clean result")
+    why = table.pop("lost_status").fillna("no clean result over the same seeds")
     return table.assign(status=table["status"].where(table["status"] != OK, why))
 
 
@@ -300,11 +300,17 @@ def _differing(rows: pd.DataFrame, keys: Sequence[str]) -> pd.DataFrame:
 
 
 def labels(keys: pd.DataFrame) -> list[str]:
-    """The label of the attack of each row: its name, its target, and its options."""
-    return [
-        _label(attack, target, json.loads(options).get("objective", {}))
-        for attack, target, options in zip(keys["attack"], keys["target"], keys["options"], strict=True)
-    ]
+    """The label of the attack of each row: its name, its target, and its options.
+
+    The metrics that it climbs are among these only where others are climbed, too, by an attack that is the same else.
+    """
+    objectives = [json.loads(options).get("objective", {}) for options in keys["options"]]
+    climbed = [_flat(objective.pop("metrics", None)) for objective in objectives]
+    found = [_label(*row) for row in zip(keys["attack"], keys["target"], objectives, strict=True)]
+    dataset = keys["dataset"].to_numpy() if "dataset" in keys else ""
+    rows = pd.DataFrame({"label": found, "climbed": climbed, "dataset": dataset})
+    several = rows.groupby(["dataset", "label"])["climbed"].transform("nunique") > 1
+    return [f"{label}[{of}]" if both else label for label, of, both in zip(found, climbed, several, strict=True)]
 
 
 def _label(attack: str, target: str, objective: dict[str, object]) -> str:
