@@ -22,6 +22,11 @@ def _attack(config: Config) -> Config:
     return found
 
 
+def _dataset(config: Config) -> Config:
+    found: Config = config.get("dataset") or {}
+    return found
+
+
 def _training(config: Config) -> Config:
     found: Config = config.get("training") or {}
     return found
@@ -114,9 +119,9 @@ RULES: tuple[tuple[str, Callable[[Config], bool], str], ...] = (
         "training={training} leaves the images as they are",
     ),
     (
-        r"dataset\.(images|seed)",
-        lambda c: (c.get("dataset") or {}).get("root") is not None,
-        "dataset.root is given, so no rooms are generated",
+        r"dataset\.(images|sentences|seed)",
+        lambda c: _dataset(c).get("root") is not None and _dataset(c).get("make") is not None,
+        "dataset.root is given, so nothing is generated",
     ),
     (r"dataset\.augment(\..+)?", lambda c: c.get("checkpoint", "auto") != "auto", "the weights are given"),
     (

@@ -28,7 +28,11 @@ REFUSED = {
     "halving in one cycle": (("train", "training.halve_every=5"), "training.schedule=one_cycle halves nothing"),
     "steps of fgsm": (("train", "training=adversarial", "training.steps=3"), "training.step=fgsm takes one step"),
     "eps of the control": (("train", "training=clean_twice", "training.eps=3"), "leaves the images as they are"),
-    "images of a folder": (("attack", "dataset.root=.", "dataset.images=26"), "no rooms are generated"),
+    "images of a folder": (("attack", "dataset.root=.", "dataset.images=26"), "so nothing is generated"),
+    "sentences of a folder": (
+        ("attack", "dataset=sentences", "model=bilstm", "dataset.root=.", "dataset.sentences=26"),
+        "so nothing is generated",
+    ),
     "augmentation of weights": (("attack", "checkpoint=x", "dataset.augment.mirror=false"), "the weights are given"),
     "device of a report": (("report", "device=cpu"), "only audit= computes anything"),
     "study of a cell": (("report", "cell=0a", "study=cost"), "cell= and audit= show no study"),
