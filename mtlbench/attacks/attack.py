@@ -93,7 +93,7 @@ class Attack:
             raise UsageError(f"attack.starts={lacking[0]}: the inputs of this dataset have {known} only")
         if space.form not in self.step.forms:
             known = " and ".join(f"{form}s" for form in self.step.forms)
-            raise UsageError(f"attack.step={self.step.name}: it moves {known}; the inputs are of form {space.form}")
+            raise UsageError(f"attack/step={self.step.name}: it moves {known}; the inputs are of form {space.form}")
 
     @property
     def seen(self) -> tuple[Task, ...]:

@@ -11,6 +11,7 @@ from typing import Any
 from mtlbench.attacks.listed import fits, listed
 from mtlbench.errors import UsageError
 from mtlbench.identity import Identified, public_name
+from mtlbench.options import near
 
 TARGET = "_target_"
 MOVED = {
@@ -108,10 +109,12 @@ def attribute(path: str, option: str, what: str, roots: Sequence[str]) -> Any:
     module_name, _, name = MOVED.get(path, path).replace(":", ".").rpartition(".")
     if not _inside(module_name, roots):
         raise _refusal(path, option, what, roots)
+    module = None
     try:
-        return getattr(_imported(module_name), name)
+        module = _imported(module_name)
+        return getattr(module, name)
     except (ImportError, AttributeError) as error:
-        raise UsageError(f"{option}={path}: {error}") from error
+        raise UsageError(f"{option}={path}: {error}{near(name, dir(module)) if module else ''}") from error
 
 
 def _refusal(path: str, option: str, what: str, roots: Sequence[str]) -> UsageError:

@@ -35,6 +35,9 @@ GROUPS = ("dataset", "model", "sharing", "attack", "attack.step", "defence", "tr
 NAMES = ("dataset.name", "attack.name", "defence.name", "training.name")
 """Options that become parts of file names."""
 
+OF_ATTACK = ("name", "objective", "tasks", "random_start", "restarts")
+"""What every file in conf/attack gives, by itself or by its defaults."""
+
 NAME = re.compile(r"\w[\w.-]{0,99}", re.ASCII)
 MODULE = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*")
 
@@ -52,6 +55,11 @@ def check_values(config: Mapping[str, Any]) -> None:
         value = _value(config, option, {})
         if not isinstance(value, Mapping):
             raise UsageError(f"{option}={value}: to choose an option write {option.replace('.', '/')}={value}")
+    if lacking := [name for name in OF_ATTACK if name not in config.get("attack", OF_ATTACK)]:
+        raise UsageError(
+            f"attack: without {', '.join(lacking)}; a file in conf/attack gives a name and an objective, and has "
+            "/common_attack@_here_ among its defaults"
+        )
     _check_numbers(config)
     for option in FLAGS:
         flag(_value(config, option, False), option)

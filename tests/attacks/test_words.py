@@ -202,7 +202,7 @@ def test_what_is_refused() -> None:
         Attack(Total(), ReplaceWords(), (), norm="l2")
     with pytest.raises(UsageError, match=r"the dataset does not say what may stand in the place of a word"):
         Attack(Total(), ReplaceWords(), ())(linear, x, torch.ones(3), PerImage(0, NAMES), Around(TEXT, movable))
-    with pytest.raises(UsageError, match=r"attack.step=words: it moves texts; the inputs are of form image"):
+    with pytest.raises(UsageError, match=r"attack/step=words: it moves texts; the inputs are of form image"):
         Attack(Total(), ReplaceWords(), ())(linear, x, torch.ones(3), PerImage(0, NAMES))
     Attack(Total(), PGD(), ())(
         linear, x, torch.ones(3), PerImage(0, NAMES), Around(TEXT, movable, choices)

@@ -181,3 +181,8 @@ def test_plugins_are_loaded_by_name() -> None:
     load_plugins(["json", "json.decoder"])
     with pytest.raises(UsageError, match=r"plugins=no_such_plugin: No module named 'no_such_plugin'"):
         load_plugins(["json", "no_such_plugin"])
+
+
+def test_a_misspelt_class_is_told_with_the_nearest_one():
+    with pytest.raises(UsageError, match=r"^_target_=.*: .* has no attribute 'Signsum'; did you mean SignSum\?$"):
+        resolve("mtlbench.attacks.objectives.sign_sum.Signsum")
