@@ -43,7 +43,10 @@ def _installed(package: str) -> bool:
 
 @cache
 def commit() -> str:
-    """The git commit of the code, with the suffix ``+changes`` if the work tree differs; ``unknown`` outside git."""
+    """The git commit of the code; ``unknown`` outside git.
+
+    With the suffix ``+changes`` if a tracked file differs, or mtlbench/ or conf/ holds a file that git does not know.
+    """
     folder = Path(__file__).resolve().parents[1]
 
     def git(*arguments: str) -> str:
@@ -54,7 +57,8 @@ def commit() -> str:
     try:
         if Path(git("rev-parse", "--show-toplevel")) != folder.parent:
             return "unknown"  # installed inside an unrelated repository
-        return git("rev-parse", "HEAD") + ("+changes" if git("status", "--porcelain", "-uno") else "")
+        new = git("ls-files", "--others", "--exclude-standard", ":/mtlbench", ":/conf")  # a new objective, for example
+        return git("rev-parse", "HEAD") + ("+changes" if git("status", "--porcelain", "-uno") or new else "")
     except (OSError, subprocess.SubprocessError):
         return "unknown"
 
