@@ -290,7 +290,7 @@ def layouts(config: Config) -> None:
 
 
 def _same_folder(before: Config | None, now: Config) -> None:
-    """Check that all points of a sweep share one outputs folder, tables and session.
+    """Check that all points of a sweep write to one outputs folder: they share the tables and the session.
 
     Raises:
         UsageError: a point writes to a different folder than the previous one.

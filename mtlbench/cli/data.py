@@ -1,4 +1,4 @@
-"""The actions of `mtlbench data`: generate rooms, verify every file, describe a split, convert other forms."""
+"""The actions of `mtlbench data`: generate a dataset, verify every file, describe a split, convert other forms."""
 
 import shlex
 from collections.abc import Callable, Mapping, Sequence
@@ -24,7 +24,7 @@ CONSTANTS_FROM = 512
 
 
 def make(config: Mapping[str, Any]) -> None:
-    """Generate rooms or parts; nothing happens if they exist."""
+    """Generate rooms, parts or sentences; nothing happens if they exist."""
     if config["dataset"]["make"] is None:
         raise UsageError(
             f"action=make dataset={config['dataset']['name']}: expected rooms, rooms5, rooms8, parts or sentences"

@@ -17,7 +17,7 @@ COMMANDS = {
     "attack": "attack trained models over a list of epsilons; write ARP and transferability tables",
     "train": "train a model; resumes where it was killed",
     "report": "rebuild every table from the stored results",
-    "data": "action=make | verify | info: generate rooms; check a dataset; describe it",
+    "data": "action=make | verify | info | baseline | convert: generate, check, describe or convert a dataset",
     "bench": "cost of one attack step against its floor and against the naive form",
     "layouts": "list the sharing trees of some tasks with index, level and picture",
 }
