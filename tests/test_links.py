@@ -37,3 +37,9 @@ def test_headings_and_links_are_found(tmp_path: Path) -> None:
     )
     assert headings(page) == {"why-is-it-so"}
     assert LINK.findall(page.read_text()) == [("b.md", "c"), ("", "why-is-it-so")]
+
+
+def test_the_first_page_leads_to_every_other() -> None:
+    index = DOCS / "index.md"
+    linked = {(DOCS / path).resolve() for path, _ in LINK.findall(index.read_text()) if path}
+    assert set(DOCS.rglob("*.md")) - linked == {index}
