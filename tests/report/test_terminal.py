@@ -11,8 +11,8 @@ from mtlbench.report import terminal
 def clock(monkeypatch: pytest.MonkeyPatch) -> None:
     """Ten seconds pass between two looks at the time."""
     seconds = itertools.count(0, 10)
-    monkeypatch.setattr("mtlbench.report.terminal.time.monotonic", lambda: float(next(seconds)))
-    monkeypatch.setattr("mtlbench.report.terminal.time.strftime", lambda form: "12:00:00")
+    monkeypatch.setattr("time.monotonic", lambda: float(next(seconds)))
+    monkeypatch.setattr("time.strftime", lambda form: "12:00:00")
 
 
 def test_lines_of_a_log(clock: None, capsys: pytest.CaptureFixture[str]) -> None:
