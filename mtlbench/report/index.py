@@ -25,7 +25,7 @@ from mtlbench.storage import store
 from mtlbench.storage.files import remove_leftovers, temporary, write_atomically
 
 FORMAT = 3
-"""Increment it whenever `TABLES` or what they hold changes; an index of another format is made anew."""
+"""Increment it whenever what `TABLES` hold changes; an index of another format, or of other tables, is made anew."""
 
 LEVEL_COLUMNS = ", ".join(f'"{name}"' for name in CELL_LEVELS)
 TABLES = f"""
@@ -65,7 +65,7 @@ class Index:
 
     def __init__(self, path: Path | None, settings: Mapping[str, Any]) -> None:
         self.path = path
-        self.settings = json.dumps([FORMAT, store.RESULT_VERSION, settings])
+        self.settings = json.dumps([FORMAT, TABLES, store.RESULT_VERSION, settings])
         self._own: Path | None = None
         self.db = self._read() or self._empty(":memory:")
 

@@ -299,10 +299,13 @@ def test_a_spoilt_index_is_made_anew(outputs: Outputs, expected: Frames, how: st
     same(found(outputs), expected)
 
 
+@pytest.mark.parametrize(
+    ("what", "new"), [("FORMAT", indexing.FORMAT + 1), ("TABLES", f"{indexing.TABLES}CREATE TABLE more (id INTEGER);")]
+)
 def test_an_index_of_another_format_is_made_anew(
-    outputs: Outputs, expected: Frames, monkeypatch: pytest.MonkeyPatch
+    outputs: Outputs, expected: Frames, monkeypatch: pytest.MonkeyPatch, what: str, new: object
 ) -> None:
-    monkeypatch.setattr(indexing, "FORMAT", indexing.FORMAT + 1)
+    monkeypatch.setattr(indexing, what, new)
     assert read(outputs) == len(CELLS)
     same(found(outputs), expected)
 
