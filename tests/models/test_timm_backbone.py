@@ -17,13 +17,14 @@ from mtlbench.models.timm_backbone import TimmBackbone
 from mtlbench.models.tokens import patches
 from mtlbench.models.tree_model import TreeModel, build
 from mtlbench.tasks import classification, three_tasks
+from tests.quickly import first
 
 TASKS = (*three_tasks(), classification(3, name="kind"))
 NAMES = tuple(task.name for task in TASKS)
 SMALL = ("test_resnet", "test_vit", "test_convnext")
 """timm's own trunks for tests: 5, 5 and 4 levels."""
 
-each_trunk = pytest.mark.parametrize("name", SMALL)
+each_trunk = pytest.mark.parametrize("name", first(SMALL))
 
 
 def same(one: nn.Module, other: nn.Module) -> bool:
@@ -130,7 +131,7 @@ def last_map(backbone: TimmBackbone, image: Tensor) -> Tensor:
     return patches(x, backbone.prefix)
 
 
-@pytest.mark.parametrize("name", ["test_resnet", "test_vit", "test_efficientnet", "convnext_atto"])
+@pytest.mark.parametrize("name", first(("test_resnet", "test_vit", "test_efficientnet", "convnext_atto")))
 def test_weights_of_a_whole_model(name: str, tmp_path: Path) -> None:
     """Its classifier is left out; the form of the file does not matter, nor does where it lies."""
     whole: Any = timm.create_model(name, pretrained=False).eval()
