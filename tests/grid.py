@@ -108,6 +108,7 @@ def _covering() -> set[tuple[str, str]]:
 
 
 COVERING = _covering()
+"""What one of attack and rule must have by itself is tested on these; with every other pair in the long form."""
 
 
 def _each_once() -> set[tuple[str, str]]:
@@ -120,7 +121,7 @@ def _each_once() -> set[tuple[str, str]]:
 
 
 EACH_ONCE = _each_once()
-"""What one of attack and rule must have by itself is tested on these; with every other pair in the long form."""
+"""All that a quick run takes."""
 OBJECTIVES = sorted({attack for attack, _ in PAIRS})
 
 

@@ -302,7 +302,7 @@ def _differing(rows: pd.DataFrame, keys: Sequence[str]) -> pd.DataFrame:
 def labels(keys: pd.DataFrame) -> list[str]:
     """The label of the attack of each row: its name, its target, and its options.
 
-    The metrics that it climbs are among these only where others are climbed, too, by an attack that is the same else.
+    It says which metrics the attack climbs only where an attack that is equal otherwise climbs others.
     """
     objectives = [json.loads(options).get("objective", {}) for options in keys["options"]]
     climbed = [_flat(objective.pop("metrics", None)) for objective in objectives]

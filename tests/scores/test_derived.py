@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from mtlbench.scores import derived
-from mtlbench.scores.derived import Deriving, keeps
+from mtlbench.scores.derived import Deriving, derive, frame_of, keeps
 from mtlbench.storage.store import Cell, Store
 from tests.report.stores import cell
 
@@ -68,6 +69,16 @@ def test_replicates_are_kept_of_attacks_on_one_task_only() -> None:
 
 def test_nothing_is_derived_without_the_clean_cell() -> None:
     assert Deriving(Store(Path("nowhere")), [CLEAN.key])(ATTACKED) is None
+
+
+@pytest.mark.parametrize("name", ["weights", "seed", "n_images", "precision"])
+def test_a_clean_cell_of_another_model_is_never_compared_with(name: str) -> None:
+    """Derived rows carry no level that would keep the two apart."""
+    other = replace(CLEAN, identity=CLEAN.identity | {name: "another"})
+    frame = pd.concat([frame_of(one, {}) for one in (CLEAN, ATTACKED)])
+    assert derive(ATTACKED, [CLEAN], frame).rows["arp"]
+    with pytest.raises(ValueError, match=f"{ATTACKED.key} is compared with a cell of another model"):
+        derive(ATTACKED, [other], frame)
 
 
 def test_the_clean_cell_is_found_in_the_store(tmp_path: Path) -> None:
