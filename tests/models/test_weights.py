@@ -254,8 +254,8 @@ def test_flipped_bytes_load_or_are_refused(tmp_path, form, data):
     else:
         torch.save(model().state_dict(), path, _use_new_zipfile_serialization=form == "zip")
     content = bytearray(path.read_bytes())
-    for _ in range(data.draw(st.integers(1, 3))):
-        content[data.draw(st.integers(0, len(content) - 1))] ^= data.draw(st.integers(1, 255))
+    for _ in range(data.draw(st.integers(1, 3))):  # PyTorch's old form holds addresses, so that its length changes
+        content[data.draw(st.integers(0, 2**20)) % len(content)] ^= data.draw(st.integers(1, 255))
     path.write_bytes(content)
     try:
         load_weights(model(), path)
