@@ -43,3 +43,8 @@ def test_the_first_page_leads_to_every_other() -> None:
     index = DOCS / "index.md"
     linked = {(DOCS / path).resolve() for path, _ in LINK.findall(index.read_text()) if path}
     assert set(DOCS.rglob("*.md")) - linked == {index}
+
+
+def test_the_site_has_every_page() -> None:
+    listed = set(re.findall(r"[\w/-]+\.md", (DOCS.parent / "mkdocs.yml").read_text()))
+    assert {str(path.relative_to(DOCS)) for path in DOCS.rglob("*.md")} == listed
