@@ -62,9 +62,9 @@ def metrics_frame(
                 raise ValueError(f"{len(cell.arrays['losses'])} losses for {images} images")
             if images not in weights:
                 weights[images] = bootstrap_weights(images, replicates, seed)
+            identity = names(cell)
             for scores in SCORE_SETS:
-                identity = names(cell) | {"scores": scores}
-                called = tuple(identity[name] for name in shown)
+                called = tuple({**identity, "scores": scores}[name] for name in shown)
                 for metric, value in _values(cell, scores, weights[images], paper_batch):
                     index.append((*called, *metric))
                     rows.append(value)
