@@ -128,7 +128,7 @@ class Train(_Computing):
         from mtlbench.experiment.run import run_training
 
         checkpoint, clean_key = run_training(config, progress_bar, self.begin(config))
-        console().print(f"{checkpoint.weights} is trained; its clean metrics stand beside it", soft_wrap=True)
+        console().print(f"{checkpoint.weights} is trained; its clean metrics are beside it", soft_wrap=True)
         spent = checkpoint.cost
         if spent:
             factor = f", {spent['times_clean']:g} times its clean steps alone" if spent["times_clean"] > 1 else ""

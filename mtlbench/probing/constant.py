@@ -13,7 +13,7 @@ from mtlbench.probing.subject import Subject
 from mtlbench.tasks import Task
 
 QUESTION = "constant"
-CAUSES = "are the weights loaded, is inputs= right, does each name in outputs= stand at its own head?"
+CAUSES = "are the weights loaded, is inputs= right, does each name in outputs= belong to its own head?"
 OTHER = "the finding on inputs says why"
 
 BETTER = 0.9

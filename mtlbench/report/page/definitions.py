@@ -27,7 +27,7 @@ RANK: Definition = (
     "A model's rank is one more than the number of models on the same dataset that are told apart from it as more "
     "robust: by the 95 % interval of the paired difference of ARP where both saw the same images, else by intervals "
     "that do not overlap. Models that the images cannot tell apart share a rank. The attack is the strongest of those "
-    "stored for this model (how many there were stands beside it), so a model that was attacked by few looks more "
+    "stored for this model (how many there were is given beside it), so a model that was attacked by few looks more "
     "robust than it is.",
 )
 SHARING: Definition = (

@@ -176,7 +176,7 @@ def at_most(sentences: Sequence[str]) -> list[str]:
     if len(sentences) <= MOST_SENTENCES:
         return list(sentences)
     more = len(sentences) - MOST_SENTENCES + 1
-    return [*sentences[: MOST_SENTENCES - 1], f"{more} more such comparisons stand in the tables."]
+    return [*sentences[: MOST_SENTENCES - 1], f"{more} more such comparisons are in the tables."]
 
 
 def _range(values: pd.Series, form: str) -> str:
