@@ -92,7 +92,8 @@ class Report:
     @cached_property
     def evidence(self) -> Evidence:
         """What studies read: arrays only of the cells that they compare."""
-        return StoredEvidence(self.outputs.store, self.gathered.index.db, self.paper_batch, self.alarms)
+        db = self.gathered.index.db
+        return StoredEvidence(self.outputs.store, db, self.paper_batch, self.alarms, self.checks)
 
     @property
     def metrics(self) -> pd.DataFrame:

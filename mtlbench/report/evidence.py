@@ -95,6 +95,7 @@ class StoredEvidence(Evidence):
         db: of its index.
         paper_batch: images per batch of the paper's batch means.
         alarms: cell -> text of its alarms.
+        checks: the diagnostics of all cells.
         keys: see `Evidence.some`; None for all.
         levels: see `Evidence.of`.
     """
@@ -104,21 +105,24 @@ class StoredEvidence(Evidence):
         store: Store,
         db: sqlite3.Connection,
         paper_batch: int,
-        alarms: Mapping[str, str] | None = None,
+        alarms: Mapping[str, str],
+        checks: pd.DataFrame,
         keys: Collection[str] | None = None,
         **levels: str,
     ) -> None:
         self.store, self.db, self.paper_batch, self.levels = store, db, paper_batch, levels
-        self.alarms, self.keys = alarms or {}, keys
+        self.alarms, self.checks, self.keys = alarms, checks, keys
 
     def of(self, **levels: str) -> "StoredEvidence":
         """See `Evidence.of`."""
-        levels = {**self.levels, **levels}
-        return StoredEvidence(self.store, self.db, self.paper_batch, self.alarms, self.keys, **levels)
+        return self._part(self.keys, **{**self.levels, **levels})
 
     def some(self, keys: Collection[str]) -> "StoredEvidence":
         """See `Evidence.some`."""
-        return StoredEvidence(self.store, self.db, self.paper_batch, self.alarms, frozenset(keys), **self.levels)
+        return self._part(frozenset(keys), **self.levels)
+
+    def _part(self, keys: Collection[str] | None, **levels: str) -> "StoredEvidence":
+        return StoredEvidence(self.store, self.db, self.paper_batch, self.alarms, self.checks, keys, **levels)
 
     @cached_property
     def points(self) -> pd.DataFrame:

@@ -49,10 +49,18 @@ class Evidence:
         metrics: wide frame of all metrics, see `scores.frame.metrics_frame`.
         cells: the stored cells of the frame.
         alarms: cell -> text of its alarms.
+        checks: the diagnostics from which these are derived, a row per cell.
     """
 
-    def __init__(self, metrics: pd.DataFrame, cells: Iterable[Cell], alarms: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        metrics: pd.DataFrame,
+        cells: Iterable[Cell],
+        alarms: Mapping[str, str] | None = None,
+        checks: pd.DataFrame | None = None,
+    ) -> None:
         self._metrics, self._cells, self.alarms = metrics, cells, alarms or {}
+        self.checks = pd.DataFrame({"cell": []}) if checks is None else checks
 
     def of(self, **levels: str) -> "Evidence":
         """Only the attacked cells with these names, and all clean ones; a study that asks for less reads less."""
@@ -60,15 +68,14 @@ class Evidence:
         chosen = np.ones(len(found), bool)
         for name, value in levels.items():
             chosen &= found.get_level_values(name) == value
-        return Evidence(
-            self.metrics[chosen | (found.get_level_values("attack") == NO_ATTACK)], self.cells, self.alarms
-        )
+        metrics = self.metrics[chosen | (found.get_level_values("attack") == NO_ATTACK)]
+        return Evidence(metrics, self.cells, self.alarms, self.checks)
 
     def some(self, keys: Collection[str]) -> "Evidence":
         """Only the attacked cells with these keys, and all clean ones."""
         found = self.metrics.index
         chosen = found.get_level_values("cell").isin(list(keys)) | (found.get_level_values("attack") == NO_ATTACK)
-        return Evidence(self.metrics[chosen], self.cells, self.alarms)
+        return Evidence(self.metrics[chosen], self.cells, self.alarms, self.checks)
 
     @cached_property
     def points(self) -> pd.DataFrame:

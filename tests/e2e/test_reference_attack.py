@@ -67,6 +67,11 @@ def test_the_study_compares_with_it(attack: Callable, outputs: Path, call: Calla
     same = equal.set_index(["attack", "step", "steps"])["difference"]
     expected = of.loc[("smooth_arp", "mim_linear", 10), "arp_percent"] - of.loc[("dgba", "pgd", 10), "arp_percent"]
     assert same[("dgba", "pgd", 10)] == pytest.approx(expected)
+    assert same[("smooth_arp", "apgd", 100)] == pytest.approx(of.loc[("smooth_arp", "apgd", 100), "difference"])
+    (model,) = pd.read_csv(outputs / "tables/auto_models.csv").query("scores == 'standard'").to_dict("records")
+    checks = pd.read_csv(outputs / "tables/checks.csv").set_index("attack").loc["auto"]
+    for name in ("gradients_per_image", "converged_gain", "gradient_free_gain"):
+        assert model[name] == pytest.approx(checks[name]), name
 
 
 @pytest.mark.parametrize(

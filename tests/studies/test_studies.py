@@ -611,3 +611,58 @@ def test_rows_of_one_name_say_in_what_they_differ() -> None:
     assert found.columns.tolist() == ["attack", "training_iterations", "arp_percent"]
     assert found["training_iterations"].tolist() == ["5", "7", "9"]
     assert arranged(rows[1:], ["attack"], ["arp_percent"]).columns.tolist() == ["attack", "arp_percent"]
+
+
+AUTO = {"step": "mim_linear", "steps": 100, "eps": 8.0, "seed": 0}
+CLIMBED = {"metrics": {"segmentation": ["miou", "pixel_accuracy"], "depth": ["abs_err"]}}
+
+
+def reference(**options: Any) -> Study:
+    """`auto`, its recipe with as many steps, dgba with as many, and the recipe with 10; and one more smooth_arp."""
+    arp = {"attack": "smooth_arp", "objective": {"name": "smooth_arp", **CLIMBED}}
+    more = {**arp, **AUTO, **options}
+    return run(
+        "auto",
+        cell(90.0, attack="auto", objective={"name": "auto", **CLIMBED}, **AUTO),
+        cell(88.0, **{**arp, **AUTO, "cell": "whole"}),
+        cell(80.0, attack="dgba", objective={"name": "dgba"}, **AUTO),
+        cell(70.0, **{**arp, **AUTO, "steps": 10, "cell": "short"}),
+        cell(60.0, attack="dgba", objective={"name": "dgba"}, **{**AUTO, "steps": 10, "cell": "dgba 10"}),
+        cell(50.0, **{**more, "cell": "more"}),
+    )
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"objective": {"name": "smooth_arp", "metrics": {"segmentation": ["miou"]}}},
+        {"objective": {"name": "smooth_arp", **CLIMBED, "clean_values": {"images": 192}}},
+        {"steps": 20},
+    ],
+    ids=["some metrics", "other clean values", "other steps"],
+)
+def test_the_recipe_is_one_attack_for_each_number_of_steps(other: dict[str, Any]) -> None:
+    """`auto` where it was run, else smooth_arp that climbs all metrics, whatever else was run beside it."""
+    study = reference(**other)
+    same = table(study, "auto_same_steps").set_index(["attack", "steps"])["difference"]
+    assert same["dgba", 100] == pytest.approx(10)
+    assert same["dgba", 10] == pytest.approx(10)
+    own = table(study, "auto").set_index(["attack", "steps"])["difference"]
+    assert own["dgba", 10] == pytest.approx(30)
+
+
+def test_every_model_under_the_reference_attack_has_its_checks_and_alarms() -> None:
+    made = [
+        cell(value, attack="auto", objective={"name": "auto"}, **{**AUTO, "seed": seed, "cell": f"auto {seed}"})
+        for seed, value in enumerate(({"segmentation": 60.0, "normals": 90.0, "depth": 30.0}, 40.0))
+    ]
+    frame = wide(*made)
+    checks = pd.DataFrame({"cell": ["auto 0", "auto 1"], "gradients_per_image": 100, "converged_gain": [1.5, 7.0]})
+    alarms = {"auto 1": "alarm: twice the steps gain 7 %"}
+    study = STUDIES["auto"](Evidence(frame[~frame.index.duplicated()], [], alarms, checks))
+    found = table(study, "auto_models").set_index("seed")
+    assert found["arp_percent"].tolist() == pytest.approx([60, 40])
+    assert found.loc[0, ["least_task", "most_task"]].tolist() == ["depth", "normals"]
+    assert found["converged_gain"].tolist() == [1.5, 7.0]
+    assert found["gradient_free_gain"].isna().all(), "not searched"
+    assert found["status"].tolist() == ["ok", alarms["auto 1"]]
