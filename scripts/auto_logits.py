@@ -25,7 +25,7 @@ ATTACKS = ("auto", "dgba", "total")
 
 
 def main() -> None:
-    """Print a Markdown table."""
+    """Print a Markdown table, and the alarms of each attack."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("outputs", type=Path)
     parser.add_argument("--seed", type=int, default=0)
@@ -37,15 +37,17 @@ def main() -> None:
     model = build(Tiny(), level(len(data.tasks), BLOCKS), data.tasks, seed=given.seed)
     name = f"rooms-tiny-all_shared-clean-s{given.seed}"
     load_weights(model, given.outputs / "checkpoints" / name / "model.safetensors")
-    rows = []
+    rows, alarms = [], []
     for factor in FACTORS:
         found = mtlbench.attack(
             Confident(model, factor), in_order(data, 32), data.tasks, ATTACKS, eps=given.eps, probe=None,
             replicates=0, progress=False,
         )  # fmt: skip
-        arps = found.arp.set_index("attack")["arp_percent"]
-        rows.append([f"x {factor}", *(f"{arps[attack]:.2f}" for attack in ATTACKS)])
+        arps = found.arp.set_index("attack")
+        rows.append([f"x {factor}", *(f"{arps.loc[attack, 'arp_percent']:.2f}" for attack in ATTACKS)])
+        alarms += [f"x {factor}, {attack}: {arps.loc[attack, 'status']}" for attack in ATTACKS]
     print("\n".join(table(["logits", *ATTACKS], rows)))
+    print("\n" + "\n".join(alarms))
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ A study reads the results of an experiment and gives tidy tables and plots; it r
 disk. To add one, write a function `Evidence` -> `Study`, name it here, and set ``study`` in a file of conf/experiment.
 """
 
+from mtlbench.studies.activations import activations
 from mtlbench.studies.alpha import alpha
 from mtlbench.studies.auto import auto
 from mtlbench.studies.base import Analysis, Evidence, Study, Table
@@ -26,6 +27,7 @@ from mtlbench.studies.transfer import transfer
 __all__ = ["ARP", "STUDIES", "Analysis", "Axis", "Evidence", "Matrix", "Plot", "Study", "Table"]
 
 STUDIES: dict[str, Analysis] = {
+    "activations": activations,
     "alpha": alpha,
     "auto": auto,
     "clean_models": clean_models,

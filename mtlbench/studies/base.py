@@ -182,6 +182,30 @@ def rows_of(keys: pd.DataFrame, chosen: pd.Series, on: Sequence[str]) -> pd.Seri
     return keys[list(on)].merge(found.drop_duplicates(on, keep=False), how="left", on=list(on))["row"]
 
 
+def mean_of(frame: pd.DataFrame, about: pd.DataFrame) -> pd.DataFrame:
+    """The mean over seeds of a wide frame with the levels `about` of each cell, in place of those of the same name."""
+    keys = levels(frame)
+    keys = keys.drop(columns=[name for name in about if name in keys]).join(about, on="cell")
+    return over_seeds(frame.set_axis(pd.MultiIndex.from_frame(keys)))
+
+
+def against(
+    wide: pd.DataFrame, value: str, chosen: Callable[[pd.DataFrame], pd.Series], may_differ: Collection[str]
+) -> pd.DataFrame:
+    """The rows of a wide frame as a table, with their differences to the one chosen row that agrees with each.
+
+    Args:
+        wide: means over seeds.
+        value: name of the column of their values.
+        chosen: levels -> which rows others are compared with, bool.
+        may_differ: levels in which these may differ.
+    """
+    keys = levels(wide)
+    base = rows_of(keys, chosen(keys), [name for name in map(str, keys) if name not in (*may_differ, "status")])
+    known = base.notna().to_numpy()
+    return compared(tidy(wide, value), known, wide[known], wide.iloc[base[known].astype(int)], DIFFERENCE[0])
+
+
 def least_and_most(keys: pd.DataFrame, damages: pd.DataFrame) -> pd.DataFrame:
     """Columns `LEAST_AND_MOST` of each row of `keys`: the task that is hurt least and most in the mean of the seeds.
 

@@ -13,15 +13,14 @@ import numpy as np
 import pandas as pd
 
 from mtlbench.constants import NO_ATTACK
-from mtlbench.scores import over_seeds
 from mtlbench.scores.damage import about_metric, drops_and_clean, higher_is_better
 from mtlbench.scores.wide import block, levels
 from mtlbench.storage.store import Cell
-from mtlbench.studies.base import DIFFERENCE, Evidence, Study, Table, arranged, compared, rows_of, tidy
+from mtlbench.studies.base import DIFFERENCE, Evidence, Study, Table, against, arranged, mean_of
 from mtlbench.studies.plot import Axis, Plot
 
 TASKS, DATA = "tasks", "data"
-MAY_DIFFER = ("fingerprint", "sharing", "shared_blocks", "tree", TASKS, "status")
+MAY_DIFFER = ("fingerprint", "sharing", "shared_blocks", "tree", TASKS)
 """Levels in which a model and the one that learns the task alone may differ."""
 
 MODEL = ("dataset", "model", "training", "sharing", "shared_blocks", "seeds", "n_images", "scores", TASKS, "task")
@@ -45,10 +44,10 @@ def granular_rooms(evidence: Evidence) -> Study:
     lost = pd.DataFrame(sign * (clean - block(metrics)), metrics.index, metrics.columns)
     of_tasks = levels(evidence.damages)
     damaged = evidence.damages[(of_tasks["target"] == of_tasks["task"]).to_numpy()]
-    damage = _against_alone(_mean(damaged, about), "damage_percent")
-    attacked = _against_alone(_mean(metrics[own], about), "attacked")
-    attacked["lost"] = block(_mean(lost[own], about))[:, 0]
-    before = _against_alone(_mean(metrics[unattacked], about), "clean")
+    damage = _against_alone(mean_of(damaged, about), "damage_percent")
+    attacked = _against_alone(mean_of(metrics[own], about), "attacked")
+    attacked["lost"] = block(mean_of(lost[own], about))[:, 0]
+    before = _against_alone(mean_of(metrics[unattacked], about), "clean")
     attacked, before = (table.assign(unit=about_metric(table, "unit")) for table in (attacked, before))
     measured = ("metric", "unit")
     damage = arranged(damage, ATTACKED, ["damage_percent", *INTERVAL, *DIFFERENCE])
@@ -91,16 +90,6 @@ def _without_tasks(value: Any) -> Any:
     return {name: _without_tasks(inner) for name, inner in value.items() if name != TASKS}
 
 
-def _mean(frame: pd.DataFrame, about: pd.DataFrame) -> pd.DataFrame:
-    """The mean over seeds, with the levels `about` of each cell."""
-    keys = levels(frame).drop(columns="dataset").join(about, on="cell")
-    return over_seeds(frame.set_axis(pd.MultiIndex.from_frame(keys)))
-
-
 def _against_alone(wide: pd.DataFrame, value: str) -> pd.DataFrame:
     """The rows as a table, with their differences to those of the model that learns the task alone."""
-    keys = levels(wide)
-    on = [name for name in map(str, keys) if name not in MAY_DIFFER]
-    alone = rows_of(keys, keys[TASKS] == 1, on)
-    known = alone.notna().to_numpy()
-    return compared(tidy(wide, value), known, wide[known], wide.iloc[alone[known].astype(int)], "difference")
+    return against(wide, value, lambda keys: keys[TASKS] == 1, MAY_DIFFER)

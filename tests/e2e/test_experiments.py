@@ -4,6 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import hydra
+import numpy as np
 import pandas as pd
 import pytest
 from safetensors import safe_open
@@ -146,6 +147,25 @@ def test_a_task_beside_others_is_compared_with_the_task_alone(call: Callable, tm
     assert set(pd.read_csv(tmp_path / "tables" / "metrics.csv")["dataset"]) == {"rooms8", "rooms8-t1"}
     again = call("report", "study=granular_rooms", f"outputs={tmp_path}")
     assert "Its metrics without an attack" in again.out
+
+
+def test_activations_meet_those_of_the_same_network(call: Callable, tmp_path: Path) -> None:
+    few = ("model.activation=relu,softplus", "seed=0", "attack=dgba", "attack.step.steps=1", "dataset.images=26")
+    made = call(
+        "attack",
+        "experiment=activations",
+        *few,
+        *FAST,
+        "training.iterations=1",
+        "limit=2",
+        "eps=8",
+        f"outputs={tmp_path}",
+    )
+    assert made.status == 0, made.err
+    table = pd.read_csv(tmp_path / "tables" / "activations.csv").query("scores == 'standard'")
+    assert table[["model", "activation"]].to_numpy().tolist() == [["tiny", "relu"], ["tiny", "softplus"]]
+    assert table["difference"].iloc[0] == 0
+    assert np.isfinite(table["difference"]).all()
 
 
 def test_other_metrics_score_the_same_model(call: Callable, tmp_path: Path) -> None:
