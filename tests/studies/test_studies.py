@@ -652,9 +652,10 @@ def test_the_recipe_is_one_attack_for_each_number_of_steps(other: dict[str, Any]
 
 
 def test_every_model_under_the_reference_attack_has_its_checks_and_alarms() -> None:
+    hurt = ({"segmentation": 60.0, "normals": 90.0, "depth": 30.0}, dict.fromkeys(TASKS, 40.0))
     made = [
         cell(value, attack="auto", objective={"name": "auto"}, **{**AUTO, "seed": seed, "cell": f"auto {seed}"})
-        for seed, value in enumerate(({"segmentation": 60.0, "normals": 90.0, "depth": 30.0}, 40.0))
+        for seed, value in enumerate(hurt)
     ]
     frame = wide(*made)
     checks = pd.DataFrame({"cell": ["auto 0", "auto 1"], "gradients_per_image": 100, "converged_gain": [1.5, 7.0]})
