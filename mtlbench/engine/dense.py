@@ -26,7 +26,8 @@ def tsallis(
 ) -> Tensor:
     """Tsallis cross-entropy (1 - p^q) / q, q above 0: near 0 the cross-entropy, at 1 `one_minus_p`.
 
-    In a run q rises from .25 to 1.5 (`SCHEDULES`), which is our choice.
+    In a run q rises from .25 to 1.5 (`SCHEDULES`), which is our choice; TsallisPGD (arXiv 2605.03405) sweeps q too, by
+    a schedule of its own that is not followed here.
     """
     nats, weights = class_nats("tsallis", prediction, target, mask, class_weights)
     return masked_mean(-torch.expm1(-q * nats) / q, weights)

@@ -8,9 +8,9 @@ from mtlbench.attacks.objectives.smooth_arp import SmoothARP
 class Auto(SmoothARP):
     """One long run of `SmoothARP`, as a fixed recipe: `mim_linear`, 100 gradients, from the image, last iterate. Ours.
 
-    It is no ensemble: restarts, best of several objectives and shrinking radii did less with the same gradients on
-    the validation images (docs/results/auto.md). Beside it stand checks, which change no number of it: the same run
-    with 200 gradients, and random search without gradients, on some of the images.
+    It is no ensemble: restarts and shrinking radii did less with the same gradients on the validation images
+    (docs/results/auto.md). Beside it are checks, which change no number of it: the same run with 200 gradients, and
+    random search without gradients, on some of the images.
 
     Another recipe is another attack: a change takes a new name.
     """
