@@ -79,9 +79,12 @@ def _about(evidence: Evidence) -> pd.DataFrame:
 
 
 def _data(cell: Cell) -> Any:
-    """Name and settings of what the model was trained on, but for the tasks; nothing where that is not recorded."""
+    """What the model was trained on, but for the tasks and the seed of the training; nothing where not recorded."""
     recipe = cell.provenance.get("recipe")
-    return _without_tasks(recipe["dataset"]) if isinstance(recipe, Mapping) else {}
+    if not isinstance(recipe, Mapping):
+        return {}
+    data = _without_tasks(recipe["dataset"])
+    return data | {"settings": {name: value for name, value in data.get("settings", {}).items() if name != "seed"}}
 
 
 def _without_tasks(value: Any) -> Any:

@@ -38,7 +38,9 @@ def cell(right: list[int], tasks: int, sharing: str, seed: int, eps: float, data
         f"{task}/class_counts": np.array([[one, 0, 1, 0, one, 1 - one] for one in found], np.int64)
         for task, found in answers.items()
     }
-    origin = {} if data is None else {"recipe": RECIPE | {"dataset": data | {"settings": {"tasks": tasks}}}}
+    origin = (
+        {} if data is None else {"recipe": RECIPE | {"dataset": data | {"settings": {"tasks": tasks, "seed": seed}}}}
+    )
     return Cell(about, origin, {task: ["accuracy"] for task in answers}, arrays | {"losses": np.ones((4, tasks))})
 
 
