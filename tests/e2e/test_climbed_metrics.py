@@ -1,14 +1,57 @@
 """Attacks on metrics from the command line: their clean values, and what they and other losses are called."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
+import pytest
+import torch
 
+from mtlbench.data.batch import collate
+from mtlbench.data.nyuv2 import NYUv2
+from mtlbench.engine import losses
+from mtlbench.engine.terms import Term, Values, terms_of
+from mtlbench.experiment import references
+from mtlbench.metrics import values
+from mtlbench.metrics.measure import measure
+from mtlbench.models.checkpoint import load_weights
+from mtlbench.models.sharing import level
+from mtlbench.models.tiny import Tiny
+from mtlbench.models.tree_model import build
 from mtlbench.storage.store import Store
+from mtlbench.tasks import Task
 
 SMALL = ("dataset.images=39", "dataset.resolution=32", "training.iterations=4", "training.batch_size=8", "eps=8")
 STEP = ("attack/step=mim_linear", "attack.step.steps=2")
+
+
+@pytest.fixture
+def divided_by(monkeypatch: pytest.MonkeyPatch) -> list[Values]:
+    """The clean values that terms are made with, each time that one is."""
+    seen: list[Values] = []
+
+    def noted(task: Task, clean: Values) -> Sequence[Term]:
+        seen.append(clean)
+        return terms_of(task, clean)
+
+    monkeypatch.setattr(losses, "terms_of", noted)
+    return seen
+
+
+def measured(outputs: Path, split: str, images: Sequence[int]) -> Values:
+    """The metrics of the trained model on some images of a split, all at once."""
+    (root,) = (path for path in (outputs / "datasets").iterdir() if path.is_dir())
+    (weights,) = (outputs / "checkpoints").glob("*/*.safetensors")
+    data = NYUv2(root, split, (32, 32), classes=13, normals="decoded")
+    model = build(Tiny(), level(3, 5), data.tasks, 0).eval()
+    load_weights(model, weights)
+    batch = collate([data.sample(i) for i in images])
+    with torch.no_grad():
+        found = measure(data.tasks, model(batch.input), batch.targets, batch.masks)
+    arrays = {name: sums.numpy() for name, sums in (found.per_image | found.pooled).items()}
+    whole = values(data.tasks, arrays, np.ones((1, len(images))), "standard")
+    return {key: value.item() for key, value in whole.items()}
 
 
 def test_metric_sets_clean_values_and_losses(call: Callable, tmp_path: Path) -> None:
@@ -34,3 +77,25 @@ def test_metric_sets_clean_values_and_losses(call: Callable, tmp_path: Path) -> 
     audit = call("report", f"outputs={tmp_path}", "audit=9")
     assert audit.status == 0, audit.err
     assert all(line.endswith(": equal") for line in audit.out.splitlines())
+
+
+def test_which_images_the_clean_values_are_of(
+    call: Callable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, divided_by: list[Values]
+) -> None:
+    """Those that are attacked, or the first of the training split, here 5 of 36."""
+    assert references.TRAINING_IMAGES == 192, "docs/scores.md says so"
+    monkeypatch.setattr(references, "TRAINING_IMAGES", 5)
+    small = (*SMALL, *STEP, f"outputs={tmp_path}", "attack=smooth_arp", "limit=2")
+    found = {}
+    for chosen in ("test", "train"):
+        done = call("attack", *small, f"attack.clean_values={chosen}")
+        assert done.status == 0, done.err
+        assert all(one == divided_by[0] for one in divided_by), "the same throughout an attack"
+        found[chosen] = divided_by[0]
+        divided_by.clear()
+    for chosen, images in (("test", range(2)), ("train", range(5))):
+        assert found[chosen] == pytest.approx(measured(tmp_path, chosen, images), rel=1e-3)
+    assert found["train"] != pytest.approx(found["test"], rel=1e-2)
+    assert found["train"] != pytest.approx(measured(tmp_path, "train", range(6)), rel=1e-3), "not of one more"
+    test, train = (cell for cell in Store(tmp_path / "store") if cell.identity["attack"] == "smooth_arp")
+    assert not np.array_equal(test.arrays["losses"], train.arrays["losses"])
