@@ -10,6 +10,7 @@ from mtlbench.attacks.objectives import SEA, Auto, Objective, Total
 from mtlbench.attacks.steps import FGSM, MIMLinear, Noise, ShrinkingAPGD, Step
 from mtlbench.attacks.targets import targets_of
 from mtlbench.constants import GREY_LEVELS
+from mtlbench.engine.losses import check_levels
 from mtlbench.errors import UsageError
 from mtlbench.identity import public_name
 from mtlbench.options import is_number, one_of
@@ -39,9 +40,10 @@ def attacks_of(
     A name may come twice, with other options.
 
     Raises:
-        UsageError: an objective, a step rule or a norm is unknown.
+        UsageError: an objective, a step rule, a norm or the level of a metric is unknown.
     """
     one_of(norm, "norm", BALLS)
+    check_levels(tasks)
     chosen = [objective] if isinstance(objective, (str, Objective)) else list(objective)
     step_rule(step, steps)  # refuses what is wrong whether it is used or not
     found: list[tuple[str, dict[str, Attack]]] = []

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from mtlbench.config.build import attribute
-from mtlbench.engine.losses import LOSSES
+from mtlbench.engine.losses import LOSSES, check_levels
 from mtlbench.errors import UsageError
 from mtlbench.metrics import METRICS, Metric
 from mtlbench.options import near
@@ -15,17 +15,19 @@ def with_plugins(task: Task, plugins: Sequence[str]) -> Task:
     """The task with the named losses and metrics resolved.
 
     Raises:
-        UsageError: a name is neither built in nor a function or `Metric` of a plugin.
+        UsageError: a name is neither built in nor a function or `Metric` of a plugin; or a metric's level is no loss.
     """
     attack_loss = (
         None if task.attack_loss is None else loss_named(task.attack_loss, f"{task.name}.attack_loss", plugins)
     )
-    return replace(
+    found = replace(
         task,
         loss=loss_named(task.loss, f"{task.name}.loss", plugins),
         attack_loss=attack_loss,
         metrics=tuple(_metric(metric, f"{task.name}.metrics", plugins) for metric in task.metrics),
     )
+    check_levels([found])
+    return found
 
 
 def loss_named(given: str | Loss, option: str, plugins: Sequence[str]) -> str | Loss:

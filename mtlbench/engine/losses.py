@@ -23,10 +23,11 @@ from mtlbench.engine.scale_free import SCALE_FREE, SOFT, Scale, of_images
 from mtlbench.engine.smooth import LEVELS
 from mtlbench.engine.terms import Term, ValuesOf, scale_of, terms_of
 from mtlbench.errors import DataError, UsageError
-from mtlbench.options import one_of
+from mtlbench.metrics import metrics_of
+from mtlbench.options import near, one_of
 from mtlbench.tasks import Loss, Task, named
 
-__all__ = ["LOSSES", "TaskLosses", "at_size", "loss_of", "masked_mean", "valid_images"]
+__all__ = ["LOSSES", "TaskLosses", "at_size", "check_levels", "loss_of", "masked_mean", "valid_images"]
 
 Forward = Callable[[Tensor, Sequence[str]], Mapping[str, Tensor]]
 LOSSES: dict[str, Loss] = {**PLAIN, **SCALE_FREE, **DENSE, **LEVELS}
@@ -43,6 +44,22 @@ def loss_of(given: str | Loss) -> Loss:
     if found is None:
         raise UsageError(f"loss {given}: expected a function, or one of {', '.join(LOSSES)}")
     return found
+
+
+def check_levels(tasks: Sequence[Task]) -> None:
+    """Refuse a metric whose smooth level is no loss, before anything is trained or attacked.
+
+    Raises:
+        UsageError: the message names metric, task and level.
+    """
+    for task in tasks:
+        for metric in metrics_of(task):
+            level = metric.smooth
+            if not (level is None or callable(level) or (isinstance(level, str) and level in LOSSES)):
+                raise UsageError(
+                    f"metric {metric.name} of task {task.name}: smooth={level}: expected a function, or one of "
+                    f"{', '.join(LOSSES)}{near(str(level), list(LOSSES))}"
+                )
 
 
 class TaskLosses:

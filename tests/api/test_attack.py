@@ -16,6 +16,7 @@ from mtlbench.attacks.attack import Attack
 from mtlbench.attacks.objectives import Power, Total
 from mtlbench.attacks.steps import FGSM, PGD, MIMLinear, Step
 from mtlbench.errors import ModelError, UsageError
+from mtlbench.metrics import PixelMean
 from tests.api.conftest import TASKS, split
 from tests.data.test_own import cut
 
@@ -171,6 +172,10 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "task not made": ({"tasks": {"range": mtlbench.depth}}, "call it: mtlbench.depth(...)"),
     "known tasks": ({"tasks": "nyu"}, "nyuv2 or rooms"),
+    "level": (
+        {"tasks": {"range": mtlbench.depth(metrics=[PixelMean("off", "m", False, "l1_sums", "abs", smooth="l_1")])}},
+        "metric off of task range: smooth=l_1: expected a function, or one of cross_entropy, cosine, l1",
+    ),
 }
 
 

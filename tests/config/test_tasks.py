@@ -21,6 +21,8 @@ def sums(prediction, target, mask):
     raise NotImplementedError
 
 FOURTH = PixelMean("fourth", "mm^4", False, statistic="powers", total=0, count=1, compute=sums)
+MISSPELLED = PixelMean("rises", "1", False, statistic="error_sums", total="abs", smooth="mean_eror")
+NO_LEVEL = PixelMean("flat", "1", False, statistic="error_sums", total="abs", smooth=3)
 NUMBER = 3
 """
 
@@ -65,6 +67,12 @@ def test_names_of_a_plugin_become_objects(plugin: str, between: str) -> None:
         (named("mine_tasks:cubs"), "wear.loss=mine_tasks:cubs: module 'mine_tasks' has no attribute 'cubs'"),
         (named(metric="mine_tasks:cubes"), "wear.metrics=mine_tasks:cubes: expected a mtlbench.metrics.Metric, not"),
         (named(metric="mse"), "wear.metrics=mse: expected miou, pixel_accuracy"),
+        (
+            named(metric="mine_tasks:MISSPELLED"),
+            "metric rises of task wear: smooth=mean_eror: expected a function, or one of cross_entropy, cosine, l1",
+        ),
+        (named(metric="mine_tasks:MISSPELLED"), "wrong_labels; did you mean mean_error?"),
+        (named(metric="mine_tasks:NO_LEVEL"), "metric flat of task wear: smooth=3: expected a function, or one of"),
     ],
 )
 def test_other_names_are_refused(plugin: str, task: Task, says: str) -> None:

@@ -22,6 +22,18 @@ from mtlbench.models.tree_model import build
 from mtlbench.storage.store import Store
 from mtlbench.tasks import Task
 
+MISSPELLED = """
+from dataclasses import replace
+
+from mtlbench.data.nyuv2 import NYUv2
+from mtlbench.metrics import METRICS
+
+class Mine(NYUv2):
+    def __init__(self, **options):
+        super().__init__(**options)
+        wrong = replace(METRICS["rel_err"], smooth="relativ")
+        self.tasks = tuple(replace(task, metrics=(wrong,)) if task.name == "depth" else task for task in self.tasks)
+"""
 SMALL = ("dataset.images=39", "dataset.resolution=32", "training.iterations=4", "training.batch_size=8", "eps=8")
 STEP = ("attack/step=mim_linear", "attack.step.steps=2")
 
@@ -99,3 +111,14 @@ def test_which_images_the_clean_values_are_of(
     assert found["train"] != pytest.approx(measured(tmp_path, "train", range(6)), rel=1e-3), "not of one more"
     test, train = (cell for cell in Store(tmp_path / "store") if cell.identity["attack"] == "smooth_arp")
     assert not np.array_equal(test.arrays["losses"], train.arrays["losses"])
+
+
+@pytest.mark.parametrize("options", [("attack", "attack=smooth_arp"), ("train", "training=adversarial")])
+def test_a_misspelled_level_is_refused_before_training(call: Callable, tmp_path: Path, options: Sequence[str]) -> None:
+    (tmp_path / "my_levels.py").write_text(MISSPELLED)
+    own = ("plugins=[my_levels]", "dataset.reader._target_=my_levels.Mine", "dataset.images=26")
+    done = call(*options, *own, "dataset.resolution=32", f"outputs={tmp_path / 'outputs'}")
+    assert done.status == 2, done.err
+    assert "metric rel_err of task depth: smooth=relativ: expected a function, or one of" in done.err
+    assert "did you mean relative?" in done.err
+    assert not (tmp_path / "outputs/checkpoints").exists()
