@@ -168,7 +168,7 @@ REGRESSION_METRICS = ("mae", "rmse", "r2")
 
 WITHOUT_UNIT: Mapping[tuple[Kind, bool], tuple[str, ...]] = {
     ("classes", False): ("miou", "pixel_accuracy", "cross_entropy"),
-    ("classes", True): ("accuracy", "balanced_accuracy", "macro_f1"),
+    ("classes", True): ("accuracy", "error", "balanced_accuracy", "macro_f1"),
     ("attributes", False): ("label_accuracy", "label_f1"),
     ("attributes", True): ("label_accuracy", "label_f1", "mean_ap", "auroc"),
     ("directions", False): (*ANGLES, "cosine_similarity"),
@@ -299,7 +299,8 @@ def classification(
         class_weights: of the cross-entropy, one a class.
         loss: see `Task`.
         attack_loss: see `Task`.
-        metrics: see `Task`. Bounded metrics only: the relative drop of a cross-entropy near 0 is meaningless.
+        metrics: see `Task`; ``error`` is another one. Bounded metrics only: the relative drop of a cross-entropy near
+            0 is meaningless.
     """
     number, labels = _labels(classes, f"classification {name}: classes")
     if number < 2:

@@ -39,6 +39,17 @@ class Accuracy(_OfCounts):
 
 
 @dataclass(frozen=True)
+class Error(_OfCounts):
+    """Share of images whose class is predicted wrongly. Its relative rise has no limit as the clean one goes to 0."""
+
+    smooth = "one_minus_p"
+
+    def of(self, correct: Floats, truth: Floats, predicted: Floats) -> Floats:
+        """See `_OfCounts`."""
+        return divide((truth - correct).sum(1), truth.sum(1))
+
+
+@dataclass(frozen=True)
 class BalancedAccuracy(_OfCounts):
     """Mean over the classes in the ground truth of their recall."""
 
@@ -68,6 +79,7 @@ def _mean(of_class: Floats, truth: Floats) -> Floats:
 
 METRICS: tuple[Metric, ...] = (
     Accuracy("accuracy", "1", True),
+    Error("error", "1", False),
     BalancedAccuracy("balanced_accuracy", "1", True),
     MacroF1("macro_f1", "1", True),
 )

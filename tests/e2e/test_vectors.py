@@ -84,9 +84,12 @@ def test_digits_of_a_folder(tmp_path: Path, call: Callable[..., Result]) -> None
     model = ("model=two_layer", "model.p=2", "model.normalise=true")
     options = ("dataset=digits", f"dataset.root={root}", *model, "training.iterations=20", "training.batch_size=10")
     assert call("train", *options).status == 0
-    done = call("attack", *options, "attack=several_starts", "eps=0.5")
+    done = call("attack", *options, "attack=several_starts", "eps=0.5", "dataset.metrics={odd:[error,accuracy]}")
     assert done.status == 0, done.err
-    assert set(pd.read_csv(tmp_path / "outputs/tables/metrics.csv")["task"]) == {"odd", "large", "loop"}
+    table = pd.read_csv(tmp_path / "outputs/tables/metrics.csv")
+    assert set(table["task"]) == {"odd", "large", "loop"}
+    odd = table[table["task"] == "odd"].set_index(["scores", "metric"])[["clean", "attacked"]]
+    assert (odd.xs("error", level="metric") + odd.xs("accuracy", level="metric")).to_numpy() == pytest.approx(1)
 
 
 @pytest.mark.parametrize(

@@ -54,7 +54,7 @@ def of_classes() -> dict[str, float]:
     p = raised / raised.sum(0)
     hit, truth, predicted = (p * right).sum(1), right.sum(1), p.sum(1)
     return {
-        **dict.fromkeys(("pixel_accuracy", "token_accuracy", "accuracy"), 1 - hit.sum() / 4),
+        **dict.fromkeys(("pixel_accuracy", "token_accuracy", "accuracy", "error"), 1 - hit.sum() / 4),
         "miou": 1 - (hit / (truth + predicted - hit)).mean(),
         "macro_f1": 1 - (2 * hit / (truth + predicted)).mean(),
         "balanced_accuracy": 1 - (hit / truth).mean(),

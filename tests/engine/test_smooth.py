@@ -46,7 +46,7 @@ TASKS = {
         Task("keypoints", 2, "l1", ("keypoint_err",)),
         Task("log_depth", 1, "l1", ("log_depth_err",)),
         Task("edges", 1, "l1", ("edge_err",)),
-        classification(C),
+        classification(C, metrics=("accuracy", "error", "balanced_accuracy", "macro_f1")),
         regression(outputs=3),
         multilabel(3),
     )

@@ -37,8 +37,12 @@ def test_classification_by_hand() -> None:
     """Recalls 2/3, 1, 0; F1 4/6, 4/5, 0."""
     truth = torch.tensor([[0], [0], [0], [1], [1], [2]])
     predicted = one_hot([0, 0, 1, 1, 1, 0, 2])[:6]
-    found = score(classification(3), predicted, truth)
-    assert found == pytest.approx({"accuracy": 4 / 6, "balanced_accuracy": 5 / 9, "macro_f1": (4 / 6 + 4 / 5) / 3})
+    task = classification(3, metrics=("accuracy", "error", "balanced_accuracy", "macro_f1"))
+    found = score(task, predicted, truth)
+    assert found == pytest.approx(
+        {"accuracy": 4 / 6, "error": 2 / 6, "balanced_accuracy": 5 / 9, "macro_f1": (4 / 6 + 4 / 5) / 3}
+    )
+    assert not METRICS["error"].higher_is_better
 
 
 def test_a_class_that_never_occurs_is_no_part_of_a_mean() -> None:
