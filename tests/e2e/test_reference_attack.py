@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 
 import mtlbench
+from mtlbench.config import black_box
 
 TRAINED = ("dataset.images=130", "dataset.resolution=32", "training.iterations=50", "+model.width=0.25")
 FEW = "attack.converged_images=3"
@@ -131,3 +132,49 @@ def test_sea_takes_of_each_image_the_best_of_three(attack: Callable, outputs: Pa
     checks = pd.read_csv(outputs / "tables/checks.csv").set_index("attack")
     assert checks.loc["sea", "gradients_per_image"] == 12
     assert call("report", f"outputs={outputs}", "study=auto").status == 0
+
+
+QUANTISED = """
+import mtlbench
+from torch import nn
+
+def rounded(x):
+    return (15 * x).round() / 15
+
+class Net(nn.Module):
+    def __init__(self, front_end):
+        super().__init__()
+        self.front_end = front_end
+        self.layers = nn.Sequential(nn.Conv2d(3, 16, 3, 1, 1), nn.ReLU(), nn.Conv2d(16, 17, 1))
+    def forward(self, x):
+        out = 10 * self.layers(self.front_end(x))
+        return {"segmentation": out[:, :13], "normals": out[:, 13:16], "depth": out[:, 16:]}
+
+def build(passed=False):
+    return Net(mtlbench.straight_through(rounded) if passed else rounded)
+"""
+
+
+def test_of_a_quantising_front_end_random_search_says_so(
+    call: Callable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Inputs of 16 levels have no gradient: the ARP of 0 has an alarm. Straight through, gradients do more again."""
+    monkeypatch.setitem(black_box.RANDOM_SEARCH, "steps", 150)
+    (tmp_path / "my_quantised.py").write_text(QUANTISED)
+    own = ("model=custom", "model.build=my_quantised:build", "plugins=[my_quantised]", "model.probe=null")
+    metrics = "dataset.metrics={segmentation:[cross_entropy],normals:[angle_mean],depth:[abs_err]}"  # never 0
+    few = ("dataset.images=39", "dataset.resolution=32", "limit=3", "attack.converged=null", FEW, "eps=8")
+    found = {}
+    for passed in ("false", "true"):
+        done = call("attack", "attack=auto", *few, metrics, *own, f"model.options={{passed: {passed}}}")
+        assert done.status == 0, done.err
+        tables = (pd.read_csv(f"outputs/tables/{name}.csv") for name in ("arp", "checks"))
+        arp, checks = (table[table["attack"] == "auto"] for table in tables)
+        (standard,) = arp[arp["scores"] == "standard"].to_dict("records")
+        found[passed] = standard | checks.squeeze().to_dict()
+    hidden, passed_on = found["false"], found["true"]
+    assert hidden["arp_percent"] == 0
+    assert 0 < hidden["gradient_free_low"] <= hidden["gradient_free_gain"] < passed_on["arp_percent"]
+    for said in ("100% of a task's input gradient is zero", "an attack without gradients does"):
+        assert said in hidden["status"]
+    assert (passed_on["status"], passed_on["gradient_free_gain"] < 0) == ("ok", True)
