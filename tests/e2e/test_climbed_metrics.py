@@ -89,6 +89,26 @@ def test_metric_sets_clean_values_and_losses(call: Callable, tmp_path: Path) -> 
     audit = call("report", f"outputs={tmp_path}", "audit=9")
     assert audit.status == 0, audit.err
     assert all(line.endswith(": equal") for line in audit.out.splitlines())
+    assert_scores_change_no_attack(call, tmp_path, small)
+
+
+def assert_scores_change_no_attack(call: Callable, outputs: Path, small: Sequence[str]) -> None:
+    """The attacks made for either set of metrics are shown side by side, and are the same as under other scores."""
+    for options in ((), ("attack.metrics={segmentation:[miou,pixel_accuracy]}",)):
+        done = call("attack", *small, "attack=smooth_arp", "dataset.metrics={segmentation:[miou]}", *options)
+        assert done.status == 0, done.err
+    assert call("report", f"outputs={outputs}").status == 0
+    table = pd.read_csv(outputs / "tables" / "arp.csv")
+    shown = table[(table["scores"] == "standard") & (table["dataset"] == "rooms(segmentation=miou)")]
+    assert len(shown) == shown["metrics"].nunique() == 2
+    rises = {
+        (cell.identity["dataset"], *cell.identity["objective"]["metrics"]["segmentation"]): cell.arrays["rise"]
+        for cell in Store(outputs / "store")
+        if cell.identity["attack"] == "smooth_arp" and "clean_values" not in cell.identity["objective"]
+    }
+    for climbed in (("miou",), ("miou", "pixel_accuracy")):
+        assert np.array_equal(rises["rooms(segmentation=miou)", *climbed], rises["rooms", *climbed])
+    assert not np.array_equal(rises["rooms", "miou"], rises["rooms", "miou", "pixel_accuracy"])
 
 
 def test_which_images_the_clean_values_are_of(
