@@ -62,13 +62,15 @@ def test_weighted_total_shows_each_weighting_and_the_best_per_image(call, small,
 def test_bench_writes_its_table(call, small, tmp_path: Path) -> None:
     done = call(
         *("bench", "dataset.images=39", "dataset.resolution=32", f"outputs={tmp_path}"),
-        *("repeats=1", "limit=3", "batch_size=2", "objectives=[dgba,sign_sum]", "steps=[fgsm,apgd]"),
+        *("repeats=1", "limit=3", "batch_size=2", "objectives=[dgba,sign_sum,smooth_arp]", "steps=[fgsm,apgd]"),
     )
     assert done.status == 0, done.err
     assert "times faster than the naive form" in done.out
     (table,) = [path for path in (tmp_path / "bench").glob("*.csv") if not path.stem.endswith("-pass")]
     rows = pd.read_csv(table).set_index("item")
-    assert {"forward", "floor", "dgba fgsm", "sign_sum apgd", "dgba apgd, naive form"} <= set(rows.index)
+    assert {"forward", "floor", "dgba fgsm", "sign_sum apgd", "smooth_arp fgsm", "dgba apgd, naive form"} <= set(
+        rows.index
+    )
     assert rows.loc["floor", "floors"] == 1
     assert (rows["seconds"] > 0).all()
 
