@@ -36,7 +36,8 @@ class Objective(Identified, ABC):
         climbs: what a row of its losses [T, B] is: ``losses`` the task's loss; ``metrics`` the mean over the task's
             metrics of smooth level / clean value, whose rise is the task's damage as ARP counts it, made smooth.
         sees: losses that each task has a row of, in the place of its own; empty for its own.
-        recipe: name and version of the fixed recipe that it is; such an attack takes no options but eps and norm.
+        recipe: name and version of the fixed recipe that it is; such an attack takes no options but eps, norm, tasks,
+            eot, source and those of its checks.
     """
 
     climbs: str = LOSSES
