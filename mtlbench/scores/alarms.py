@@ -186,7 +186,7 @@ def _own(row: Mapping[Hashable, object]) -> list[str]:
         )
     if row.get("single_draw") is True:
         texts.append("the model draws random numbers, of which each step saw one draw: use eot=10 (attack.eot)")
-    if value := share(ACCURACY, 0):
+    if row["attack"] != NOISE and (value := share(ACCURACY, 0)):
         texts.append(f"accuracy {value:.2f} is beyond the limit: no classifier keeps more than {share(MOST, 0):.2f}")
     if row.get("training_mode") is True:
         texts.append("the model was not in evaluation mode")

@@ -43,6 +43,37 @@ def test_other_cells_are_not(sound):
     assert beyond_limit(sound) == {}
 
 
+def constant(zeros: int, ones: int, most: float) -> Cell:
+    """A classifier that says class 0 of so many inputs of class 0 and 1, and the limit of the distribution."""
+    truth, said = np.repeat(np.eye(2), [zeros, ones], 0), np.array([[1.0, 0.0]] * (zeros + ones))
+    found = cell({"a": 0})
+    found.provenance["limits"] = {"a": [0.7, most]}
+    found.arrays["a/class_counts"] = np.concatenate([truth * said, truth, said], 1)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("zeros", "ones", "most"),
+    [(7, 5, 1 - 5 / 12), (12, 4, 0.6), (119, 81, 1 - 5 / 12), (10, 0, 0.6)],
+    ids=["rounding", "16 vectors of K=10", "200 vectors of K=12", "one class"],
+)
+def test_a_constant_classifier_is_within_the_limit(zeros, ones, most):
+    """It keeps the share of its class among the inputs at every radius."""
+    assert beyond_limit(constant(zeros, ones, most)) == {}
+
+
+def test_a_larger_share_among_the_inputs_is_the_limit():
+    found = constant(6, 4, most=0.5)
+    found.arrays["a/class_counts"][-1, 1] = 1  # one input of class 1 is right as well
+    assert beyond_limit(found) == {"accuracy_left": 0.7, "accuracy_limit": 0.6}
+
+
+def test_noise_is_not_held_to_it():
+    noise = cell({"a": 10, "b": 5}, attack="noise")
+    frame = checks_frame([numbers_of(noise)])
+    assert alarms(frame, frame[["cell"]].assign(arp_percent=[1.0])) == {}
+
+
 def test_the_alarm():
     failed, arps = cell({"a": 10, "b": 5}), {"arp_percent": [1.0]}
     frame = checks_frame([numbers_of(failed)])
