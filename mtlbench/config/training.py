@@ -7,6 +7,7 @@ from mtlbench.attacks.objectives import Objective
 from mtlbench.attacks.steps import Step
 from mtlbench.config import Config
 from mtlbench.config.build import named
+from mtlbench.config.dataset import space_of
 from mtlbench.constants import LINF, NO_ATTACK
 from mtlbench.engine.adversarial import Adversary
 from mtlbench.engine.consistency import Consistency
@@ -15,6 +16,9 @@ from mtlbench.engine.precision import FP32
 from mtlbench.engine.training import ADAM, EQUAL, Recipe
 from mtlbench.errors import UsageError
 from mtlbench.options import one_of, whole
+
+USUAL_EPS = 8
+"""Grey levels of 255."""
 
 
 def training_recipe(config: Config) -> Recipe:
@@ -60,10 +64,24 @@ def build_adversary(config: Config) -> Adversary | None:
     return Adversary(
         objective=None if attack == NO_ATTACK else objectives[attack](),
         step=rule(**steps if "steps" in signature(rule).parameters else {}),
-        eps=training["eps"],
+        eps=_radius(config, attack, rule),
         ratio=training["ratio"],
         warmup=training["warmup"],
         seed=config["seed"],
         consistency=None if training.get("consistency") is None else Consistency(training["consistency"]),
         norm=training.get("norm", LINF),
     )
+
+
+def _radius(config: Config, attack: str, rule: type[Step]) -> float:
+    """``training.eps``, which `Adversary` checks; null is `USUAL_EPS` on images."""
+    given: float | None = config["training"]["eps"]
+    if given is not None:
+        return given
+    space = space_of(config).counting(rule.counts)
+    if attack != NO_ATTACK and space.form != "image":
+        raise UsageError(
+            f"training.eps=null: {USUAL_EPS} grey levels is the radius for images; give one in units of {space.unit}, "
+            f"for example training.eps={1 if space.counted else 0.1}"
+        )
+    return USUAL_EPS

@@ -92,6 +92,11 @@ def test_sentences_of_others(call: Callable, tmp_path: Path) -> None:
         (("attack/step=words", "eps=1"), "attack/step=words: it moves texts; the inputs are of form image"),
         (("dataset=sentences", *MODEL, "dataset.embedding.dim=0"), "dataset.embedding.dim=0: expected"),
         (("dataset=sentences", *MODEL, "dataset.sentences=1"), "dataset.sentences=1: expected"),
+        (
+            ("dataset=sentences", *MODEL, "training=adversarial"),
+            "training.eps=null: 8 grey levels is the radius for images; give one in units of RMS of an embedding",
+        ),
+        (("dataset=sentences", *MODEL, "training=adversarial", "training.step=words"), "training.eps=1"),
         (("dataset=sentences", *MODEL, "save_images=2"), "save_images=2: dataset=sentences has no images"),
     ],
 )

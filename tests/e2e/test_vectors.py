@@ -79,6 +79,20 @@ def test_a_network_is_trained_and_its_alignment_measured(tmp_path: Path, call: C
     assert granular["accuracy"].between(0, 1).all()
 
 
+def test_adversarial_training_needs_a_radius(tmp_path: Path, call: Callable[..., Result]) -> None:
+    """Images have a usual one; 8 would be beyond every centre. The control without an attack needs none."""
+    line = ("train", *SMALL, *QUICK, "training.iterations=2")
+    refused = call(*line, "training=adversarial")
+    said = "give one in units of the data's unit, for example training.eps=0.1"
+    assert (refused.status, said in refused.err) == (2, True), refused.err
+    assert not (tmp_path / "outputs/checkpoints").exists()
+    for training in (("training=adversarial", "training.eps=0.2"), ("training=clean_twice",)):
+        done = call(*line, *training)
+        assert done.status == 0, done.err
+    recipes = [path.read_text() for path in (tmp_path / "outputs/checkpoints").glob("*/recipe.yaml")]
+    assert sorted("eps: 0.2" in recipe for recipe in recipes) == [False, True]
+
+
 def test_digits_of_a_folder(tmp_path: Path, call: Callable[..., Result]) -> None:
     root = write(tmp_path / "digits")
     model = ("model=two_layer", "model.p=2", "model.normalise=true")

@@ -31,6 +31,13 @@ def adversary(**options: object) -> Adversary:
     return found
 
 
+def test_the_usual_radius_of_images() -> None:
+    images = {"reader": {"_target_": "mtlbench.data.nyuv2.NYUv2"}}
+    found = build_adversary({"training": OPTIONS | {"eps": None}, "dataset": images, "plugins": [], "seed": 0})
+    assert found is not None
+    assert found.eps == 8
+
+
 @pytest.fixture
 def model() -> TreeModel:
     return build(Tiny(), level(3, 5), DATASET.tasks, 0).train()
