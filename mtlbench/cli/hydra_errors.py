@@ -10,6 +10,7 @@ from omegaconf import OmegaConf
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
 from mtlbench.config.folder import conf_dir
+from mtlbench.config.overrides import called
 from mtlbench.config.quoting import advice
 from mtlbench.errors import MachineError, MtlbenchError, UsageError, message, reason
 from mtlbench.options import near
@@ -58,7 +59,7 @@ def explained(error: HydraException, command: str, arguments: Sequence[str]) -> 
                 why = (str(error.__cause__ or "").splitlines() or [""])[0]
                 return f"{argument}: not an option of what is chosen here ({why}); see mtlbench {command} --cfg job"
             known = [name for name in everything if not key.startswith(f"{name}.")]
-            return f"{argument}: no such option{near(key, known)}; see mtlbench {command} --cfg job"
+            return f"{argument}: no such option{called(key, known)}; see mtlbench {command} --cfg job"
     return "\n".join(filter(None, (text, str(error.__cause__ or ""))))
 
 

@@ -39,6 +39,13 @@ FLAGS_OF_HYDRA = (
 OPEN = re.compile(r"model\.options(\.[\w-]+)*", re.ASCII)
 """Options whose names belong to a builder's function; the function checks them."""
 
+CALLED = {
+    "attack.space": "attack/step=words eps=[1,3]",
+    "attack.words": "attack/step=words eps=[1,3]",
+    "attack.substitutes": "attack/step=words attack.step.substitutes",
+}
+"""What one may call an option -> what it is called here, where no name is like it."""
+
 LONGEST = 20_000
 DEEPEST = 20
 
@@ -146,8 +153,13 @@ def check_added(command: str, arguments: Sequence[str], conf: Path, keys: Callab
         free = any(node in known and not any(k.startswith(f"{node}.") for k in known) for node in above)  # loss_scale
         if not (built or free or key in known or key.startswith("hydra") or (conf / key).is_dir()):
             raise UsageError(
-                f"{argument}: no such option{near(key, known)}; leave the + out, or see mtlbench {command} --cfg job"
+                f"{argument}: no such option{called(key, known)}; leave the + out, or see mtlbench {command} --cfg job"
             )
+
+
+def called(wrong: str, known: Sequence[str]) -> str:
+    """`near`, which `CALLED` knows better of some options."""
+    return f"; did you mean {CALLED[wrong]}?" if wrong in CALLED else near(wrong, known)
 
 
 def elsewhere(arguments: Sequence[str]) -> bool:

@@ -46,6 +46,13 @@ OPTIONS = {
     ),
     "unknown step": (("attack/step=pdg",), "attack/step/pdg: no such option; did you mean pgd?"),
     "group with a dot": (("attack.step=pgd",), "attack.step=pgd: to choose an option write attack/step=pgd"),
+    "space": (("attack.space=words",), "attack.space=words: no such option; did you mean attack/step=words eps=["),
+    "words": (("attack.words=3",), "attack.words=3: no such option; did you mean attack/step=words eps=[1,3]?"),
+    "substitutes": (
+        ("attack.substitutes=neighbours",),
+        "attack.substitutes=neighbours: no such option; did you mean attack/step=words attack.step.substitutes?",
+    ),
+    "added words": (("+attack.words=3",), "+attack.words=3: no such option; did you mean attack/step=words eps=["),
     "added": (("+limt=4",), "+limt=4: no such option; did you mean limit?; leave the + out"),
     "added below": (("++training.iteration=4",), "++training.iteration=4: no such option; did you mean training.iter"),
     "of another choice": (
