@@ -12,14 +12,20 @@ import torch.nn.functional as F
 from scipy.optimize import Bounds, LinearConstraint, linprog, milp
 from torch import Tensor, nn
 
+from mtlbench.attacks.around import Around
 from mtlbench.attacks.attack import Attack
 from mtlbench.attacks.ball import BALLS
 from mtlbench.attacks.objectives import DGBA, Single
 from mtlbench.attacks.random import PerImage
 from mtlbench.attacks.steps import APGD, PGD, Step
-from mtlbench.tasks import Task
+from mtlbench.models.sharing import level
+from mtlbench.models.tree_model import build
+from mtlbench.models.two_layer import TwoLayer
+from mtlbench.space import Space
+from mtlbench.tasks import Task, classification
 
 CLASSIFICATION = (Task("classification", 4, "cross_entropy", ()),)
+VECTOR_TASK = (classification(2, name="one", metrics=("accuracy",)),)
 EPS = 8 / 255
 
 
@@ -117,6 +123,37 @@ def test_l2_pgd_equals_foolbox(classifier: tuple[nn.Module, Tensor, Tensor]) -> 
             wrapped, images, foolbox.criteria.Misclassification(labels), epsilon=EUCLIDEAN
         )
     torch.testing.assert_close(ours(PGD(10, size=0.25), classifier, norm="l2"), theirs, rtol=0, atol=1e-5)
+
+
+class Flat(nn.Module):
+    """A network of two layers and one task, its logits [B, 2]."""
+
+    def __init__(self, p: float) -> None:
+        super().__init__()
+        self.tree = build(TwoLayer(6, p=p, init=1.0), level(1, 1, 1), VECTOR_TASK, seed=0)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.tree(x)["one"].flatten(1)
+
+
+@pytest.mark.parametrize("p", [1, 3])
+def test_l2_pgd_of_vectors_equals_foolbox(p: float) -> None:
+    """Without a box, eps a Euclidean length; short vectors, as foolbox cuts off gradients below 1e-12."""
+    model = Flat(p).eval().requires_grad_(False)
+    x = 0.5 * torch.randn(12, 6, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    labels = model(x).argmax(1)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        foolbox = pytest.importorskip("foolbox", reason="foolbox is not installed")
+        wrapped = foolbox.PyTorchModel(model, bounds=(-100, 100))
+        theirs = foolbox.attacks.L2PGD(rel_stepsize=0.25, steps=10, random_start=False).run(
+            wrapped, x, foolbox.criteria.Misclassification(labels), epsilon=0.5
+        )
+    attack = Attack(Single(), PGD(10, size=0.25), VECTOR_TASK, norm="l2")
+    radii, random = torch.full((12,), 0.5, dtype=torch.float64), PerImage(0, [str(i) for i in range(12)])
+    mine = attack(loss_of(model, labels), x, radii, random, Around(Space("vector", "length", euclidean=True)))
+    torch.testing.assert_close(mine, theirs, rtol=0, atol=1e-9)
+    assert (mine - x).norm(dim=1).max() == pytest.approx(0.5)
 
 
 def test_l2_pgd_equals_torchattacks(classifier: tuple[nn.Module, Tensor, Tensor]) -> None:
