@@ -1,5 +1,7 @@
 """F1 of spans, as seqeval defines it, against a plain reading of its rules and numbers worked out by hand."""
 
+import json
+
 import numpy as np
 import pytest
 import torch
@@ -11,6 +13,7 @@ from mtlbench.data.slu.spans import spans
 from mtlbench.errors import DataError
 from mtlbench.metrics import METRICS
 from mtlbench.metrics.statistics import STATISTICS
+from tests.golden import FOLDER
 
 TAGS = ("O", "B-a", "I-a", "B-b", "I-b", "I-c")
 
@@ -58,6 +61,16 @@ def test_against_spans_as_sets(sentences: list[list[tuple[str, str]]]) -> None:
     for row, one, other in zip(counted(true, guessed).tolist(), true, guessed, strict=True):
         a, b = set(spans(one)), set(spans(other))
         assert row == [len(a & b), len(b), len(a), (len(a) + len(b)) / 2]
+
+
+def test_against_seqeval() -> None:
+    """Sentences that seqeval has counted, ten of them odd by hand, see golden/README.md."""
+    golden = json.loads((FOLDER / "spans.json").read_text())
+    true, guessed = ([row[which].split() for row in golden["sentences"]] for which in ("true", "predicted"))
+    sums = counted(true, guessed)
+    assert sums[:, :3].tolist() == [row["spans"] for row in golden["sentences"]]
+    found = METRICS["span_f1"].value({"span_counts": sums.numpy()}, np.ones((1, len(true))), "standard")
+    assert found == pytest.approx([golden["f1"]], rel=1e-12)
 
 
 def test_the_metric_divides_once() -> None:
