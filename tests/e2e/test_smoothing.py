@@ -67,6 +67,20 @@ def test_training_with_noise_and_a_certificate_alone(call: Callable, tmp_path: P
     assert len(list((tmp_path / "checkpoints").iterdir())) == 2, "by default the noise of the defence"
 
 
+def test_sentences_have_certificates_of_the_tasks_of_a_sentence(call: Callable, tmp_path: Path) -> None:
+    sentences = ("dataset=sentences", "dataset.sentences=260", "dataset.embedding.dim=8")
+    model = ("model=bilstm", "model.width=4", "sharing=all_shared", "training.iterations=40", "training.lr=0.01")
+    draws = ("defence.draws=20", "defence.select=5", "defence.attack_draws=2")
+    defended = ("defence=smoothing", "defence.sigma=0.2", *draws)
+    done = call("attack", *sentences, *model, "attack=none", *defended, f"outputs={tmp_path}")
+    assert done.status == 0, done.err
+    found = rows(tmp_path, "smoothing")
+    assert {row["task"] for row in found} == {"intent", "count"}, "slots are of words"
+    assert {row["unit"] for row in found} == {"RMS of an embedding coordinate"}
+    assert {row["sigma"] for row in found} == {"0.2"}
+    assert all(0 < float(row["certified_accuracy"]) <= float(row["clean_accuracy"]) <= 1 for row in found)
+
+
 def test_the_command_that_trains_a_missing_model_names_the_noise(call: Callable, tmp_path: Path) -> None:
     """Images of one's own are not trained on unasked; the command works as it is printed."""
     made = call("data", *PARTS[:3], "action=make", f"outputs={tmp_path}")
