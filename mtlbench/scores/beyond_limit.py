@@ -3,7 +3,8 @@
 Sources of the limits: the datasets that know them (`MultiTaskDataset.limits`); on clusters, no classifier keeps more
 than 1 - min(K1, K - K1) / K at the l2 radius sqrt(2) / 2 (Min and Vidal 2025, proposition 1). That is of the whole
 distribution. A constant classifier keeps the most frequent class at every radius, so where the very inputs have more
-of it than the distribution, their share is the limit.
+of it than the distribution, their share is the limit. With K = 2 and eps within the noise of that radius, chance
+may lift a sound cell above it.
 """
 
 import numpy as np
