@@ -295,8 +295,15 @@ def arranged(table: pd.DataFrame, keys: Sequence[str], values: Sequence[str]) ->
     ordered = [name for name in FIRST if name in keys] + [name for name in keys if name not in FIRST]
     instead = [name for name in ("shared_path", "shared_blocks") if name in table]
     by = [other for name in ordered for other in (instead if name == "sharing" and instead else [name])]
-    rows = table.sort_values(list(dict.fromkeys(by)), kind="stable", ignore_index=True)
+    by = list(dict.fromkeys(by))
+    rows = table.sort_values(by, kind="stable", ignore_index=True)
     more = _differing(rows, ordered)
+    if len(more.columns):
+        # Told apart by these columns, rows are also in their order, and 200 comes before 1000.
+        numbers = more.apply(pd.to_numeric, errors="coerce").add_suffix(" as a number")
+        sorted_by = pd.concat([rows[by], numbers, more], axis=1)
+        order = sorted_by.sort_values(list(sorted_by), kind="stable").index
+        rows, more = (frame.loc[order].reset_index(drop=True) for frame in (rows, more))
     return pd.concat([rows[ordered], more, rows[[*values, *(["status"] if "status" in table else [])]]], axis=1)
 
 

@@ -613,6 +613,15 @@ def test_rows_of_one_name_say_in_what_they_differ() -> None:
     assert arranged(rows[1:], ["attack"], ["arp_percent"]).columns.tolist() == ["attack", "arp_percent"]
 
 
+def test_rows_told_apart_by_an_option_are_in_its_order() -> None:
+    recipes = [json.dumps({"training": {"iterations": n}}) for n in (1000, 200, 2000)]
+    rows = pd.DataFrame({"dataset": "b", "recipe": recipes, "value": [1.0, 2.0, 3.0]})
+    rows = pd.concat([rows, rows.head(1).assign(dataset="a")])
+    found = arranged(rows, ["dataset"], ["value"])
+    assert found["training_iterations"].tolist() == ["1000", "200", "1000", "2000"]
+    assert found["value"].tolist() == [1, 2, 1, 3]
+
+
 AUTO = {"step": "mim_linear", "steps": 100, "eps": 8.0, "seed": 0}
 CLIMBED = {"metrics": {"segmentation": ["miou", "pixel_accuracy"], "depth": ["abs_err"]}}
 
