@@ -123,11 +123,11 @@ def _one_task(damages: pd.DataFrame) -> pd.DataFrame:
 
 def _models(evidence: Evidence) -> pd.DataFrame:
     """ARP and checks of every result of `auto`, one row per training."""
-    damages = evidence.of(attack=REFERENCE).damages
+    damages = evidence.damages[evidence.damages.index.get_level_values("attack") == REFERENCE]
     arps = arp(damages)
     table = tidy(arps, "arp_percent").join(least_and_most(levels(arps).reset_index(drop=True), damages))
-    checks = evidence.checks.reindex(columns=["cell", *CHECKED]).drop_duplicates("cell")
-    table = table.merge(checks, how="left", on="cell")
+    checks = evidence.checks.drop_duplicates("cell").set_index("cell").reindex(columns=list(CHECKED))
+    table = table.join(checks, on="cell")
     table["status"] = [evidence.alarms.get(*row) for row in zip(table["cell"], table["status"], strict=True)]
     keys = ["seed" if name == "seeds" else name for name in NAMES]
     return arranged(table, keys, ["arp_percent", "ci_low", "ci_high", *LEAST_AND_MOST, *CHECKED])

@@ -60,7 +60,7 @@ class Evidence:
         checks: pd.DataFrame | None = None,
     ) -> None:
         self._metrics, self._cells, self.alarms = metrics, cells, alarms or {}
-        self.checks = pd.DataFrame({"cell": []}) if checks is None else checks
+        self.checks = pd.DataFrame({"cell": []}, dtype=str) if checks is None else checks
 
     def of(self, **levels: str) -> "Evidence":
         """Only the attacked cells with these names, and all clean ones; a study that asks for less reads less."""
