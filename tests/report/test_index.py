@@ -423,7 +423,8 @@ def test_rows_that_we_did_not_write_are_not_believed(outputs: Outputs, expected:
 def whole(made: Outputs) -> Evidence:
     """All arrays at once."""
     stored = [made.store.load(one.key) for one in CELLS]
-    return Evidence(of_all_images(metrics_frame(stored)), stored)
+    told = report.collect(made, PAPER_BATCH)
+    return Evidence(of_all_images(metrics_frame(stored)), stored, told.alarms, told.checks)
 
 
 @pytest.mark.parametrize("name", STUDIES)
