@@ -10,7 +10,7 @@ from mtlbench.engine.draws import drawn
 from mtlbench.engine.evaluate import frozen
 from mtlbench.engine.losses import TaskLosses
 from mtlbench.engine.record import Record
-from mtlbench.engine.terms import Values
+from mtlbench.engine.terms import Values, level_of
 from mtlbench.metrics import metrics_of, values
 from mtlbench.metrics.measure import measure
 from mtlbench.models.model import MultiTaskModel
@@ -58,7 +58,7 @@ class CleanValues:
         arrays = record.arrays()
         found = values(tasks, arrays, np.ones((1, record.done)), "standard")
         mean = {task.name: _mean(arrays["losses"][:, i]) for i, task in enumerate(tasks)}
-        without = {(task.name, metric.name) for task in tasks for metric in metrics_of(task) if not metric.smooth}
+        without = {(task.name, metric.name) for task in tasks for metric in metrics_of(task) if not level_of(metric)}
         return {key: mean[key[0]] if key in without else float(value[0]) for key, value in found.items()}
 
 

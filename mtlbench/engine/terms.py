@@ -11,11 +11,11 @@ from mtlbench.constants import MIN_CLEAN
 from mtlbench.engine.dense import JUDGES
 from mtlbench.engine.scale_free import OF_KIND, SCALES, Scale
 from mtlbench.engine.smooth import LEVELS, PixelSum
-from mtlbench.metrics import metrics_of
+from mtlbench.metrics import Metric, metrics_of
 from mtlbench.tasks import KINDS, Loss, Task
 
 Values = Mapping[tuple[str, str], float]
-"""(task, metric) -> the metric's value on clean images, in its unit; of a metric without a level, the task's loss."""
+"""(task, metric) -> the metric's value on clean images, in its unit; or of the task's loss, where that is climbed."""
 
 ValuesOf = Callable[[Sequence[Task]], Values]
 
@@ -45,18 +45,24 @@ class Term:
 def terms_of(task: Task, clean: Values) -> tuple[Term, ...]:
     """The mean over the task's metrics of level / clean value.
 
-    A metric without a level is stood for by the task's loss over its clean value. A metric whose clean value is
-    (nearly) 0, or unknown, has no relative drop and is left out; if all are, so is the task.
+    In the place of a metric without a level is that of its stand-in, over the clean value of the metric; without one,
+    the task's loss over its own clean value. A metric whose clean value is (nearly) 0, or unknown, has no relative
+    drop and is left out; if all are, so is the task.
     """
     weights: dict[str | Loss, float] = {}
     metrics = metrics_of(task)
     for metric in metrics:
         value = abs(clean[task.name, metric.name])
         if value >= MIN_CLEAN:
-            loss = metric.smooth or task.climbed
+            loss = level_of(metric) or task.climbed
             weights[loss] = weights.get(loss, 0) + 1 / (len(metrics) * value)
-    own = {metric.smooth for metric in metrics}
+    own = {level_of(metric) for metric in metrics}
     return _joined(weights, own) or (Term(task.climbed, 0.0),)
+
+
+def level_of(metric: Metric) -> str | Loss | None:
+    """What an attack climbs of a metric; None for the task's loss."""
+    return metric.smooth or metric.stand_in
 
 
 def _joined(weights: Mapping[str | Loss, float], levels: Collection[str | Loss | None]) -> tuple[Term, ...]:

@@ -141,8 +141,13 @@ def _climbed(attack: Attack, training_images: Mapping[str, Any] | None) -> dict[
 
 
 def _level(metric: Metric) -> Any:
-    """The name of a metric; with its smooth level, if that is not the one of the built-in metric of this name."""
+    """The name of a metric; with its smooth level, if that is not the one of the built-in metric of this name.
+
+    A stand-in is always told: before there were any, the task's loss was climbed.
+    """
     own = BUILT_IN.get(metric.name)
+    if metric.stand_in:
+        return {"name": metric.name, "stand_in": metric.stand_in}
     if own is not None and own.smooth == metric.smooth:
         return metric.name
     return {"name": metric.name, "smooth": None if metric.smooth is None else named(metric.smooth)}

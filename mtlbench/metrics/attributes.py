@@ -31,6 +31,7 @@ class LabelF1(Metric):
     """Mean over attributes of F1 of the label 1."""
 
     statistics = ("label_counts",)
+    stand_in = "wrong_labels"
 
     def value(self, statistics: Statistics, weights: Floats, scores: Scores, batch: int = PAPER_BATCH) -> Floats:
         """See `Metric.value`; a fraction."""
@@ -45,6 +46,7 @@ class _Ranking(Metric):
     """A ranking metric of the logits of each attribute; equal logits share one threshold."""
 
     statistics = ("label_scores",)
+    stand_in = "wrong_labels"
 
     def value(self, statistics: Statistics, weights: Floats, scores: Scores, batch: int = PAPER_BATCH) -> Floats:
         """See `Metric.value`; a fraction."""

@@ -61,6 +61,15 @@ class Metric(ABC):
         return None
 
     @property
+    def stand_in(self) -> str | None:
+        """Of a metric of a set of images, which has no level of one image: the level of another metric in its place.
+
+        A name in `mtlbench.engine.losses.LOSSES`, bounded as the metric is. Without one the task's loss takes its
+        place, which of a confident task may rise without limit, so that nothing is left for the other tasks.
+        """
+        return None
+
+    @property
     @abstractmethod
     def statistics(self) -> tuple[str, ...]:
         """Names of the statistics that `value` reads."""

@@ -4,6 +4,16 @@ A span is right if slot, first and last word are. It is not additive over words,
 right, predicted and true spans; F1 is right / ((predicted + true) / 2), one quotient of sums over the sentences.
 """
 
+from dataclasses import dataclass
+
 from mtlbench.metrics.base import Metric, PixelMean
 
-METRICS: tuple[Metric, ...] = (PixelMean("span_f1", "1", True, statistic="span_counts", total="right", count="both"),)
+
+@dataclass(frozen=True)
+class SpanF1(PixelMean):
+    """The quotient; what is climbed in its place is the tag of each word, since one wrong word loses its span."""
+
+    stand_in = "one_minus_p"
+
+
+METRICS: tuple[Metric, ...] = (SpanF1("span_f1", "1", True, statistic="span_counts", total="right", count="both"),)

@@ -160,6 +160,22 @@ def test_a_metric_without_a_level_is_stood_for_by_the_loss() -> None:
     assert losses == pytest.approx({"mean_error": 2 / 3, "root_mean_square": 2 / 3, "l1": 2 / 3})
 
 
+STAND_INS = {"span_f1": "one_minus_p", "label_f1": "wrong_labels", "mean_ap": "wrong_labels", "auroc": "wrong_labels"}
+
+
+def test_the_stand_ins_are_levels_of_bounded_metrics() -> None:
+    """Without one a metric must have no limit itself: r2."""
+    assert {name: metric.stand_in for name, metric in METRICS.items() if metric.stand_in} == STAND_INS
+    assert {name for name, metric in METRICS.items() if not (metric.smooth or metric.stand_in)} == {"r2"}
+
+
+def test_a_metric_of_a_set_is_stood_for_by_a_bounded_level_over_its_own_clean_value() -> None:
+    task = Task("slots", C, "cross_entropy", ("span_f1", "token_accuracy"))
+    (term,) = terms_of(task, {("slots", "span_f1"): 0.8, ("slots", "token_accuracy"): 0.5})
+    assert (term.loss, term.decision) == ("one_minus_p", True)
+    assert term.weight == pytest.approx((1 / 0.8 + 1 / 0.5) / 2)
+
+
 @pytest.mark.parametrize("nothing", [0.0, 1e-7, float("nan")])
 def test_a_metric_without_a_relative_drop_is_left_out(nothing: float) -> None:
     task = TASKS["segmentation"]

@@ -29,7 +29,7 @@ from mtlbench.models.backbone import Backbone
 from mtlbench.storage import legacy
 from mtlbench.storage.checkpoints import RECIPE, WEIGHTS, find, read_recipe
 from mtlbench.storage.store import DIGITS, OLD_DIGITS, Cell, Store, content_key
-from mtlbench.tasks import regression, three_tasks
+from mtlbench.tasks import Task, regression, three_tasks
 
 OBJECTIVES, STEPS = "mtlbench.attacks.objectives", "mtlbench.attacks.steps"
 SCHEMA_2 = Path(__file__).parents[1] / "schemas" / "2"
@@ -209,6 +209,13 @@ def test_the_metrics_that_an_attack_climbs_are_in_its_key() -> None:
     images = {"split": "train", "n_images": 192, "fingerprint": "f"}
     trained = attack_identity("smooth_arp", "all", replace(attack, clean_values="train"), images)
     assert trained["objective"]["clean_values"] == images
+
+
+def test_what_stands_in_for_a_metric_is_in_the_key() -> None:
+    """Results from when the loss stood in for it are of another attack."""
+    tasks = (Task("slots", 5, "cross_entropy", ("span_f1", "token_accuracy")),)
+    climbed = attack_identity("smooth_arp", "all", Attack(SmoothARP(), FGSM(), tasks))["objective"]["metrics"]
+    assert climbed == {"slots": [{"name": "span_f1", "stand_in": "one_minus_p"}, "token_accuracy"]}
 
 
 def own_level(prediction: Any, target: Any, mask: Any, class_weights: Any) -> Any:
