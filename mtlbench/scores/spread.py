@@ -23,6 +23,10 @@ MOST_SEEDS = 100
 MORE_IMAGES, NO_TEST = "more images", ""
 
 
+ROUNDING = 1e-12
+"""A difference up to here is none; those that are reported are percent, fractions, or in units such as degrees."""
+
+
 @dataclass(frozen=True)
 class Spread:
     """What is known of rows of a wide frame, each [rows]; NaN where it is not.
@@ -50,6 +54,9 @@ class Spread:
         result = np.full(self.value.shape, np.nan)
         known = np.isfinite(self.value + self.between + self.images)
         for row in np.flatnonzero(known):
+            if abs(self.value[row]) <= ROUNDING:  # whatever the spread, which may be estimated as 0
+                result[row] = 1.0
+                continue
             p, t, z = beyond(freedom(self.trainings[row]))
             half = np.sqrt(t**2 * self.between[row] + z**2 * max(self.images[row], 0.0))
             at = np.searchsorted(half, abs(self.value[row]), side="right")

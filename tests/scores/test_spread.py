@@ -74,6 +74,12 @@ def test_p_and_interval_say_the_same() -> None:
     assert (Spread(np.array([1e9]), np.array([3]), np.array([1.0]), np.array([0.0])).p_values() >= SMALLEST_P).all()
 
 
+@pytest.mark.parametrize("value", [0.0, -0.0, 1e-16])
+def test_no_difference_is_no_evidence_however_small_the_spread(value: float) -> None:
+    """Two trainings' differences of 0 have no variance, and that due to images may be estimated below 0."""
+    assert Spread(np.array([value]), np.array([3]), np.array([0.0]), np.array([-1e-9])).p_values().tolist() == [1]
+
+
 @pytest.mark.parametrize(
     ("value", "between", "images", "needed"),
     [(9.0, 1.0, 0.0, "3"), (1.0, 1.0, 0.0, "26"), (0.1, 1.0, 0.0, ">100"), (1.0, 0.01, 1.0, "more images")],
