@@ -1,5 +1,7 @@
 """From which radius on does balancing the losses pay? Every attack against `total`, over eps."""
 
+import json
+
 import numpy as np
 import pandas as pd
 
@@ -20,7 +22,7 @@ from mtlbench.studies.base import (
 from mtlbench.studies.plot import ARP, Axis, Plot
 
 TOTAL = "total"
-SAME = (*MODEL, "step", "steps", "attack_settings")
+SAME = (*MODEL, "step", "steps", "attack_settings", "loss")
 NAMES = ("dataset", "model", "training", "sharing", "shared_blocks", "method", "step", "steps")
 ABOVE, BELOW, BACK = "above total at every eps", "below total at every eps", "below total at the largest eps"
 
@@ -30,12 +32,17 @@ def crossing(evidence: Evidence) -> Study:
 
     The crossing lies behind the largest eps at which the attack is not above total, where the straight line between
     the differences at that eps and at the next is 0. An attack that is above, or below, at every eps has none; nor has
-    one that falls back below total. The intervals are over images and trainings, as everywhere.
+    one that falls back below total. The intervals are over images and trainings, as everywhere. An attack on other
+    losses (``attack.loss``) is compared with total on these.
     """
     arps = evidence.of(target="all").arps
     keys = levels(arps)
     keys["attack_settings"], keys["method"] = attack_settings(keys), labels(keys)
-    base = rows_of(keys, keys["method"] == TOTAL, [name for name in (*SAME, "eps") if name in keys])
+    keys["loss"] = keys["options"].map(_loss)
+    keys["total"] = (keys["attack"] == TOTAL) & (
+        (keys["method"] == TOTAL) | keys["method"].str.startswith(f"{TOTAL}(loss=")
+    )
+    base = rows_of(keys, keys["total"], [name for name in (*SAME, "eps") if name in keys])
     known = base.notna().to_numpy()
     others = arps.iloc[base[known].astype(int)]
     table = compared(tidy(arps, "arp_percent", method=keys["method"]), known, arps[known], others, "difference")
@@ -56,12 +63,18 @@ def crossing(evidence: Evidence) -> Study:
     )  # fmt: skip
 
 
+def _loss(options: str) -> str:
+    """The losses that take the place of the tasks' own; empty for these."""
+    loss = json.loads(options).get("objective", {}).get("loss")
+    return json.dumps(loss, sort_keys=True) if loss else ""
+
+
 def _crossings(keys: pd.DataFrame, differences: Block, columns: pd.Index) -> pd.DataFrame:
     """A row for each attack but total, from its differences to total [rows, columns] at each eps."""
     same = [name for name in (*SAME, "method") if name in keys and name != "eps"]
     keys = keys.reset_index(drop=True)
     rows, values = [], []
-    for group, part in keys[keys["method"] != TOTAL].groupby(same, dropna=False, sort=False):
+    for group, part in keys[~keys["total"]].groupby(same, dropna=False, sort=False):
         part = part.sort_values("eps")
         ahead = differences[part.index]
         at = crossings(part["eps"].to_numpy(float), ahead)

@@ -544,6 +544,21 @@ def test_crossings_of_several_trainings_have_an_interval_over_them() -> None:
     assert row["ci_high"] - row["ci_low"] == pytest.approx(2 * 12.706 * 0.1, rel=0.01)
 
 
+def test_an_attack_on_other_losses_is_compared_with_total_on_these() -> None:
+    margin = {"loss": {"intent": "class_margin"}}
+    study = run(
+        "crossing",
+        cell(20, attack="total", eps=1),
+        cell(26, attack="dgba", eps=1),
+        cell(30, attack="total", eps=1, objective={"name": "total", **margin}, cell="total margin"),
+        cell(31, attack="dgba", eps=1, objective={"name": "dgba", **margin}, cell="dgba margin"),
+    )
+    rows = table(study, "crossing_arp").sort_values("arp_percent")
+    assert rows["arp_percent"].tolist() == pytest.approx([20, 26, 30, 31])
+    assert rows["difference"].tolist() == pytest.approx([0, 6, 0, 1], abs=1e-9)
+    assert len(table(study, "crossing")) == 2, "of total there is none"
+
+
 def test_models_in_two_precisions_are_two_models() -> None:
     one, other = (clean_cell([[3, 1, 0]], [[1, 1, 1]]) for _ in range(2))
     other = Cell({**other.identity, "precision": "bf16"}, {}, other.tasks, other.arrays)
