@@ -29,7 +29,15 @@ def outputs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     [("text", "0.2", "mim_linear", "RMS of an embedding coordinate"), ("text_words", "2.0", "words", "words")],
 )
 def test_the_experiments(call: Callable, outputs: Path, experiment: str, eps: str, step: str, unit: str) -> None:
-    fewer = ("sharing=all_shared", "attack=single,dgba", f"outputs={outputs}", "limit=4", *SMALL, "model.width=4")
+    fewer = (
+        "seed=0",
+        "sharing=all_shared",
+        "attack=single,dgba",
+        f"outputs={outputs}",
+        "limit=4",
+        *SMALL,
+        "model.width=4",
+    )
     done = call("attack", f"experiment={experiment}", *fewer, f"eps={eps}")
     assert done.status == 0, done.err
     assert f"model bilstm-4, training clean, seed 0, sharing all_shared, step {step}, " in done.out
