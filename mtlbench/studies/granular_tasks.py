@@ -39,4 +39,7 @@ def granular_tasks(evidence: Evidence) -> Study:
 
 
 def _with_tasks(table: pd.DataFrame, numbers: dict[object, int]) -> pd.DataFrame:
-    return table.assign(**{TASKS: table["dataset"].map(numbers)})
+    """The number of tasks in a column of its own, not in the name of the dataset: points of one line are of one set."""
+    tasks = table["dataset"].map(numbers)
+    names = [name.removesuffix(f"-t{number}") for name, number in zip(table["dataset"], tasks, strict=True)]
+    return table.assign(**{"dataset": names, TASKS: tasks})

@@ -84,6 +84,8 @@ def test_a_network_is_trained_and_its_alignment_measured(tmp_path: Path, call: C
     granular = pd.read_csv(tmp_path / "outputs/tables/granular_tasks.csv")
     assert granular[["tasks", "sharing"]].drop_duplicates().values.tolist() == [[2, "independent"], [2, "all_shared"]]
     assert granular["accuracy"].between(0, 1).all()
+    (name,) = set(granular["dataset"])
+    assert not name.endswith("-t2"), "points over the number of tasks are of one set"
 
 
 def test_adversarial_training_needs_a_radius(tmp_path: Path, call: Callable[..., Result]) -> None:
