@@ -39,7 +39,7 @@ def granular_tasks(evidence: Evidence) -> Study:
 
 
 def _with_tasks(table: pd.DataFrame, numbers: dict[object, int]) -> pd.DataFrame:
-    """The number of tasks in a column of its own, not in the name of the dataset: points of one line are of one set."""
+    """The number of tasks in a column of its own, not in the name of the dataset: a line is over one set."""
     tasks = table["dataset"].map(numbers)
     names = [name.removesuffix(f"-t{number}") for name, number in zip(table["dataset"], tasks, strict=True)]
-    return table.assign(**{"dataset": names, TASKS: tasks})
+    return table.assign(dataset=names, **{TASKS: tasks})
