@@ -1,7 +1,7 @@
 """Does another activation make the same network more robust? ARP and metrics against those with ReLU.
 
 Networks that differ in nothing but the activation (``model.activation``) and the weights that training found. A
-smoother activation may hide gradients, or lose accuracy: metrics with the attack and without it stand beside the ARP.
+smoother activation may hide gradients, or lose accuracy: beside the ARP are the metrics with the attack and without it.
 """
 
 from collections.abc import Mapping
@@ -33,13 +33,11 @@ def activations(evidence: Evidence) -> Study:
 
     ``difference`` is to the same network with ReLU, of the same data and seeds.
     """
+    evidence = evidence.of(target=EVERY_TASK)
     about = _about(evidence)
-    damaged = arp(evidence.damages)
-    damaged = damaged[damaged.index.get_level_values("target") == EVERY_TASK]
     metrics = evidence.metrics.set_axis(drops_and_clean(evidence.metrics)[0].index)
-    metrics = metrics[metrics.index.get_level_values("target") == EVERY_TASK]
     unattacked = metrics.index.get_level_values("attack") == NO_ATTACK
-    arps = _against_relu(damaged, about, "arp_percent")
+    arps = _against_relu(arp(evidence.damages), about, "arp_percent")
     attacked = _against_relu(metrics[~unattacked], about, "attacked")
     clean = _against_relu(metrics[unattacked], about, "clean")
     attacked, clean = (table.assign(unit=about_metric(table, "unit")) for table in (attacked, clean))

@@ -58,8 +58,8 @@ def auto(evidence: Evidence) -> Study:
     by_name = (keys["attack"] == REFERENCE) & keys["plain"]
     shorter = (keys["attack"] == SHORTER[0]) & (keys["step"] == SHORTER[1]) & keys["plain"]
     values = ["arp_percent", "ci_low", "ci_high", *LEAST_AND_MOST, *DIFFERENCE]
-    at_its_own = _against(table, keys, arps, SAME, by_name)
-    at_theirs = _against(table, keys, arps, (*SAME, "steps"), by_name, shorter)
+    at_its_own = _with_more(table, keys, arps, SAME, by_name)
+    at_theirs = _with_more(table, keys, arps, (*SAME, "steps"), by_name, shorter)
     plot = Plot(
         "auto", "ARP over the number of gradient steps", at_its_own, "line",
         Axis("steps", "gradient steps"), ARP, "attack", panel=("sharing", "step", "eps"),
@@ -97,7 +97,7 @@ def _plain(options: Mapping[str, Any]) -> bool:
     return own_values and options.get("starts", ONCE) == ONCE and not NOT_PLAIN & options.keys()
 
 
-def _against(
+def _with_more(
     table: pd.DataFrame, keys: pd.DataFrame, wide: pd.DataFrame, on: tuple[str, ...], *references: pd.Series
 ) -> pd.DataFrame:
     """The table with the differences of the row that agrees in `on`, less each row.
@@ -117,7 +117,7 @@ def _one_task(damages: pd.DataFrame) -> pd.DataFrame:
     aimed = damages[where.get_level_values("target") == where.get_level_values("task")]
     keys = _named(levels(aimed))
     table = tidy(aimed, "damage_percent", label=labels(keys.assign(target=EVERY_TASK)))
-    found = _against(table, keys, aimed, SAME, (keys["attack"] == REFERENCE) & keys["plain"])
+    found = _with_more(table, keys, aimed, SAME, (keys["attack"] == REFERENCE) & keys["plain"])
     return _arranged(found, ["damage_percent", "ci_low", "ci_high", *DIFFERENCE], "task")
 
 
