@@ -1,7 +1,7 @@
 """Does another activation make the same network more robust? ARP and metrics against those with ReLU.
 
 Networks that differ in nothing but the activation (``model.activation``) and the weights that training found. A
-smoother activation may hide gradients, or lose accuracy: beside the ARP are the metrics with the attack and without it.
+smoother one may hide gradients, or lose accuracy: beside the ARP are the metrics with the attack and without it.
 """
 
 from collections.abc import Mapping
